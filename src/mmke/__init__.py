@@ -1,0 +1,1 @@
+"""Multimodal knowledge editing, measured."""

@@ -1,0 +1,98 @@
+"""Names of everything that can be chosen, each an import string that is loaded when it is asked for.
+
+Other packages add to it through entry points of the groups `mmke.backbones`, `mmke.editors`, `mmke.benchmarks` and
+`mmke.metrics`; a name that exists here already is an error.
+
+Factories:
+    backbone: `(*, name, dtype, device) -> Backbone`
+    editor: `(settings, switches, *, train, seed) -> Editor`; its settings are `<name>.toml` beside its module
+    benchmark: `(*, name, data) -> Benchmark`
+    metric: `(switches) -> Sequence[Metric]`
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from mmke.types import UserError
+
+Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
+
+BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
+    "backbones": {
+        "smol-llava": "mmke.backbones.smol_llava:load",
+        "smol-minigpt4": "mmke.backbones.smol_minigpt4:load",
+        "tiny-llava": "mmke.backbones.tiny:load_llava",
+        "tiny-minigpt4": "mmke.backbones.tiny:load_minigpt4",
+        "tiny-blip2": "mmke.backbones.tiny:load_blip2",
+    },
+    "editors": {
+        "none": "mmke.editors.none.edit:make",
+        "ft-llm": "mmke.editors.ft.edit:make",
+        "ft-alignment": "mmke.editors.ft.edit:make",
+        "ike": "mmke.editors.ike.edit:make",
+        "ike-random": "mmke.editors.ike.edit:make",
+    },
+    "benchmarks": {
+        "mini-entity": "mmke.benchmarks.mini:load",
+        "mini-visual": "mmke.benchmarks.mini:load",
+        "mini-user": "mmke.benchmarks.mini:load",
+        "mmke-entity": "mmke.benchmarks.mmke:load",
+        "mmke-visual": "mmke.benchmarks.mmke:load",
+        "mmke-user": "mmke.benchmarks.mmke:load",
+    },
+    "metrics": {
+        "accuracy": "mmke.metrics.accuracy:make",
+        "agreement": "mmke.metrics.agreement:make",
+        "divergence": "mmke.metrics.divergence:make",
+        "exact-match": "mmke.metrics.generation:make_exact_match",
+        "token-f1": "mmke.metrics.generation:make_token_f1",
+    },
+}
+
+
+def names(noun: Noun) -> Mapping[str, str]:
+    """Return every registered name with its import string, built-in ones first.
+
+    Raises:
+        UserError: another package registers a name that is taken.
+    """
+    found = dict(BUILT_IN[noun])
+    for entry in entry_points(group=f"mmke.{noun}"):
+        if entry.name in found and found[entry.name] != entry.value:
+            raise UserError(
+                f"{noun[:-1]} {entry.name!r} is registered twice: by {found[entry.name]} and by {entry.value}; "
+                "uninstall or rename one of the two"
+            )
+        found[entry.name] = entry.value
+    return found
+
+
+def import_string(noun: Noun, name: str) -> str:
+    """Return where a name's factory lives.
+
+    Raises:
+        UserError: unknown name; the message gives the nearest match.
+    """
+    known = names(noun)
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"unknown {noun[:-1]} {name!r}{guess} (mmke ls {noun})")
+
+
+def factory(noun: Noun, name: str) -> Any:
+    """Import and return the factory behind a name.
+
+    Raises:
+        UserError: unknown name, or the module that registers it cannot be imported.
+    """
+    where = import_string(noun, name)
+    module, _, attribute = where.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed") from error

@@ -1,0 +1,312 @@
+"""The records that everything else passes on: what is edited, what is asked, what was answered, how it scored.
+
+Plain frozen data without torch, so that a benchmark, a metric or a table never loads a model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+ProbeKind = Literal[
+    "recall", "rephrase", "image_rephrase", "t_rel", "i_rel", "i_gen", "port", "t_loc", "i_loc"
+]
+"""Did the edit take: `recall` its own prompt, `rephrase` a paraphrase, `image_rephrase` another picture, each with the
+description as target; then the published six: text and image reliability, image generalisation, portability, text and
+image locality."""
+
+RECALL_KINDS: tuple[ProbeKind, ...] = ("recall", "rephrase", "image_rephrase")
+RELATION_KINDS: tuple[ProbeKind, ...] = ("t_rel", "i_rel", "i_gen", "port")
+LOCALITY_KINDS: tuple[ProbeKind, ...] = ("t_loc", "i_loc")
+HEADLINE_KINDS: tuple[ProbeKind, ...] = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
+PROBE_KINDS: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS + LOCALITY_KINDS
+
+
+class UserError(Exception):
+    """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A picture by path, with the sha256 of the file's bytes as its identity."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question before any prompt template, with the picture it is about, if any."""
+
+    text: str
+    image: ImageRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What is to be written into the model: `query` shall be answered with `target`.
+
+    `original` is the description before the edit, where the benchmark has one.
+    """
+
+    query: Query
+    target: str
+    original: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question with its gold answer. `tags` describe it for break-downs (`knowledge`, `rephrase_style`, …)."""
+
+    kind: ProbeKind
+    query: Query
+    target: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EditCase:
+    """One record of a benchmark: its edits, its probes, and the kinds it cannot be asked, each with the reason."""
+
+    id: str
+    edits: tuple[Edit, ...]
+    probes: tuple[Probe, ...]
+    unscored: Mapping[ProbeKind, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a probe is put to a model and what of the answer is wanted.
+
+    Attributes:
+        decode: "forced" feeds the gold answer (teacher forcing), "greedy" lets the model write.
+        labels: "joint" takes the answer's tokens from the joint text by offset, "alone" tokenises the answer by itself
+            and aligns it from the right end (spec 2.1).
+        positions: where `top_ids` and `logprobs` are taken: at the rows that predict the answer, or at all rows.
+        top: how many of the most probable token ids to keep per position.
+        logprobs: whether to return the log-probabilities of the whole vocabulary.
+        native_topk: rank after a softmax in the model's own precision instead of float32 with ties by id.
+        max_new: greedy answers stop after max(max_new, 2 × target tokens) tokens, at end-of-sequence or a newline.
+    """
+
+    decode: Literal["forced", "greedy"] = "forced"
+    labels: Literal["joint", "alone"] = "joint"
+    positions: Literal["answer", "all"] = "answer"
+    top: int = 1
+    logprobs: bool = False
+    native_topk: bool = False
+    max_new: int = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a model said to one probe.
+
+    Attributes:
+        text: `token_ids` as text.
+        token_ids: greedy: the ids written; forced: the most probable id at each row that predicts the answer.
+        target_ids: the ids of the gold answer that were scored; empty when decoding greedily.
+        target_logprob: mean log-probability of `target_ids` in nats per token; NaN when decoding greedily.
+        top_ids: the most probable ids, best first, at the positions asked for; [0 × 0] when decoding greedily.
+        logprobs: log-probabilities at the positions asked for, only when asked for; never written to disk.
+        notes: counts that an editor wants in the rows, such as the demonstrations that fitted.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    target_ids: tuple[int, ...]
+    target_logprob: float
+    top_ids: Int[np.ndarray, "positions top"]
+    logprobs: Float[np.ndarray, "positions vocab"] | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's verdict on one probe.
+
+    Attributes:
+        value: in [0, 1] unless the metric says otherwise; NaN when it cannot be scored.
+        n_scored: tokens or entries that were counted, for micro averages.
+        reason: why it cannot be scored, else None.
+    """
+
+    value: float
+    n_scored: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer as the rows keep it: text, token ids, and the gold answer's mean log-probability (nats per token)."""
+
+    text: str
+    ids: tuple[int, ...]
+    target_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One line of `rows.jsonl`: one record, probe and metric.
+
+    Attributes:
+        case_id: the record.
+        edits_applied: edits in the model when the probe was asked.
+        probe: the probe's index within its record; None for a kind that the record cannot be asked.
+        kind: the probe's kind.
+        metric: the column of the table that this row feeds, such as `i_rel` or `i_rel_f1`.
+        value: the score; None when it could not be scored (then `reason` says why).
+        floor: the unedited model's score of the same probe and metric; None for locality.
+        n_scored: tokens or entries counted.
+        reason: why there is no value.
+        tags: the probe's tags.
+        notes: counts from the editor.
+        question: the probe's question, as the benchmark has it.
+        target: the gold answer.
+        image: file name of the probe's picture.
+        before: what the reference model said, where the metric compares two models.
+        after: what the edited model said.
+    """
+
+    case_id: str
+    edits_applied: int
+    probe: int | None
+    kind: ProbeKind
+    metric: str
+    value: float | None
+    floor: float | None
+    n_scored: int
+    reason: str | None
+    tags: Mapping[str, str]
+    notes: Mapping[str, int]
+    question: str
+    target: str
+    image: str | None
+    before: Said | None
+    after: Said | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Where the two protocols differ (design: "Two protocols"); each field acts in exactly one place.
+
+    Attributes:
+        protocol: the name the figures carry.
+        labels: how a gold answer becomes token ids.
+        reference: what locality compares with, for editors that the published code restores too late.
+        locality_match: "top1" agreement for both localities, or the published "ranks" (1 text, 10 image).
+        locality_positions: rows that locality compares.
+        topk_dtype: precision in which ranks are taken.
+        hop_drops_records: whether a record without a question of the asked hop leaves every metric.
+        ike_user_port_image: picture of the portability probe of user records under IKE.
+        context_overflow: what IKE does beyond the model's context.
+        ft_weight_decay: AdamW's decay in the fine-tuning editors.
+    """
+
+    protocol: Literal["strict", "paper"]
+    labels: Literal["joint", "alone"]
+    reference: Literal["base", "previous edit"]
+    locality_match: Literal["top1", "ranks"]
+    locality_positions: Literal["answer", "all"]
+    topk_dtype: Literal["float32", "native"]
+    hop_drops_records: bool
+    ike_user_port_image: Literal["one_hop_img", "image"]
+    context_overflow: Literal["drop-far-demos", "published"]
+    ft_weight_decay: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the switches as plain data for run.json."""
+        return asdict(self)
+
+
+STRICT = Switches(
+    protocol="strict",
+    labels="joint",
+    reference="base",
+    locality_match="top1",
+    locality_positions="answer",
+    topk_dtype="float32",
+    hop_drops_records=False,
+    ike_user_port_image="one_hop_img",
+    context_overflow="drop-far-demos",
+    ft_weight_decay=0.0,
+)
+"""What we would publish today; the default."""
+
+PAPER = Switches(
+    protocol="paper",
+    labels="alone",
+    reference="previous edit",
+    locality_match="ranks",
+    locality_positions="all",
+    topk_dtype="native",
+    hop_drops_records=True,
+    ike_user_port_image="image",
+    context_overflow="published",
+    ft_weight_decay=0.01,
+)
+"""The published arithmetic with its quirks, for holding figures against the paper's."""
+
+PROTOCOLS: Mapping[str, Switches] = {"strict": STRICT, "paper": PAPER}
+
+
+class Dropped(NamedTuple):
+    """A record that a benchmark left out: its number in the file and why."""
+
+    record: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One loaded split: the cases in file order and the records that were left out."""
+
+    cases: tuple[EditCase, ...]
+    dropped: tuple[Dropped, ...]
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """A set of records. `revision` is the sha256 of the annotation files."""
+
+    name: str
+    revision: str
+
+    def load(self, split: Literal["train", "eval"], *, hop: int, switches: Switches) -> Split:
+        """Read a split; `hop` 0 asks no portability question.
+
+        Raises:
+            UserError: files are missing or broken; the message lists every problem at once.
+        """
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A small pure function on answers.
+
+    Attributes:
+        name: unique among the metrics.
+        kinds: the probe kinds it scores.
+        ask: what the answers must contain.
+        reference: the model it compares the edited one with; None when the answer is judged alone.
+    """
+
+    name: str
+    kinds: tuple[ProbeKind, ...]
+    ask: Ask
+    reference: Literal["base", "previous edit"] | None
+
+    def column(self, kind: ProbeKind) -> str:
+        """Return the table column that a score of this kind feeds, such as `t_loc` or `t_loc_kl`."""
+        ...
+
+    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
+        """Score one answer; `before` is the reference model's answer where `reference` is set."""
+        ...
+
+
+MetricFactory = Callable[[Switches], Sequence[Metric]]
