@@ -103,6 +103,6 @@ def draw(kind: str, path: Path, *, name: str, size: Mapping[str, int]) -> Pictur
         picture = rasterise(path.read_text(errors="replace"), pixels=2 * pixels)
     else:
         picture = Image.open(path).convert("RGBA")
-    if kind in {"flag-svg", "flag-png"} and picture.width != picture.height:
+    if kind == "flag-svg" and picture.width != picture.height:
         picture = outlined(picture)
     return on_white(picture, pixels=pixels, inner=inner, trim=True)
