@@ -1,0 +1,52 @@
+"""Teacher-forced token accuracy, the published benchmark's measure for every probe with a gold answer.
+
+The gold answer is fed to the model; a token counts when the most probable id at the row that predicts it is
+that token. No text is written by the model: a high figure does not mean that it would say the answer
+(`exact-match` does).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mmke.types import RECALL_KINDS, RELATION_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+
+
+def token_accuracy(predicted: Sequence[int], target: Sequence[int]) -> Score:
+    """Return the share of target tokens that were predicted; NaN when there is no target token.
+
+    Raises:
+        ValueError: the two differ in length, so that tokens cannot be paired.
+    """
+    if len(predicted) != len(target):
+        raise ValueError(
+            f"{len(predicted)} predicted ids for {len(target)} target ids; "
+            "a forced answer has one id per target token"
+        )
+    if not target:
+        return Score(value=float("nan"), n_scored=0, reason="the gold answer has no token")
+    hits = sum(said == gold for said, gold in zip(predicted, target, strict=True))
+    return Score(value=hits / len(target), n_scored=len(target))
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Token accuracy of recall and relation probes; the column is the probe's kind."""
+
+    ask: Ask
+    name: str = "accuracy"
+    kinds: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS
+    reference: Literal["base", "previous edit"] | None = None
+
+    def column(self, kind: ProbeKind) -> str:
+        """Return the kind itself: accuracy is the headline figure of its kind."""
+        return kind
+
+    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:  # noqa: ARG002
+        """Score the edited model's forced answer against the gold answer's tokens."""
+        return token_accuracy(after.token_ids, after.target_ids)
+
+
+def make(switches: Switches) -> Sequence[Metric]:
+    """Return the accuracy metric with the labels of the protocol."""
+    return (Accuracy(ask=Ask(decode="forced", labels=switches.labels, top=1)),)
