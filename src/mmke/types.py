@@ -295,10 +295,14 @@ class Metric(Protocol):
         reference: the model it compares the edited one with; None when the answer is judged alone.
     """
 
-    name: str
-    kinds: tuple[ProbeKind, ...]
-    ask: Ask
-    reference: Literal["base", "previous edit"] | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def kinds(self) -> tuple[ProbeKind, ...]: ...
+    @property
+    def ask(self) -> Ask: ...
+    @property
+    def reference(self) -> Literal["base", "previous edit"] | None: ...
 
     def column(self, kind: ProbeKind) -> str:
         """Return the table column that a score of this kind feeds, such as `t_loc` or `t_loc_kl`."""
