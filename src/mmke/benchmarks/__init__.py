@@ -1,0 +1,1 @@
+"""Benchmarks: published annotation files and pictures -> `EditCase`. Nothing here imports torch."""

@@ -1,0 +1,50 @@
+"""A record -> the edit and the questions about it: which text goes with which picture.
+
+Source: spec of the published trainer path. Two things surprise and are kept: for visual knowledge the
+description on the other picture is asked for with the edit's own prompt, although a question of its own
+exists, which only the generalisation probe uses; and portability of entities is asked on the edit's picture.
+"""
+
+from collections.abc import Iterator
+
+from mmke.benchmarks.records import Asked, Record
+from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
+
+
+def build_case(record: Record, *, case_id: str, hop: int) -> EditCase:
+    """Return the case; portability is unscored where the record has no question of this hop."""
+    missing = missing_hop(record, hop)
+    return EditCase(
+        id=case_id,
+        edits=(Edit(Query(record.prompt, record.picture), record.description, record.original),),
+        probes=tuple(_probes(record, hop)),
+        unscored={"port": missing} if missing else {},
+    )
+
+
+def missing_hop(record: Record, hop: int) -> str | None:
+    """Return why a record has no portability question of this hop; None when it has one, or for hop 0."""
+    if not hop:
+        return None
+    if record.hops is None:
+        return "no port_new"
+    return None if hop in record.hops else f"no {hop}-hop question in port_new"
+
+
+def _probes(record: Record, hop: int) -> Iterator[Probe]:
+    """Yield the probes in the order that every result keeps."""
+
+    def probe(kind: ProbeKind, asked: Asked, picture: ImageRef | None) -> Probe:
+        return Probe(kind, Query(asked.question, picture), asked.answer, record.tags)
+
+    described = Asked(record.prompt, record.description)
+    yield probe("recall", described, record.picture)
+    yield probe("rephrase", Asked(record.paraphrase, record.description), record.picture)
+    yield probe("image_rephrase", described, record.other_picture)
+    yield probe("t_loc", record.text_locality, None)
+    yield probe("i_loc", record.image_locality, record.locality_picture)
+    yield from (probe("t_rel", asked, None) for asked in record.text_relations)
+    yield from (probe("i_rel", asked, record.picture) for asked in record.image_relations)
+    yield from (probe("i_gen", asked, record.other_picture) for asked in record.generalisation)
+    if hop and record.hops and hop in record.hops:
+        yield probe("port", record.hops[hop], record.hop_picture)
