@@ -1,0 +1,153 @@
+"""The two small real models: EfficientNet-Lite0 seen through a projector or a Q-Former by SmolLM2-135M-Instruct.
+
+Sources: shapes of LLaVA (arXiv:2304.08485) and MiniGPT-4 (arXiv:2304.10592). The language model comes from its wheel
+unchanged; tower, projector and Q-Former were trained by recipes/smol and lie in `smol/` in half precision.
+Differs from LLaVA: the projector pools the 49 features to a 3 x 4 grid and their mean, 13 tokens in all. Differs from
+MiniGPT-4: the Q-Former is small and the same tower feeds both models.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
+
+from mmke.backbones.smol_language import HIDDEN, language_config, load_language_model
+from mmke.backbones.smol_vision import FEATURES, VisionTower
+from mmke.types import UserError
+
+WEIGHTS = Path(__file__).parent / "smol"
+GRID = (3, 4)
+IMAGE_TOKENS = GRID[0] * GRID[1] + 1
+PROJECTOR_WIDTH = 1792
+QUERIES = 16
+QFORMER_WIDTH = 320
+
+Parts = TypeVar("Parts", "SmolLlava", "SmolMiniGPT4")
+
+
+class Projector(nn.Module):
+    """Pools the tower's features to a grid and their mean, and maps each to the language model's width."""
+
+    def __init__(self) -> None:
+        """Build it with random weights."""
+        super().__init__()
+        self.norm = nn.LayerNorm(FEATURES)
+        self.dropout = nn.Dropout(0.0)
+        self.linear_1 = nn.Linear(FEATURES, PROJECTOR_WIDTH)
+        self.place = nn.Parameter(torch.zeros(IMAGE_TOKENS, PROJECTOR_WIDTH))
+        self.linear_2 = nn.Linear(PROJECTOR_WIDTH, HIDDEN)
+        self.out_norm = nn.LayerNorm(HIDDEN)
+        # the size of the language model's own embeddings, so that training starts among them
+        nn.init.constant_(self.out_norm.weight, 0.13)
+
+    def forward(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
+        """Return 13 tokens per picture: the grid row by row, then the mean of all."""
+        side = round(features.shape[1] ** 0.5)
+        maps = features.transpose(1, 2).unflatten(2, (side, side))
+        cells = functional.adaptive_avg_pool2d(maps, GRID).flatten(2).transpose(1, 2)
+        pooled = torch.cat([cells, features.mean(dim=1, keepdim=True)], dim=1)
+        hidden = functional.gelu(self.linear_1(self.dropout(self.norm(pooled))) + self.place)
+        tokens: Tensor = self.out_norm(self.linear_2(hidden))
+        return tokens
+
+
+class SmolLlava(nn.Module):
+    """The parts of `smol-llava`, under LLaVA's names."""
+
+    def __init__(self, language_model: LlamaForCausalLM) -> None:
+        """Put untrained vision parts before `language_model`."""
+        super().__init__()
+        self.vision_tower = VisionTower()
+        self.multi_modal_projector = Projector()
+        self.language_model = language_model
+
+    def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
+        """Return what stands for each picture among the language model's input embeddings, in float32."""
+        tokens: Tensor = self.multi_modal_projector(self.vision_tower(pixels))
+        return tokens
+
+
+class SmolMiniGPT4(nn.Module):
+    """The parts of `smol-minigpt4`, under MiniGPT-4's and BLIP-2's names."""
+
+    def __init__(self, language_model: LlamaForCausalLM) -> None:
+        """Put untrained vision parts before `language_model`."""
+        super().__init__()
+        self.vision_tower = VisionTower()
+        self.query_tokens = nn.Parameter(0.02 * torch.randn(1, QUERIES, QFORMER_WIDTH))
+        self.qformer = Blip2QFormerModel(qformer_config())
+        self.language_projection = nn.Linear(QFORMER_WIDTH, HIDDEN)
+        self.language_model = language_model
+
+    def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
+        """Return what stands for each picture among the language model's input embeddings, in float32."""
+        features = self.vision_tower(pixels)
+        queries = self.query_tokens.expand(len(features), -1, -1)
+        read = self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
+        tokens: Tensor = self.language_projection(read)
+        return tokens
+
+
+def qformer_config() -> Blip2QFormerConfig:
+    """Return the small Q-Former's configuration: four layers, every second one looks at the picture."""
+    return Blip2QFormerConfig(
+        hidden_size=QFORMER_WIDTH,
+        num_hidden_layers=4,
+        num_attention_heads=8,
+        intermediate_size=1024,
+        cross_attention_frequency=2,
+        encoder_hidden_size=FEATURES,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def load_smol_llava(dtype: torch.dtype) -> SmolLlava:
+    """Load `smol-llava` on the CPU in evaluation mode.
+
+    Args:
+        dtype: of the language model; everything before it stays in float32.
+
+    Raises:
+        UserError: the language model's wheel or a weight file is missing.
+    """
+    return _assemble(SmolLlava, ("smol-llava",), dtype=dtype)
+
+
+def load_smol_minigpt4(dtype: torch.dtype) -> SmolMiniGPT4:
+    """Load `smol-minigpt4` on the CPU in evaluation mode; its tower is that of `smol-llava`.
+
+    Args:
+        dtype: of the language model; everything before it stays in float32.
+
+    Raises:
+        UserError: the language model's wheel or a weight file is missing.
+    """
+    return _assemble(SmolMiniGPT4, ("smol-llava", "smol-minigpt4"), dtype=dtype)
+
+
+def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype) -> Parts:
+    with torch.device("meta"):
+        parts = kind(LlamaForCausalLM(language_config()))
+    weights: dict[str, Tensor] = {}
+    for name in files:
+        weights |= {key: tensor.float() for key, tensor in load_file(_weight_file(name)).items()}
+    wanted = {key for key in parts.state_dict() if not key.startswith("language_model.")}
+    parts.language_model = load_language_model(dtype=dtype)
+    missing = wanted - weights.keys()
+    if missing:
+        raise UserError(f"{WEIGHTS}: the files {files} lack {len(missing)} tensors, e.g. {min(missing)}; reinstall mmke")
+    parts.load_state_dict({key: weights[key] for key in wanted}, strict=False, assign=True)
+    return parts.eval()
+
+
+def _weight_file(name: str) -> Path:
+    path = WEIGHTS / f"{name}.safetensors"
+    if not path.is_file():
+        raise UserError(f"there is no {path}; reinstall mmke, or train it with recipes/smol/train.py")
+    return path
