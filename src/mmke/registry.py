@@ -95,4 +95,6 @@ def factory(noun: Noun, name: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise UserError(f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed") from error
+        raise UserError(
+            f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed"
+        ) from error

@@ -1,0 +1,75 @@
+"""From probes to answers: encode, cut, compute the logits of the wanted rows, and read them off."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmke.protocols import OUTPUT, Backbone, Cut, Encoded, Store, Weights
+from mmke.types import Answer, Ask, Probe
+
+
+def answer(
+    backbone: Backbone,
+    probes: Sequence[Probe],
+    ask: Ask,
+    *,
+    store: Store,
+    cut: Cut = OUTPUT,
+    weights: Weights | None = None,
+) -> list[Answer]:
+    """Answer probes with a backbone whose tensors `weights` are edited; everything below `cut` is unedited."""
+    if not probes:
+        return []
+    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], ask)
+    if ask.decode == "greedy":
+        limits = [_limit(backbone, probe, ask) for probe in probes]
+        ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
+        return [_written(backbone, each) for each in ids]
+    key = (backbone.revision, cut, batch.digest)
+    trunk = store.get(key, lambda: backbone.trunk(batch, cut, store=store))
+    with torch.no_grad():
+        logits = backbone.tail(trunk, weights or {})
+    pieces = torch.split(logits, [len(encoded.rows) for encoded in batch.encoded])
+    return [_forced(backbone, encoded, piece, ask) for encoded, piece in zip(batch.encoded, pieces, strict=True)]
+
+
+def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
+    bare = backbone.length(probe.query, probe.target) - backbone.length(probe.query, "")
+    return max(ask.max_new, 2 * bare)
+
+
+def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
+    nothing = np.zeros((0, 0), dtype=np.int64)
+    return Answer(backbone.text(ids).strip(), tuple(ids), (), math.nan, nothing)
+
+
+def _forced(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
+    answering = logits[list(encoded.answer_rows)].float()
+    target = torch.tensor(encoded.target_ids, device=logits.device)
+    scored = answering.log_softmax(-1)
+    picked = answering.argmax(-1).tolist()
+    logprobs = logits.float().log_softmax(-1) if ask.logprobs else None
+    return Answer(
+        text=backbone.text(picked).strip(),
+        token_ids=tuple(picked),
+        target_ids=encoded.target_ids,
+        target_logprob=float(scored.gather(1, target[:, None]).mean()),
+        top_ids=top_ids(logits, ask.top, native=ask.native_topk).cpu().numpy(),
+        logprobs=None if logprobs is None else logprobs.cpu().numpy(),
+    )
+
+
+def top_ids(logits: Tensor, top: int, *, native: bool) -> Tensor:
+    """Return the ids of the `top` largest of each row [rows × top], best first.
+
+    Native: after a softmax in the logits' own precision, where far tails tie and the device orders them (spec 2.2).
+    Otherwise in float32, ties by id.
+    """
+    if native:
+        return logits.softmax(-1).topk(top).indices
+    if top == 1:
+        return logits.argmax(-1, keepdim=True)
+    return logits.float().sort(dim=-1, descending=True, stable=True).indices[:, :top]

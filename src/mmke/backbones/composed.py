@@ -1,0 +1,224 @@
+"""A backbone put together from its parts: image encoder, alignment, language model, prompt.
+
+Every backbone file builds one of these. The parts are ordinary modules of `module`, so that a parameter's name in `module`
+is its name everywhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+
+from mmke.backbones import answering, greedy, packing
+from mmke.backbones.decoder import Decoder
+from mmke.backbones.prompt import Prompt
+from mmke.backbones.store import MemoryStore
+from mmke.backbones.weights import call_with
+from mmke.protocols import OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
+from mmke.types import Answer, Ask, ImageRef, Probe, Query, UserError
+
+
+@dataclass(frozen=True)
+class Vision:
+    """The image side of a backbone.
+
+    Attributes:
+        pixels: a picture to the encoder's input [3 height width].
+        encode: pixels [1 3 height width] to features [1 patches width].
+        align: features [images patches width] to embeddings [images image_tokens hidden].
+        tower: name of the encoder's submodule.
+        alignment: name of the projector or Q-Former.
+    """
+
+    pixels: Callable[[Image.Image], Tensor]
+    encode: Callable[[Tensor], Tensor]
+    align: Callable[[Tensor], Tensor]
+    tower: str
+    alignment: str
+
+
+@dataclass(frozen=True, eq=False)
+class ComposedBackbone:
+    """A backbone in parts; see the protocol `Backbone` for what its methods promise."""
+
+    name: str
+    revision: str
+    module: nn.Module
+    vision: Vision
+    decoder: Decoder
+    decoder_name: str
+    prompt: Prompt
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def image_tokens(self) -> int:
+        return self.prompt.layout.image_tokens
+
+    @property
+    def layers(self) -> int:
+        return len(self.decoder.layers)
+
+    @property
+    def max_positions(self) -> int:
+        limit: int = self.decoder.config.max_position_embeddings
+        return limit
+
+    @property
+    def positions_are_a_table(self) -> bool:
+        return hasattr(self.decoder.model, "embed_positions")
+
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
+        """Apply the prompt, tokenise and pack."""
+        images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
+        numbers = [-1 if query.image is None else images.index(query.image) for query in queries]
+        encoded = [
+            self.prompt.encode(query.text, target, image=number, ask=ask)
+            for query, target, number in zip(queries, targets, numbers, strict=True)
+        ]
+        # Attention over a pack costs nodes², the rest nodes × hidden: at twice the width it is still the smaller part.
+        limit = 2 * int(self.decoder.config.hidden_size)
+        return packing.make_batch(encoded, images, numbers, limit=limit, device=self.device)
+
+    def length(self, query: Query, target: str) -> int:
+        """Return how many positions a query with its answer takes."""
+        image = -1 if query.image is None else 0
+        return len(self.prompt.keys(f"{query.text} {target}" if target else query.text, image=image))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return token ids as text."""
+        return self.prompt.decode(ids)
+
+    def answer(self, probes: Sequence[Probe], ask: Ask, *, store: Store | None = None) -> list[Answer]:
+        """Answer each probe, unedited."""
+        return answering.answer(self, probes, ask, store=MemoryStore() if store is None else store)
+
+    @torch.no_grad()
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
+        """Compute what lies below `cut`, without gradient."""
+        features = tuple(self._features(image, store) for image in batch.images)
+        below = Trunk(VISION, batch, features)
+        if cut == VISION:
+            return below
+        hidden, contexts = [], []
+        slots = self._slots(below)
+        for pack in batch.packs:
+            state, context = self._at(cut, pack, slots, batch)
+            hidden.append(state)
+            contexts.append(context)
+        return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
+
+    def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
+        """Compute the logits of every wanted row, with `weights` standing in for the module's own."""
+        return call_with(self.module, weights, self._tail, trunk)
+
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+        """Continue each query with its most probable tokens."""
+        below = self.trunk(batch, VISION, store=store)
+        with torch.no_grad():
+            return call_with(self.module, weights, greedy.continue_batch, self, below, limits)
+
+    def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
+        """Return the name of the submodule that plays a role."""
+        if part != "language":
+            return self.vision.alignment if part == "alignment" else self.vision.tower
+        if layer is None:
+            return self.decoder_name
+        if not -self.layers <= layer < self.layers:
+            raise UserError(f"{self.name} has {self.layers} decoder layers, so no layer {layer}")
+        where = f"{self.decoder_name}.layers.{layer % self.layers}"
+        return where if slot is None else f"{where}.{self.decoder.mlp.slots[slot]}"
+
+    def embed(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
+        """Return each pack's input embeddings, from the vision features on."""
+        slots = self._slots(trunk)
+        return [self._embed(pack, slots) for pack in trunk.batch.packs]
+
+    def _features(self, image: ImageRef, store: Store) -> Tensor:
+        # One picture a forward pass: the bits of its features must not depend on its neighbours.
+        return store.get((self.revision, "features", image.sha256), lambda: self.vision.encode(self._pixels(image))[0])
+
+    def _pixels(self, image: ImageRef) -> Tensor:
+        try:
+            with Image.open(image.path) as picture:
+                pixels = self.vision.pixels(picture)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise UserError(
+                f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
+            ) from error
+        return pixels[None].to(self.device)
+
+    def _slots(self, trunk: Trunk) -> Tensor | None:
+        """Return the embeddings of all image positions, [images·image_tokens hidden], or None without images."""
+        if not trunk.features:
+            return None
+        return self.vision.align(torch.stack(trunk.features)).flatten(0, 1)
+
+    def _embed(self, pack: Pack, slots: Tensor | None) -> Tensor:
+        embeds: Tensor = self.decoder.embed(pack.keys.clamp(min=0))
+        if slots is not None:
+            is_image = pack.keys < 0
+            pictures = slots[(-1 - pack.keys).clamp(min=0)].to(embeds.dtype)
+            embeds = torch.where(is_image[:, None], pictures, embeds)
+        return embeds[None]
+
+    def _at(self, cut: Cut, pack: Pack, slots: Tensor | None, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+        embeds = self._embed(pack, slots)
+        if cut.place == "inputs":
+            return embeds, {}
+        if cut == OUTPUT:
+            return self.decoder.run(embeds, pack.mask, pack.positions)[0, _rows(pack, batch)], {}
+        layer = self._layer(cut)
+        state = self.decoder.capture(embeds, pack.mask, pack.positions, layer=layer, before_mlp=cut.place == "mlp")
+        if cut.place == "mlp" and layer == self.layers - 1:
+            return state.hidden[0, _rows(pack, batch)], {}
+        return state.hidden, state.context
+
+    def _tail(self, trunk: Trunk) -> Tensor:
+        if trunk.cut == VISION:
+            trunk = replace(trunk, hidden=tuple(self.embed(trunk)), cut=Cut("inputs"))
+        rows = [self._above(trunk, i, pack) for i, pack in enumerate(trunk.batch.packs)]
+        logits: Tensor = self.decoder.head(torch.cat(rows)[_query_order(trunk.batch).to(self.device)])
+        return logits
+
+    def _above(self, trunk: Trunk, i: int, pack: Pack) -> Tensor:
+        """Return the final hidden states of a pack's wanted rows."""
+        state = trunk.hidden[i]
+        if trunk.cut == OUTPUT:
+            return state
+        if trunk.cut.place == "inputs":
+            return self.decoder.run(state, pack.mask, pack.positions)[0, _rows(pack, trunk.batch)]
+        layer = self._layer(trunk.cut)
+        if trunk.cut.place == "layer":
+            return self.decoder.resume(state, trunk.contexts[i], layer=layer)[0, _rows(pack, trunk.batch)]
+        state = self.decoder.mlp.run(self.decoder.layers[layer], state)
+        if layer == self.layers - 1:
+            return self.decoder.finish(state)
+        return self.decoder.resume(state, trunk.contexts[i], layer=layer + 1)[0, _rows(pack, trunk.batch)]
+
+    def _layer(self, cut: Cut) -> int:
+        if cut.layer is None or not -self.layers <= cut.layer < self.layers:
+            raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
+        return cut.layer % self.layers
+
+
+def _rows(pack: Pack, batch: Batch) -> Tensor:
+    """Return the nodes of a pack whose logits are wanted, member by member."""
+    return torch.cat([path[list(batch.encoded[m].rows)] for m, path in zip(pack.members, pack.paths, strict=True)])
+
+
+def _query_order(batch: Batch) -> Tensor:
+    """Return the permutation that brings rows from pack order to query order."""
+    starts, start = {}, 0
+    for pack in batch.packs:
+        for member in pack.members:
+            starts[member] = start
+            start += len(batch.encoded[member].rows)
+    order = [starts[i] + j for i, e in enumerate(batch.encoded) for j in range(len(e.rows))]
+    return torch.tensor(order, dtype=torch.long)

@@ -1,0 +1,167 @@
+"""Where a causal language model of the library can be stopped and taken up again.
+
+The layer cut works for any decoder: a pre-hook captures the layer's own arguments and stops the forward there; later
+the remaining layers are called with them. The mlp cut needs a layer of the form residual + mlp(norm(x)).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class _StopForwardError(Exception):
+    """Ends a forward pass once its state has been captured."""
+
+
+class Captured(NamedTuple):
+    """A state [1 seq hidden] and the further arguments of the layers above it."""
+
+    hidden: Tensor
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """The second half of a decoder layer.
+
+    Attributes:
+        norm: finds the submodule whose input is the residual stream before the MLP.
+        run: computes residual + mlp(norm(residual)) of a layer.
+        slots: names of the linears that lead in and out, below the layer.
+    """
+
+    norm: Callable[[Any], nn.Module]
+    run: Callable[[Any, Tensor], Tensor]
+    slots: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A causal language model in parts.
+
+    Attributes:
+        model: the decoder without its head, called with embeddings, a mask and positions.
+        embed: token embeddings.
+        layers: its layers.
+        finish: what lies between the last layer and the head.
+        head: hidden states to logits.
+        mlp: the form of its layers, where known.
+        config: the language model's configuration.
+    """
+
+    model: nn.Module
+    embed: nn.Module
+    layers: nn.ModuleList
+    finish: Callable[[Tensor], Tensor]
+    head: nn.Module
+    mlp: Mlp
+    config: Any
+
+    def run(
+        self,
+        embeds: Float[Tensor, "1 seq hidden"],
+        mask: Bool[Tensor, "seq total"],
+        positions: Int[Tensor, "seq"],
+        *,
+        cache: object = None,
+    ) -> Float[Tensor, "1 seq hidden"]:
+        """Return the final hidden states, before the head."""
+        output = self.model(
+            inputs_embeds=embeds,
+            attention_mask=mask[None, None],
+            position_ids=positions[None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def capture(
+        self,
+        embeds: Float[Tensor, "1 seq hidden"],
+        mask: Bool[Tensor, "seq seq"],
+        positions: Int[Tensor, "seq"],
+        *,
+        layer: int,
+        before_mlp: bool,
+    ) -> Captured:
+        """Run up to a layer, or up to that layer's MLP, and return the state there."""
+        context: dict[str, Any] = {}
+        hidden: list[Tensor] = []
+
+        def at_layer(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            context.update(kwargs)
+            if not before_mlp:
+                hidden.append(args[0])
+                raise _StopForwardError
+
+        def at_mlp(_module: nn.Module, args: tuple[Any, ...]) -> None:
+            hidden.append(args[0])
+            raise _StopForwardError
+
+        target = self.layers[layer]
+        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True)]
+        if before_mlp:
+            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp))
+        try:
+            self.run(embeds, mask, positions)
+        except _StopForwardError:
+            return Captured(hidden[0].reshape(embeds.shape), context)
+        finally:
+            for handle in handles:
+                handle.remove()
+        raise RuntimeError(f"layer {layer} was never reached")
+
+    def resume(self, hidden: Tensor, context: Mapping[str, Any], *, layer: int) -> Tensor:
+        """Run the layers from `layer` on and return the final hidden states."""
+        for module in list(self.layers)[layer:]:
+            hidden = module(hidden, **context)
+        return self.finish(hidden)
+
+
+def llama_parts(model: Any, head: nn.Module) -> Decoder:
+    """Take a `LlamaModel` with its head apart."""
+    return Decoder(
+        model=model,
+        embed=model.embed_tokens,
+        layers=model.layers,
+        finish=model.norm,
+        head=head,
+        mlp=Mlp(
+            norm=lambda layer: layer.post_attention_layernorm,
+            run=lambda layer, x: x + layer.mlp(layer.post_attention_layernorm(x)),
+            slots={"mlp_in": "mlp.up_proj", "mlp_out": "mlp.down_proj"},
+        ),
+        config=model.config,
+    )
+
+
+def opt_parts(decoder: Any, head: nn.Module) -> Decoder:
+    """Take an `OPTDecoder` with pre-layer norms (every size but 350m) and its head apart."""
+
+    def finish(hidden: Tensor) -> Tensor:
+        hidden = hidden if decoder.final_layer_norm is None else decoder.final_layer_norm(hidden)
+        return hidden if decoder.project_out is None else decoder.project_out(hidden)
+
+    return Decoder(
+        model=decoder,
+        embed=decoder.embed_tokens,
+        layers=decoder.layers,
+        finish=finish,
+        head=head,
+        mlp=Mlp(
+            norm=lambda layer: layer.final_layer_norm,
+            run=lambda layer, x: x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))),
+            slots={"mlp_in": "fc1", "mlp_out": "fc2"},
+        ),
+        config=decoder.config,
+    )
+
+
+def causal_mask(size: int, device: torch.device) -> Bool[Tensor, "seq seq"]:
+    """Return the mask under which each position sees itself and all before it."""
+    return torch.ones(size, size, dtype=torch.bool, device=device).tril()

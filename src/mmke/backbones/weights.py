@@ -1,0 +1,78 @@
+"""Letting edited tensors stand in for a module's own: for one call, or written in for as long as a context lasts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+T = TypeVar("T")
+
+
+class _Call(nn.Module):
+    """Makes any function of a module callable by `functional_call`."""
+
+    def __init__(self, module: nn.Module, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.module = module
+        self.function = function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callable[..., T], *args: object) -> T:
+    """Return `function(*args)` as if `weights` were `module`'s tensors of these names; nothing is written.
+
+    A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed.
+    """
+    if not weights:
+        return function(*args)
+    with _in_their_own_precision(module, weights):
+        tensors = {f"module.{name}": tensor for name, tensor in weights.items()}
+        result: T = functional_call(_Call(module, function), tensors, args)
+        return result
+
+
+@contextmanager
+def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+    """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving."""
+    own = dict(module.named_parameters())
+    saved = {name: own[name].detach().clone() for name in weights}
+    try:
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                own[name].copy_(tensor)
+        yield module
+    finally:
+        with torch.no_grad():
+            for name, tensor in saved.items():
+                own[name].copy_(tensor)
+
+
+@contextmanager
+def _in_their_own_precision(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    own = dict(module.named_parameters())
+    owners = {
+        name.rpartition(".")[0]: tensor.dtype for name, tensor in weights.items() if tensor.dtype != own[name].dtype
+    }
+    with ExitStack() as hooks:
+        for name, dtype in owners.items():
+            for handle in _cast_around(module.get_submodule(name), dtype):
+                hooks.callback(handle.remove)
+        yield
+
+
+def _cast_around(module: nn.Module, dtype: torch.dtype) -> list[Any]:
+    fed: list[torch.dtype] = []
+
+    def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        fed.append(args[0].dtype)
+        return tuple(arg.to(dtype) for arg in args)
+
+    def after(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output.to(fed.pop())
+
+    return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]

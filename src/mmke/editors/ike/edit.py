@@ -1,0 +1,151 @@
+"""In-context knowledge editing (IKE): the edit stands in the prompt, behind demonstrations; no weight changes.
+
+Source: Zheng et al., arXiv:2305.12740, as MMKE-Bench runs it. A query becomes: the demonstrations, the edit's own
+sentence as the last of them, `New Fact: {edit question} {target}` and `Prompt: {question}`.
+
+Deviations from the published code:
+- Prompts are counted. Beyond the model's context the farthest demonstrations are dropped (`strict`); under `paper` the
+  prompt runs on where positions are rotary and is an error where they are a table. The rows state how many were kept.
+- Random demonstrations are seeded, by the edit alone.
+- The user kind's portability question is asked on its own picture as under every other editor; on the edit image only
+  under `paper`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from mmke.backbones.answering import answer
+from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
+from mmke.editors.settings import build
+from mmke.protocols import Backbone, EditSession, Store
+from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches, UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `ike.toml` states.
+
+    Attributes:
+        demonstrations: sentences from the training records; the edit's own comes on top.
+        encoder: sentence encoder for retrieval.
+    """
+
+    demonstrations: int
+    encoder: str
+
+
+@dataclass(frozen=True)
+class RandomSettings:
+    """What `ike-random.toml` states; see `Settings`."""
+
+    demonstrations: int
+
+
+@dataclass
+class InContextSession:
+    """The demonstrations and facts that stand before every question."""
+
+    editor: "InContext"
+    backbone: Backbone
+    store: Store
+    demonstrations: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Retrieve demonstrations for each edit; later edits stand nearer to the question."""
+        for edit in edits:
+            own = own_sentence(edit.query.text, edit.target)
+            self.demonstrations += self.editor.retrieval.choose(own)
+            self.own.append(own)
+            self.edits.append(edit)
+
+    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        """Answer each probe behind the demonstrations."""
+        if not self.edits:
+            return answer(self.backbone, probes, ask, store=self.store)
+        prompts = [self._prompt(probe) for probe in probes]
+        answers = answer(self.backbone, [probe for probe, _ in prompts], ask, store=self.store)
+        return [replace(said, notes=notes) for said, (_, notes) in zip(answers, prompts, strict=True)]
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Refuse: there is no edited module."""
+        raise UserError(f"{self.editor.name} edits the prompt and leaves the module as it is; ask the session instead")
+
+    def _prompt(self, probe: Probe) -> tuple[Probe, dict[str, int]]:
+        image = probe.query.image
+        if self.editor.switches.ike_user_port_image == "image" and _is_user_portability(probe):
+            image = self.edits[-1].query.image
+        kept, limit = len(self.demonstrations), self.backbone.max_positions
+        while True:
+            query = Query(self._context(kept) + probe.query.text, image)
+            length = self.backbone.length(query, probe.target)
+            if length <= limit or self._may_run_on(length) or not kept:
+                break
+            kept -= 1
+        if length > limit and self.backbone.positions_are_a_table:
+            raise UserError(
+                f"{self.editor.name}: the prompt has {length} positions and {self.backbone.name} holds {limit}; "
+                f"set {self.editor.name}.demonstrations below {kept}, or use --protocol strict, which drops the farthest"
+            )
+        notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
+        return replace(probe, query=query), notes
+
+    def _may_run_on(self, length: int) -> bool:
+        return self.editor.switches.context_overflow == "published" and length > self.backbone.max_positions
+
+    def _context(self, kept: int) -> str:
+        # Most similar first: the farthest stand last, so dropping them keeps the prefix that the probes share.
+        last = self.edits[-1]
+        return "".join([*self.demonstrations[:kept], *self.own, fact(last.query.text, last.target)])
+
+
+def _is_user_portability(probe: Probe) -> bool:
+    return probe.kind == "port" and probe.tags.get("knowledge") == "user"
+
+
+@dataclass(frozen=True)
+class InContext:
+    """IKE, with nearest or random demonstrations."""
+
+    name: str
+    switches: Switches
+    retrieval: Nearest | Random
+    paper_reference: Literal["base", "previous edit"] = "base"
+    # Behind a longer prompt there is no row-by-row comparison but at the answer (spec 2.3).
+    paper_positions: Literal["all", "answer"] = "answer"
+
+    def check(self, backbone: Backbone) -> None:
+        """Accept every backbone, if the sentence encoder is there."""
+        if isinstance(self.retrieval, Nearest):
+            encoder_path(self.retrieval.encoder)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; no weight is touched."""
+        yield InContextSession(self, backbone, store)
+
+
+def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> InContext:
+    """Make IKE with the nearest demonstrations."""
+    del seed
+    values = build(Settings, settings, editor="ike")
+    return InContext("ike", switches, Nearest(_corpus("ike", train), values.demonstrations, values.encoder))
+
+
+def make_ike_random(
+    settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int
+) -> InContext:
+    """Make IKE with random demonstrations."""
+    values = build(RandomSettings, settings, editor="ike-random")
+    return InContext("ike-random", switches, Random(_corpus("ike-random", train), values.demonstrations, seed))
+
+
+def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:
+    if not train:
+        raise UserError(f"{name} takes its demonstrations from training records, and this benchmark has none")
+    return [sentence for case in train for sentence in sentences(case)]

