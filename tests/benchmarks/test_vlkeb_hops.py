@@ -69,9 +69,7 @@ def test_a_hop_that_leaves_nothing_is_refused_naming_the_hops_there_are(
 
 
 @pytest.mark.parametrize("switches", [PAPER, STRICT], ids=["paper", "strict"])
-def test_hop_0_asks_no_portability_and_drops_nothing_for_it(
-    switches: Switches, three: AnnotationBenchmark
-) -> None:
+def test_hop_0_asks_no_portability_and_drops_nothing_for_it(switches: Switches, three: AnnotationBenchmark) -> None:
     split = load(three, 0, switches)
     assert ports(split) == {"entity-00001": [], "entity-00002": []}
     assert [dict(case.unscored) for case in split.cases] == [{}, {}]

@@ -53,17 +53,13 @@ def shown(probe: Probe) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-def test_each_probe_has_its_question_answer_and_picture_in_the_fixed_order(
-    kind: str, dataset: Dataset
-) -> None:
+def test_each_probe_has_its_question_answer_and_picture_in_the_fixed_order(kind: str, dataset: Dataset) -> None:
     (case,) = load(dataset(record(kind)))
     assert [shown(probe) for probe in case.probes] == TABLE[kind]
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-def test_the_edit_is_the_prompt_on_the_edit_picture_with_both_descriptions(
-    kind: str, dataset: Dataset
-) -> None:
+def test_the_edit_is_the_prompt_on_the_edit_picture_with_both_descriptions(kind: str, dataset: Dataset) -> None:
     (case,) = load(dataset(record(kind, pred="It was a plum.")))
     (edit,) = case.edits
     assert (edit.query.text, colour(edit.query.image)) == ("What is it?", EDIT)
@@ -115,9 +111,7 @@ def test_pictures_are_identified_by_the_sha256_of_their_bytes(dataset: Dataset) 
     assert all(image.sha256 == hashlib.sha256(image.path.read_bytes()).hexdigest() for image in images)
 
 
-def test_a_picture_folder_made_of_links_is_read(
-    dataset: Dataset, pictures_linked: AnnotationBenchmark
-) -> None:
+def test_a_picture_folder_made_of_links_is_read(dataset: Dataset, pictures_linked: AnnotationBenchmark) -> None:
     (case,) = load(pictures_linked)
     assert [shown(probe) for probe in case.probes] == TABLE["entity"]
 

@@ -13,7 +13,7 @@ from mmke.benchmarks.splits import AnnotationBenchmark, open_annotations
 FOLDER = Path(__file__).parent / "mini"
 
 
-def load(*, name: str, data: Path | None) -> AnnotationBenchmark:  # noqa: ARG001 (the data are the package's own)
+def load(*, name: str, data: Path | None) -> AnnotationBenchmark:
     """Open `mini-entity`, `mini-visual` or `mini-user`; `data` is for other benchmarks."""
     annotations = FOLDER / "data_json"
     kind = name.removeprefix("mini-")

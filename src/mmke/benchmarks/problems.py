@@ -63,6 +63,11 @@ class Problems:
 
         return report
 
+    def count(self) -> str:
+        """Return how many problems there are, in words: "no problems", "1 problem", "1,070 problems"."""
+        number = f"{len(self):,}" if len(self) else "no"
+        return f"{number} problem" if len(self) == 1 else f"{number} problems"
+
     def text(self) -> str:
         """Return the problems one a line, then how many more there are, by field."""
         lines = [str(problem) for problem in self._first]
@@ -81,5 +86,4 @@ class Problems:
             UserError: there is at least one problem; the message lists them.
         """
         if len(self):
-            noun = "problem" if len(self) == 1 else "problems"
-            raise UserError(f"{benchmark}: {len(self):,} {noun} in the data\n{self.text()}")
+            raise UserError(f"{benchmark}: {self.count()} in the data\n{self.text()}")

@@ -111,9 +111,7 @@ def has_no_description(raw: object) -> bool:
     return isinstance(raw, dict) and raw.get("alt") == ""
 
 
-def read_record(
-    raw: Mapping[str, object], report: Report, pictures: Pictures, *, ports: bool
-) -> Record | None:
+def read_record(raw: Mapping[str, object], report: Report, pictures: Pictures, *, ports: bool) -> Record | None:
     """Read a raw record; None when its kind is unknown, so that nothing else about it can be judged.
 
     Every problem goes to `report`; a record with problems holds placeholders and must not be used. `ports`
@@ -161,9 +159,7 @@ def _relations(fields: Fields, knowledge: Knowledge, *, prefix: Literal["", "m_"
     if knowledge == "visual":
         return (Asked(fields.text(rel), fields.text(f"{rel}_ans")),)
     # Answers are spelt in two ways, both found in the data; the first wins where a record has both.
-    return tuple(
-        Asked(fields.text(f"{rel}_{n}"), fields.text(f"{rel}_ans_{n}", f"{rel}_{n}_ans")) for n in (1, 2)
-    )
+    return tuple(Asked(fields.text(f"{rel}_{n}"), fields.text(f"{rel}_ans_{n}", f"{rel}_{n}_ans")) for n in (1, 2))
 
 
 def _generalisation(fields: Fields, knowledge: Knowledge, asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
@@ -197,9 +193,7 @@ def _hop(entry: object, fields: Fields, name: str) -> tuple[int, Asked] | None:
         return None
     asked = entry.get("Q&A")
     if not isinstance(asked, dict):
-        fields.report(
-            f'{name}."Q&A"', f'expected an object with "Question" and "Answer", found {_kind(asked)}'
-        )
+        fields.report(f'{name}."Q&A"', f'expected an object with "Question" and "Answer", found {_kind(asked)}')
         return None
     inner = Fields(asked, lambda field, text: fields.report(f'{name}."Q&A".{field}', text), fields.pictures)
     return labels[port_type], Asked(inner.text("Question"), inner.text("Answer"))
