@@ -1,0 +1,47 @@
+"""`smol-llava`: EfficientNet-Lite0, a projector and SmolLM2-135M-Instruct, put together as LLaVA is.
+
+Prompt: the image's positions, then the bare text; no template and no beginning-of-sequence, which this language model
+does not use.
+"""
+
+import hashlib
+
+import torch
+
+from mmke.backbones import decoder
+from mmke.backbones.composed import ComposedBackbone, Vision
+from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.smol_language import WHEEL, load_tokenizer
+from mmke.backbones.smol_parts import IMAGE_TOKENS, WEIGHTS, load_smol_llava
+from mmke.backbones.smol_vision import preprocess
+
+
+def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
+    """Load the model; `dtype` is the language model's, the image side stays in float32.
+
+    Raises:
+        UserError: a weight package is missing.
+    """
+    parts = load_smol_llava(dtype).requires_grad_(requires_grad=False).to(device)
+    tokenizer = load_tokenizer()
+    return ComposedBackbone(
+        name=name,
+        revision=revision("smol-llava"),
+        module=parts,
+        vision=Vision(
+            pixels=preprocess,
+            encode=parts.vision_tower,
+            align=parts.multi_modal_projector,
+            tower="vision_tower",
+            alignment="multi_modal_projector",
+        ),
+        decoder=decoder.llama_parts(parts.language_model.model, parts.language_model.lm_head),
+        decoder_name="language_model.model",
+        prompt=Prompt(tokenizer, Layout(IMAGE_TOKENS), frozenset({tokenizer.eos_token_id})),
+    )
+
+
+def revision(*files: str) -> str:
+    """Return what identifies the weights: the language model's wheel and the sha256 of the trained parts."""
+    digests = (hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()[:16] for name in files)
+    return "+".join([WHEEL, *digests])

@@ -1,0 +1,49 @@
+"""`smol-minigpt4`: the image encoder and language model of `smol-llava`, joined by a Q-Former as MiniGPT-4 is.
+
+Prompt: `###Human: <Img>`, the image's positions, `</Img> `, the bare text; a query without an image is the bare text.
+The two halves of the wrapper are tokenised by themselves.
+"""
+
+import torch
+from torch import Tensor
+
+from mmke.backbones import decoder
+from mmke.backbones.composed import ComposedBackbone, Vision
+from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.smol_language import load_tokenizer
+from mmke.backbones.smol_llava import revision
+from mmke.backbones.smol_parts import QUERIES, load_smol_minigpt4
+from mmke.backbones.smol_vision import preprocess
+
+
+def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
+    """Load the model; `dtype` is the language model's, the image side stays in float32.
+
+    Raises:
+        UserError: a weight package is missing.
+    """
+    parts = load_smol_minigpt4(dtype).requires_grad_(requires_grad=False).to(device)
+    tokenizer = load_tokenizer()
+
+    def align(features: Tensor) -> Tensor:
+        queries = parts.query_tokens.expand(len(features), -1, -1)
+        read = parts.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
+        embeddings: Tensor = parts.language_projection(read)
+        return embeddings
+
+    before, after = (tuple(tokenizer(half)["input_ids"]) for half in ("###Human: <Img>", "</Img> "))
+    return ComposedBackbone(
+        name=name,
+        revision=revision("smol-llava", "smol-minigpt4"),
+        module=parts,
+        vision=Vision(
+            pixels=preprocess,
+            encode=parts.vision_tower,
+            align=align,
+            tower="vision_tower",
+            alignment="qformer",
+        ),
+        decoder=decoder.llama_parts(parts.language_model.model, parts.language_model.lm_head),
+        decoder_name="language_model.model",
+        prompt=Prompt(tokenizer, Layout(QUERIES, before, after), frozenset({tokenizer.eos_token_id})),
+    )

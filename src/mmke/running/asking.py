@@ -1,0 +1,43 @@
+"""Which probes are asked how: the metrics say what they need, equal needs are asked together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mmke import registry
+from mmke.protocols import Answerer, Editor, EditSession
+from mmke.types import Answer, Ask, EditCase, Metric, Switches
+
+Answers = Mapping[tuple[int, Ask], Answer]
+"""Answers by the probe's index in its record and the way it was asked."""
+
+
+def resolve_switches(switches: Switches, editor: Editor) -> Switches:
+    """Return the switches as they act for one editor: the published code did not score all editors alike."""
+    published = switches.locality_positions == "all"
+    return replace(
+        switches,
+        reference=editor.paper_reference if switches.reference == "previous edit" else "base",
+        locality_positions=editor.paper_positions if published else "answer",
+    )
+
+
+def make_metrics(switches: Switches, *, generate: bool) -> list[Metric]:
+    """Return every registered metric; those on free decoding only when `generate` is set."""
+    made = [metric for name in registry.names("metrics") for metric in registry.factory("metrics", name)(switches)]
+    return [metric for metric in made if generate or metric.ask.decode == "forced"]
+
+
+def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:
+    """Ask a record's probes in all the ways that the metrics want, one call a way."""
+    metrics = list(metrics)
+    answers: dict[tuple[int, Ask], Answer] = {}
+    for way in dict.fromkeys(metric.ask for metric in metrics):
+        indices = _wanted(case, [metric for metric in metrics if metric.ask == way])
+        said = answerer.answer([case.probes[i] for i in indices], way)
+        answers |= {(i, way): answer for i, answer in zip(indices, said, strict=True)}
+    return answers
+
+
+def _wanted(case: EditCase, metrics: Sequence[Metric]) -> list[int]:
+    kinds = {kind for metric in metrics for kind in metric.kinds}
+    return [i for i, probe in enumerate(case.probes) if probe.kind in kinds]

@@ -1,0 +1,247 @@
+"""A run: every chosen editor on every chosen benchmark, behind the floor that they share.
+
+What can go wrong by a mistake of the user's is resolved first (`plan`), before any weights are read; then the cells are
+worked through, each in its own folder, each continuing what it finds there.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmke import registry
+from mmke.backbones.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors import settings as editor_settings
+from mmke.protocols import Backbone, Editor
+from mmke.results.finished import read_finished
+from mmke.results.folder import open_run, run_path
+from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
+from mmke.running.asking import make_metrics, resolve_switches
+from mmke.running.fingerprint import fingerprint
+from mmke.running.scoring import Floor
+from mmke.running.single import Cell, run_cell
+from mmke.types import PROTOCOLS, Benchmark, Metric, Split, Switches, UserError
+
+FLOOR = "none"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        backbone: name.
+        editors: names; the floor is run whether it is among them or not.
+        benchmarks: names, or paths of the user's own files.
+        hop: portability questions of this many hops; 0 for none.
+        limit: records of each benchmark; 0 for all. No setting: a larger one continues the run.
+        protocol: "strict" or "paper".
+        generate: also score free greedy decoding.
+        changes: editor settings by editor and key, laid over the shipped ones.
+        data: folder of benchmarks that are not embedded.
+        out: where results go.
+        device: "cpu", "cuda", "cuda:1", …
+        dtype: of the backbone's language model.
+        seed: for whatever draws.
+    """
+
+    backbone: str
+    editors: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    hop: int = 1
+    limit: int = 0
+    protocol: str = "strict"
+    generate: bool = False
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    data: Path | None = None
+    out: Path = Path("results")
+    device: str = "cpu"
+    dtype: str = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One editor on one benchmark, resolved."""
+
+    benchmark: Benchmark
+    split: Split
+    editor: Editor
+    metrics: tuple[Metric, ...]
+    settings: Mapping[str, Any]
+    switches: Switches
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request whose names, settings and data are resolved."""
+
+    request: Request
+    cells: tuple[PlannedCell, ...]
+
+    @property
+    def records(self) -> int:
+        """How many times a record is edited, the floor's included."""
+        return sum(len(cell.split.cases) for cell in self.cells)
+
+
+def plan(request: Request) -> Plan:
+    """Resolve everything but the weights.
+
+    Raises:
+        UserError: an unknown name, a wrong setting, broken data, no such device or dtype.
+    """
+    resolve_device(request.device)
+    resolve_dtype(request.dtype)
+    registry.import_string("backbones", request.backbone)
+    if request.protocol not in PROTOCOLS:
+        raise UserError(f"unknown protocol {request.protocol!r}; there are {' and '.join(PROTOCOLS)}")
+    if request.limit < 0:
+        raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
+    _check_writable(request.out)
+    editors = list(dict.fromkeys([FLOOR, *request.editors]))
+    for name in editors:
+        registry.import_string("editors", name)
+    stray = sorted(set(request.changes) - set(editors))
+    if stray:
+        raise UserError(f"settings for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
+    cells = [cell for name in dict.fromkeys(request.benchmarks) for cell in _plan_benchmark(request, name, editors)]
+    return Plan(request, tuple(cells))
+
+
+def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], None] = lambda: None) -> list[Path]:
+    """Work through a plan and return the folders of its cells.
+
+    Args:
+        planned: the resolved request.
+        command: the command line, for run.json.
+        on_record: called once for every record of every cell, also for those that were finished before.
+
+    Raises:
+        UserError: a folder holds a run with other settings, or is being written by another program.
+        RuntimeError: an editor has changed the backbone.
+    """
+    request = planned.request
+    backbone = load_backbone(request)
+    check_sites(planned, backbone)
+    untouched = fingerprint(backbone.module)
+    store, folders = MemoryStore(), []
+    for cell in planned.cells:
+        settings = _run_settings(request, cell, backbone)
+        facts = RunFacts(_device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
+        with open_run(request.out, settings, facts) as folder:
+            floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
+            for _ in folder.done & {case.id for case in cell.split.cases}:
+                on_record()
+            work = Cell(backbone, cell.editor, cell.split.cases, cell.metrics, floor, store, request.seed)
+            run_cell(work, folder, on_record=on_record)
+        if fingerprint(backbone.module) != untouched:
+            raise RuntimeError(
+                f"editor {cell.editor.name!r} has changed the backbone; its rows in {folder.path} are void"
+            )
+        folders.append(folder.path)
+    return folders
+
+
+def check_sites(planned: Plan, backbone: Backbone) -> None:
+    """Resolve every editor's sites, and refuse folders of other settings, before the first edit.
+
+    Raises:
+        UserError: the backbone lacks a site, or a folder was made with other settings.
+    """
+    for cell in planned.cells:
+        cell.editor.check(backbone)
+        settings = _run_settings(planned.request, cell, backbone)
+        check_same_settings(run_path(planned.request.out, settings), settings)
+
+
+def load_backbone(request: Request) -> Backbone:
+    """Load the weights."""
+    make = registry.factory("backbones", request.backbone)
+    backbone: Backbone = make(
+        name=request.backbone, dtype=resolve_dtype(request.dtype), device=resolve_device(request.device)
+    )
+    return backbone
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return a device.
+
+    Raises:
+        UserError: no such device, or it is not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {name!r}; give cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name!r} is not there: this PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    """Return a floating-point dtype by its PyTorch name.
+
+    Raises:
+        UserError: no such dtype.
+    """
+    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    if name not in known:
+        raise UserError(f"unknown dtype {name!r}; give {', '.join(known)}")
+    return known[name]
+
+
+def _check_writable(out: Path) -> None:
+    there = next(folder for folder in [out, *out.resolve().parents] if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
+
+
+def _plan_benchmark(request: Request, name: str, editors: Sequence[str]) -> Iterator[PlannedCell]:
+    switches = PROTOCOLS[request.protocol]
+    benchmark = open_benchmark(name, data=request.data)
+    split = benchmark.load("eval", hop=request.hop, switches=switches)
+    train = benchmark.load("train", hop=0, switches=switches).cases
+    limited = Split(split.cases[: request.limit or None], split.dropped)
+    for editor_name in editors:
+        values = editor_settings.resolve(editor_name, request.backbone, request.changes.get(editor_name, {}))
+        make = registry.factory("editors", editor_name)
+        resolved = resolve_switches(switches, make(values, switches, train=train, seed=request.seed))
+        editor: Editor = make(values, resolved, train=train, seed=request.seed)
+        metrics = tuple(make_metrics(resolved, generate=request.generate))
+        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved)
+
+
+def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> RunSettings:
+    return RunSettings(
+        backbone=backbone.name,
+        editor=cell.editor.name,
+        benchmark=cell.benchmark.name,
+        hop=request.hop,
+        switches=cell.switches,
+        settings=cell.settings,
+        metrics=tuple(metric.name for metric in cell.metrics),
+        generate=request.generate,
+        seed=request.seed,
+        dtype=request.dtype,
+        device_type=backbone.device.type,
+        data_revision=cell.benchmark.revision,
+        weights_revision=backbone.revision,
+    )
+
+
+def _read_floor(folder: Path) -> Floor:
+    rows = [row for record in read_finished(folder).records for row in record.rows]
+    return Floor({(row.case_id, row.probe, row.metric): row for row in rows})
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
