@@ -53,6 +53,11 @@ def test_a_field_of_another_type_is_named(value: Any, found: str, dataset: Datas
     assert f"entity_eval.json: record 0, field 'm_rel_1': expected a text, found {found}" in text
 
 
+def test_half_a_character_is_named(dataset: Dataset) -> None:
+    text = complaint(dataset(record("entity", alt="a cat \ud83d")))
+    assert r"record 0, field 'alt': holds half a character (a lone surrogate): 'a cat \ud83d'" in text
+
+
 def test_an_unknown_knowledge_type_gets_the_nearest_match(dataset: Dataset) -> None:
     text = complaint(dataset(record("visual"), record("visual", knowledge_type="visual_knowlege")))
     assert "entity_eval.json: record 1, field 'knowledge_type': unknown: 'visual_knowlege'; did you mean" in text

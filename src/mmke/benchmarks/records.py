@@ -92,6 +92,9 @@ class Fields:
             return ""
         if not value.strip() and not may_be_empty:
             self.report(name, "empty; expected a text")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            # JSON lets it pass, and no tokenizer or file would.
+            self.report(name, f"holds half a character (a lone surrogate): {value!r}")
         return value
 
     def picture(self, name: str) -> ImageRef:
