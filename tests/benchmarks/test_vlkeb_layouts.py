@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from published_records import Raw, record
 
+from mmke.benchmarks import embedded
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.splits import AnnotationBenchmark
 from mmke.types import STRICT, UserError
@@ -85,6 +86,15 @@ def test_the_revision_changes_with_either_annotation_file_and_nothing_else(chang
     assert before == revision(tmp_path / "b")
     (tmp_path / "a" / changed).write_text("[]")
     assert revision(tmp_path / "a") != before
+
+
+@pytest.mark.usefixtures("pictures")
+def test_embedded_benchmarks_come_from_the_package_whatever_data_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, FLAT, prompt="Embedded")
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
+    assert prompts("mini-entity", tmp_path / "elsewhere") == ["Embedded eval?"]
 
 
 def own(file: Path, raw: Raw) -> Path:

@@ -198,7 +198,7 @@ def _hop(entry: object, fields: Fields, name: str) -> tuple[int, Asked] | None:
     if not isinstance(asked, dict):
         fields.report(f'{name}."Q&A"', f'expected an object with "Question" and "Answer", found {_kind(asked)}')
         return None
-    inner = Fields(asked, lambda field, text: fields.report(f'{name}."Q&A".{field}', text), fields.pictures)
+    inner = Fields(asked, lambda part, text: fields.report(f'{name}."Q&A".{part}', text), fields.pictures)
     return labels[port_type], Asked(inner.text("Question"), inner.text("Answer"))
 
 
