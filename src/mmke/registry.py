@@ -10,10 +10,13 @@ Factories:
     metric: `(switches) -> Sequence[Metric]`
 """
 
+import ast
 import difflib
+import importlib.util
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal
 
 from mmke.types import UserError
@@ -98,3 +101,12 @@ def factory(noun: Noun, name: str) -> Any:
         raise UserError(
             f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed"
         ) from error
+
+
+def summary(where: str) -> str:
+    """Return the first line of a factory's module, read from its file without importing it."""
+    found = importlib.util.find_spec(where.partition(":")[0])
+    if found is None or found.origin is None:
+        return "(its package is not installed)"
+    text = ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8")))
+    return (text or "").partition("\n")[0]

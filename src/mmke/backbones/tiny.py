@@ -81,6 +81,9 @@ def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
         tower="model.vision_tower",
         alignment="model.multi_modal_projector",
     )
+    # The library installs its capturing hooks at the first call that wants hidden states: let that be before any edit.
+    with torch.no_grad():
+        sight.encode(torch.zeros(1, 3, SIDE, SIDE))
     layout = Layout(PATCHES, before_image=(BOS,), before_text=(BOS,))
     language = decoder.llama_parts(model.model.language_model, model.lm_head)
     return ComposedBackbone(

@@ -76,6 +76,20 @@ class PlannedCell:
     metrics: tuple[Metric, ...]
     settings: Mapping[str, Any]
     switches: Switches
+    available: int
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit leaves records out."""
+        return len(self.split.cases) < self.available
+
+    def text(self) -> str:
+        """Say how many records are used and dropped, and how many lack a question."""
+        used, dropped = len(self.split.cases), len(self.split.dropped)
+        lacking = sum("port" in case.unscored for case in self.split.cases)
+        return f"{used} of {self.available} records, {dropped} dropped" + (
+            f", {lacking} without a portability question of this hop (Port is unscored)" if lacking else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -215,7 +229,7 @@ def _plan_benchmark(request: Request, name: str, editors: Sequence[str]) -> Iter
         resolved = resolve_switches(switches, make(values, switches, train=train, seed=request.seed))
         editor: Editor = make(values, resolved, train=train, seed=request.seed)
         metrics = tuple(make_metrics(resolved, generate=request.generate))
-        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved)
+        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved, len(split.cases))
 
 
 def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> RunSettings:

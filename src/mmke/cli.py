@@ -1,0 +1,230 @@
+"""The command line.
+
+Exit codes: 0 done, 1 a bug (with its traceback), 2 the user's mistake (the message alone), 130 interrupted.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmke import registry
+from mmke.types import PROTOCOLS, UserError
+
+if TYPE_CHECKING:
+    from mmke.running.run import Plan, Request
+
+QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
+QUICK_LIMIT = 6
+FORMATS = ("text", "json", "csv", "latex", "markdown")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    logging.basicConfig(format="mmke: %(message)s", level=logging.INFO)
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+    except UserError as error:
+        print(f"mmke: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mmke: interrupted; what is written is kept, and the same command continues", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mmke",
+        description="Edit visual knowledge in multimodal models and measure what held.",
+        epilog="`mmke run` alone edits a small real model on real pictures, on a laptop's CPU, in a few minutes.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_ls(commands)
+    _add_check(commands)
+    _add_run(commands)
+    _add_table(commands)
+    _add_fetch(commands)
+    return parser
+
+
+def _add_ls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("ls", help="list what can be chosen", description="List what can be chosen.")
+    nouns = tuple(registry.BUILT_IN)
+    command.add_argument("noun", nargs="?", choices=nouns, metavar="NOUN", help=f"one of {', '.join(nouns)}")
+    command.set_defaults(command=_ls)
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "check",
+        help="look for every problem of a benchmark's data",
+        description="Look for every problem of a benchmark's data at once, and say what a run would use of it.",
+    )
+    command.add_argument("benchmark", help="a name (mmke ls benchmarks) or the path of your own JSON file")
+    command.add_argument("--data", type=Path, help="folder with data_json/ and data_image/ (default: here)")
+    command.add_argument("--hop", type=int, default=1, help="portability questions, 1 to 4; 0 for none (default: 1)")
+    command.set_defaults(command=_check)
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "run",
+        help="edit, ask, score; without options the quick start",
+        description=(
+            "Edit each record, ask its probes before and after, and score them beside the unedited floor. Without "
+            f"options: smol-llava, every editor that needs no training, the first {QUICK_LIMIT} records of each mini "
+            "benchmark. A run that was stopped continues with the same command."
+        ),
+    )
+    what = command.add_argument_group("what is run")
+    what.add_argument("--backbone", default="smol-llava", help="mmke ls backbones (default: smol-llava)")
+    what.add_argument("--editor", action="append", metavar="E", help="repeatable; mmke ls editors (default: all)")
+    what.add_argument("--benchmark", action="append", metavar="D", help="repeatable; a name of mmke ls benchmarks or the path of your own JSON file (default: the three mini ones)")
+    what.add_argument("--hop", type=int, default=1, help="portability questions, 1 to 4; 0 for none (default: 1)")
+    what.add_argument(
+        "--limit",
+        type=int,
+        help=f"records of each benchmark, 0 for all (default: all, but {QUICK_LIMIT} where no --benchmark is given)",
+    )
+    what.add_argument("--data", type=Path, metavar="DIR", help="folder with data_json/ and data_image/ (default: here)")
+    how = command.add_argument_group("how")
+    how.add_argument("--protocol", choices=tuple(PROTOCOLS), default="strict", help="paper: the published arithmetic (default: strict)")
+    how.add_argument("--generate", action="store_true", help="also score free greedy decoding (exact match, token F1)")
+    how.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
+    how.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with one table per editor")
+    how.add_argument("--seed", type=int, default=0, help="for whatever draws (default: 0)")
+    where = command.add_argument_group("where")
+    where.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="where results go (default: results)")
+    where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
+    where.add_argument("--dtype", default="float32", help="of the language model: float32 (default), float16, bfloat16")
+    where.add_argument("--dry", action="store_true", help="resolve names, settings, data and edit sites, and stop")
+    command.set_defaults(command=_run)
+
+
+def _add_table(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "table", help="tables of results", description="Make tables of a results folder; loads no model."
+    )
+    command.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: results")
+    command.add_argument("--format", choices=FORMATS, default="text")
+    command.add_argument("--by", metavar="TAG", help="break every figure down by a tag, such as rephrase_style")
+    command.add_argument("--published", action="store_true", help="put the paper's figures beside ours")
+    command.set_defaults(command=_table)
+
+
+def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("fetch", help="download data", description="Download data from the model hub.")
+    command.add_argument("name", help="mmke: the published benchmark")
+    command.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
+    command.set_defaults(command=_fetch)
+
+
+def _ls(arguments: argparse.Namespace) -> int:
+    nouns = [arguments.noun] if arguments.noun else list(registry.BUILT_IN)
+    for noun in nouns:
+        names = registry.names(noun)
+        if len(nouns) > 1:
+            print(f"{noun}: {' '.join(names)}")
+            continue
+        width = max(map(len, names))
+        for name, where in names.items():
+            print(f"{name:<{width}}  {registry.summary(where)}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from mmke.benchmarks.check import check
+    from mmke.benchmarks.open import open_benchmark
+
+    report = check(open_benchmark(arguments.benchmark, data=arguments.data), hop=arguments.hop)
+    print(report.text())
+    return 0 if report.passed else 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from mmke.running.run import plan, run
+
+    planned = plan(_request(arguments))
+    _announce(planned)
+    if arguments.dry:
+        return _dry(planned)
+    with tqdm(total=planned.records, unit="record", disable=None, smoothing=0.05) as bar:
+        folders = run(planned, command=["mmke", *sys.argv[1:]], on_record=bar.update)
+    _show(planned, folders)
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> "Request":
+    from mmke.editors.settings import read_changes
+    from mmke.running.run import Request
+
+    quick = arguments.benchmark is None
+    limit = arguments.limit if arguments.limit is not None else (QUICK_LIMIT if quick else 0)
+    return Request(
+        backbone=arguments.backbone,
+        editors=tuple(arguments.editor or registry.names("editors")),
+        benchmarks=tuple(arguments.benchmark or QUICK_BENCHMARKS),
+        hop=arguments.hop,
+        limit=limit,
+        protocol=arguments.protocol,
+        generate=arguments.generate,
+        changes=read_changes(arguments.set, arguments.settings),
+        data=arguments.data,
+        out=arguments.out,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+    )
+
+
+def _announce(planned: "Plan") -> None:
+    """Say what is about to be done, with the number of records used and dropped."""
+    request = planned.request
+    editors = dict.fromkeys(cell.editor.name for cell in planned.cells)
+    print(f"{request.backbone} on {request.device}, {request.dtype}, protocol {request.protocol}, hop {request.hop}")
+    print(f"editors: {', '.join(editors)} (none is the floor)")
+    for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
+        print(f"{cell.benchmark.name}: {cell.text()}")
+    sys.stdout.flush()
+
+
+def _dry(planned: "Plan") -> int:
+    from mmke.running.run import check_sites, load_backbone
+
+    check_sites(planned, load_backbone(planned.request))
+    print("names, settings, data and edit sites resolve; nothing was run")
+    return 0
+
+
+def _show(planned: "Plan", folders: Sequence[Path]) -> None:
+    from mmke.report.cells import read_cells
+    from mmke.report.table import render
+
+    request = planned.request
+    print(render(read_cells(request.out, only=folders), "text"))
+    print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")
+    if any(cell.limited for cell in planned.cells):
+        print("These are the first records of each benchmark; the whole table: mmke run --limit 0")
+
+
+def _table(arguments: argparse.Namespace) -> int:
+    from mmke.report.cells import read_cells
+    from mmke.report.table import render
+
+    cells = read_cells(arguments.folder, by=arguments.by)
+    print(render(cells, arguments.format, published=arguments.published))
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from mmke.benchmarks.fetch import fetch
+
+    print(f"complete: {fetch(arguments.name, arguments.to)}")
+    return 0
