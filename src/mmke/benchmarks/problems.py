@@ -5,7 +5,7 @@ expected.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ class Problem(NamedTuple):
     field: str | None
     text: str
 
+    @property
+    def counted_under(self) -> str:
+        """Return the name of the count that it belongs to."""
+        return self.field or ("whole files" if self.record is None else "whole records")
+
     def __str__(self) -> str:
         """Return the line that is shown to the user."""
         record = "" if self.record is None else f"record {self.record}, "
@@ -45,15 +50,12 @@ class Problems:
         """Return how many problems there are, shown or not."""
         return self._per_field.total()
 
-    def __iter__(self) -> Iterator[Problem]:
-        """Iterate over the problems that are spelt out."""
-        return iter(self._first)
-
     def add(self, file: Path, text: str, *, record: int | None = None, field: str | None = None) -> None:
         """Note one problem."""
-        self._per_field[field or ("whole records" if record is not None else "whole files")] += 1
+        problem = Problem(file, record, field, text)
+        self._per_field[problem.counted_under] += 1
         if len(self._first) < SHOWN:
-            self._first.append(Problem(file, record, field, text))
+            self._first.append(problem)
 
     def at(self, file: Path, record: int) -> Report:
         """Return a reporter for one record of one file."""
@@ -71,9 +73,7 @@ class Problems:
     def text(self) -> str:
         """Return the problems one a line, then how many more there are, by field."""
         lines = [str(problem) for problem in self._first]
-        hidden = self._per_field - Counter(
-            p.field or ("whole records" if p.record is not None else "whole files") for p in self._first
-        )
+        hidden = self._per_field - Counter(problem.counted_under for problem in self._first)
         if hidden:
             by_field = ", ".join(f"{field}: {count:,}" for field, count in hidden.most_common())
             lines.append(f"… and {hidden.total():,} more ({by_field})")
