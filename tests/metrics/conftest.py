@@ -23,9 +23,7 @@ def probe() -> MakeProbe:
 def forced() -> MakeAnswer:
     """Answer from the logits of the rows that are compared; `target` are the gold ids, if any."""
 
-    def make(
-        logits: Sequence[Sequence[float]] | np.ndarray, target: Sequence[int] = (), top: int = 10
-    ) -> Answer:
+    def make(logits: Sequence[Sequence[float]] | np.ndarray, target: Sequence[int] = (), top: int = 10) -> Answer:
         rows = np.asarray(logits, dtype=np.float32)
         logprobs = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
         ranked = np.argsort(-rows, axis=1, kind="stable")[:, :top]

@@ -26,9 +26,7 @@ def test_two_of_three_predicted_tokens_score_two_thirds(
     assert score.n_scored == 3
 
 
-def test_rows_shifted_by_one_score_one_third(
-    forced: Callable[..., Answer], probe: Callable[..., Probe]
-) -> None:
+def test_rows_shifted_by_one_score_one_third(forced: Callable[..., Answer], probe: Callable[..., Probe]) -> None:
     rows = rows_with_argmax([0, 1, 2, 4, 3, 1])[3:6]
     score = make(STRICT)[0].score(probe("t_rel"), None, forced(rows, target=[2, 3, 3]))
     assert score.value == pytest.approx(1 / 3)
@@ -75,14 +73,10 @@ def test_accuracy_needs_no_reference_model() -> None:
     assert make(PAPER)[0].reference is None
 
 
-def test_batched_answers_score_like_single_ones(
-    probe: Callable[..., Probe], forced: Callable[..., Answer]
-) -> None:
+def test_batched_answers_score_like_single_ones(probe: Callable[..., Probe], forced: Callable[..., Answer]) -> None:
     generator = np.random.default_rng(3)
     logits = generator.normal(size=(4, 6, 11))
     target = generator.integers(0, 11, size=(4, 6))
     metric = make(STRICT)[0]
-    single = [
-        metric.score(probe("i_rel"), None, forced(logits[i], target[i].tolist())).value for i in range(4)
-    ]
+    single = [metric.score(probe("i_rel"), None, forced(logits[i], target[i].tolist())).value for i in range(4)]
     assert single == pytest.approx((logits.argmax(axis=2) == target).mean(axis=1))

@@ -75,9 +75,7 @@ def test_a_changed_prompt_position_counts_over_all_positions_but_not_over_the_an
     assert answers.value == 1.0
 
 
-@pytest.mark.parametrize(
-    ("positions", "kind", "entries"), [(3, "t_loc", 3), (3, "i_loc", 30), (5, "i_loc", 50)]
-)
+@pytest.mark.parametrize(("positions", "kind", "entries"), [(3, "t_loc", 3), (3, "i_loc", 30), (5, "i_loc", 50)])
 def test_published_entries_are_positions_times_ranks(
     forced: Callable[..., Answer], probe: Callable[..., Probe], positions: int, kind: ProbeKind, entries: int
 ) -> None:
@@ -144,16 +142,12 @@ def test_answers_with_different_positions_are_an_error(
         make(STRICT)[0].score(probe("t_loc"), forced(np.eye(12)[:2]), forced(np.eye(12)[:3]))
 
 
-def test_a_missing_reference_answer_is_an_error(
-    forced: Callable[..., Answer], probe: Callable[..., Probe]
-) -> None:
+def test_a_missing_reference_answer_is_an_error(forced: Callable[..., Answer], probe: Callable[..., Probe]) -> None:
     with pytest.raises(ValueError, match="reference model's answer is missing"):
         make(STRICT)[0].score(probe("t_loc"), None, forced(np.eye(12)))
 
 
-def test_fewer_ids_than_ranks_are_an_error(
-    forced: Callable[..., Answer], probe: Callable[..., Probe]
-) -> None:
+def test_fewer_ids_than_ranks_are_an_error(forced: Callable[..., Answer], probe: Callable[..., Probe]) -> None:
     few = forced(np.eye(12), top=3)
     with pytest.raises(ValueError, match="needs 10 ids per position, got 3 and 3"):
         named(PAPER, "i_loc").score(probe("i_loc"), few, few)

@@ -11,9 +11,7 @@ from mmke.metrics.divergence import make, mean_kl
 from mmke.types import PAPER, STRICT, Answer, Probe
 
 
-def test_the_mean_kl_of_the_oracle_is_in_nats(
-    forced: Callable[..., Answer], probe: Callable[..., Probe]
-) -> None:
+def test_the_mean_kl_of_the_oracle_is_in_nats(forced: Callable[..., Answer], probe: Callable[..., Probe]) -> None:
     before, after = forced([[0, 0], [0, 0]]), forced([[0, 0], [math.log(3), 0]])
     score = make(STRICT)[0].score(probe("t_loc"), before, after)
     assert score.value == pytest.approx(0.0719205, abs=1e-6)

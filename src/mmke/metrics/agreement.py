@@ -82,7 +82,7 @@ class SetOverlap:
         """Return `t_loc_top10` or `i_loc_top10`."""
         return f"{kind}_top{TOP}"
 
-    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:  # noqa: ARG002
+    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Compare the two models' most probable tokens, in any order.
 
         Raises:
@@ -103,7 +103,5 @@ def make(switches: Switches) -> Sequence[Metric]:
     published = RankAgreement(name="agreement", ask=ask, reference=switches.reference, depth=PUBLISHED_K)
     if switches.reference == "base":
         return (published,)
-    beside = RankAgreement(
-        name="agreement-base", ask=ask, reference="base", depth=PUBLISHED_K, suffix="_base"
-    )
+    beside = RankAgreement(name="agreement-base", ask=ask, reference="base", depth=PUBLISHED_K, suffix="_base")
     return (published, beside)

@@ -15,9 +15,7 @@ from mmke.metrics.locality import check_positions, locality_ask, paired_answers
 from mmke.types import LOCALITY_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
 
 
-def mean_kl(
-    before: Float[np.ndarray, "positions vocab"], after: Float[np.ndarray, "positions vocab"]
-) -> float:
+def mean_kl(before: Float[np.ndarray, "positions vocab"], after: Float[np.ndarray, "positions vocab"]) -> float:
     """Return the mean KL(before ‖ after) per position in nats, from log-probabilities, summed in float64.
 
     Infinite where `after` rules out a token that `before` allows; NaN where an input is NaN. A token that
@@ -45,7 +43,7 @@ class Divergence:
         """Return `t_loc_kl` or `i_loc_kl`."""
         return f"{kind}_kl"
 
-    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:  # noqa: ARG002
+    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Compare the two models' distributions for one probe; NaN with a reason where KL is undefined.
 
         Raises:
@@ -59,9 +57,7 @@ class Divergence:
             return Score(value=float("nan"), n_scored=0, reason="the answer has no position to compare")
         value = mean_kl(reference.logprobs, edited.logprobs)
         if not np.isfinite(value):
-            return Score(
-                value=float("nan"), n_scored=0, reason=f"the divergence is {value}, not a finite number"
-            )
+            return Score(value=float("nan"), n_scored=0, reason=f"the divergence is {value}, not a finite number")
         return Score(value=value, n_scored=len(reference.logprobs))
 
 

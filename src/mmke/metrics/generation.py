@@ -52,16 +52,16 @@ class TextMatch:
         """Return such as `i_rel_em` or `i_rel_f1`."""
         return f"{kind}{self.suffix}"
 
-    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:  # noqa: ARG002
+    def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Score the text that the edited model wrote; one answer counts as one."""
         return Score(value=self.compare(after.text, probe.target), n_scored=1)
 
 
-def make_exact_match(switches: Switches) -> Sequence[Metric]:  # noqa: ARG001
+def make_exact_match(switches: Switches) -> Sequence[Metric]:
     """Return exact match; no switch touches it."""
     return (TextMatch(name="exact-match", compare=exact_match, suffix="_em", ask=Ask(decode="greedy")),)
 
 
-def make_token_f1(switches: Switches) -> Sequence[Metric]:  # noqa: ARG001
+def make_token_f1(switches: Switches) -> Sequence[Metric]:
     """Return token F1; no switch touches it."""
     return (TextMatch(name="token-f1", compare=token_f1, suffix="_f1", ask=Ask(decode="greedy")),)

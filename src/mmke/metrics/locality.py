@@ -58,9 +58,7 @@ def paired_ranks(before: Answer | None, after: Answer, k: int) -> RankedPair:
     old, new = reference.top_ids, edited.top_ids
     check_positions(old.shape[0], new.shape[0])
     if len(old) and min(old.shape[1], new.shape[1]) < k:
-        raise ValueError(
-            f"top-{k} agreement needs {k} ids per position, got {old.shape[1]} and {new.shape[1]}"
-        )
+        raise ValueError(f"top-{k} agreement needs {k} ids per position, got {old.shape[1]} and {new.shape[1]}")
     return RankedPair(before=old[:, :k], after=new[:, :k])
 
 

@@ -1,0 +1,241 @@
+"""One writer, one set of settings, finished records for good."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmke.results import folder as folder_module
+from mmke.results.finished import ROWS, read_finished
+from mmke.results.folder import open_run, run_path
+from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.timings import Timing
+from mmke.types import PAPER, ScoreRow, UserError
+
+Record = Callable[[str], list[ScoreRow]]
+
+
+def test_the_path_says_what_was_run(tmp_path: Path, settings: RunSettings) -> None:
+    assert run_path(tmp_path, settings) == tmp_path / "tiny-llava/mini-entity/hop1/strict/ft-llm"
+
+
+def test_names_with_slashes_or_dots_stay_below_the_folder(tmp_path: Path, settings: RunSettings) -> None:
+    odd = replace(settings, backbone="hf:org/model", benchmark="../../data/own.json", editor="..")
+    path = run_path(tmp_path, odd)
+    assert path.parts[len(tmp_path.parts) :] == ("hf:org_model", "__.._data_own.json", "hop1", "strict", "_")
+
+
+def test_a_second_writer_is_refused_by_name_of_the_folder(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts
+) -> None:
+    with (
+        open_run(tmp_path, settings, facts),
+        pytest.raises(UserError, match=f"{run_path(tmp_path, settings)} is being written by another program"),
+        open_run(tmp_path, settings, facts),
+    ):
+        pass
+
+
+def test_a_second_process_is_refused_too(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    lock = run_path(tmp_path, settings) / folder_module.LOCK
+    program = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    )
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UserError, match="another program"), open_run(tmp_path, settings, facts):
+            pass
+        other.kill()
+    with open_run(tmp_path, settings, facts) as free:
+        assert free.done == set()
+
+
+def test_the_folder_is_free_after_an_exception(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    with pytest.raises(KeyError), open_run(tmp_path, settings, facts):
+        raise KeyError
+    with open_run(tmp_path, settings, facts) as folder:
+        assert folder.path == run_path(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 1}, "seed: the folder has 0, this run 1"),
+        ({"dtype": "float16"}, 'dtype: the folder has "float32", this run "float16"'),
+        ({"device_type": "cuda"}, 'device_type: the folder has "cpu", this run "cuda"'),
+        ({"generate": True}, "generate: the folder has false, this run true"),
+        ({"data_revision": "e"}, "data_revision: the folder has"),
+        ({"weights_revision": "e"}, "weights_revision: the folder has"),
+        ({"metrics": ("accuracy",)}, "metrics: the folder has"),
+        (
+            {"settings": {"steps": 4, "lr": 0.001, "parts": ["language"]}},
+            "settings.steps: the folder has 3, this run 4",
+        ),
+        ({"settings": {"steps": 3}}, "settings.lr: the folder has 0.001, this run nothing"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, change: dict[str, Any], told: str
+) -> None:
+    with open_run(tmp_path, settings, facts):
+        pass
+    with pytest.raises(UserError) as error, open_run(tmp_path, replace(settings, **change), facts):
+        pass
+    assert told in str(error.value)
+    assert "choose another --out, or delete the folder" in str(error.value)
+
+
+def test_every_difference_is_told_at_once(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    with open_run(tmp_path, settings, facts):
+        pass
+    other = replace(settings, seed=5, switches=replace(settings.switches, reference="previous edit"))
+    with pytest.raises(UserError) as error, open_run(tmp_path, other, facts):
+        pass
+    assert "seed: the folder has 0, this run 5" in str(error.value)
+    assert 'switches.reference: the folder has "base", this run "previous edit"' in str(error.value)
+    assert len(str(error.value).splitlines()) == 4
+
+
+def test_another_hop_protocol_or_editor_is_another_folder(tmp_path: Path, settings: RunSettings) -> None:
+    others = [replace(settings, hop=2), replace(settings, switches=PAPER), replace(settings, editor="ike")]
+    assert len({run_path(tmp_path, other) for other in [settings, *others]}) == 4
+
+
+def test_a_larger_limit_continues_the_run(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+) -> None:
+    with open_run(tmp_path, settings, replace(facts, records_used=1)) as folder:
+        folder.append("a", record("a"), timing)
+    with open_run(tmp_path, settings, replace(facts, records_used=2)) as folder:
+        assert folder.done == {"a"}
+        folder.append("b", record("b"), timing)
+        assert folder.done == {"a", "b"}
+    assert [r.case_id for r in read_finished(run_path(tmp_path, settings)).records] == ["a", "b"]
+    run = json.loads((run_path(tmp_path, settings) / "run.json").read_bytes())
+    assert run["records"]["used"] == 2
+    assert len(run["history"]) == 2
+
+
+def test_a_record_is_on_disk_when_append_returns(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        folder.append("a", record("a"), timing)
+        assert [r.case_id for r in read_finished(folder.path).records] == ["a"]
+
+
+def test_what_cannot_be_a_record_is_refused_before_anything_is_written(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        folder.append("a", record("a"), timing)
+        before = (folder.path / ROWS).read_bytes()
+        for case_id, rows, message in (
+            ("a", record("a"), "is finished"),
+            ("b", [], "has no rows"),
+            ("b", record("c"), r"rows of \['c'\]"),
+            ("b", [*record("b"), record("b")[0]], "two rows each"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                folder.append(case_id, rows, timing)
+        assert (folder.path / ROWS).read_bytes() == before
+        folder.append("b", record("b"), timing)
+
+
+def test_after_a_failed_write_no_record_follows_half_a_record(
+    tmp_path: Path,
+    settings: RunSettings,
+    facts: RunFacts,
+    record: Record,
+    timing: Timing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        folder.append("a", record("a"), timing)
+        with monkeypatch.context() as patch:
+            patch.setattr(folder_module, "_put", _half_then_full)
+            with pytest.raises(OSError, match="disk"):
+                folder.append("b", record("b"), timing)
+        with pytest.raises(ValueError, match="closed"):
+            folder.append("c", record("c"), timing)
+    with open_run(tmp_path, settings, facts) as folder:
+        assert folder.done == {"a"}
+
+
+def _half_then_full(file: Any, content: bytes) -> None:
+    file.write(content[: len(content) // 2])
+    file.flush()
+    raise OSError("disk full")
+
+
+def test_run_json_holds_settings_records_and_history(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        run = json.loads((folder.path / "run.json").read_bytes())
+    assert (run["backbone"], run["hop"], run["protocol"], run["seed"]) == ("tiny-llava", 1, "strict", 0)
+    assert run["settings"] == {"steps": 3, "lr": 0.001, "parts": ["language"]}
+    assert run["switches"] == settings.switches.as_dict()
+    assert run["records"] == {"used": 3, "dropped": [{"record": 7, "reason": "alt is empty"}]}
+    assert run["history"][0]["command"] == ["mmke", "run", "--seed", "0"]
+    assert run["history"][0]["versions"].keys() == {"python", "mmke", "torch", "transformers"}
+    assert not list(folder.path.glob("*.tmp"))
+
+
+def test_continuing_under_another_version_is_told(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        pass
+    file = folder.path / "run.json"
+    run = json.loads(file.read_bytes())
+    run["history"][0]["versions"]["torch"] = "1.0.0"
+    file.write_text(json.dumps(run))
+    with caplog.at_level(logging.WARNING), open_run(tmp_path, settings, facts):
+        pass
+    assert 'versions.torch: the folder has "1.0.0"' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "is broken"), ("[]", "not the record"), ("{}", "not the record")]
+)
+def test_a_broken_run_json_is_refused(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, content: str, message: str
+) -> None:
+    file = run_path(tmp_path, settings) / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(UserError, match=message), open_run(tmp_path, settings, facts):
+        pass
+
+
+def test_rows_without_run_json_are_refused(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    path = run_path(tmp_path, settings)
+    path.mkdir(parents=True)
+    (path / ROWS).write_text("")
+    with pytest.raises(UserError, match=r"has rows\.jsonl but no run\.json"), open_run(tmp_path, settings, facts):
+        pass
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot make the folder"), open_run(tmp_path / "file", settings, facts):
+        pass
+
+
+def test_a_setting_that_json_cannot_hold_is_refused(settings: RunSettings) -> None:
+    with pytest.raises(TypeError, match="cannot stand in"):
+        replace(settings, settings={"layer": object()}).as_dict()
+
+
+def test_paths_in_settings_are_written_as_text(settings: RunSettings) -> None:
+    assert replace(settings, settings={"file": Path("a/b")}).as_dict()["settings"] == {"file": "a/b"}
