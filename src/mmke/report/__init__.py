@@ -1,0 +1,1 @@
+"""Tables of results folders: read, averaged, beside the published figures; without loading a model."""

@@ -1,0 +1,147 @@
+"""Cells as text, JSON, CSV, LaTeX or Markdown.
+
+Text, LaTeX and Markdown are for people: headline figures, rounded. JSON (a list of `Cell.as_dict`) and CSV (one line
+per metric) are for programs: every metric, with gains over the floor.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mmke.report.blocks import Block, make_blocks
+from mmke.report.cells import Cell
+from mmke.report.figures import unit
+from mmke.report.published import published_rows
+from mmke.types import UserError
+
+DECIMALS = 6
+
+_LATEX_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"\ensuremath{\pm}",
+        "–": "--",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
+
+
+def render(cells: Sequence[Cell], form: str, *, published: bool = False, every_metric: bool = False) -> str:
+    """Return the cells in one of five forms, without a newline at the end.
+
+    Args:
+        cells: in the order of `read_cells`.
+        form: "text", "json", "csv", "latex" or "markdown".
+        published: put the paper's printed figures beside ours.
+        every_metric: in the forms for people, show more than the headline six; the others always do.
+
+    Raises:
+        UserError: unknown form.
+    """
+    if form == "json":
+        return _json(cells, published=published)
+    if form == "csv":
+        return _csv(cells, published=published)
+    if form not in _DRAW:
+        raise UserError(f"unknown format {form!r}; there are {', '.join([*_DRAW, 'json', 'csv'])}")
+    blocks = make_blocks(cells, published=published, every_metric=every_metric)
+    return "\n\n".join(_DRAW[form](block) for block in blocks)
+
+
+def _json(cells: Sequence[Cell], *, published: bool) -> str:
+    plain = [_rounded(cell.as_dict()) for cell in cells]
+    if published:
+        for cell, row in zip(plain, published_rows(cells), strict=True):
+            cell["published"] = None if row is None else row.as_dict()
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _rounded(plain: Any) -> Any:
+    if isinstance(plain, Mapping):
+        return {key: _rounded(value) for key, value in plain.items()}
+    return round(plain, DECIMALS) + 0.0 if isinstance(plain, float) else plain
+
+
+def _csv(cells: Sequence[Cell], *, published: bool) -> str:
+    lines: list[dict[str, Any]] = []
+    for cell, row in zip(cells, published_rows(cells), strict=True):
+        whole = _rounded(cell.as_dict())
+        metrics = whole.pop("metrics")
+        about = {"records" if key == "n" else key: value for key, value in whole.items()}
+        for metric, figure in metrics.items():
+            line = about | {"metric": metric, "unit": unit(metric)} | figure
+            if published:
+                line["published"] = row.figures.get(metric) if row else None
+                line["doubtful"] = row.doubtful if row else None
+            lines.append(line)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue().rstrip("\n")
+
+
+def _text(block: Block) -> str:
+    widths = [max(map(len, column)) for column in zip(block.header, *block.lines, strict=True)]
+    lines = [_aligned(line, widths) for line in (block.header, *block.lines)]
+    return "\n".join(
+        [block.title, lines[0], "-" * max(map(len, lines)), *lines[1:], *(f"  {note}" for note in block.notes)]
+    )
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    name, *figures = (
+        text.ljust(width) if index == 0 else text.rjust(width)
+        for index, (text, width) in enumerate(zip(line, widths, strict=True))
+    )
+    return "  ".join([name, *figures]).rstrip()
+
+
+def _markdown(block: Block) -> str:
+    rule = ["---", *["---:"] * (len(block.header) - 1)]
+    lines = [_markdown_line(line) for line in (block.header, rule, *block.lines)]
+    return "\n".join([f"**{_markdown_text(block.title)}**", "", *lines, *_markdown_notes(block.notes)])
+
+
+def _markdown_line(line: Sequence[str]) -> str:
+    return f"| {' | '.join(_markdown_text(text.strip()) for text in line)} |"
+
+
+def _markdown_notes(notes: Sequence[str]) -> list[str]:
+    return ["", *(f"- {_markdown_text(note)}" for note in notes)] if notes else []
+
+
+def _markdown_text(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
+
+
+def _latex(block: Block) -> str:
+    lines = [" & ".join(_latex_text(text.strip()) for text in line) + r" \\" for line in (block.header, *block.lines)]
+    notes = [rf"\par\footnotesize {_latex_text(note)}" for note in block.notes]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex_text(block.title)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}",
+            *notes,
+            r"\end{table}",
+        ]
+    )
+
+
+def _latex_text(text: str) -> str:
+    return text.translate(_LATEX_ESCAPES)
+
+
+_DRAW: Mapping[str, Callable[[Block], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}
