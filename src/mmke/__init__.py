@@ -1,1 +1,43 @@
-"""Multimodal knowledge editing, measured."""
+"""Multimodal knowledge editing, measured; see `mmke.api` for the calls and their example."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmke.api import (
+        Edit,
+        Probe,
+        Query,
+        Request,
+        UserError,
+        load_backbone,
+        load_editor,
+        open_benchmark,
+        picture,
+        run_benchmark,
+        say,
+        store,
+    )
+
+__all__ = [
+    "Edit",
+    "Probe",
+    "Query",
+    "Request",
+    "UserError",
+    "load_backbone",
+    "load_editor",
+    "open_benchmark",
+    "picture",
+    "run_benchmark",
+    "say",
+    "store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for, so that a table is made without loading torch.
+    if name not in __all__:
+        raise AttributeError(f"module 'mmke' has no attribute {name!r}")
+    from mmke import api
+
+    return getattr(api, name)

@@ -67,7 +67,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     command.add_argument("benchmark", help="a name (mmke ls benchmarks) or the path of your own JSON file")
     command.add_argument("--data", type=Path, help="folder with data_json/ and data_image/ (default: here)")
-    command.add_argument("--hop", type=int, default=1, help="portability questions, 1 to 4; 0 for none (default: 1)")
+    command.add_argument("--hop", type=int, default=1, help="portability questions, 1 to 4; 0: none (default: 1)")
     command.set_defaults(command=_check)
 
 
@@ -84,22 +84,34 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = command.add_argument_group("what is run")
     what.add_argument("--backbone", default="smol-llava", help="mmke ls backbones (default: smol-llava)")
     what.add_argument("--editor", action="append", metavar="E", help="repeatable; mmke ls editors (default: all)")
-    what.add_argument("--benchmark", action="append", metavar="D", help="repeatable; a name of mmke ls benchmarks or the path of your own JSON file (default: the three mini ones)")
+    what.add_argument(
+        "--benchmark",
+        action="append",
+        metavar="D",
+        help="repeatable; mmke ls benchmarks, or the path of your own JSON file (default: the three mini ones)",
+    )
     what.add_argument("--hop", type=int, default=1, help="portability questions, 1 to 4; 0 for none (default: 1)")
     what.add_argument(
         "--limit",
         type=int,
-        help=f"records of each benchmark, 0 for all (default: all, but {QUICK_LIMIT} where no --benchmark is given)",
+        help=f"records of each benchmark, 0: all (default: 0; without --benchmark {QUICK_LIMIT})",
     )
     what.add_argument("--data", type=Path, metavar="DIR", help="folder with data_json/ and data_image/ (default: here)")
     how = command.add_argument_group("how")
-    how.add_argument("--protocol", choices=tuple(PROTOCOLS), default="strict", help="paper: the published arithmetic (default: strict)")
+    how.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        default="strict",
+        help="paper: the published arithmetic (default: strict)",
+    )
     how.add_argument("--generate", action="store_true", help="also score free greedy decoding (exact match, token F1)")
     how.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
     how.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with one table per editor")
     how.add_argument("--seed", type=int, default=0, help="for whatever draws (default: 0)")
     where = command.add_argument_group("where")
-    where.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="where results go (default: results)")
+    where.add_argument(
+        "--out", type=Path, default=Path("results"), metavar="DIR", help="where results go (default: results)"
+    )
     where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
     where.add_argument("--dtype", default="float32", help="of the language model: float32 (default), float16, bfloat16")
     where.add_argument("--dry", action="store_true", help="resolve names, settings, data and edit sites, and stop")
@@ -148,9 +160,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
+    from transformers.utils import logging as library
 
     from mmke.running.run import plan, run
 
+    library.disable_progress_bar()
     planned = plan(_request(arguments))
     _announce(planned)
     if arguments.dry:

@@ -90,7 +90,7 @@ class InContextSession:
         if length > limit and self.backbone.positions_are_a_table:
             raise UserError(
                 f"{self.editor.name}: the prompt has {length} positions and {self.backbone.name} holds {limit}; "
-                f"set {self.editor.name}.demonstrations below {kept}, or use --protocol strict, which drops the farthest"
+                f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
             )
         notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
         return replace(probe, query=query), notes

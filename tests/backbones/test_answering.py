@@ -1,0 +1,41 @@
+"""Reading answers off logits: the numbers of the published formula."""
+
+import pytest
+import torch
+
+from mmke import registry
+from mmke.backbones.answering import _forced, top_ids
+from mmke.protocols import Encoded
+from mmke.types import Answer, Ask
+
+# Six rows whose most probable ids are 0, 1, 2, 4, 3, 1 (logit 4 there, 0 elsewhere); rows 2 to 4 predict the answer.
+ROWS = torch.zeros(6, 5).scatter(1, torch.tensor([[0], [1], [2], [4], [3], [1]]), 4.0)
+
+
+def forced(logits: torch.Tensor, target: tuple[int, ...], rows: tuple[int, ...]) -> Answer:
+    backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+    encoded = Encoded((0,) * 6, target, tuple(range(6)), rows)
+    return _forced(backbone, encoded, logits, Ask(positions="all"))
+
+
+def test_predictions_and_log_probability_come_from_the_rows_before_the_answer() -> None:
+    answer = forced(ROWS, (2, 3, 3), (2, 3, 4))
+    assert answer.token_ids == (2, 4, 3)
+    assert answer.target_logprob == pytest.approx(-1.4040364, abs=1e-6)
+
+
+def test_token_id_zero_is_a_label_like_any_other() -> None:
+    answer = forced(torch.zeros(6, 5).index_fill(1, torch.tensor([0]), 1.0), (0, 0, 1), (2, 3, 4))
+    assert answer.token_ids == (0, 0, 0)
+
+
+def test_ties_are_ordered_by_id() -> None:
+    assert top_ids(torch.tensor([[0.0, 2.0, 1.0, 2.0, 1.0]]), 4, native=False).tolist() == [[1, 3, 2, 4]]
+
+
+def test_in_half_precision_far_tails_tie_at_zero() -> None:
+    logits = torch.tensor([[20.0, 2.0, 1.0, 0.5, 0.2]])
+    assert logits.half().softmax(-1).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
+    assert top_ids(logits, 3, native=True).tolist() == [[0, 1, 2]]

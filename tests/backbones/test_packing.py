@@ -1,0 +1,43 @@
+"""Tries: what is shared is one run of nodes, and each node sees its own past alone."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmke.backbones.packing import Trie, make_batch
+from mmke.protocols import Encoded
+
+SEQUENCES = st.lists(st.lists(st.integers(-4, 3), min_size=1, max_size=7), min_size=1, max_size=6)
+
+
+@given(SEQUENCES)
+def test_a_path_reads_its_sequence_and_sees_nothing_else(sequences: list[list[int]]) -> None:
+    trie = Trie()
+    paths = [trie.insert(sequence) for sequence in sequences]
+    mask = trie.mask()
+    for sequence, path in zip(sequences, paths, strict=True):
+        assert [trie.keys[node] for node in path] == sequence
+        for depth, node in enumerate(path):
+            assert set(np.flatnonzero(mask[node])) == set(path[: depth + 1])
+            assert trie.depths[node] == depth
+
+
+def test_a_common_prefix_is_kept_once() -> None:
+    trie = Trie()
+    trie.insert([5, 6, 7])
+    trie.insert([5, 6, 8])
+    assert trie.keys == [5, 6, 7, 8]
+
+
+def test_a_group_is_never_divided_and_packs_keep_to_the_limit() -> None:
+    encoded = [Encoded((i, 9, 9, 9), (9,), (2,), (0,)) for i in range(6)]
+    batch = make_batch(encoded, [], [0, 1, 0, 2, 2, 2], limit=12, device=torch.device("cpu"))
+    assert [pack.members for pack in batch.packs] == [(0, 2, 1), (3, 4, 5)]
+
+
+def test_equal_batches_have_equal_digests_and_others_do_not() -> None:
+    def digest(*keys: int) -> str:
+        return make_batch([Encoded(keys, (9,), (0,), (0,))], [], [-1], limit=9, device=torch.device("cpu")).digest
+
+    assert digest(1, 2) == digest(1, 2) != digest(1, 3)

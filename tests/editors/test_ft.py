@@ -1,0 +1,140 @@
+"""Fine-tuning: the same weights as an independent optimiser gives, from the base weights each time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmke import registry
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors.settings import resolve
+from mmke.protocols import VISION
+from mmke.types import PAPER, STRICT, Ask, EditCase, Switches, UserError
+
+STEPS = 3
+
+
+@pytest.fixture(params=["tiny-llava", "tiny-minigpt4", "tiny-blip2"])
+def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
+    name = request.param
+    return registry.factory("backbones", name)(name=name, dtype=torch.float32, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def cases(small_data: Path) -> tuple[EditCase, ...]:
+    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
+
+
+def make(name: str, backbone: ComposedBackbone, switches: Switches = STRICT, **changes: object) -> object:
+    settings = {**resolve(name, backbone.name, {}), "steps": STEPS, **changes}
+    return registry.factory("editors", name)(settings, switches, train=(), seed=0)
+
+
+def edited_weights(editor: object, backbone: ComposedBackbone, case: EditCase) -> dict[str, torch.Tensor]:
+    with editor.open(backbone, MemoryStore()) as session:
+        session.apply(case.edits)
+        return dict(session.weights)
+
+
+def independently(
+    backbone: ComposedBackbone, names: list[str], case: EditCase, *, rate: float, decay: float, labels: str
+) -> dict[str, torch.Tensor]:
+    """Fine-tune the module itself, the whole model at every step, and put it back."""
+    edit = case.edits[0]
+    batch = backbone.encode([edit.query], [edit.target], Ask(labels=labels))
+    parameters = {name: backbone.module.get_parameter(name) for name in names}
+    saved = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    optimiser = torch.optim.AdamW([p.requires_grad_() for p in parameters.values()], lr=rate, weight_decay=decay)
+    target = torch.tensor(batch.encoded[0].target_ids)
+    for _ in range(STEPS):
+        logits = backbone.tail(backbone.trunk(batch, VISION, store=MemoryStore()), {})
+        loss = -logits.log_softmax(-1).gather(1, target[:, None]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    result = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(requires_grad=False).copy_(saved[name])
+        parameter.grad = None
+    return result
+
+
+@pytest.mark.parametrize(("switches", "decay"), [(STRICT, 0.0), (PAPER, 0.01)], ids=["strict", "paper"])
+@pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
+def test_the_edit_is_adamw_on_the_whole_model(
+    name: str, switches: Switches, decay: float, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    editor = make(name, backbone, switches)
+    rate = editor.settings.rate
+    ours = edited_weights(editor, backbone, cases[0])
+    theirs = independently(backbone, list(ours), cases[0], rate=rate, decay=decay, labels=switches.labels)
+    for key, tensor in ours.items():
+        # Adam's first steps move every weight by about the rate, however small its gradient: compare on that scale.
+        assert (tensor - theirs[key]).abs().max() < 0.05 * rate * STEPS
+    assert not all(torch.equal(tensor, backbone.module.get_parameter(key)) for key, tensor in ours.items())
+
+
+def test_the_second_record_starts_from_the_base_weights(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    editor, store = make("ft-llm", backbone), MemoryStore()
+    with editor.open(backbone, store) as session:
+        session.apply(cases[0].edits)
+    with editor.open(backbone, store) as session:
+        session.apply(cases[1].edits)
+        after_another = dict(session.weights)
+    alone = edited_weights(make("ft-llm", backbone), backbone, cases[1])
+    assert all(torch.equal(after_another[key], alone[key]) for key in alone)
+
+
+def test_no_steps_change_nothing(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
+    for name in ("ft-llm", "ft-alignment"):
+        with make(name, backbone, steps=0).open(backbone, MemoryStore()) as session:
+            session.apply(cases[0].edits)
+            said = session.answer(cases[0].probes, Ask(top=10))
+        for one, other in zip(said, backbone.answer(cases[0].probes, Ask(top=10)), strict=True):
+            assert one.token_ids == other.token_ids
+            assert one.top_ids.tolist() == other.top_ids.tolist()
+
+
+def test_ft_llm_edits_the_last_mlps_two_linears_without_biases(backbone: ComposedBackbone) -> None:
+    ends = {
+        "tiny-llava": {"layers.3.mlp.up_proj.weight", "layers.3.mlp.down_proj.weight"},
+        "tiny-minigpt4": {"layers.3.mlp.up_proj.weight", "layers.3.mlp.down_proj.weight"},
+        "tiny-blip2": {"layers.3.fc1.weight", "layers.3.fc2.weight"},
+    }[backbone.name]
+    names = make("ft-llm", backbone).names(backbone)
+    assert {name[name.index("layers.") :] for name in names} == ends
+
+
+def test_ft_alignment_edits_all_of_the_projector_or_qformer_and_no_more(backbone: ComposedBackbone) -> None:
+    names = make("ft-alignment", backbone).names(backbone)
+    where = "model.multi_modal_projector." if backbone.name == "tiny-llava" else "qformer."
+    assert set(names) == {name for name, _ in backbone.module.named_parameters() if name.startswith(where)}
+
+
+def test_ft_alignment_leaves_text_alone_to_the_bit(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
+    text_only = [probe for probe in cases[0].probes if probe.query.image is None]
+    ask = Ask(top=10, logprobs=True)
+    with make("ft-alignment", backbone).open(backbone, MemoryStore()) as session:
+        session.apply(cases[0].edits)
+        said = session.answer(text_only, ask)
+    for one, other in zip(said, backbone.answer(text_only, ask), strict=True):
+        assert (one.logprobs == other.logprobs).all()
+
+
+def test_a_site_that_no_backbone_has_is_refused(backbone: ComposedBackbone) -> None:
+    with pytest.raises(UserError, match=r"like 'language.-1.mlp_in'"):
+        make("ft-llm", backbone, sites=["language.last.mlp"])
+    with pytest.raises(UserError, match="4 decoder layers, so no layer 31"):
+        make("ft-llm", backbone, sites=["language.31.mlp_in"]).check(backbone)
+
+
+def test_one_step_of_the_published_optimiser_decays() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    optimiser = torch.optim.AdamW([weight], lr=1e-4, weight_decay=PAPER.ft_weight_decay)
+    (3 * weight).sum().backward()
+    optimiser.step()
+    assert weight.item() == pytest.approx(0.999899, abs=1e-7)

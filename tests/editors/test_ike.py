@@ -1,0 +1,158 @@
+"""In-context editing: which demonstrations, in which words, and what happens when they do not fit."""
+
+from dataclasses import replace
+from math import cos, radians, sin
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmke import registry
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors.ike.edit import InContextSession
+from mmke.editors.ike.retrieval import Nearest, Random, sentences
+from mmke.types import PAPER, STRICT, Ask, EditCase, Probe, Query, Switches, UserError
+
+CORPUS = ["zero", "ten", "eighty", "ninety"]
+ANGLES = {"zero": 0, "ten": 10, "eighty": 80, "ninety": 90, "query": 4}
+
+
+@pytest.fixture(scope="module")
+def backbone() -> ComposedBackbone:
+    return load("tiny-llava")
+
+
+@pytest.fixture
+def train(small_data: Path) -> tuple[EditCase, ...]:
+    return open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
+
+
+@pytest.fixture
+def case(small_data: Path) -> EditCase:
+    return open_benchmark("mmke-user", data=small_data).load("eval", hop=1, switches=STRICT).cases[0]
+
+
+def load(name: str) -> ComposedBackbone:
+    return registry.factory("backbones", name)(name=name, dtype=torch.float32, device=torch.device("cpu"))
+
+
+def session_of(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], count: int, switches: Switches = STRICT
+) -> InContextSession:
+    editor = registry.factory("editors", "ike-random")({"demonstrations": count}, switches, train=train, seed=0)
+    return InContextSession(editor, backbone, MemoryStore())
+
+
+def prompts(session: InContextSession, case: EditCase) -> list[Probe]:
+    session.apply(case.edits)
+    return [session._prompt(probe)[0] for probe in case.probes]
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_the_nearest_by_angle_are_chosen_whatever_their_length(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    class Encoder:
+        def encode(self, texts: list[str], **_: object) -> torch.Tensor:
+            angles = [radians(ANGLES[text]) for text in texts]
+            return torch.tensor([[cos(a) * scale, sin(a) * scale] for a in angles])
+
+    monkeypatch.setattr(Nearest, "_model", Encoder())
+    assert Nearest(CORPUS, 2, "all-MiniLM-L6-v2").choose("query") == ["zero", "ten"]
+
+
+def test_the_real_encoder_finds_the_sentence_that_means_the_same() -> None:
+    corpus = ["The capital of France is Paris.", "My cat likes fish.", "Two plus two is four."]
+    assert Nearest(corpus, 1, "all-MiniLM-L6-v2").choose("A kitten enjoys eating tuna.") == [corpus[1]]
+
+
+def test_a_training_record_gives_three_sentences_in_order(train: tuple[EditCase, ...]) -> None:
+    head = "New Fact: What is shown? a tin lid of number 0\nPrompt: "
+    assert sentences(train[0]) == (
+        f"{head}What is shown? a tin lid of number 0\n\n",
+        f"{head}Which thing is this? a tin lid of number 0\n\n",
+        f"{head}What is the capital of France? Paris\n\n",
+    )
+
+
+def test_a_prompt_is_demonstrations_own_sentence_fact_question(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase
+) -> None:
+    fact = "New Fact: What is shown? a tin lid of number 2\nPrompt: "
+    own = f"{fact}What is shown? a tin lid of number 2\n\n"
+    bare = prompts(session_of(backbone, train, 0), case)
+    assert bare[0].query.text == f"{own}{fact}What is shown?"
+    behind = prompts(session_of(backbone, train, 2), case)
+    assert behind[0].query.text.endswith(f"\n\n{own}{fact}What is shown?")
+    assert behind[0].query.text.count("New Fact: ") == 4
+    assert [p.query.image for p in behind] == [p.query.image for p in case.probes]
+
+
+def test_random_demonstrations_depend_on_seed_and_edit_alone() -> None:
+    corpus = [str(i) for i in range(100)]
+    draw = Random(corpus, 5, seed=1).choose("edit")
+    assert draw == Random(corpus, 5, seed=1).choose("edit")
+    assert draw != Random(corpus, 5, seed=2).choose("edit")
+    assert draw != Random(corpus, 5, seed=1).choose("another edit")
+    assert len(set(draw)) == 5
+
+
+def test_beyond_the_context_the_farthest_demonstrations_go(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase
+) -> None:
+    short = replace(backbone, decoder=replace(backbone.decoder, config=_with_limit(backbone, 400)))
+    session = session_of(short, train, 9)
+    session.apply(case.edits)
+    answer = session.answer(case.probes[:1], Ask())[0]
+    assert answer.notes["context_tokens"] <= 400
+    assert 1 < answer.notes["demonstrations"] < 10
+    kept = answer.notes["demonstrations"] - 1
+    assert session._prompt(case.probes[0])[0].query.text.startswith("".join(session.demonstrations[:kept]))
+
+
+def test_on_paper_a_rotary_model_runs_on_and_says_how_far(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase
+) -> None:
+    short = replace(backbone, decoder=replace(backbone.decoder, config=_with_limit(backbone, 400)))
+    session = session_of(short, train, 9, PAPER)
+    session.apply(case.edits)
+    assert session.answer(case.probes[:1], Ask())[0].notes["context_tokens"] > 400
+
+
+def test_on_paper_a_table_of_positions_is_an_error(train: tuple[EditCase, ...], case: EditCase) -> None:
+    backbone = load("tiny-blip2")
+    short = replace(backbone, decoder=replace(backbone.decoder, config=_with_limit(backbone, 400)))
+    session = session_of(short, train, 9, PAPER)
+    session.apply(case.edits)
+    with pytest.raises(UserError, match="holds 400"):
+        session.answer(case.probes[:1], Ask())
+
+
+@pytest.mark.parametrize(("switches", "on_edit_image"), [(STRICT, False), (PAPER, True)], ids=["strict", "paper"])
+def test_the_users_portability_picture(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase, switches: Switches, *, on_edit_image: bool
+) -> None:
+    asked = prompts(session_of(backbone, train, 0, switches), case)[-1]
+    assert asked.kind == "port"
+    assert (asked.query.image == case.edits[0].query.image) == on_edit_image
+
+
+def test_no_training_records_are_refused() -> None:
+    with pytest.raises(UserError, match="demonstrations from training records"):
+        registry.factory("editors", "ike-random")({"demonstrations": 1}, STRICT, train=(), seed=0)
+
+
+def test_before_the_edit_there_is_no_header(
+    backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase
+) -> None:
+    session = session_of(backbone, train, 2)
+    assert session.answer(case.probes, Ask())[0].notes == {}
+    assert session.answer([Probe("t_loc", Query("a"), "b")], Ask())[0].token_ids == (
+        backbone.answer([Probe("t_loc", Query("a"), "b")], Ask())[0].token_ids
+    )
+
+
+def _with_limit(backbone: ComposedBackbone, limit: int) -> object:
+    config = type(backbone.decoder.config)(**backbone.decoder.config.to_dict())
+    config.max_position_embeddings = limit
+    return config

@@ -1,0 +1,213 @@
+"""Runs: the same bytes however they are interrupted, the published reference, and mistakes that cost one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmke.running.run import Request, plan, run
+from mmke.types import UserError
+
+QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
+
+
+@pytest.fixture
+def request_(small_data: Path, tmp_path: Path) -> Request:
+    return Request(
+        backbone="tiny-llava",
+        editors=tuple(QUICK),
+        benchmarks=("mmke-entity",),
+        changes=QUICK,
+        data=small_data,
+        out=tmp_path / "results",
+    )
+
+
+def files(out: Path, name: str = "rows.jsonl") -> dict[str, bytes]:
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob(name))}
+
+
+def rows(out: Path, editor: str) -> list[dict[str, Any]]:
+    (file,) = out.rglob(f"{editor}/rows.jsonl")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def mean(out: Path, editor: str, metric: str) -> float:
+    values = [row["value"] for row in rows(out, editor) if row["metric"] == metric]
+    return sum(values) / len(values)
+
+
+def test_two_runs_write_the_same_bytes(request_: Request, tmp_path: Path) -> None:
+    other = replace(request_, out=tmp_path / "again")
+    run(plan(request_))
+    run(plan(other))
+    assert files(request_.out) == files(other.out)
+    assert len(files(request_.out)) == 4
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_a_larger_limit_continues_with_the_same_bytes(request_: Request, tmp_path: Path, protocol: str) -> None:
+    whole = replace(request_, out=tmp_path / "whole", protocol=protocol)
+    run(plan(whole))
+    for limit in (1, 3, 0):
+        run(plan(replace(request_, protocol=protocol, limit=limit)))
+    assert files(request_.out) == files(whole.out)
+
+
+def test_a_finished_run_edits_nothing_again(request_: Request) -> None:
+    run(plan(request_))
+    before = files(request_.out, "timings.jsonl")
+    run(plan(request_))
+    assert files(request_.out, "timings.jsonl") == before
+
+
+def test_killed_runs_continue_to_the_same_bytes(request_: Request, tmp_path: Path) -> None:
+    whole = replace(request_, out=tmp_path / "whole")
+    run(plan(whole))
+    wanted = files(whole.out)
+    command = [sys.executable, "-c", KILLED, str(request_.data), str(request_.out)]
+    for _ in range(4):
+        kill_in_the_middle(command, request_.out)
+    run(plan(request_))
+    assert files(request_.out) == wanted
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from mmke.running.run import Request, plan, run
+changes = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
+run(plan(Request("tiny-llava", tuple(changes), ("mmke-entity",), changes=changes,
+                 data=Path(sys.argv[1]), out=Path(sys.argv[2]))))
+"""
+
+
+def kill_in_the_middle(command: list[str], out: Path) -> None:
+    """Start the run and kill it as soon as it has written something more."""
+    size = sum(map(len, files(out).values()))
+    with subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}) as process:  # noqa: S603
+        while process.poll() is None and sum(map(len, files(out).values())) == size:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+
+
+def test_the_unedited_model_is_the_floor_of_every_row(request_: Request) -> None:
+    run(plan(request_))
+    floor = {(r["case_id"], r["probe"], r["metric"]): r["value"] for r in rows(request_.out, "none")}
+    for row in rows(request_.out, "ft-llm"):
+        if row["metric"].startswith(("t_loc", "i_loc")):
+            assert row["floor"] is None
+        else:
+            assert row["floor"] == floor[row["case_id"], row["probe"], row["metric"]]
+
+
+def test_the_null_editor_keeps_everything(request_: Request) -> None:
+    run(plan(request_))
+    assert mean(request_.out, "none", "t_loc") == mean(request_.out, "none", "i_loc") == 1.0
+    assert mean(request_.out, "none", "t_loc_kl") == 0.0
+
+
+def test_on_paper_locality_compares_with_the_previous_edit(request_: Request) -> None:
+    run(plan(replace(request_, protocol="paper", editors=("ft-llm",), changes={"ft-llm": {"steps": 20}})))
+    said: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in rows(request_.out, "ft-llm"):
+        said[row["case_id"]][row["metric"]] = row
+    first, second = (said[case] for case in sorted(said)[:2])
+    # All records ask the same text question: what the second is compared with is what the first edit made of it.
+    assert second["t_loc"]["before"] == first["t_loc"]["after"]
+    assert second["t_loc_base"]["before"] == first["t_loc_base"]["before"] == first["t_loc"]["before"]
+    assert second["t_loc"]["before"] != second["t_loc_base"]["before"]
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_ft_alignment_never_touches_text(request_: Request, protocol: str) -> None:
+    run(plan(replace(request_, protocol=protocol, editors=("ft-alignment",), changes={})))
+    assert mean(request_.out, "ft-alignment", "t_loc") == 1.0
+    assert mean(request_.out, "ft-alignment", "i_loc") < 1.0
+
+
+def test_strict_locality_does_not_depend_on_the_order(request_: Request, small_data: Path, tmp_path: Path) -> None:
+    records = json.loads((small_data / "data_json" / "entity_eval.json").read_text())
+    turned = tmp_path / "turned.json"
+    turned.write_text(json.dumps(records[::-1]))
+    straight = tmp_path / "straight.json"
+    straight.write_text(json.dumps(records))
+    pictures = small_data / "data_image"
+    for file in (straight, turned):
+        own = replace(request_, benchmarks=(str(file),), data=pictures, out=tmp_path / file.stem, editors=("ft-llm",))
+        run(plan(replace(own, changes={"ft-llm": {"steps": 20}})))
+    one, other = (
+        [row["value"] for row in rows(tmp_path / name, "ft-llm") if row["metric"] == "i_loc"]
+        for name in ("straight", "turned")
+    )
+    assert one == other[::-1]
+
+
+def test_a_record_without_the_hop_keeps_its_place_and_says_why(
+    request_: Request, small_data: Path, tmp_path: Path
+) -> None:
+    records = json.loads((small_data / "data_json" / "entity_eval.json").read_text())
+    del records[1]["port_new"]
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(records))
+    own = replace(request_, benchmarks=(str(file),), data=small_data / "data_image", editors=("ft-llm",))
+    run(plan(replace(own, changes={"ft-llm": {"steps": 1}})))
+    port = [row for row in rows(request_.out, "ft-llm") if row["metric"] == "port"]
+    assert [row["value"] is None for row in port] == [False, True, False, False]
+    assert port[1]["reason"]
+    dropped = plan(replace(own, protocol="paper", changes={})).cells[0].split.dropped
+    assert [drop.record for drop in dropped] == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "tiny-lava"}, "unknown backbone 'tiny-lava'; did you mean 'tiny-llava'"),
+        ({"editors": ("ft-lm",)}, "unknown editor 'ft-lm'; did you mean 'ft-llm'"),
+        ({"benchmarks": ("mini-entty",)}, "unknown benchmark 'mini-entty'; did you mean 'mini-entity'"),
+        ({"changes": {"ft-llm": {"step": 3}}}, "unknown key 'step' .did you mean 'steps'"),
+        ({"changes": {"ft-llm": {"steps": "many"}}}, "steps = 'many' is no int"),
+        ({"changes": {"mend": {"rank": 3}}}, "settings for 'mend', which this run does not use"),
+        ({"device": "cuda:9"}, "device 'cuda:9' is not there"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"dtype": "float23"}, "unknown dtype 'float23'"),
+        ({"limit": -1}, "--limit -1"),
+        ({"hop": 7}, "hop 7 does not exist"),
+        ({"hop": 3}, "no record has a 3-hop question"),
+        ({"out": Path(__file__)}, "is no folder that can be written to"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_told_before_anything_is_loaded(request_: Request, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        plan(replace(request_, **change))
+
+
+def test_other_settings_for_a_folder_are_refused(request_: Request) -> None:
+    run(plan(request_))
+    other = replace(request_, changes={**QUICK, "ft-llm": {"steps": 4}})
+    with pytest.raises(UserError, match=r"settings\.steps: the folder has 3, this run 4"):
+        run(plan(other))
+
+
+def test_an_editor_that_writes_into_the_backbone_is_found_out(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmke.editors.none.edit import NullSession
+
+    def vandalise(session: NullSession, edits: object) -> None:
+        next(session.backbone.module.parameters()).data.view(-1)[0] += 1
+
+    monkeypatch.setattr(NullSession, "apply", vandalise)
+    with pytest.raises(RuntimeError, match="'none' has changed the backbone"):
+        run(plan(request_))

@@ -1,0 +1,64 @@
+"""Imports go one way, and what makes tables does not load torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "mmke"
+LAYERS = {
+    "types": set(),
+    "registry": {"types"},
+    "metrics": {"types"},
+    "benchmarks": {"types", "registry"},
+    "results": {"types"},
+    "report": {"types", "results"},
+    "protocols": {"types"},
+    "backbones": {"types", "protocols"},
+    "editors": {"types", "registry", "protocols", "backbones"},
+    "running": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "metrics", "results"},
+}
+WITHOUT_TORCH = ("types", "registry", "metrics", "benchmarks", "results", "report")
+
+
+def imported(file: Path) -> set[str]:
+    """Return the parts of the package that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mmke":
+            names = [alias.name for alias in node.names] if node.module == "mmke" else [node.module.split(".")[1]]
+            found.update(names)
+        if isinstance(node, ast.Import):
+            found.update(a.name.split(".")[1] for a in node.names if a.name.startswith("mmke."))
+    return found
+
+
+def files(part: str) -> list[Path]:
+    folder = PACKAGE / part
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+@pytest.mark.parametrize("part", LAYERS)
+def test_a_part_imports_only_what_lies_below_it(part: str) -> None:
+    assert files(part)
+    for file in files(part):
+        assert imported(file) <= LAYERS[part] | {part}, file
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert parts - set(LAYERS) == {"__init__", "api", "cli"}
+
+
+def test_tables_and_metrics_and_data_are_made_without_torch() -> None:
+    modules = [
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for part in WITHOUT_TORCH
+        for file in files(part)
+    ]
+    program = (
+        f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603
