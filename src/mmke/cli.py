@@ -125,6 +125,7 @@ def _add_table(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("folder", type=Path, nargs="?", default=Path("results"), help="default: results")
     command.add_argument("--format", choices=FORMATS, default="text")
     command.add_argument("--by", metavar="TAG", help="break every figure down by a tag, such as rephrase_style")
+    command.add_argument("--all", action="store_true", help="every metric, not only the published six")
     command.add_argument("--published", action="store_true", help="put the paper's figures beside ours")
     command.set_defaults(command=_table)
 
@@ -233,7 +234,7 @@ def _table(arguments: argparse.Namespace) -> int:
     from mmke.report.table import render
 
     cells = read_cells(arguments.folder, by=arguments.by)
-    print(render(cells, arguments.format, published=arguments.published))
+    print(render(cells, arguments.format, published=arguments.published, every_metric=arguments.all))
     return 0
 
 

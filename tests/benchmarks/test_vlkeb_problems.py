@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from published_records import RECORDS, Raw, record
 
+from mmke.benchmarks.check import check
 from mmke.benchmarks.splits import AnnotationBenchmark
 from mmke.types import STRICT, UserError
 
@@ -40,7 +41,7 @@ def test_a_missing_field_is_named(kind: str, field: str, dataset: Dataset) -> No
 @pytest.mark.parametrize("field", ["src", "rephrase", "rel_ans_1", "m_rel_2", "loc", "m_loc_a", "image", "m_loc"])
 @pytest.mark.parametrize("value", ["", " \n"])
 def test_an_empty_field_is_named(field: str, value: str, dataset: Dataset) -> None:
-    text = complaint(dataset(record("entity", **{field: value})))
+    text = check(dataset(record("entity", **{field: value})), hop=1).text()
     assert f"entity_eval.json: record 0, field {field!r}: empty; expected a text" in text
 
 
@@ -190,6 +191,19 @@ def test_a_missing_picture_folder_is_one_problem(dataset: Dataset) -> None:
     assert f"its picture folder {benchmark.pictures} does not exist" in text
 
 
+@pytest.mark.parametrize(
+    ("field", "kind", "left"), [("rel_ans_1", "t_rel", 1), ("m_loc_q", "i_loc", 0), ("rephrase", "rephrase", 0)]
+)
+def test_a_run_goes_on_without_a_probe_whose_text_is_empty(field: str, kind: str, left: int, dataset: Dataset) -> None:
+    (case,) = dataset(record("entity", **{field: ""})).load("eval", hop=1, switches=STRICT).cases
+    assert [probe.kind for probe in case.probes].count(kind) == left
+    assert case.unscored == {kind: "the question or its answer is empty"}
+
+
+def test_an_empty_edit_is_a_problem_of_a_run_too(dataset: Dataset) -> None:
+    assert "record 0, field 'src': empty; expected a text" in complaint(dataset(record("entity", src="")))
+
+
 def test_all_problems_are_told_at_once(dataset: Dataset) -> None:
     text = complaint(dataset(record("entity", src=1, image="lost.png"), record("user", without=["loc"]), "text"))
     assert text.startswith("ours: 4 problems in the data\n")
@@ -198,7 +212,7 @@ def test_all_problems_are_told_at_once(dataset: Dataset) -> None:
 
 
 def test_beyond_fifty_problems_are_counted_by_field(dataset: Dataset) -> None:
-    lines = complaint(dataset(*([record("entity", rel_1="")] * 40 + [record("user", src="")] * 1_030))).splitlines()
+    lines = complaint(dataset(*([record("entity", rel_1=1)] * 40 + [record("user", src="")] * 1_030))).splitlines()
     assert lines[0] == "ours: 1,070 problems in the data"
     assert len(lines) == 52
     assert lines[-1] == "… and 1,020 more (src: 1,020)"

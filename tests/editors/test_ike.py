@@ -68,11 +68,11 @@ def test_the_real_encoder_finds_the_sentence_that_means_the_same() -> None:
 
 def test_a_training_record_gives_three_sentences_in_order(train: tuple[EditCase, ...]) -> None:
     head = "New Fact: What is shown? a tin lid of number 0\nPrompt: "
-    assert sentences(train[0]) == (
+    assert sentences(train[0]) == [
         f"{head}What is shown? a tin lid of number 0\n\n",
         f"{head}Which thing is this? a tin lid of number 0\n\n",
         f"{head}What is the capital of France? Paris\n\n",
-    )
+    ]
 
 
 def test_a_prompt_is_demonstrations_own_sentence_fact_question(

@@ -57,7 +57,7 @@ def _parse(content: bytes, file: Path, problems: Problems) -> object:
 
 
 def read_records(
-    raws: Iterable[object], file: Path, pictures: Pictures, problems: Problems, *, ports: bool
+    raws: Iterable[object], file: Path, pictures: Pictures, problems: Problems, *, ports: bool, thorough: bool = True
 ) -> Iterator[Numbered]:
     """Yield the records of a file in order, those without a description as None.
 
@@ -69,6 +69,6 @@ def read_records(
         elif not isinstance(raw, dict):
             problems.add(file, f"expected an object, found {json.dumps(raw)[:60]}", record=position)
         else:
-            record = read_record(raw, problems.at(file, position), pictures, ports=ports)
+            record = read_record(raw, problems.at(file, position), pictures, ports=ports, thorough=thorough)
             if record is not None:
                 yield Numbered(position, record)

@@ -10,16 +10,26 @@ from collections.abc import Iterator
 from mmke.benchmarks.records import Asked, Record
 from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
 
+EMPTY = "the question or its answer is empty"
+
 
 def build_case(record: Record, *, case_id: str, hop: int) -> EditCase:
     """Return the case; portability is unscored where the record has no question of this hop."""
+    probes = list(_probes(record, hop))
     missing = missing_hop(record, hop)
+    unscored: dict[ProbeKind, str] = {probe.kind: EMPTY for probe in probes if not _can_be_asked(probe)}
+    if missing:
+        unscored["port"] = missing
     return EditCase(
         id=case_id,
         edits=(Edit(Query(record.prompt, record.picture), record.description, record.original),),
-        probes=tuple(_probes(record, hop)),
-        unscored={"port": missing} if missing else {},
+        probes=tuple(probe for probe in probes if _can_be_asked(probe)),
+        unscored=unscored,
     )
+
+
+def _can_be_asked(probe: Probe) -> bool:
+    return bool(probe.query.text.strip() and probe.target.strip())
 
 
 def missing_hop(record: Record, hop: int) -> str | None:

@@ -79,6 +79,16 @@ class Fields:
     raw: Mapping[str, object]
     report: Report
     pictures: Pictures
+    thorough: bool = True
+
+    def asked(self, question: tuple[str, ...], answer: tuple[str, ...]) -> Asked:
+        """Return a question with its answer.
+
+        An empty one is a problem for `mmke check`; a run goes on without that probe and says so in its place.
+        """
+        return Asked(
+            self.text(*question, may_be_empty=not self.thorough), self.text(*answer, may_be_empty=not self.thorough)
+        )
 
     def text(self, *names: str, may_be_empty: bool = False) -> str:
         """Return the first of these fields that is present; "" after a problem was reported."""
@@ -114,14 +124,16 @@ def has_no_description(raw: object) -> bool:
     return isinstance(raw, dict) and raw.get("alt") == ""
 
 
-def read_record(raw: Mapping[str, object], report: Report, pictures: Pictures, *, ports: bool) -> Record | None:
+def read_record(
+    raw: Mapping[str, object], report: Report, pictures: Pictures, *, ports: bool, thorough: bool = True
+) -> Record | None:
     """Read a raw record; None when its kind is unknown, so that nothing else about it can be judged.
 
     Every problem goes to `report`; a record with problems holds placeholders and must not be used. `ports`
     says whether the portability questions are read, which the published loader does only when a hop is asked
-    for.
+    for. `thorough` makes a problem of an empty question or answer too.
     """
-    fields = Fields(raw, report, pictures)
+    fields = Fields(raw, report, pictures, thorough)
     knowledge = _knowledge(fields)
     if knowledge is None:
         return None
@@ -130,7 +142,7 @@ def read_record(raw: Mapping[str, object], report: Report, pictures: Pictures, *
     return Record(
         knowledge=knowledge,
         prompt=fields.text("src"),
-        paraphrase=fields.text("rephrase"),
+        paraphrase=fields.text("rephrase", may_be_empty=not thorough),
         description=fields.text("alt"),
         # All 214 visual training records have an empty one.
         original=fields.text("pred", may_be_empty=True),
@@ -140,8 +152,8 @@ def read_record(raw: Mapping[str, object], report: Report, pictures: Pictures, *
         text_relations=_relations(fields, knowledge, prefix=""),
         image_relations=image_relations,
         generalisation=_generalisation(fields, knowledge, image_relations),
-        text_locality=Asked(fields.text("loc"), fields.text("loc_ans")),
-        image_locality=Asked(fields.text("m_loc_q"), fields.text("m_loc_a")),
+        text_locality=fields.asked(("loc",), ("loc_ans",)),
+        image_locality=fields.asked(("m_loc_q",), ("m_loc_a",)),
         locality_picture=fields.picture("m_loc"),
         hops=_hops(fields) if ports and "port_new" in raw else None,
         tags={**_tags(fields), "knowledge": knowledge},
@@ -160,15 +172,16 @@ def _knowledge(fields: Fields) -> Knowledge | None:
 def _relations(fields: Fields, knowledge: Knowledge, *, prefix: Literal["", "m_"]) -> tuple[Asked, ...]:
     rel = f"{prefix}rel"
     if knowledge == "visual":
-        return (Asked(fields.text(rel), fields.text(f"{rel}_ans")),)
+        return (fields.asked((rel,), (f"{rel}_ans",)),)
     # Answers are spelt in two ways, both found in the data; the first wins where a record has both.
-    return tuple(Asked(fields.text(f"{rel}_{n}"), fields.text(f"{rel}_ans_{n}", f"{rel}_{n}_ans")) for n in (1, 2))
+    return tuple(fields.asked((f"{rel}_{n}",), (f"{rel}_ans_{n}", f"{rel}_{n}_ans")) for n in (1, 2))
 
 
 def _generalisation(fields: Fields, knowledge: Knowledge, asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
     if knowledge != "visual":
         return asked
-    return tuple(Asked(fields.text("image_rephrase_question"), answer) for _, answer in asked)
+    question = fields.text("image_rephrase_question", may_be_empty=not fields.thorough)
+    return tuple(Asked(question, answer) for _, answer in asked)
 
 
 def _hops(fields: Fields) -> dict[int, Asked]:

