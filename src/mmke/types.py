@@ -11,9 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-ProbeKind = Literal[
-    "recall", "rephrase", "image_rephrase", "t_rel", "i_rel", "i_gen", "port", "t_loc", "i_loc"
-]
+ProbeKind = Literal["recall", "rephrase", "image_rephrase", "t_rel", "i_rel", "i_gen", "port", "t_loc", "i_loc"]
 """Did the edit take: `recall` its own prompt, `rephrase` a paraphrase, `image_rephrase` another picture, each with the
 description as target; then the published six: text and image reliability, image generalisation, portability, text and
 image locality."""

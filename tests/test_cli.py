@@ -1,0 +1,105 @@
+"""The command line: what it prints, its exit codes, and that a mistake costs one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmke import registry
+from mmke.cli import main
+
+RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
+
+
+@pytest.fixture
+def results(small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    out = tmp_path / "results"
+    assert main([*RUN, "--benchmark", "mmke-entity", "--data", str(small_data), "--out", str(out), "--limit", "2"]) == 0
+    return out
+
+
+def test_a_run_says_what_it_uses_and_prints_the_table(
+    results: Path, capsys: pytest.CaptureFixture[str], small_data: Path
+) -> None:
+    main([*RUN, "--benchmark", "mmke-entity", "--data", str(small_data), "--out", str(results), "--limit", "2"])
+    printed = capsys.readouterr().out
+    assert "mmke-entity: 2 of 4 records, 0 dropped" in printed
+    assert "tiny-llava on mmke-entity, hop 1, protocol strict" in printed
+    assert "T-Loc" in printed
+    assert "--limit 0" in printed
+
+
+def test_the_json_table_has_the_promised_keys(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["table", str(results), "--format", "json"]) == 0
+    cells = json.loads(capsys.readouterr().out)
+    assert [cell["editor"] for cell in cells] == ["none", "ft-llm"]
+    keys = ["backbone", "editor", "benchmark", "hop", "protocol", "n", "dropped", "seconds_per_edit", "peak_memory_bytes", "metrics"]
+    assert all(list(cell) == keys for cell in cells)
+    assert list(cells[1]["metrics"]["i_rel"]) == ["value", "se", "gain", "gain_se", "n", "n_unscored"]
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "latex", "markdown"])
+def test_every_form_names_editors_and_figures(form: str, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["table", str(results), "--format", form]) == 0
+    printed = capsys.readouterr().out
+    assert "ft-llm" in printed
+    assert "none" in printed
+
+
+def test_ls_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls"]) == 0
+    printed = capsys.readouterr().out
+    for noun in registry.BUILT_IN:
+        assert all(name in printed for name in registry.names(noun))
+        assert main(["ls", noun]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert all(len(line.split()) > 3 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--backbone", "smol-lava"], "unknown backbone 'smol-lava'; did you mean 'smol-llava'?"),
+        (["run", "--set", "ft-llm"], "--set 'ft-llm' is not of the form EDITOR.KEY=VALUE"),
+        (["run", "--set", "ftllm.steps=3"], "unknown editor 'ftllm'; did you mean 'ft-llm'?"),
+        (["run", "--set", "ft-llm.stepps=3"], "unknown key 'stepps' (did you mean 'steps'?)"),
+        (["run", "--settings", "/nowhere/x.toml"], "--settings /nowhere/x.toml: "),
+        (["run", "--benchmark", "mmke-entity", "--data", "/nowhere"], "annotation files are missing"),
+        (["run", "--benchmark", "/nowhere/own.json"], "no benchmark file '/nowhere/own.json'"),
+        (["run", "--editor", "mend2"], "unknown editor 'mend2'"),
+        (["check", "mini-entit"], "unknown benchmark 'mini-entit'; did you mean 'mini-entity'?"),
+        (["table", "/nowhere"], "/nowhere"),
+        (["fetch", "mke"], "nothing to fetch is called 'mke'; did you mean 'mmke'?"),
+    ],
+)
+def test_a_mistake_costs_one_clear_message_and_exit_code_2(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_resolves_everything_and_runs_nothing(
+    small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    code = main([*RUN, "--benchmark", "mmke-user", "--data", str(small_data), "--out", str(out), "--dry"])
+    assert code == 0
+    assert "nothing was run" in capsys.readouterr().out
+    assert not out.exists()
+
+
+def test_settings_come_from_a_file_and_the_command_line(small_data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[ft-llm]\nsteps = 1\nrate = 0.5\n")
+    out = tmp_path / "results"
+    main([*RUN, "--settings", str(file), "--benchmark", "mmke-user", "--data", str(small_data), "--out", str(out)])
+    (manifest,) = out.rglob("ft-llm/run.json")
+    settings = json.loads(manifest.read_text())["settings"]
+    assert (settings["steps"], settings["rate"]) == (2, 0.5)
