@@ -165,7 +165,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from mmke.running.run import plan, run
 
-    library.disable_progress_bar()
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
     planned = plan(_request(arguments))
     _announce(planned)
     if arguments.dry:

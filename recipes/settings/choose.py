@@ -1,0 +1,95 @@
+"""Try editor settings for a small backbone, on training records only.
+
+For each kind of knowledge the first half of mini's training records is the demonstration corpus, the second half is
+edited.
+A setting's score is the mean of the six published metrics under `strict`; every try is printed and kept:
+
+    python recipes/settings/choose.py --backbone smol-llava --editor ft-llm --records 10 --out tries.jsonl
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from mmke import registry
+from mmke.api import load_backbone
+from mmke.backbones.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors.settings import resolve
+from mmke.protocols import Backbone, Editor
+from mmke.report.figures import figures
+from mmke.running.asking import ask, make_metrics
+from mmke.running.scoring import Heard, make_rows
+from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
+
+GRIDS: dict[str, dict[str, list[Any]]] = {
+    "none": {},
+    "ft-llm": {"steps": [5, 10, 20, 40], "rate": [1e-4, 3e-4, 1e-3]},
+    "ft-alignment": {"steps": [5, 10, 20, 30], "rate": [1e-4, 3e-4, 1e-3]},
+    "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
+    "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
+}
+KINDS = ("mini-entity", "mini-visual", "mini-user")
+
+
+def main() -> None:
+    """Try every setting of an editor's grid and append one line a setting."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="smol-llava")
+    parser.add_argument("--editor", choices=list(GRIDS), required=True)
+    parser.add_argument("--records", type=int, default=10, help="edited records of each kind")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    backbone = load_backbone(arguments.backbone, device=arguments.device)
+    splits = [open_benchmark(kind, data=None).load("train", hop=1, switches=STRICT).cases for kind in KINDS]
+    for changes in _grid(GRIDS[arguments.editor]):
+        tried = _try(backbone, arguments.editor, changes, splits, arguments.records)
+        line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
+        print(json.dumps(line), flush=True)
+        with arguments.out.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+
+
+def _grid(grid: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _try(
+    backbone: Backbone, editor: str, changes: dict[str, Any], splits: list[tuple[EditCase, ...]], count: int
+) -> dict[str, Any]:
+    values = resolve(editor, backbone.name, changes)
+    records: list[list[ScoreRow]] = []
+    seconds = []
+    for cases in splits:
+        half = len(cases) // 2
+        made = registry.factory("editors", editor)(values, STRICT, train=cases[:half], seed=0)
+        for case in cases[half : half + count]:
+            begin = time.perf_counter()
+            records.append(_rows(backbone, made, case))
+            seconds.append(time.perf_counter() - begin)
+    table = {kind: figure.value for kind, figure in figures(records).items()}
+    six = [table[kind] for kind in HEADLINE_KINDS]
+    return {"settings": changes, "mean": mean(six), **table, "seconds": mean(seconds), "n": len(records)}
+
+
+def _rows(backbone: Backbone, editor: Editor, case: EditCase) -> list[ScoreRow]:
+    metrics = make_metrics(STRICT, generate=False)
+    torch.manual_seed(0)
+    with editor.open(backbone, MemoryStore()) as session:
+        base = ask(session, case, [metric for metric in metrics if metric.reference])
+        session.apply(case.edits)
+        after = ask(session, case, metrics)
+    return make_rows(case, metrics, Heard({"base": base}, after), floor=None, edits=1)
+
+
+if __name__ == "__main__":
+    main()
