@@ -54,7 +54,7 @@ def build(kind: type[S], values: Mapping[str, Any], *, editor: str) -> S:
     problems += [f"{name} is missing" for name in names if name not in values]
     coerced = {name: _coerce(values[name], types[name]) for name in names if name in values}
     problems += [
-        f"{name} = {value!r} is no {types[name]}"
+        f"{name} = {value!r} is no {getattr(types[name], '__name__', types[name])}"
         for name, value in coerced.items()
         if not is_bearable(value, types[name])
     ]
