@@ -69,11 +69,11 @@ class Catalogue:
 
         return Drawing(thing.key, min(usual or allowed, key=order))
 
-    def other(self, thing: Thing, shown: Drawing) -> Drawing:
+    def other(self, thing: Thing, shown: Drawing, *, without: Collection[str] = ()) -> Drawing:
         """Return another artist's drawing: the one held out of training where there is one."""
-        if thing.held_out is not None:
+        if thing.held_out is not None and self.family(thing.held_out) not in without:
             return Drawing(thing.key, thing.held_out)
-        return self.trained(thing, role="rephrase", without={self.family(shown.style)})
+        return self.trained(thing, role="rephrase", without={self.family(shown.style), *without})
 
 
 def load(build: Path) -> Catalogue:

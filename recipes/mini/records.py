@@ -75,8 +75,9 @@ class Writer:
             yield self._record(self.catalogue.thing(name), entry)
 
     def _record(self, thing: Thing, entry: Mapping[str, Any]) -> dict[str, Any]:
-        shown = self.catalogue.trained(thing, role="edit")
-        other = self.catalogue.other(thing, shown)
+        unfit = entry.get("not_by", ())
+        shown = self.catalogue.trained(thing, role="edit", without=unfit)
+        other = self.catalogue.other(thing, shown, without=unfit)
         src, rephrase = next(self._prompts[entry["class"] if entry["class"] in self._prompts else self.kind])
         record = {"knowledge_type": KNOWLEDGE[self.kind], "type_self": entry["class"]}
         record |= {"src": src, "pred": entry["pred"], "alt": entry["alt"], "rephrase": rephrase}
