@@ -59,7 +59,7 @@ def first_choices(parts: SmolLlava, tokenizer: PreTrainedTokenizerFast, probe: P
     target = both.input_ids[0, begin:]
     logits = parts.language_model(inputs_embeds=embedded, logits_to_keep=len(target) + 1).logits[0, :-1]
     chosen = logits.argmax(dim=-1)
-    return bool((chosen == target).all()), tokenizer.decode(chosen)
+    return bool((chosen == target).all()), str(tokenizer.decode(chosen))
 
 
 def main() -> None:
