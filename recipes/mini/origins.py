@@ -39,14 +39,16 @@ class Origins:
         openmoji = folder_of(sources["styles"]["openmoji"]["package"], self.build)
         listed = [*extras(openmoji), *signs(table), *emoji(folder_of(sources["facts"]["names"], self.build))]
         self.drawn = {thing.key: thing for thing in listed}
+        self._held_out = {thing.key: thing.held_out for thing in self.catalogue.things.values()}
 
     def source(self, drawing: Drawing) -> dict[str, str]:
-        """Return style, file, artist (where the package names one) and licence of a drawing."""
+        """Return a drawing's style, file, licence, artist where the package names one, and whether models saw it."""
         style = self.catalogue.styles[drawing.style]
         file = self._file(self.drawn[drawing.key], style, drawing.style)
         artist = self._artist(drawing, style, file)
-        known = {"style": drawing.style, "thing": drawing.key, "file": file, "licence": str(style["licence"])}
-        return known | ({"artist": artist} if artist else {})
+        seen = "held-out" if drawing.style == self._held_out[drawing.key] else "trained"
+        known = {"thing": drawing.key, "style": drawing.style, "seen": seen, "file": file}
+        return known | {"licence": str(style["licence"])} | ({"artist": artist} if artist else {})
 
     def _folder(self, style: Mapping[str, Any]) -> Path:
         return folder_of(style["package"], self.build)

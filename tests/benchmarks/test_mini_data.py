@@ -169,6 +169,18 @@ def test_every_drawing_has_a_source_and_a_licence(manifest: dict[str, Any]) -> N
             assert manifest["styles"][part["style"]]["author"]
 
 
+@pytest.mark.parametrize(("kind", "split"), FILES)
+def test_only_rephrase_pictures_are_in_styles_that_the_models_never_saw(
+    kind: str, split: str, manifest: dict[str, Any]
+) -> None:
+    for record in records(kind, split):
+        seen = {
+            name: {part["seen"] for part in manifest["pictures"][record[name]]} for name in PICTURES if name in record
+        }
+        assert seen.pop("image_rephrase") == {record["tags"]["rephrase_style"]}
+        assert set.union(*seen.values()) == {"trained"}
+
+
 def test_all_of_it_is_smaller_than_12_megabytes() -> None:
     size = sum(path.stat().st_size for path in embedded.FOLDER.rglob("*") if path.is_file())
     assert size < 12_000_000
