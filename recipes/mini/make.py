@@ -39,8 +39,8 @@ def manifest(pictures: dict[str, Pair], origins: Origins) -> dict[str, Any]:
     used = {one.style for drawings in pictures.values() for one in drawings}
     about = (
         "Each picture with the drawing it shows (two: side by side, left first). `style` is explained under `styles`, "
-        "`file` is the file in its package, `seen` says whether the small models were trained on this drawing or it was "
-        "held out. All were scaled and reduced to 128 colours."
+        "`file` is the file in its package, `seen` says whether the small models were trained on this drawing or it "
+        "was held out. All were scaled and reduced to 128 colours."
     )
     return {"about": about, "styles": styles(origins, used), "pictures": files}
 
