@@ -132,6 +132,37 @@ def test_a_site_that_no_backbone_has_is_refused(backbone: ComposedBackbone) -> N
         make("ft-llm", backbone, sites=["language.31.mlp_in"]).check(backbone)
 
 
+def test_layers_counted_from_either_end_are_edited_alike(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    from_the_start = make("ft-llm", backbone, sites=["language.3.mlp_in", "language.0.mlp_in"])
+    mixed = make("ft-llm", backbone, sites=["language.-1.mlp_in", "language.0.mlp_in"])
+    wanted, weights = (edited_weights(editor, backbone, cases[0]) for editor in (from_the_start, mixed))
+    assert weights.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert torch.equal(weights[name], tensor)
+        assert not torch.equal(tensor, backbone.module.get_parameter(name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"steps": -1}, "steps = -1; it counts from 0 up"),
+        ({"rate": -1.0}, "rate = -1.0; it is a finite number, 0 or more"),
+        ({"rate": float("nan")}, "rate = nan; it is a finite number, 0 or more"),
+        ({"rate": float("inf"), "steps": -2}, "rate = inf; it is a finite number, 0 or more; steps = -2"),
+        ({"steps": True}, "steps = True is no int"),
+        ({"sites": "alignment"}, "sites = 'alignment' is no list, such as"),
+    ],
+)
+def test_values_that_no_optimiser_takes_are_refused(
+    backbone: ComposedBackbone, changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        make("ft-llm", backbone, **changes)
+    assert f"settings of ft-llm: {told}" in str(caught.value)
+
+
 def test_one_step_of_the_published_optimiser_decays() -> None:
     weight = torch.nn.Parameter(torch.tensor([1.0]))
     optimiser = torch.optim.AdamW([weight], lr=1e-4, weight_decay=PAPER.ft_weight_decay)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
@@ -37,7 +37,7 @@ def resolve(editor: str, backbone: str, changes: Mapping[str, Any]) -> dict[str,
         raise UserError(
             f"editor {editor!r} has no settings file {shipped}; an editor ships its settings beside its module"
         )
-    values = tomllib.loads(shipped.read_text())
+    values = tomllib.loads(shipped.read_text(encoding="utf-8"))
     differing = values.pop("backbone", {})
     return {**values, **differing.get(backbone, {}), **changes}
 
@@ -54,9 +54,9 @@ def build(kind: type[S], values: Mapping[str, Any], *, editor: str) -> S:
     problems += [f"{name} is missing" for name in names if name not in values]
     coerced = {name: _coerce(values[name], types[name]) for name in names if name in values}
     problems += [
-        f"{name} = {value!r} is no {getattr(types[name], '__name__', types[name])}"
+        f"{name} = {value!r} is no {_kind(types[name])}"
         for name, value in coerced.items()
-        if not is_bearable(value, types[name])
+        if not _is(value, types[name])
     ]
     if problems:
         raise UserError(f"settings of {editor}: " + "; ".join(problems))
@@ -78,14 +78,13 @@ def read_changes(assignments: list[str], file: Path | None) -> dict[str, dict[st
         if not equals or not dot or not key:
             raise UserError(f"--set {assignment!r} is not of the form EDITOR.KEY=VALUE, such as ft-llm.steps=20")
         changes.setdefault(editor, {})[key] = _value(right.strip())
-    for editor in changes:
         registry.import_string("editors", editor)
     return changes
 
 
 def _read_file(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        read = tomllib.loads(path.read_text())
+        read = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"--settings {path}: {error}") from error
     loose = [key for key, value in read.items() if not isinstance(value, dict)]
@@ -93,6 +92,11 @@ def _read_file(path: Path) -> dict[str, dict[str, Any]]:
         raise UserError(
             f"--settings {path}: {loose[0]!r} stands outside a table; write it under [EDITOR], such as [ft-llm]"
         )
+    for editor in read:
+        try:
+            registry.import_string("editors", editor)
+        except UserError as error:
+            raise UserError(f"--settings {path}: {error}") from error
     return read
 
 
@@ -106,6 +110,15 @@ def _value(text: str) -> Any:
 def _unknown(key: str, names: list[str]) -> str:
     near = difflib.get_close_matches(key, names, n=1)
     return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(names)})")
+
+
+def _kind(kind: Any) -> str:
+    return 'list, such as ["a", "b"]' if get_origin(kind) is tuple else str(getattr(kind, "__name__", kind))
+
+
+def _is(value: Any, kind: Any) -> bool:
+    # Python counts with True, a user does not.
+    return is_bearable(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _coerce(value: Any, kind: Any) -> Any:

@@ -11,6 +11,7 @@ Deviations from the published code:
   `strict`.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -75,13 +76,13 @@ class FineTuningSession:
         return self.editor.layers != [] or probe.query.image is not None
 
     def _ask(self, probes: Sequence[Probe], ask: Ask, *, edited: bool) -> list[Answer]:
-        cut, weights = (self.editor.cut, self.weights) if edited else (OUTPUT, {})
+        cut, weights = (self.editor.cut(self.backbone), self.weights) if edited else (OUTPUT, {})
         return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=weights)
 
     def _fit(self, edit: Edit) -> None:
         settings = self.editor.settings
         batch = self.backbone.encode([edit.query], [edit.target], Ask(labels=self.editor.switches.labels))
-        trunk = self.backbone.trunk(batch, self.editor.cut, store=self.store)
+        trunk = self.backbone.trunk(batch, self.editor.cut(self.backbone), store=self.store)
         target = torch.tensor(batch.encoded[0].target_ids, device=self.backbone.device)
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in self._current().items()}
         optimiser = torch.optim.AdamW(
@@ -116,10 +117,12 @@ class FineTuning:
         """Return the decoder layers that are edited; none when only the alignment is."""
         return [int(site.split(".")[1]) for site in self.settings.sites if site != "alignment"]
 
-    @property
-    def cut(self) -> Cut:
-        """The highest cut below everything that is edited."""
-        return VISION if "alignment" in self.settings.sites else Cut("mlp", min(self.layers))
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the highest cut below everything that is edited."""
+        if "alignment" in self.settings.sites:
+            return VISION
+        # Counted from the first before they are compared: layer -1 lies above layer 0.
+        return Cut("mlp", min(layer % backbone.layers for layer in self.layers))
 
     def names(self, backbone: Backbone) -> list[str]:
         """Return the names of the edited parameters in the backbone's module."""
@@ -158,9 +161,16 @@ def make_alignment(
 
 def _make(name: str, settings: Mapping[str, Any], switches: Switches) -> FineTuning:
     values = build(Settings, settings, editor=name)
-    wrong = [site for site in values.sites if not SITE.fullmatch(site)]
-    if wrong or not values.sites:
-        raise UserError(
-            f"settings of {name}: sites = {list(values.sites)}; each is 'alignment' or like 'language.-1.mlp_in'"
-        )
+    problems = "; ".join(_problems(values))
+    if problems:
+        raise UserError(f"settings of {name}: {problems}")
     return FineTuning(name, values, switches)
+
+
+def _problems(values: Settings) -> Iterator[str]:
+    if not values.sites or not all(SITE.fullmatch(site) for site in values.sites):
+        yield f"sites = {list(values.sites)}; each is 'alignment' or like 'language.-1.mlp_in'"
+    if not 0 <= values.rate < math.inf:
+        yield f"rate = {values.rate}; it is a finite number, 0 or more"
+    if values.steps < 0:
+        yield f"steps = {values.steps}; it counts from 0 up"
