@@ -12,7 +12,8 @@ from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.ike.edit import InContextSession
-from mmke.editors.ike.retrieval import Nearest, Random, sentences
+from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
+from mmke.editors.settings import resolve
 from mmke.types import PAPER, STRICT, Ask, EditCase, Probe, Query, Switches, UserError
 
 CORPUS = ["zero", "ten", "eighty", "ninety"]
@@ -156,3 +157,17 @@ def _with_limit(backbone: ComposedBackbone, limit: int) -> object:
     config = type(backbone.decoder.config)(**backbone.decoder.config.to_dict())
     config.max_position_embeddings = limit
     return config
+
+
+@pytest.mark.parametrize("name", ["ike", "ike-random"])
+def test_a_negative_count_of_demonstrations_is_refused(name: str, train: tuple[EditCase, ...]) -> None:
+    values = resolve(name, "tiny-llava", {"demonstrations": -1})
+    with pytest.raises(UserError, match=rf"settings of {name}: demonstrations = -1; it counts from 0 up"):
+        registry.factory("editors", name)(values, STRICT, train=train, seed=0)
+
+
+@pytest.mark.parametrize("name", ["", ".", "all-MiniLM"])
+def test_what_holds_no_sentence_encoder_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is neither a folder with a sentence-transformers model"):
+        encoder_path(name)

@@ -134,7 +134,8 @@ def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence
     """Make IKE with the nearest demonstrations."""
     del seed
     values = build(Settings, settings, editor="ike")
-    return InContext("ike", switches, Nearest(_corpus("ike", train), values.demonstrations, values.encoder))
+    count = _count("ike", values.demonstrations)
+    return InContext("ike", switches, Nearest(_corpus("ike", train), count, values.encoder))
 
 
 def make_ike_random(
@@ -142,7 +143,14 @@ def make_ike_random(
 ) -> InContext:
     """Make IKE with random demonstrations."""
     values = build(RandomSettings, settings, editor="ike-random")
-    return InContext("ike-random", switches, Random(_corpus("ike-random", train), values.demonstrations, seed))
+    count = _count("ike-random", values.demonstrations)
+    return InContext("ike-random", switches, Random(_corpus("ike-random", train), count, seed))
+
+
+def _count(name: str, demonstrations: int) -> int:
+    if demonstrations < 0:
+        raise UserError(f"settings of {name}: demonstrations = {demonstrations}; it counts from 0 up")
+    return demonstrations
 
 
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:

@@ -95,10 +95,13 @@ def encoder_path(name: str) -> Path:
     Raises:
         UserError: neither is there.
     """
-    if Path(name).is_dir():
+    if (Path(name) / "modules.json").is_file():
         return Path(name)
     if name not in PACKAGED:
-        raise UserError(f"sentence encoder {name!r} is neither a folder nor one of {', '.join(PACKAGED)}")
+        raise UserError(
+            f"sentence encoder {name!r} is neither a folder with a sentence-transformers model (its modules.json) "
+            f"nor one of {', '.join(PACKAGED)}"
+        )
     module, package = PACKAGED[name]
     found = importlib.util.find_spec(module)
     if found is None or not found.submodule_search_locations:
