@@ -7,6 +7,7 @@ import pytest
 
 from mmke import registry
 from mmke.cli import main
+from mmke.editors.settings import read_changes
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -34,7 +35,18 @@ def test_the_json_table_has_the_promised_keys(results: Path, capsys: pytest.Capt
     assert main(["table", str(results), "--format", "json"]) == 0
     cells = json.loads(capsys.readouterr().out)
     assert [cell["editor"] for cell in cells] == ["none", "ft-llm"]
-    keys = ["backbone", "editor", "benchmark", "hop", "protocol", "n", "dropped", "seconds_per_edit", "peak_memory_bytes", "metrics"]
+    keys = [
+        "backbone",
+        "editor",
+        "benchmark",
+        "hop",
+        "protocol",
+        "n",
+        "dropped",
+        "seconds_per_edit",
+        "peak_memory_bytes",
+        "metrics",
+    ]
     assert all(list(cell) == keys for cell in cells)
     assert list(cells[1]["metrics"]["i_rel"]) == ["value", "se", "gain", "gain_se", "n", "n_unscored"]
 
@@ -103,3 +115,16 @@ def test_settings_come_from_a_file_and_the_command_line(small_data: Path, tmp_pa
     (manifest,) = out.rglob("ft-llm/run.json")
     settings = json.loads(manifest.read_text())["settings"]
     assert (settings["steps"], settings["rate"]) == (2, 0.5)
+
+
+def test_a_settings_file_with_an_unknown_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[ft-lm]\nsteps = 1\n")
+    assert main(["run", "--settings", str(file)]) == 2
+    assert f"--settings {file}: unknown editor 'ft-lm'; did you mean 'ft-llm'?" in capsys.readouterr().err
+
+
+def test_a_settings_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"\xef\xbb\xbf[ft-llm]\r\nsteps = 1\r\n")
+    assert read_changes([], file) == {"ft-llm": {"steps": 1}}
