@@ -1,7 +1,4 @@
-"""The command line.
-
-Exit codes: 0 done, 1 a bug (with its traceback), 2 the user's mistake (the message alone), 130 interrupted.
-"""
+"""The command line: what can be given, and which part does it. How a command ends is `exits.py`'s business."""
 
 import argparse
 import logging
@@ -11,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmke import registry
-from mmke.types import PROTOCOLS, UserError
+from mmke.exits import exit_code
+from mmke.types import PROTOCOLS
 
 if TYPE_CHECKING:
     from mmke.running.run import Plan, Request
@@ -26,15 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="mmke: %(message)s", level=logging.INFO)
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.command(arguments)
-    except UserError as error:
-        print(f"mmke: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("mmke: interrupted; what is written is kept, and the same command continues", file=sys.stderr)
-        return 130
-    return code
+    return exit_code(lambda: arguments.command(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,8 +196,7 @@ def _announce(planned: "Plan") -> None:
     print(f"{request.backbone} on {request.device}, {request.dtype}, protocol {request.protocol}, hop {request.hop}")
     print(f"editors: {', '.join(editors)} (none is the floor)")
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
-        print(f"{cell.benchmark.name}: {cell.text()}")
-    sys.stdout.flush()
+        print(f"{cell.benchmark.name}: {cell.text()}", flush=True)
 
 
 def _dry(planned: "Plan") -> int:
@@ -226,7 +215,7 @@ def _show(planned: "Plan", folders: Sequence[Path]) -> None:
     print(render(read_cells(request.out, only=folders), "text"))
     print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")
     if any(cell.limited for cell in planned.cells):
-        print("These are the first records of each benchmark; the whole table: mmke run --limit 0")
+        print("These are the first records of each benchmark; all of them: the same command with --limit 0")
 
 
 def _table(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """One writer, one set of settings, finished records for good."""
 
+import errno
 import json
 import logging
 import subprocess
@@ -165,8 +166,9 @@ def test_after_a_failed_write_no_record_follows_half_a_record(
         folder.append("a", record("a"), timing)
         with monkeypatch.context() as patch:
             patch.setattr(folder_module, "_put", _half_then_full)
-            with pytest.raises(OSError, match="disk"):
+            with pytest.raises(OSError, match="disk") as caught:
                 folder.append("b", record("b"), timing)
+            assert caught.value.filename == str(folder.path)
         with pytest.raises(ValueError, match="closed"):
             folder.append("c", record("c"), timing)
     with open_run(tmp_path, settings, facts) as folder:
@@ -176,7 +178,7 @@ def test_after_a_failed_write_no_record_follows_half_a_record(
 def _half_then_full(file: Any, content: bytes) -> None:
     file.write(content[: len(content) // 2])
     file.flush()
-    raise OSError("disk full")
+    raise OSError(errno.ENOSPC, "disk full")
 
 
 def test_run_json_holds_settings_records_and_history(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +52,9 @@ class RunFolder:
         try:
             _put(self._timings, timing_line)
             _put(self._rows, lines)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(self.path)
             # Half a record may be on disk; another behind it would turn an interruption into a broken file.
             self.close()
             raise
@@ -60,8 +62,10 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the files; `open_run` does it by itself."""
-        self._rows.close()
-        self._timings.close()
+        for file in (self._rows, self._timings):
+            # After a failed write the rest is still in Python's buffer, and fails again.
+            with suppress(OSError):
+                file.close()
 
     def _check(self, case_id: str, rows: Sequence[ScoreRow]) -> None:
         if case_id in self.done:
