@@ -67,14 +67,15 @@ class Pack:
     Attributes:
         keys: per node, as in `Encoded`.
         positions: depth of each node: its position in every query that it belongs to.
-        mask: `mask[i, j]`: node i sees node j, which is i itself or an ancestor of it.
+        mask: for the last `masked` nodes what each sees: itself and its ancestors. The nodes before them are one chain,
+            in which each sees itself and all before it; that needs no mask.
         members: the queries in the pack, by index in the batch.
         paths: for each member, the nodes of its positions in order.
     """
 
     keys: Int[Tensor, "seq"]
     positions: Int[Tensor, "seq"]
-    mask: Bool[Tensor, "seq seq"]
+    mask: Bool[Tensor, "masked seq"]
     members: tuple[int, ...]
     paths: tuple[Int[Tensor, "_"], ...]
 
@@ -134,6 +135,8 @@ class Backbone(Answerer, Protocol):
     Attributes:
         name: as registered.
         revision: identifies the weights.
+        state: what a stored result depends on besides its input: revision, precision, device, and whether an edited
+            module is lent out just now.
         module: the whole model; editing never writes into it.
         device: where it is.
         image_tokens: positions that one image takes.
@@ -146,6 +149,8 @@ class Backbone(Answerer, Protocol):
     def name(self) -> str: ...
     @property
     def revision(self) -> str: ...
+    @property
+    def state(self) -> tuple[object, ...]: ...
     @property
     def module(self) -> nn.Module: ...
     @property
@@ -232,6 +237,7 @@ class Editor(Protocol):
         name: as registered.
         paper_reference: what its published locality compares with.
         paper_positions: the rows over which its published locality runs.
+        paper_topk: the precision in which its published locality ranks.
     """
 
     @property
@@ -240,6 +246,8 @@ class Editor(Protocol):
     def paper_reference(self) -> Literal["base", "previous edit"]: ...
     @property
     def paper_positions(self) -> Literal["all", "answer"]: ...
+    @property
+    def paper_topk(self) -> Literal["native", "float32"]: ...
 
     def check(self, backbone: Backbone) -> None:
         """Resolve every edit site.

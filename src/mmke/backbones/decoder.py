@@ -11,6 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "mmke-pack"
+"""Our name for `pack_attention` among the library's attention functions."""
 
 
 class _StopForwardError(Exception):
@@ -64,15 +70,15 @@ class Decoder:
     def run(
         self,
         embeds: Float[Tensor, "1 seq hidden"],
-        mask: Bool[Tensor, "seq total"],
+        mask: Bool[Tensor, "masked total"],
         positions: Int[Tensor, "seq"],
         *,
         cache: object = None,
     ) -> Float[Tensor, "1 seq hidden"]:
-        """Return the final hidden states, before the head."""
+        """Return the final hidden states, before the head; for the mask see `pack_attention`."""
         output = self.model(
             inputs_embeds=embeds,
-            attention_mask=mask[None, None],
+            attention_mask=mask[None, None] if len(mask) else None,
             position_ids=positions[None],
             past_key_values=cache,
             use_cache=cache is not None,
@@ -83,7 +89,7 @@ class Decoder:
     def capture(
         self,
         embeds: Float[Tensor, "1 seq hidden"],
-        mask: Bool[Tensor, "seq seq"],
+        mask: Bool[Tensor, "masked seq"],
         positions: Int[Tensor, "seq"],
         *,
         layer: int,
@@ -123,8 +129,32 @@ class Decoder:
         return self.finish(hidden)
 
 
+def pack_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attend as the library's SDPA does, under a mask that may begin late.
+
+    The rows of `attention_mask` [1 1 masked total] are the last `masked` queries; those before them are a plain chain,
+    for which the causal kernel needs no mask and leaves out the half that is not seen. Without a mask all are a chain.
+    """
+    chain = 0 if attention_mask is None else query.shape[2] - attention_mask.shape[2]
+    if chain == 0:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
+    first, rest = query.split([chain, query.shape[2] - chain], dim=2)
+    begun, _ = sdpa_attention_forward(module, first, key[:, :, :chain], value[:, :, :chain], None, **options)
+    ended, _ = sdpa_attention_forward(module, rest, key, value, attention_mask, **options)
+    return torch.cat([begun, ended], dim=1), None
+
+
+def _attend_in_packs(model: Any) -> None:
+    AttentionInterface.register(ATTENTION, pack_attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    model.set_attn_implementation(ATTENTION)
+
+
 def llama_parts(model: Any, head: nn.Module) -> Decoder:
     """Take a `LlamaModel` with its head apart."""
+    _attend_in_packs(model)
     return Decoder(
         model=model,
         embed=model.embed_tokens,
@@ -142,6 +172,7 @@ def llama_parts(model: Any, head: nn.Module) -> Decoder:
 
 def opt_parts(decoder: Any, head: nn.Module) -> Decoder:
     """Take an `OPTDecoder` with pre-layer norms (every size but 350m) and its head apart."""
+    _attend_in_packs(decoder)
 
     def finish(hidden: Tensor) -> Tensor:
         hidden = hidden if decoder.final_layer_norm is None else decoder.final_layer_norm(hidden)
@@ -160,8 +191,3 @@ def opt_parts(decoder: Any, head: nn.Module) -> Decoder:
         ),
         config=decoder.config,
     )
-
-
-def causal_mask(size: int, device: torch.device) -> Bool[Tensor, "seq seq"]:
-    """Return the mask under which each position sees itself and all before it."""
-    return torch.ones(size, size, dtype=torch.bool, device=device).tril()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from mmke.backbones.packing import sight
 from mmke.protocols import Pack, Trunk
 
 
@@ -32,7 +33,7 @@ def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[i
     cache = DynamicCache(config=decoder.config)
     ends = torch.stack([path[-1] for path in pack.paths])
     hidden = decoder.run(embeds, pack.mask, pack.positions, cache=cache)[0, ends]
-    seen, positions = pack.mask[ends], pack.positions[ends]
+    seen, positions = sight(pack, ends), pack.positions[ends]
     active = list(pack.members)
     written: dict[int, list[int]] = {member: [] for member in active}
     while active:

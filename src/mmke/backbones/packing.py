@@ -10,9 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from mmke.protocols import Batch, Encoded, Pack
 from mmke.types import ImageRef
+
+LONG_CHAIN = 256
+"""From this length on a leading chain is worth an attention call of its own, which leaves out what it cannot see."""
 
 
 class Trie:
@@ -39,6 +44,11 @@ class Trie:
             path.append(node)
         return path
 
+    def chain(self) -> int:
+        """Return how many nodes lead the trie as one chain: each the only child of the node before it or its first."""
+        breaks = (node for node, parent in enumerate(self.parents) if parent != node - 1)
+        return next(breaks, len(self.parents))
+
     def mask(self) -> np.ndarray:
         """Return [seq × seq] booleans: row i is true at i and at i's ancestors."""
         size = len(self.keys)
@@ -54,13 +64,23 @@ def pack(sequences: Sequence[Sequence[int]], members: Sequence[int], device: tor
     """Merge sequences into one pack; `members` are their numbers in the batch."""
     trie = Trie()
     paths = [trie.insert(sequence) for sequence in sequences]
+    chain = trie.chain()
+    unmasked = chain if chain >= LONG_CHAIN or chain == len(trie.keys) else 0
     return Pack(
         keys=torch.tensor(trie.keys, device=device),
         positions=torch.tensor(trie.depths, device=device),
-        mask=torch.from_numpy(trie.mask()).to(device),
+        mask=torch.from_numpy(trie.mask()[unmasked:]).to(device),
         members=tuple(members),
         paths=tuple(torch.tensor(path, device=device) for path in paths),
     )
+
+
+def sight(pack: Pack, nodes: Tensor) -> Bool[Tensor, "nodes seq"]:
+    """Return what each of some nodes sees."""
+    chain = len(pack.keys) - len(pack.mask)
+    everyone = torch.arange(len(pack.keys), device=nodes.device)
+    masked = pack.mask[(nodes - chain).clamp(min=0)] if len(pack.mask) else everyone < 0
+    return torch.where((nodes < chain)[:, None], everyone <= nodes[:, None], masked)
 
 
 def make_batch(
