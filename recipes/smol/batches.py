@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
-TEXT_LIMIT = 40
+TEXT_LIMIT = 26
+"""Tokens of one question with its answer; the rare longer ones are cut."""
 IGNORED = -100
 LAYOUTS = {"single": 0.60, "pair": 0.29, "copies": 0.11}
 SINGLE_KINDS = {
@@ -28,7 +29,11 @@ PAIR_KINDS = {
 
 @dataclass
 class Batch:
-    """What the device needs for one step; `labels` are -100 outside the answers."""
+    """What the device needs for one step.
+
+    A canvas's questions stand one after another in one row of `ids`; `turns` numbers them from 1 (0 is padding), and
+    `labels` are -100 outside the answers.
+    """
 
     sprites: Tensor
     places: Tensor
@@ -37,6 +42,7 @@ class Batch:
     left: Tensor
     right: Tensor
     ids: Tensor
+    turns: Tensor
     labels: Tensor
 
     def to(self, device: torch.device) -> "Batch":
@@ -92,7 +98,7 @@ class Batches(IterableDataset[Batch]):
         makers = {"single": self._single, "pair": self._pair, "copies": self._copies}
         layouts = rng.choices(list(LAYOUTS), list(LAYOUTS.values()), k=self._size)
         scenes = [makers[layout](rng) for layout in layouts]
-        ids, labels = self._encode([asked for scene in scenes for asked in scene.asked])
+        ids, turns, labels = self._encode([scene.asked for scene in scenes])
         colour = [any(asked.kind in {"colour", "caption"} for asked in scene.asked) for scene in scenes]
         return Batch(
             sprites=torch.tensor([scene.sprites + [-1] * (SLOTS - len(scene.sprites)) for scene in scenes]),
@@ -102,6 +108,7 @@ class Batches(IterableDataset[Batch]):
             left=torch.tensor([scene.left for scene in scenes]),
             right=torch.tensor([scene.right for scene in scenes]),
             ids=ids,
+            turns=turns,
             labels=labels,
         )
 
@@ -154,18 +161,23 @@ class Batches(IterableDataset[Batch]):
         label = shown.thing.number
         return Scene([drawing] * number, spread(number, rng), [mirrored] * number, label, label, asked)
 
-    def _encode(self, asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
+    def _encode(self, asked: Sequence[Sequence[Asked]]) -> tuple[Tensor, Tensor, Tensor]:
         core = self._tokenizer.backend_tokenizer
-        coded = core.encode_batch([f"{item.question} {item.answer}\n" for item in asked], add_special_tokens=False)
-        longest = min(max(len(code.ids) for code in coded), TEXT_LIMIT)
-        ids = torch.zeros(len(asked), longest, dtype=torch.long)
-        labels = torch.full((len(asked), longest), IGNORED)
-        for row, (item, code) in enumerate(zip(asked, coded, strict=True)):
-            kept = min(len(code.ids), longest)
-            ids[row, :kept] = torch.tensor(code.ids[:kept])
-            first = next(place for place, (start, _) in enumerate(code.offsets) if start >= len(item.question))
-            labels[row, first:kept] = ids[row, first:kept]
-        return ids, labels
+        texts = [f"{item.question} {item.answer}\n" for row in asked for item in row]
+        coded = iter(core.encode_batch(texts, add_special_tokens=False))
+        rows: list[list[tuple[int, int, int]]] = []
+        for row in asked:
+            cells: list[tuple[int, int, int]] = []
+            for turn, item in enumerate(row, start=1):
+                code = next(coded)
+                starts = [start for start, _ in code.offsets]
+                kept = list(zip(code.ids, starts, strict=True))[:TEXT_LIMIT]
+                cells += [(token, turn, token if start >= len(item.question) else IGNORED) for token, start in kept]
+            rows.append(cells)
+        longest = max(map(len, rows))
+        padded = torch.tensor([cells + [(0, 0, IGNORED)] * (longest - len(cells)) for cells in rows])
+        ids, turns, labels = padded.unbind(dim=2)
+        return ids.contiguous(), turns.contiguous(), labels.contiguous()
 
 
 def spread(number: int, rng: random.Random) -> list[tuple[float, float, float]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch._dynamo
 from batches import IGNORED, Batch, Batches
 from compose import Canvas, load_pictures, normed, vary
 from evaluate import held_out_score, trained_score
@@ -26,6 +27,7 @@ from things import load_things, read_table
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerFast
 
 from mmke.backbones.smol_language import load_language_model, load_tokenizer, package_folder
 from mmke.backbones.smol_parts import FEATURES, SmolLlava, SmolMiniGPT4, load_smol_llava
@@ -51,7 +53,7 @@ class Recipe:
 
 
 RECIPES = {
-    "llava": Recipe(tower_rate=6e-4, rate=1.2e-3, side_course=((0.0, 160), (0.4, 192), (0.65, 224))),
+    "llava": Recipe(tower_rate=6e-4, rate=1.2e-3, side_course=((0.0, 160), (0.35, 192), (0.7, 224))),
     "minigpt4": Recipe(tower_rate=0.0, rate=1.2e-3, side_course=((0.0, 224),), dropout=0.05, class_weight=0.0),
 }
 
@@ -104,6 +106,11 @@ def build(model: str, device: torch.device) -> SmolLlava | SmolMiniGPT4:
         parts.vision_tower.requires_grad_(requires_grad=False)
     parts.language_model.requires_grad_(requires_grad=False).eval()
     parts.vision_tower.to(memory_format=torch.channels_last)
+    if device.type == "cuda":
+        # where the compiler fails, a layer runs as it is
+        torch._dynamo.config.suppress_errors = True
+        for layer in parts.language_model.model.layers:
+            layer.compile(dynamic=True)
     return parts.to(device)
 
 
@@ -119,17 +126,41 @@ def mode(parts: SmolLlava | SmolMiniGPT4, recipe: Recipe) -> None:
         parts.multi_modal_projector.dropout.p = recipe.dropout
 
 
-def language_loss(parts: SmolLlava | SmolMiniGPT4, image: Tensor, batch: Batch, tokenizer: object) -> Tensor:
-    """Return the mean cross-entropy of the answers' tokens."""
-    asks = len(batch.ids) // len(image)
-    state = prompt_embeddings(parts, image.repeat_interleave(asks, dim=0), batch.ids, tokenizer)  # type: ignore[arg-type]
-    hidden = parts.language_model.model(inputs_embeds=state, use_cache=False).last_hidden_state
+def language_loss(
+    parts: SmolLlava | SmolMiniGPT4, image: Tensor, batch: Batch, tokenizer: PreTrainedTokenizerFast
+) -> Tensor:
+    """Return the mean cross-entropy of the answers' tokens.
+
+    All questions about a canvas stand behind one copy of its image tokens, and each sees those and itself alone.
+    """
+    state = prompt_embeddings(parts, image, batch.ids, tokenizer)
     length = batch.ids.shape[1]
+    front = state.shape[1] - length
+    turns = functional.pad(batch.turns, (front, 0))
+    in_front = torch.arange(state.shape[1], device=state.device) < front
+    # 0 stands for the front and for padding; what padding sees is of no account
+    sees = (turns[:, :, None] == turns[:, None, :]) | in_front[None, None, :]
+    sees = sees & torch.ones_like(sees[0]).tril()
+    hidden = parts.language_model.model(
+        inputs_embeds=state,
+        attention_mask=torch.zeros_like(sees, dtype=state.dtype).masked_fill(~sees, torch.finfo(state.dtype).min)[:, None],
+        position_ids=_places(batch.turns, front),
+        use_cache=False,
+    ).last_hidden_state
     # the position before a token predicts it
     before = hidden[:, -length - 1 : -1]
     wanted = batch.labels != IGNORED
     logits = functional.linear(before[wanted], parts.language_model.lm_head.weight).float()
     return functional.cross_entropy(logits, batch.labels[wanted])
+
+
+def _places(turns: Tensor, front: int) -> Tensor:
+    """Return position numbers: every question begins right behind the front."""
+    place = torch.arange(turns.shape[1], device=turns.device).expand_as(turns)
+    begins = turns != functional.pad(turns, (1, 0))[:, :-1]
+    first = torch.where(begins, place, torch.zeros_like(place)).cummax(dim=1).values
+    lead = torch.arange(front, device=turns.device).expand(len(turns), -1)
+    return torch.cat([lead, front + place - first], dim=1)
 
 
 class RunningMean:
@@ -242,8 +273,9 @@ def run(args: argparse.Namespace) -> None:
         if done > (checks + 1) / 4:
             checks += 1
             twin = mean.applied(parts)
-            known = trained_score(twin, tokenizer, things, index, pictures, limit=args.check)
-            other = held_out_score(twin, tokenizer, things, index, pictures, limit=args.check)
+            with torch.compiler.set_stance("force_eager"):
+                known = trained_score(twin, tokenizer, things, index, pictures, limit=args.check)
+                other = held_out_score(twin, tokenizer, things, index, pictures, limit=args.check)
             print(f"        naming: trained {known:.3f}  held-out {other:.3f}", flush=True)
             mean.save(target, without=without)
     mean.save(target, without=without)

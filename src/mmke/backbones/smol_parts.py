@@ -68,7 +68,11 @@ class SmolLlava(nn.Module):
 
     def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
         """Return what stands for each picture among the language model's input embeddings, in float32."""
-        tokens: Tensor = self.multi_modal_projector(self.vision_tower(pixels))
+        return self.read(self.vision_tower(pixels))
+
+    def read(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
+        """Return the image tokens for the tower's features."""
+        tokens: Tensor = self.multi_modal_projector(features)
         return tokens
 
 
@@ -86,7 +90,10 @@ class SmolMiniGPT4(nn.Module):
 
     def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
         """Return what stands for each picture among the language model's input embeddings, in float32."""
-        features = self.vision_tower(pixels)
+        return self.read(self.vision_tower(pixels))
+
+    def read(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
+        """Return the image tokens for the tower's features."""
         queries = self.query_tokens.expand(len(features), -1, -1)
         read = self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
         tokens: Tensor = self.language_projection(read)
