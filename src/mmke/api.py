@@ -24,7 +24,8 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
 from mmke.protocols import Answerer, Backbone, Editor, EditSession, Store
 from mmke.report.cells import Cell, read_cells
-from mmke.running.run import Request, plan, resolve_device, resolve_dtype, run
+from mmke.running.devices import resolve_device, resolve_dtype
+from mmke.running.run import Request, plan, run
 from mmke.types import PROTOCOLS, Ask, Edit, EditCase, ImageRef, Probe, Query, UserError
 
 __all__ = [

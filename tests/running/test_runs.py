@@ -180,6 +180,9 @@ def test_a_record_without_the_hop_keeps_its_place_and_says_why(
         ({"changes": {"mend": {"rank": 3}}}, "settings for 'mend', which this run does not use"),
         ({"device": "cuda:9"}, "device 'cuda:9' is not there"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"device": "meta"}, "unknown device 'meta'"),
+        ({"seed": 2**64}, f"--seed {2**64}"),
+        ({"seed": -(2**63) - 1}, "--seed -9223372036854775809"),
         ({"dtype": "float23"}, "unknown dtype 'float23'"),
         ({"limit": -1}, "--limit -1"),
         ({"hop": 7}, "hop 7 does not exist"),
@@ -191,6 +194,16 @@ def test_a_record_without_the_hop_keeps_its_place_and_says_why(
 def test_a_mistake_is_told_before_anything_is_loaded(request_: Request, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         plan(replace(request_, **change))
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_loaded(request_: Request, tmp_path: Path) -> None:
+    assert request_.data is not None
+    own = request_.data / "data_json" / "entity_eval.json"
+    other = tmp_path / "other" / "entity_eval.json"
+    other.parent.mkdir()
+    other.write_text(own.read_text().replace("tin lid", "tin cup"))
+    with pytest.raises(UserError, match=r"two benchmarks are called 'entity_eval.json'"):
+        plan(replace(request_, benchmarks=(str(own), str(other))))
 
 
 def test_other_settings_for_a_folder_are_refused(request_: Request) -> None:

@@ -5,14 +5,10 @@ worked through, each in its own folder, each continuing what it finds there.
 """
 
 import os
-import platform
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from mmke import registry
 from mmke.backbones.store import MemoryStore
@@ -20,15 +16,18 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
 from mmke.protocols import Backbone, Editor
 from mmke.results.finished import read_finished
-from mmke.results.folder import open_run, run_path
+from mmke.results.folder import open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
 from mmke.running.asking import make_metrics, resolve_switches
+from mmke.running.devices import device_name, resolve_device, resolve_dtype
 from mmke.running.fingerprint import fingerprint
 from mmke.running.scoring import Floor
 from mmke.running.single import Cell, run_cell
-from mmke.types import PROTOCOLS, Benchmark, Metric, Split, Switches, UserError
+from mmke.types import PROTOCOLS, Benchmark, Metric, NeedsTrainingError, Split, Switches, UserError
 
 FLOOR = "none"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Request:
 
     Attributes:
         backbone: name.
-        editors: names; the floor is run whether it is among them or not.
+        editors: names; the floor is run whether it is among them or not. None: every editor that can be made.
         benchmarks: names, or paths of the user's own files.
         hop: portability questions of this many hops; 0 for none.
         limit: records of each benchmark; 0 for all. No setting: a larger one continues the run.
@@ -52,7 +51,7 @@ class Request:
     """
 
     backbone: str
-    editors: tuple[str, ...]
+    editors: tuple[str, ...] | None
     benchmarks: tuple[str, ...]
     hop: int = 1
     limit: int = 0
@@ -118,14 +117,24 @@ def plan(request: Request) -> Plan:
         raise UserError(f"unknown protocol {request.protocol!r}; there are {' and '.join(PROTOCOLS)}")
     if request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
+    if not -(2**63) <= request.seed < 2**64:
+        raise UserError(f"--seed {request.seed}: give a whole number of at most 64 bits")
     _check_writable(request.out)
-    editors = list(dict.fromkeys([FLOOR, *request.editors]))
+    editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
     for name in editors:
         registry.import_string("editors", name)
     stray = sorted(set(request.changes) - set(editors))
     if stray:
         raise UserError(f"settings for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
-    cells = [cell for name in dict.fromkeys(request.benchmarks) for cell in _plan_benchmark(request, name, editors)]
+    cells: list[PlannedCell] = []
+    for name in dict.fromkeys(request.benchmarks):
+        benchmark = open_benchmark(name, data=request.data)
+        if any(cell.benchmark.name == benchmark.name for cell in cells):
+            raise UserError(
+                f"two benchmarks are called {benchmark.name!r}, one of them {name}, and results are kept by name; "
+                "rename a file, or run them one by one into two --out"
+            )
+        cells += _plan_benchmark(request, benchmark, editors)
     return Plan(request, tuple(cells))
 
 
@@ -148,7 +157,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     store, folders = MemoryStore(), []
     for cell in planned.cells:
         settings = _run_settings(request, cell, backbone)
-        facts = RunFacts(_device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
+        facts = RunFacts(device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
         with open_run(request.out, settings, facts) as folder:
             floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
             for _ in folder.done & {case.id for case in cell.split.cases}:
@@ -156,8 +165,10 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
             work = Cell(backbone, cell.editor, cell.split.cases, cell.metrics, floor, store, request.seed)
             run_cell(work, folder, on_record=on_record)
         if fingerprint(backbone.module) != untouched:
+            set_aside(folder.path)
             raise RuntimeError(
-                f"editor {cell.editor.name!r} has changed the backbone; its rows in {folder.path} are void"
+                f"editor {cell.editor.name!r} has changed the backbone; what it wrote is void and set aside as "
+                f"{folder.path}/*.void"
             )
         folders.append(folder.path)
     return folders
@@ -184,50 +195,33 @@ def load_backbone(request: Request) -> Backbone:
     return backbone
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return a device.
-
-    Raises:
-        UserError: no such device, or it is not there.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}; give cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r} is not there: this PyTorch sees {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-def resolve_dtype(name: str) -> torch.dtype:
-    """Return a floating-point dtype by its PyTorch name.
-
-    Raises:
-        UserError: no such dtype.
-    """
-    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    if name not in known:
-        raise UserError(f"unknown dtype {name!r}; give {', '.join(known)}")
-    return known[name]
-
-
 def _check_writable(out: Path) -> None:
     there = next(folder for folder in [out, *out.resolve().parents] if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
 
 
-def _plan_benchmark(request: Request, name: str, editors: Sequence[str]) -> Iterator[PlannedCell]:
+def _plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str]) -> Iterator[PlannedCell]:
     switches = PROTOCOLS[request.protocol]
-    benchmark = open_benchmark(name, data=request.data)
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases
     limited = Split(split.cases[: request.limit or None], split.dropped)
     for editor_name in editors:
         values = editor_settings.resolve(editor_name, request.backbone, request.changes.get(editor_name, {}))
         make = registry.factory("editors", editor_name)
-        resolved = resolve_switches(switches, make(values, switches, train=train, seed=request.seed))
+        try:
+            resolved = resolve_switches(switches, make(values, switches, train=train, seed=request.seed))
+        except NeedsTrainingError as error:
+            if request.editors:
+                raise
+            logger.info("%s: left out (%s)", editor_name, error)
+            continue
         editor: Editor = make(values, resolved, train=train, seed=request.seed)
+        if editor.name != editor_name:
+            raise UserError(
+                f"the editor registered as {editor_name!r} calls itself {editor.name!r}; results are kept by name, so "
+                "let its factory return an editor of the registered name"
+            )
         metrics = tuple(make_metrics(resolved, generate=request.generate))
         yield PlannedCell(benchmark, limited, editor, metrics, values, resolved, len(split.cases))
 
@@ -253,9 +247,3 @@ def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> Ru
 def _read_floor(folder: Path) -> Floor:
     rows = [row for record in read_finished(folder).records for row in record.rows]
     return Floor({(row.case_id, row.probe, row.metric): row for row in rows})
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
