@@ -4,6 +4,7 @@ What can go wrong by a mistake of the user's is resolved first (`plan`), before 
 worked through, each in its own folder, each continuing what it finds there.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,11 @@ class Request:
     dtype: str = "float32"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Accept paths as plain texts too."""
+        object.__setattr__(self, "out", Path(self.out))
+        object.__setattr__(self, "data", None if self.data is None else Path(self.data))
+
 
 @dataclass(frozen=True)
 class PlannedCell:
@@ -113,8 +119,7 @@ def plan(request: Request) -> Plan:
     resolve_device(request.device)
     resolve_dtype(request.dtype)
     registry.import_string("backbones", request.backbone)
-    if request.protocol not in PROTOCOLS:
-        raise UserError(f"unknown protocol {request.protocol!r}; there are {' and '.join(PROTOCOLS)}")
+    resolve_protocol(request.protocol)
     if request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
     if not -(2**63) <= request.seed < 2**64:
@@ -151,7 +156,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
         RuntimeError: an editor has changed the backbone.
     """
     request = planned.request
-    backbone = load_backbone(request)
+    backbone = load_backbone(request.backbone, dtype=request.dtype, device=request.device)
     check_sites(planned, backbone)
     untouched = fingerprint(backbone.module)
     store, folders = MemoryStore(), []
@@ -186,13 +191,26 @@ def check_sites(planned: Plan, backbone: Backbone) -> None:
         check_same_settings(run_path(planned.request.out, settings), settings)
 
 
-def load_backbone(request: Request) -> Backbone:
-    """Load the weights."""
-    make = registry.factory("backbones", request.backbone)
-    backbone: Backbone = make(
-        name=request.backbone, dtype=resolve_dtype(request.dtype), device=resolve_device(request.device)
-    )
+def load_backbone(name: str, *, dtype: str = "float32", device: str = "cpu") -> Backbone:
+    """Load a backbone by its name (`mmke ls backbones`); `dtype` is the language model's.
+
+    Raises:
+        UserError: unknown name, device or dtype; missing weights.
+    """
+    make = registry.factory("backbones", name)
+    backbone: Backbone = make(name=name, dtype=resolve_dtype(dtype), device=resolve_device(device))
     return backbone
+
+
+def resolve_protocol(name: str) -> Switches:
+    """Return a protocol's switches.
+
+    Raises:
+        UserError: no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"unknown protocol {name!r}; there are {' and '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
 
 
 def _check_writable(out: Path) -> None:
