@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from mmke import registry
-from mmke.api import load_backbone
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.settings import resolve
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import figures
 from mmke.running.asking import ask, make_metrics
+from mmke.running.run import load_backbone
 from mmke.running.scoring import Heard, make_rows
 from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
 

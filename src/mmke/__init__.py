@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmke.api import (
+        PAPER,
+        STRICT,
+        Ask,
         Edit,
         Probe,
         Query,
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "PAPER",
+    "STRICT",
+    "Ask",
     "Edit",
     "Probe",
     "Query",

@@ -20,15 +20,18 @@ from typing import Any
 
 from mmke import registry
 from mmke.backbones.store import MemoryStore
-from mmke.benchmarks.open import open_benchmark
+from mmke.benchmarks import open as benchmarks
 from mmke.editors import settings as editor_settings
-from mmke.protocols import Answerer, Backbone, Editor, EditSession, Store
+from mmke.protocols import Answerer, Editor, EditSession, Store
 from mmke.report.cells import Cell, read_cells
-from mmke.running.devices import resolve_device, resolve_dtype
-from mmke.running.run import Request, plan, run
-from mmke.types import PROTOCOLS, Ask, Edit, EditCase, ImageRef, Probe, Query, UserError
+from mmke.running.asking import resolve_switches
+from mmke.running.run import Request, load_backbone, plan, resolve_protocol, run
+from mmke.types import PAPER, STRICT, Ask, Benchmark, Edit, EditCase, ImageRef, Probe, Query, UserError
 
 __all__ = [
+    "PAPER",
+    "STRICT",
+    "Ask",
     "Edit",
     "Probe",
     "Query",
@@ -42,17 +45,6 @@ __all__ = [
     "say",
     "store",
 ]
-
-
-def load_backbone(name: str, *, dtype: str = "float32", device: str = "cpu") -> Backbone:
-    """Load a backbone by its name (`mmke ls backbones`).
-
-    Raises:
-        UserError: unknown name, device or dtype; missing weights.
-    """
-    make = registry.factory("backbones", name)
-    backbone: Backbone = make(name=name, dtype=resolve_dtype(dtype), device=resolve_device(device))
-    return backbone
 
 
 def load_editor(
@@ -77,9 +69,22 @@ def load_editor(
     Raises:
         UserError: unknown name or setting.
     """
+    registry.import_string("backbones", backbone)
     values = editor_settings.resolve(name, backbone, settings)
-    editor: Editor = registry.factory("editors", name)(values, PROTOCOLS[protocol], train=train, seed=seed)
-    return editor
+    make = registry.factory("editors", name)
+    switches = resolve_protocol(protocol)
+    editor: Editor = make(values, switches, train=train, seed=seed)
+    resolved: Editor = make(values, resolve_switches(switches, editor), train=train, seed=seed)
+    return resolved
+
+
+def open_benchmark(name: str, *, data: str | Path | None = None) -> Benchmark:
+    """Open a benchmark by its name (`mmke ls benchmarks`) or the path of one's own file.
+
+    Raises:
+        UserError: unknown name, missing files.
+    """
+    return benchmarks.open_benchmark(name, data=None if data is None else Path(data))
 
 
 def store() -> Store:

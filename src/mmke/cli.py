@@ -174,7 +174,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
     limit = arguments.limit if arguments.limit is not None else (QUICK_LIMIT if quick else 0)
     return Request(
         backbone=arguments.backbone,
-        editors=tuple(arguments.editor or registry.names("editors")),
+        editors=tuple(arguments.editor) if arguments.editor else None,
         benchmarks=tuple(arguments.benchmark or QUICK_BENCHMARKS),
         hop=arguments.hop,
         limit=limit,
@@ -202,7 +202,8 @@ def _announce(planned: "Plan") -> None:
 def _dry(planned: "Plan") -> int:
     from mmke.running.run import check_sites, load_backbone
 
-    check_sites(planned, load_backbone(planned.request))
+    request = planned.request
+    check_sites(planned, load_backbone(request.backbone, dtype=request.dtype, device=request.device))
     print("names, settings, data and edit sites resolve; nothing was run")
     return 0
 

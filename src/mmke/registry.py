@@ -97,6 +97,8 @@ def factory(noun: Noun, name: str) -> Any:
     module, _, attribute = where.partition(":")
     try:
         return getattr(import_module(module), attribute)
+    except AttributeError as error:
+        raise UserError(f"{noun[:-1]} {name!r} is registered as {where}, and {module} has no {attribute!r}") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed"
@@ -104,9 +106,15 @@ def factory(noun: Noun, name: str) -> Any:
 
 
 def summary(where: str) -> str:
-    """Return the first line of a factory's module, read from its file without importing it."""
-    found = importlib.util.find_spec(where.partition(":")[0])
+    """Return the first line of a factory's docstring, or else of its module's, read without importing the module."""
+    module, _, attribute = where.partition(":")
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
     if found is None or found.origin is None:
         return "(its package is not installed)"
-    text = ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8")))
-    return (text or "").partition("\n")[0]
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    factories = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == attribute]
+    text = next((ast.get_docstring(node) for node in factories), None) or ast.get_docstring(tree) or ""
+    return text.partition("\n")[0]

@@ -27,6 +27,10 @@ class UserError(Exception):
     """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
 
 
+class NeedsTrainingError(UserError):
+    """An editor was asked for that takes training records, and there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """A picture by path, with the sha256 of the file's bytes as its identity."""
@@ -82,7 +86,7 @@ class Ask:
     Attributes:
         decode: "forced" feeds the gold answer (teacher forcing), "greedy" lets the model write.
         labels: "joint" takes the answer's tokens from the joint text by offset, "alone" tokenises the answer by itself
-            and aligns it from the right end (spec 2.1).
+            and aligns it from the right end, as the published benchmark does.
         positions: where `top_ids` and `logprobs` are taken: at the rows that predict the answer, or at all rows.
         top: how many of the most probable token ids to keep per position.
         logprobs: whether to return the log-probabilities of the whole vocabulary.
@@ -189,7 +193,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """Where the two protocols differ (design: "Two protocols"); each field acts in exactly one place.
+    """Where the two protocols differ; every field stands in run.json and acts where its name says.
 
     Attributes:
         protocol: the name the figures carry.

@@ -11,7 +11,7 @@ from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.tiny import BOS, PATCHES, QUERIES, VOCABULARY, byte_tokenizer
-from mmke.protocols import OUTPUT
+from mmke.protocols import OUTPUT, Cut
 from mmke.types import Ask, ImageRef, Query
 
 IMAGE_TOKEN = VOCABULARY - 1
@@ -78,8 +78,8 @@ def test_the_prompt_is_laid_out_as_published(
 
 
 def test_an_adapter_of_another_precision_computes_in_its_own(picture: ImageRef) -> None:
-    backbone = registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.bfloat16, device=torch.device("cpu")
+    backbone = registry.factory("backbones", "tiny-minigpt4")(
+        name="tiny-minigpt4", dtype=torch.bfloat16, device=torch.device("cpu")
     )
     name = f"{backbone.site('language', -1, 'mlp_in')}.weight"
     weight = backbone.module.get_parameter(name).float().requires_grad_()
@@ -89,8 +89,6 @@ def test_an_adapter_of_another_precision_computes_in_its_own(picture: ImageRef) 
     batch = backbone.encode([Query("a b")], ["c"], Ask())
     logits = backbone.tail(backbone.trunk(batch, OUTPUT, store=MemoryStore()), {})
     batch = backbone.encode([Query("a b")], ["c"], Ask())
-    from mmke.protocols import Cut
-
     edited = backbone.tail(backbone.trunk(batch, Cut("mlp", -1), store=MemoryStore()), {name: weight})
     handle.remove()
     edited.float().sum().backward()

@@ -74,7 +74,6 @@ def test_an_unknown_knowledge_type_gets_the_nearest_match(dataset: Dataset) -> N
         (port(port_type=1), "port_new[0].port_type", "expected one of 1-hop, 2-hop, 3-hop, 4-hop, found 1"),
         (port(**{"Q&A": "x"}), 'port_new[0]."Q&A"', 'expected an object with "Question" and "Answer", found a text'),
         (port(**{"Q&A": {"Question": "Who?"}}), 'port_new[0]."Q&A".Answer', "missing; expected a text"),
-        (port() + port(**{"Q&A": {"Question": "", "Answer": "x"}}), 'port_new[1]."Q&A".Question', "empty"),
     ],
 )
 def test_a_malformed_portability_question_is_named(value: Any, field: str, expected: str, dataset: Dataset) -> None:

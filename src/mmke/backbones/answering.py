@@ -28,7 +28,7 @@ def answer(
         limits = [_limit(backbone, probe, ask) for probe in probes]
         ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_written(backbone, each) for each in ids]
-    key = (backbone.revision, cut, batch.digest)
+    key = (backbone.state, cut, batch.digest)
     trunk = store.get(key, lambda: backbone.trunk(batch, cut, store=store))
     with torch.no_grad():
         logits = backbone.tail(trunk, weights or {})
@@ -37,8 +37,10 @@ def answer(
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
-    bare = backbone.length(probe.query, probe.target) - backbone.length(probe.query, "")
-    return max(ask.max_new, 2 * bare)
+    prompt = backbone.length(probe.query, "")
+    limit = max(ask.max_new, 2 * (backbone.length(probe.query, probe.target) - prompt))
+    room = backbone.max_positions - prompt if backbone.positions_are_a_table else limit
+    return max(min(limit, room), 0)
 
 
 def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
@@ -65,7 +67,7 @@ def _forced(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> A
 def top_ids(logits: Tensor, top: int, *, native: bool) -> Tensor:
     """Return the ids of the `top` largest of each row [rows × top], best first.
 
-    Native: after a softmax in the logits' own precision, where far tails tie and the device orders them (spec 2.2).
+    Native: after a softmax in the logits' own precision, where far tails tie and the device orders them.
     Otherwise in float32, ties by id.
     """
     if native:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
@@ -17,7 +18,7 @@ from mmke.backbones import answering, greedy, packing
 from mmke.backbones.decoder import Decoder
 from mmke.backbones.prompt import Prompt
 from mmke.backbones.store import MemoryStore
-from mmke.backbones.weights import call_with
+from mmke.backbones.weights import call_with, lent
 from mmke.protocols import OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
 from mmke.types import Answer, Ask, ImageRef, Probe, Query, UserError
 
@@ -52,10 +53,16 @@ class ComposedBackbone:
     decoder: Decoder
     decoder_name: str
     prompt: Prompt
+    logits_dtype: torch.dtype | None = None
+    """In which precision logits are handed out; None: as the head computes them."""
 
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        return (self.name, self.revision, self.decoder.head.weight.dtype, self.device, lent(self.module))
 
     @property
     def image_tokens(self) -> int:
@@ -82,6 +89,7 @@ class ComposedBackbone:
             self.prompt.encode(query.text, target, image=number, ask=ask)
             for query, target, number in zip(queries, targets, numbers, strict=True)
         ]
+        self._check_positions(queries, [len(each.keys) for each in encoded])
         # Attention over a pack costs nodes², the rest nodes × hidden: at twice the width it is still the smaller part.
         limit = 2 * int(self.decoder.config.hidden_size)
         return packing.make_batch(encoded, images, numbers, limit=limit, device=self.device)
@@ -140,14 +148,22 @@ class ComposedBackbone:
         slots = self._slots(trunk)
         return [self._embed(pack, slots) for pack in trunk.batch.packs]
 
+    def _check_positions(self, queries: Sequence[Query], lengths: Sequence[int]) -> None:
+        longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
+        if longest is not None and self.positions_are_a_table and lengths[longest] > self.max_positions:
+            raise UserError(
+                f"{queries[longest].text[:60]!r}… takes {lengths[longest]} positions, and {self.name} has a table of "
+                f"{self.max_positions}; shorten the question or its answer"
+            )
+
     def _features(self, image: ImageRef, store: Store) -> Tensor:
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
-        return store.get((self.revision, "features", image.sha256), lambda: self.vision.encode(self._pixels(image))[0])
+        return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self._pixels(image))[0])
 
     def _pixels(self, image: ImageRef) -> Tensor:
         try:
             with Image.open(image.path) as picture:
-                pixels = self.vision.pixels(picture)
+                pixels = self.vision.pixels(_eight_bits(picture))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise UserError(
                 f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
@@ -185,7 +201,7 @@ class ComposedBackbone:
             trunk = replace(trunk, hidden=tuple(self.embed(trunk)), cut=Cut("inputs"))
         rows = [self._above(trunk, i, pack) for i, pack in enumerate(trunk.batch.packs)]
         logits: Tensor = self.decoder.head(torch.cat(rows)[_query_order(trunk.batch).to(self.device)])
-        return logits
+        return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
 
     def _above(self, trunk: Trunk, i: int, pack: Pack) -> Tensor:
         """Return the final hidden states of a pack's wanted rows."""
@@ -206,6 +222,13 @@ class ComposedBackbone:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:
             raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
         return cut.layer % self.layers
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Return greyscale of 16 bits scaled to 8; Pillow's own conversion clips it to white."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def _rows(pack: Pack, batch: Batch) -> Tensor:

@@ -1,6 +1,7 @@
 """From a question and an answer to the positions that a model reads, and the rows that predict the answer.
 
-A golden test pins every backbone's prompt and token ids (`tests/backbones/test_prompts.py`). Source: spec 2.1 and 3.
+Golden tests pin the prompts and token ids of every backbone (`tests/backbones`). Source of the arithmetic: MMKE-Bench,
+arXiv:2502.19870, as its published code computes it.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ class Prompt:
         """
         if ask.decode == "greedy":
             keys = self.keys(question, image=image)
+            if not keys:
+                raise UserError("an empty question without a picture leaves nothing to continue")
             return Encoded(keys, (), (len(keys) - 1,), ())
         tokens = self.tokenizer(f"{question} {answer}", add_special_tokens=False, return_offsets_mapping=True)
         keys = (*self._before(image), *tokens["input_ids"])

@@ -38,6 +38,7 @@ def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBack
         decoder=decoder.llama_parts(parts.language_model.model, parts.language_model.lm_head),
         decoder_name="language_model.model",
         prompt=Prompt(tokenizer, Layout(IMAGE_TOKENS), frozenset({tokenizer.eos_token_id})),
+        logits_dtype=torch.float32,
     )
 
 

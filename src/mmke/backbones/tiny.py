@@ -2,10 +2,11 @@
 
 `tiny-llava` is `LlavaForConditionalGeneration`, `tiny-blip2` is `Blip2ForConditionalGeneration` over OPT (learned
 positions), `tiny-minigpt4` is composed of `Blip2VisionModel`, `Blip2QFormerModel`, a linear layer and Llama, as
-MiniGPT-4 is. Prompts are those of the full-size models (spec 3.1 to 3.3). Text is read byte by byte, by a vocabulary
-made here.
+MiniGPT-4 is. Prompts are those of the full-size models in MMKE-Bench. Text is read byte by byte, by a vocabulary made
+here; `dtype` is the language model's, the image side stays in float32.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from transformers import (
     LlavaForConditionalGeneration,
     OPTConfig,
     PreTrainedTokenizerFast,
-    set_seed,
 )
 
 from mmke.backbones import decoder
@@ -59,8 +59,7 @@ class TinyMiniGPT4(nn.Module):
 
 
 def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
-    """Build the random LLaVA."""
-    set_seed(0)
+    """A random four-layer LLaVA, for tests."""
     vision = CLIPVisionConfig(
         hidden_size=HIDDEN,
         intermediate_size=64,
@@ -69,9 +68,8 @@ def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
         image_size=SIDE,
         patch_size=PATCH,
     )
-    model = LlavaForConditionalGeneration(
-        LlavaConfig(vision_config=vision, text_config=_llama(), image_token_index=VOCABULARY - 1)
-    )
+    config = LlavaConfig(vision_config=vision, text_config=_llama(), image_token_index=VOCABULARY - 1)
+    model = _seeded(lambda: LlavaForConditionalGeneration(config))
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
     # As published: the last layer but one, without the class token.
     sight = Vision(
@@ -89,18 +87,19 @@ def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
     return ComposedBackbone(
         name,
         REVISION,
-        _frozen(model, dtype=dtype, device=device),
+        _placed(model, (model.model.language_model, model.lm_head), dtype=dtype, device=device),
         sight,
         language,
         "model.language_model",
         _prompt(layout),
+        # The library hands LLaVA's logits out in float32, whatever the language model's precision.
+        logits_dtype=torch.float32,
     )
 
 
 def load_minigpt4(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
-    """Build the random MiniGPT-4."""
-    set_seed(0)
-    model = TinyMiniGPT4()
+    """A random four-layer MiniGPT-4, for tests."""
+    model = _seeded(TinyMiniGPT4)
     sight = _qformer_vision(model, model.vision_model)
     tokenizer = byte_tokenizer()
     layout = Layout(
@@ -112,7 +111,7 @@ def load_minigpt4(*, name: str, dtype: torch.dtype, device: torch.device) -> Com
     return ComposedBackbone(
         name,
         REVISION,
-        _frozen(model, dtype=dtype, device=device),
+        _placed(model, (model.language_model,), dtype=dtype, device=device),
         sight,
         parts,
         "language_model.model",
@@ -121,8 +120,7 @@ def load_minigpt4(*, name: str, dtype: torch.dtype, device: torch.device) -> Com
 
 
 def load_blip2(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
-    """Build the random BLIP2-OPT."""
-    set_seed(0)
+    """A random four-layer BLIP2-OPT, for tests."""
     text = OPTConfig(
         vocab_size=VOCABULARY,
         hidden_size=HIDDEN,
@@ -143,15 +141,14 @@ def load_blip2(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
         num_query_tokens=QUERIES,
         image_token_index=VOCABULARY - 1,
     )
-    model = Blip2ForConditionalGeneration(config)
-    nn.init.normal_(model.query_tokens)
+    model = _seeded(lambda: Blip2ForConditionalGeneration(config))
     parts = decoder.opt_parts(model.language_model.model.decoder, model.language_model.lm_head)
     layout = Layout(QUERIES, after_image=(BOS,), before_text=(BOS,))
     sight = _qformer_vision(model, model.vision_model)
     return ComposedBackbone(
         name,
         REVISION,
-        _frozen(model, dtype=dtype, device=device),
+        _placed(model, (model.language_model,), dtype=dtype, device=device),
         sight,
         parts,
         "language_model.model.decoder",
@@ -171,8 +168,20 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _frozen(model: nn.Module, *, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    return model.requires_grad_(requires_grad=False).eval().to(device=device, dtype=dtype)
+def _seeded(build: Callable[[], Any]) -> Any:
+    """Build a module from seed 0, leaving the caller's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build()
+        if hasattr(module, "query_tokens"):  # the library leaves them at zero
+            nn.init.normal_(module.query_tokens)
+    return module
+
+
+def _placed(model: nn.Module, language: Sequence[nn.Module], *, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    for part in language:
+        part.to(dtype=dtype)
+    return model.requires_grad_(requires_grad=False).eval().to(device=device)
 
 
 def _prompt(layout: Layout) -> Prompt:

@@ -36,11 +36,20 @@ def call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callab
         return result
 
 
+LENT = "mmke_lent"
+
+
+def lent(module: nn.Module) -> object:
+    """Return what identifies the edit that is written into a module just now; None when it is unedited."""
+    return module.__dict__.get(LENT)
+
+
 @contextmanager
 def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
     """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving."""
     own = dict(module.named_parameters())
     saved = {name: own[name].detach().clone() for name in weights}
+    module.__dict__[LENT] = object()
     try:
         with torch.no_grad():
             for name, tensor in weights.items():
@@ -50,6 +59,7 @@ def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Mod
         with torch.no_grad():
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
+        del module.__dict__[LENT]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A record -> the edit and the questions about it: which text goes with which picture.
 
-Source: spec of the published trainer path. Two things surprise and are kept: for visual knowledge the
-description on the other picture is asked for with the edit's own prompt, although a question of its own
+Source: MMKE-Bench, arXiv:2502.19870, as its published code pairs them. Two things surprise and are kept: for visual
+knowledge the description on the other picture is asked for with the edit's own prompt, although a question of its own
 exists, which only the generalisation probe uses; and portability of entities is asked on the edit's picture.
 """
 

@@ -211,8 +211,12 @@ def _hop(entry: object, fields: Fields, name: str) -> tuple[int, Asked] | None:
     if not isinstance(asked, dict):
         fields.report(f'{name}."Q&A"', f'expected an object with "Question" and "Answer", found {_kind(asked)}')
         return None
-    inner = Fields(asked, lambda part, text: fields.report(f'{name}."Q&A".{part}', text), fields.pictures)
-    return labels[port_type], Asked(inner.text("Question"), inner.text("Answer"))
+
+    def report(part: str, text: str) -> None:
+        fields.report(f'{name}."Q&A".{part}', text)
+
+    inner = Fields(asked, report, fields.pictures, fields.thorough)
+    return labels[port_type], inner.asked(("Question",), ("Answer",))
 
 
 def _tags(fields: Fields) -> dict[str, str]:

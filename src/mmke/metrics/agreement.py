@@ -26,7 +26,7 @@ PUBLISHED_K: Mapping[ProbeKind, int] = {"t_loc": 1, "i_loc": TOP}
 def rank_agreement(before: Int[np.ndarray, "positions k"], after: Int[np.ndarray, "positions k"]) -> Score:
     """Return the share of equal entries, rank by rank; NaN without positions.
 
-    Source: spec 2.2; swapping two ranks costs both, and a list that moves up by one agrees nowhere.
+    Source: MMKE-Bench, arXiv:2502.19870; swapping two ranks costs both, and a list that moves up by one agrees nowhere.
     """
     if before.size == 0:
         return _without_positions()

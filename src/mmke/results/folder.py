@@ -117,6 +117,22 @@ def open_run(out: Path, settings: RunSettings, facts: RunFacts) -> Iterator[RunF
             yield RunFolder(path, done, rows=rows, timings=timings)
 
 
+def finished_ids(path: Path) -> set[str]:
+    """Return the ids of the finished records of a run's folder; none where there is no run.
+
+    Raises:
+        UserError: its files were edited.
+    """
+    return {record.case_id for record in read_finished(path).records} if read_run(path) is not None else set()
+
+
+def set_aside(path: Path) -> None:
+    """Rename a run's files to `….void`, so that no table and no later run takes them for results."""
+    for file in (path / RUN, path / ROWS, path / TIMINGS):
+        if file.exists():
+            file.replace(file.with_name(f"{file.name}.void"))
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     # The file stays: deleting it would let two programs hold locks on two files of one name.

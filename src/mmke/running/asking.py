@@ -13,11 +13,12 @@ Answers = Mapping[tuple[int, Ask], Answer]
 
 def resolve_switches(switches: Switches, editor: Editor) -> Switches:
     """Return the switches as they act for one editor: the published code did not score all editors alike."""
-    published = switches.locality_positions == "all"
+    published = switches.protocol == "paper"
     return replace(
         switches,
-        reference=editor.paper_reference if switches.reference == "previous edit" else "base",
+        reference=editor.paper_reference if published else "base",
         locality_positions=editor.paper_positions if published else "answer",
+        topk_dtype=editor.paper_topk if published else "float32",
     )
 
 

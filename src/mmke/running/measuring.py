@@ -1,6 +1,7 @@
 """Seconds and peak memory of one record."""
 
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +37,9 @@ class Stopwatch:
         """Return what was measured; the peak is the CUDA allocator's reserved one, or the process's resident one."""
         if self.device.type == "cuda":
             return Timing(self.seconds, torch.cuda.max_memory_reserved(self.device), "cuda reserved")
-        # Linux counts in KiB, and never forgets: on the CPU the peak is that of the whole process so far.
-        return Timing(self.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "rss")
+        # It never forgets: the peak is the whole process's so far. Linux counts in KiB, macOS in bytes.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Timing(self.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "rss")
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

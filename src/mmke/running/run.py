@@ -17,7 +17,7 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
 from mmke.protocols import Backbone, Editor
 from mmke.results.finished import read_finished
-from mmke.results.folder import open_run, run_path, set_aside
+from mmke.results.folder import finished_ids, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
 from mmke.running.asking import make_metrics, resolve_switches
 from mmke.running.devices import device_name, resolve_device, resolve_dtype
@@ -162,10 +162,18 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     store, folders = MemoryStore(), []
     for cell in planned.cells:
         settings = _run_settings(request, cell, backbone)
+        wanted = {case.id for case in cell.split.cases}
+        path = run_path(request.out, settings)
+        if wanted <= finished_ids(path):
+            # Not opened for writing, so that several runs can share a finished floor.
+            folders.append(path)
+            for _ in wanted:
+                on_record()
+            continue
         facts = RunFacts(device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
         with open_run(request.out, settings, facts) as folder:
             floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
-            for _ in folder.done & {case.id for case in cell.split.cases}:
+            for _ in folder.done & wanted:
                 on_record()
             work = Cell(backbone, cell.editor, cell.split.cases, cell.metrics, floor, store, request.seed)
             run_cell(work, folder, on_record=on_record)

@@ -65,11 +65,12 @@ class FineTuningSession:
         """Answer each probe; those that the edited modules cannot reach are answered by the unedited model."""
         reached = [bool(self.weights) and self._reaches(probe) for probe in probes]
         edited = iter(self._ask([p for p, r in zip(probes, reached, strict=True) if r], ask, edited=True))
-        base = iter(self._ask([p for p, r in zip(probes, reached, strict=True) if not r], ask, edited=False))
-        return [next(edited) if r else next(base) for r in reached]
+        # The unedited model is asked all of them together, as it was before the edit: the same company, the same bits.
+        base = [] if all(reached) else self._ask(probes, ask, edited=False)
+        return [next(edited) if r else base[i] for i, r in enumerate(reached)]
 
     def module(self) -> AbstractContextManager[nn.Module]:
-        """Lend the model with the edited tensors written in."""
+        """Lend the model with the edited tensors written in, rounded to the model's own precision."""
         return written(self.backbone.module, self.weights)
 
     def _reaches(self, probe: Probe) -> bool:
@@ -111,6 +112,7 @@ class FineTuning:
     # The published code restored the weights only when the next edit began: its locality compares with the last one.
     paper_reference: Literal["base", "previous edit"] = "previous edit"
     paper_positions: Literal["all", "answer"] = "all"
+    paper_topk: Literal["native", "float32"] = "native"
 
     @property
     def layers(self) -> list[int]:
@@ -148,14 +150,14 @@ def _parameters(backbone: Backbone, site: str) -> list[str]:
 
 
 def make_llm(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> FineTuning:
-    """Make FT-LLM."""
+    """FT-LLM: fine-tune the MLP of the last decoder layer on the edit."""
     return _make("ft-llm", settings, switches)
 
 
 def make_alignment(
     settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int
 ) -> FineTuning:
-    """Make FT-Alignment."""
+    """FT-Alignment: fine-tune the projector or Q-Former on the edit."""
     return _make("ft-alignment", settings, switches)
 
 

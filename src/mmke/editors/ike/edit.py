@@ -22,7 +22,7 @@ from mmke.backbones.answering import answer
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store
-from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches, UserError
+from mmke.types import Answer, Ask, Edit, EditCase, NeedsTrainingError, Probe, Query, Switches, UserError
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,14 @@ class InContextSession:
                 break
             kept -= 1
         if length > limit and self.backbone.positions_are_a_table:
-            raise UserError(
-                f"{self.editor.name}: the prompt has {length} positions and {self.backbone.name} holds {limit}; "
+            way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
+                if kept
+                else "no demonstrations are left to drop; leave the record out"
+            )
+            raise UserError(
+                f"{self.editor.name}: the prompt of {probe.query.text!r} has {length} positions and "
+                f"{self.backbone.name} holds {limit}; {way_out}"
             )
         notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
         return replace(probe, query=query), notes
@@ -116,8 +121,9 @@ class InContext:
     switches: Switches
     retrieval: Nearest | Random
     paper_reference: Literal["base", "previous edit"] = "base"
-    # Behind a longer prompt there is no row-by-row comparison but at the answer (spec 2.3).
+    # Behind a longer prompt there is no row-by-row comparison but at the answer; its published scores rank in float32.
     paper_positions: Literal["all", "answer"] = "answer"
+    paper_topk: Literal["native", "float32"] = "float32"
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone, if the sentence encoder is there."""
@@ -127,11 +133,12 @@ class InContext:
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; no weight is touched."""
+        self.retrieval.prepare()
         yield InContextSession(self, backbone, store)
 
 
 def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> InContext:
-    """Make IKE with the nearest demonstrations."""
+    """IKE: the edit in the prompt, behind the nearest demonstrations."""
     del seed
     values = build(Settings, settings, editor="ike")
     count = _count("ike", values.demonstrations)
@@ -141,7 +148,7 @@ def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence
 def make_ike_random(
     settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int
 ) -> InContext:
-    """Make IKE with random demonstrations."""
+    """IKE: the edit in the prompt, behind random demonstrations."""
     values = build(RandomSettings, settings, editor="ike-random")
     count = _count("ike-random", values.demonstrations)
     return InContext("ike-random", switches, Random(_corpus("ike-random", train), count, seed))
@@ -155,5 +162,5 @@ def _count(name: str, demonstrations: int) -> int:
 
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:
     if not train:
-        raise UserError(f"{name} takes its demonstrations from training records, and this benchmark has none")
+        raise NeedsTrainingError(f"{name} takes its demonstrations from training records, and this benchmark has none")
     return [sentence for case in train for sentence in sentences(case)]

@@ -54,6 +54,10 @@ class Nearest:
     count: int
     encoder: str
 
+    def prepare(self) -> None:
+        """Load the encoder and embed the corpus, once, so that no edit's time includes it."""
+        _ = self._embeddings
+
     def choose(self, own: str) -> list[str]:
         """Return demonstrations, most similar first."""
         similarity = self._embeddings @ self._embed([own])[0]
@@ -82,6 +86,9 @@ class Random:
     corpus: Sequence[str]
     count: int
     seed: int
+
+    def prepare(self) -> None:
+        """Do nothing: drawing needs no preparation."""
 
     def choose(self, own: str) -> list[str]:
         """Return demonstrations."""

@@ -44,6 +44,7 @@ class NullEditor:
     name: str = "none"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
+    paper_topk: Literal["native", "float32"] = "native"
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone."""
@@ -55,7 +56,7 @@ class NullEditor:
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> NullEditor:
-    """Make the editor; the arguments are every editor's."""
+    """The unedited model: the floor of every table."""
     del switches, train, seed
     build(Settings, settings, editor="none")
     return NullEditor()
