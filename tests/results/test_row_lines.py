@@ -75,6 +75,13 @@ def test_a_line_that_is_no_row_says_what_is_wrong(
         from_line(json.dumps(plain).encode())
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_json_has_no_number_for_is_an_error(row: Callable[..., ScoreRow], number: str) -> None:
+    line = to_line(row(value=0.5)).replace(b'"value":0.5', f'"value":{number}'.encode())
+    with pytest.raises(ValueError, match=number):
+        from_line(line)
+
+
 @pytest.mark.parametrize("line", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
 def test_what_is_no_json_object_is_an_error(line: bytes) -> None:
     with pytest.raises((ValueError, TypeError), match="JSON"):

@@ -15,7 +15,7 @@ import pytest
 from mmke.results import folder as folder_module
 from mmke.results.finished import ROWS, read_finished
 from mmke.results.folder import open_run, run_path
-from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.manifest import RunFacts, RunSettings, read_run
 from mmke.results.timings import Timing
 from mmke.types import PAPER, ScoreRow, UserError
 
@@ -218,6 +218,19 @@ def test_a_broken_run_json_is_refused(
     file.write_text(content)
     with pytest.raises(UserError, match=message), open_run(tmp_path, settings, facts):
         pass
+
+
+@pytest.mark.parametrize(
+    "change", [{"editor": 3}, {"hop": "1"}, {"records": []}, {"records": {}}, {"history": [None]}, {"history": [{}]}]
+)
+def test_a_run_json_with_a_field_of_another_kind_is_refused(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, change: dict[str, object]
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        file = folder.path / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UserError, match="not the record"):
+        read_run(file.parent)
 
 
 def test_rows_without_run_json_are_refused(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:

@@ -18,6 +18,9 @@ from mmke.types import Dropped, Switches, UserError
 
 RUN = "run.json"
 
+_TOLD = ("device", "versions", "commit")
+"""Facts whose change from one start to the next is told."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -91,10 +94,21 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         plain = json.loads(file.read_bytes())
     except ValueError as error:
         raise UserError(f"{file} is broken ({error}); restore it, or delete the folder and run again") from error
+    if not _is_record(plain):
+        raise UserError(f"{file} is not the record of a run; move it away, or name another folder")
+    return dict(plain)
+
+
+def _is_record(plain: object) -> bool:
+    """Tell whether this is a run's record, down to what tables and later starts read of it."""
     expected = {*RunSettings.__dataclass_fields__, "protocol", "records", "history"}
     if not isinstance(plain, dict) or expected - plain.keys():
-        raise UserError(f"{file} is not the record of a run; delete the folder, or choose another --out")
-    return plain
+        return False
+    kinds = {"backbone": str, "editor": str, "benchmark": str, "protocol": str, "hop": int, "history": list}
+    if any(type(plain[key]) is not kind for key, kind in kinds.items()):
+        return False
+    told = all(isinstance(start, dict) and start.keys() >= set(_TOLD) for start in plain["history"])
+    return told and isinstance(plain["records"], dict) and isinstance(plain["records"].get("dropped"), list)
 
 
 def check_same_settings(folder: Path, settings: RunSettings) -> None:
@@ -167,8 +181,7 @@ def sync_folder(folder: Path) -> None:
 def _tell_changes(folder: Path, history: Sequence[Mapping[str, Any]], start: Mapping[str, Any]) -> None:
     if not history:
         return
-    told = ("device", "versions", "commit")
-    changes = differences({key: history[-1][key] for key in told}, {key: start[key] for key in told})
+    changes = differences({key: history[-1][key] for key in _TOLD}, {key: start[key] for key in _TOLD})
     for change in changes:
         logger.warning("%s continues under other conditions: %s", folder, change)
 

@@ -72,7 +72,7 @@ def json_object(line: bytes) -> dict[str, Any]:
         TypeError: it holds something else than an object.
     """
     try:
-        plain = json.loads(line.decode("utf-8"))
+        plain = json.loads(line.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except ValueError as error:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(plain, dict):
@@ -122,3 +122,14 @@ def _said(plain: dict[str, Any] | None) -> Said | None:
         return None
     check_keys(plain, tuple(field.name for field in fields(Said)))
     return Said(text=plain["text"], ids=tuple(plain["ids"]), target_logprob=plain["target_logprob"])
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond every number")
+    return number
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")

@@ -7,7 +7,7 @@ They stand apart from the scores because no two runs agree on them. Each line al
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from mmke.results.rows import DECIMALS, check_keys, json_object
 
@@ -66,5 +66,17 @@ def from_line(line: bytes) -> TimedRecord:
     if not isinstance(plain["seconds"], dict):
         raise TypeError(f"seconds is {plain['seconds']!r}, not an object")
     check_keys(plain["seconds"], get_args(Phase))
+    _check_figures(plain)
     timing = Timing(plain["seconds"], plain["peak_memory_bytes"], plain["memory"])
     return TimedRecord(case_id=plain["case_id"], rows=plain["rows"], timing=timing)
+
+
+def _check_figures(plain: Mapping[str, Any]) -> None:
+    peak, memory = plain["peak_memory_bytes"], plain["memory"]
+    for seconds in plain["seconds"].values():
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"seconds are {seconds!r}, not a number")
+    if isinstance(peak, bool) or not isinstance(peak, int | None):
+        raise TypeError(f"peak_memory_bytes is {peak!r}, not a number or null")
+    if memory not in get_args(MemoryKind):
+        raise ValueError(f"memory is {memory!r}, not one of {', '.join(get_args(MemoryKind))}")
