@@ -4,6 +4,7 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 `module` is its name everywhere.
 """
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor, nn
 
 from mmke.backbones import answering, greedy, packing
@@ -163,12 +164,12 @@ class ComposedBackbone:
     def _pixels(self, image: ImageRef) -> Tensor:
         try:
             with Image.open(image.path) as picture:
-                pixels = self.vision.pixels(_eight_bits(picture))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                picture.load()
+        except (OSError, SyntaxError, RuntimeError, struct.error, Image.DecompressionBombError) as error:
             raise UserError(
                 f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
             ) from error
-        return pixels[None].to(self.device)
+        return self.vision.pixels(_eight_bits(picture))[None].to(self.device)
 
     def _slots(self, trunk: Trunk) -> Tensor | None:
         """Return the embeddings of all image positions, [images·image_tokens hidden], or None without images."""

@@ -21,6 +21,7 @@ _BROKEN = (
     ValueError,
     EOFError,
     IndexError,
+    RuntimeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
