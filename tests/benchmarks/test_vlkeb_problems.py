@@ -110,6 +110,7 @@ def test_a_record_that_is_no_object_is_named(raw: Any, dataset: Dataset) -> None
         (b'["caf\xe9"]', "is not UTF-8 (byte 5 is 0xe9); expected UTF-8 without a byte-order mark"),
         ("[]".encode("utf-16"), "is not UTF-8 (byte 0 is 0xff)"),
         (b"[" * 100_000, "is nested too deeply"),
+        (b"[" + b"9" * 5_000 + b"]", "holds a number that cannot be read: Exceeds the limit"),
     ],
     ids=["syntax", "lines", "nothing", "object", "null", "empty", "latin-1", "utf-16", "deep"],
 )

@@ -48,6 +48,9 @@ def _parse(content: bytes, file: Path, problems: Problems) -> object:
         hint = " (one record a line? expected one list of all records)" if error.msg == "Extra data" else ""
         problems.add(file, f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}")
         return None
+    except ValueError as error:
+        problems.add(file, f"holds a number that cannot be read: {str(error).partition(':')[0]}")
+        return None
     except RecursionError:
         problems.add(file, "is nested too deeply; expected one list of flat objects")
         return None
