@@ -112,7 +112,7 @@ def test_a_record_that_is_no_object_is_named(raw: Any, dataset: Dataset) -> None
         (b"[" * 100_000, "is nested too deeply"),
         (b"[" + b"9" * 5_000 + b"]", "holds a number that cannot be read: Exceeds the limit"),
     ],
-    ids=["syntax", "lines", "nothing", "object", "null", "empty", "latin-1", "utf-16", "deep"],
+    ids=["syntax", "lines", "nothing", "object", "null", "empty", "latin-1", "utf-16", "deep", "digits"],
 )
 def test_a_file_that_is_no_list_of_records_is_named(content: bytes, expected: str, dataset: Dataset) -> None:
     text = complaint(dataset(content=content))
