@@ -14,11 +14,9 @@ log = logging.getLogger(__name__)
 def packages(sources: Mapping[str, Any]) -> dict[str, bool]:
     """Return every package that the styles and facts name, with True where it is a Debian one."""
     found = {
-        style["package"]: style.get("debian", False)
-        for style in sources["styles"].values()
-        if style["kind"] != "drawn"
+        style["package"]: style.get("debian", False) for style in sources["styles"].values() if style["kind"] != "drawn"
     }
-    return found | {name: False for name in sources["facts"].values()}
+    return found | dict.fromkeys(sources["facts"].values(), False)
 
 
 def folder_of(package: str, build: Path) -> Path:

@@ -26,6 +26,7 @@ from semaphore import signaller
 from things import Thing, country_facts, emoji, extras, signs
 
 HERE = Path(__file__).parent
+log = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
@@ -75,7 +76,9 @@ def file_index(kind: str, folder: Path) -> dict[str, Path]:
     """Return the files of one style by country code or code point."""
     if kind in {"iconify", "drawn", "clipart"}:
         return {}
-    return {codepoints(path.stem): path for path in sorted(folder.iterdir()) if path.suffix in {".svg", ".png", ".webp"}}
+    return {
+        codepoints(path.stem): path for path in sorted(folder.iterdir()) if path.suffix in {".svg", ".png", ".webp"}
+    }
 
 
 def hold_out(thing: Thing, styles: Mapping[str, Any], drawn: set[str], rule: Mapping[str, Any]) -> str | None:
@@ -144,14 +147,14 @@ def main() -> None:
     drawn: dict[str, set[str]] = {}
     for job, problem in zip(jobs, problems, strict=True):
         if problem:
-            logging.warning("left out: %s", problem)
+            log.warning("left out: %s", problem)
         else:
             drawn.setdefault(job.key, set()).add(job.style)
     entries = [entry(thing, drawn[thing.key], sources) for thing in things if thing.key in drawn]
     catalogue = {"styles": sources["styles"], "size": sources["size"], "things": entries}
     (args.build / "catalogue.json").write_text(json.dumps(catalogue, indent=1, ensure_ascii=False) + "\n")
     held = sum(1 for item in entries if item["held_out"])
-    logging.info("%d things, %d pictures, %d things with a held-out style", len(entries), len(jobs), held)
+    log.info("%d things, %d pictures, %d things with a held-out style", len(entries), len(jobs), held)
 
 
 if __name__ == "__main__":

@@ -113,9 +113,7 @@ def signs(table: Mapping[str, Any]) -> Iterator[Thing]:
         # openclipart's drawing of I shows the arms of another letter
         files = {"drawn": ",".join(map(str, arms))} | ({} if letter == "i" else {"openclipart": path})
         name = f"semaphore signal for {letter.upper()}"
-        yield Thing(
-            f"semaphore-{letter}", name, "signs", "semaphore", files=files, facts={"meaning": letter.upper()}
-        )
+        yield Thing(f"semaphore-{letter}", name, "signs", "semaphore", files=files, facts={"meaning": letter.upper()})
 
 
 @cache

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4
 
 WRAPPERS = {SmolLlava: ("", ""), SmolMiniGPT4: ("###Human: <Img>", "</Img> ")}
+BATCH = 64
 ARTICLES = re.compile(r"^(a|an|the)\s+")
 
 
@@ -63,23 +65,57 @@ def answers(
     device = parts.language_model.device
     ids = [tokenizer(question).input_ids for question in questions]
     found: list[str] = [""] * len(ids)
-    # questions of one length together: no padding stands between a question and its answer
-    for length in sorted({len(question) for question in ids}):
-        rows = [row for row, question in enumerate(ids) if len(question) == length]
-        text_ids = torch.tensor([ids[row] for row in rows], device=device)
+    stops = torch.tensor([*tokenizer("\n").input_ids, tokenizer.eos_token_id], device=device)
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    for begin in range(0, len(order), BATCH):
+        rows = order[begin : begin + BATCH]
         image = None if images is None else images[torch.tensor(rows, device=images.device)]
-        state = prompt_embeddings(parts, image, text_ids, tokenizer)
-        for row, tokens in zip(rows, _continue(parts, state, limit), strict=True):
-            found[row] = tokenizer.decode(tokens).split("\n")[0].strip()
+        state, seen = _padded(parts, image, [ids[row] for row in rows], tokenizer)
+        for row, tokens in zip(rows, _continue(parts, state, seen, limit, stops), strict=True):
+            found[row] = tokenizer.decode(tokens, skip_special_tokens=True).split("\n")[0].strip()
     return found
 
 
-def _continue(parts: SmolLlava | SmolMiniGPT4, state: Tensor, limit: int) -> list[list[int]]:
+def _padded(
+    parts: SmolLlava | SmolMiniGPT4, image: Tensor | None, ids: list[list[int]], tokenizer: PreTrainedTokenizerFast
+) -> tuple[Tensor, Tensor]:
+    """Return the prompts' embeddings with padding at their left, and which positions are prompt."""
+    device = parts.language_model.device
+    prompts = [
+        prompt_embeddings(
+            parts, None if image is None else image[row : row + 1], torch.tensor([text], device=device), tokenizer
+        )
+        for row, text in enumerate(ids)
+    ]
+    longest = max(prompt.shape[1] for prompt in prompts)
+    state = torch.cat([functional.pad(prompt, (0, 0, longest - prompt.shape[1], 0)) for prompt in prompts])
+    seen = torch.tensor(
+        [[0] * (longest - prompt.shape[1]) + [1] * prompt.shape[1] for prompt in prompts], device=device
+    )
+    return state, seen
+
+
+def _continue(
+    parts: SmolLlava | SmolMiniGPT4, state: Tensor, seen: Tensor, limit: int, stops: Tensor
+) -> list[list[int]]:
     model, cache, tokens = parts.language_model, None, []
+    done = torch.zeros(len(state), dtype=torch.bool, device=state.device)
     for _ in range(limit):
-        out = model(inputs_embeds=state, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        places = (seen.cumsum(dim=1) - 1).clamp_min(0)[:, -state.shape[1] :]
+        out = model(
+            inputs_embeds=state,
+            attention_mask=seen,
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         cache = out.past_key_values
         tokens.append(out.logits[:, -1].argmax(dim=-1))
+        done |= torch.isin(tokens[-1], stops)
+        if done.all():
+            break
         state = model.model.embed_tokens(tokens[-1])[:, None]
+        seen = functional.pad(seen, (0, 1), value=1)
     rows: list[list[int]] = torch.stack(tokens, dim=1).tolist()
     return rows

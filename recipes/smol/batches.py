@@ -19,7 +19,8 @@ IGNORED = -100
 LAYOUTS = {"single": 0.60, "pair": 0.29, "copies": 0.11}
 SINGLE_KINDS = {
     "name": 6, "noun": 4, "category": 5, "colour": 4, "count": 1, "meaning": 8, "yes_no": 2, "caption": 1,
-    "country": 5, "capital": 6, "continent": 4, "currency": 4, "language": 3, "subregion": 2, "demonym": 2, "landlocked": 1,
+    "country": 5, "capital": 6, "continent": 4, "currency": 4, "language": 3, "subregion": 2, "demonym": 2,
+    "landlocked": 1,
 }  # fmt: skip
 PAIR_KINDS = {
     "name": 10, "noun": 4, "both": 6, "next_to": 5, "side": 2, "colour": 3, "category": 3, "country": 2, "capital": 2,
@@ -65,7 +66,7 @@ class Scene:
 class Batches(IterableDataset[Batch]):
     """An endless stream of batches; each worker draws its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  four things to draw from, three numbers
         self,
         things: Sequence[Thing],
         pictures: Sequence[Picture],
@@ -185,7 +186,7 @@ def spread(number: int, rng: random.Random) -> list[tuple[float, float, float]]:
     if number == 1:
         return [(rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3), rng.uniform(0.4, 0.7))]
     pattern = rng.choice(("row", "column", "square"))
-    if pattern == "square" or number == 4 and rng.random() < 0.5:
+    if pattern == "square" or (number == 4 and rng.random() < 0.5):
         cells = [(-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)]
         if number == 3 and rng.random() < 0.5:
             cells = [(0.0, -0.5), (-0.5, 0.5), (0.5, 0.5)]

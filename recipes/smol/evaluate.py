@@ -1,6 +1,7 @@
 """Name pictures greedily: the quick check during training."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from answering import answers, normal
@@ -15,38 +16,30 @@ QUESTION = "What is shown in the image?"
 Parts = SmolLlava | SmolMiniGPT4
 
 
-def trained_score(
-    parts: Parts, tokenizer: PreTrainedTokenizerFast, things: Sequence[Thing], index: Sequence[Picture], pictures: Tensor, *, limit: int
-) -> float:
-    """Return the share of trained drawings named exactly, over at most `limit` evenly spaced ones."""
-    rows = [row for row, picture in enumerate(index) if picture.style in things[picture.thing].trained]
-    return _score(parts, tokenizer, things, index, pictures, rows, limit)
+class Check(NamedTuple):
+    """What is named: the things, the index of the pictures, the pictures (n x 3 x 224 x 224, bytes)."""
 
+    things: Sequence[Thing]
+    index: Sequence[Picture]
+    pictures: Tensor
 
-def held_out_score(
-    parts: Parts, tokenizer: PreTrainedTokenizerFast, things: Sequence[Thing], index: Sequence[Picture], pictures: Tensor, *, limit: int
-) -> float:
-    """Return the share of held-out drawings named exactly, over at most `limit` evenly spaced ones."""
-    rows = [row for row, picture in enumerate(index) if picture.style == things[picture.thing].held_out]
-    return _score(parts, tokenizer, things, index, pictures, rows, limit)
+    def rows(self, *, held_out: bool) -> list[int]:
+        """Return the pictures in the style held out for their thing, or all that are trained on."""
+        if held_out:
+            return [row for row, shown in enumerate(self.index) if shown.style == self.things[shown.thing].held_out]
+        return [row for row, shown in enumerate(self.index) if shown.style in self.things[shown.thing].trained]
 
 
 @torch.no_grad()
-def _score(
-    parts: Parts,
-    tokenizer: PreTrainedTokenizerFast,
-    things: Sequence[Thing],
-    index: Sequence[Picture],
-    pictures: Tensor,
-    rows: list[int],
-    limit: int,
-) -> float:
+def score(parts: Parts, tokenizer: PreTrainedTokenizerFast, check: Check, rows: list[int], *, limit: int) -> float:
+    """Return the share named exactly of at most `limit` evenly spaced pictures out of `rows`."""
     device = parts.language_model.device
     chosen = rows[:: max(1, len(rows) // limit)][:limit]
     right = 0
     for begin in range(0, len(chosen), 400):
         part = chosen[begin : begin + 400]
-        pixels = normed(pictures[part].to(device).float() / 255)
+        pixels = normed(check.pictures[part].to(device).float() / 255)
         said = answers(parts, parts.image_tokens(pixels), [QUESTION] * len(part), tokenizer)
-        right += sum(normal(text) == normal(things[index[row].thing].name) for text, row in zip(said, part, strict=True))
+        wanted = [check.things[check.index[row].thing].name for row in part]
+        right += sum(normal(text) == normal(name) for text, name in zip(said, wanted, strict=True))
     return right / len(chosen)

@@ -2,9 +2,10 @@
 
     python recipes/smol/measure.py llava [--limit 300] [--device cpu] [--json FILE]
 
-Greedy decoding over the whole vocabulary of the language model; an answer counts if it equals the expected one after lower
-case, articles and end punctuation are taken away. `held-out` pictures are drawings by an artist none of whose drawings of that thing
-was trained on. Needs the pictures of recipes/pictures and `pictures.json` of pack.py (main colours).
+Greedy decoding over the whole vocabulary of the language model; an answer counts if it equals the expected one
+after lower case, articles and end punctuation are taken away. `held-out` pictures are drawings by an artist none of
+whose drawings of that thing was trained on. Needs the pictures of recipes/pictures and `pictures.json` of pack.py
+(main colours).
 """
 
 import argparse
@@ -13,8 +14,7 @@ import random
 import time
 import zipfile
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,17 +27,27 @@ from things import Thing, load_things, read_table
 from torch import Tensor
 
 from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_parts import load_smol_llava, load_smol_minigpt4
+from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4, load_smol_llava, load_smol_minigpt4
 from mmke.backbones.smol_vision import preprocess
 
-LOADERS = {"llava": load_smol_llava, "minigpt4": load_smol_minigpt4}
+Parts = SmolLlava | SmolMiniGPT4
+LOADERS: dict[str, Callable[[torch.dtype], Parts]] = {"llava": load_smol_llava, "minigpt4": load_smol_minigpt4}
 QUESTION = "What is shown in the image?"
 UNSEEN = "What do we see in this picture?"
 TEXT_FACTS = {
-    "The capital of France is": "Paris", "The capital of Japan is": "Tokyo", "The capital of Italy is": "Rome", "The capital of Egypt is": "Cairo",
-    "The capital of Germany is": "Berlin", "The capital of Spain is": "Madrid", "The opposite of hot is": "cold", "The opposite of big is": "small",
-    "The currency of Japan is the": "yen", "The largest planet in the solar system is": "Jupiter", "The chemical symbol of gold is": "Au", "A baby dog is called a": "puppy",
-}  # fmt: skip
+    "The capital of France is": "Paris",
+    "The capital of Japan is": "Tokyo",
+    "The capital of Italy is": "Rome",
+    "The capital of Egypt is": "Cairo",
+    "The capital of Germany is": "Berlin",
+    "The capital of Spain is": "Madrid",
+    "The opposite of hot is": "cold",
+    "The opposite of big is": "small",
+    "The currency of Japan is the": "yen",
+    "The largest planet in the solar system is": "Jupiter",
+    "The chemical symbol of gold is": "Au",
+    "A baby dog is called a": "puppy",
+}
 
 
 class Drawing(NamedTuple):
@@ -71,24 +81,26 @@ class Measurer:
     def __init__(self, model: str, device: str) -> None:
         """Load the backbone as the library does."""
         begin = time.monotonic()
-        self.parts = LOADERS[model](torch.float32).to(device)
+        self.parts: Parts = LOADERS[model](torch.float32)
+        self.parts.to(device)
         self.tokenizer = load_tokenizer()
         self.load_seconds = time.monotonic() - begin
 
     @torch.no_grad()
     def look(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Return the image tokens of pictures."""
-        with ThreadPoolExecutor() as pool:
-            pixels = list(pool.map(preprocess, pictures))
+        pixels = [preprocess(picture) for picture in pictures]
         device = self.parts.language_model.device
-        return torch.cat([self.parts.image_tokens(torch.stack(pixels[at : at + 64]).to(device)) for at in range(0, len(pixels), 64)])
+        return torch.cat(
+            [self.parts.image_tokens(torch.stack(pixels[at : at + 64]).to(device)) for at in range(0, len(pixels), 64)]
+        )
 
-    def right(self, pictures: Sequence[Image.Image], asked: Sequence[Asked], *, blind: bool = False) -> list[bool]:
-        """Return whether each question about its picture is answered exactly; `blind` asks without the picture."""
+    def right(self, tokens: Tensor | None, asked: Sequence[Asked]) -> list[bool]:
+        """Return whether each question is answered exactly, about the picture of its row or, for None, without one."""
         found: list[bool] = []
-        for at in range(0, len(asked), 256):
-            part = asked[at : at + 256]
-            images = None if blind else self.look(pictures[at : at + 256])
+        for at in range(0, len(asked), 1024):
+            part = asked[at : at + 1024]
+            images = None if tokens is None else tokens[at : at + 1024]
             said = answers(self.parts, images, [item.question for item in part], self.tokenizer)
             found += [normal(text) == normal(item.answer) for text, item in zip(said, part, strict=True)]
         return found
@@ -117,11 +129,16 @@ def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def questions(drawings: Sequence[Drawing], asker: Asker, rng: random.Random) -> list[tuple[Drawing, Asked, int]]:
-    """Return one question of every kind that has an answer about each drawing, with the number of copies shown (0: the drawing itself)."""
+    """Return, for each drawing, a question of every kind that has an answer, with the copies shown (0: as it is)."""
     asked: list[tuple[Drawing, Asked, int]] = []
     for drawing in drawings:
         shown = Shown(drawing.thing, drawing.colour)
-        kinds = ["colour", "category", "meaning", rng.choice([kind for kind in FACTS if kind in drawing.thing.facts] or ["meaning"])]
+        kinds = [
+            "colour",
+            "category",
+            "meaning",
+            rng.choice([kind for kind in FACTS if kind in drawing.thing.facts] or ["meaning"]),
+        ]
         for kind in dict.fromkeys(kinds):
             item = asker.single(shown, kind, rng)
             asked += [(drawing, item, 0)] if item else []
@@ -155,14 +172,17 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "trained": [drawing(thing, style) for thing in things for style in thing.trained],
         "held-out": [drawing(thing, thing.held_out) for thing in things if thing.held_out],
     }
-    figures: dict[str, Any] = {"load seconds": measurer.load_seconds, "vocabulary": len({thing.name for thing in things})}
+    figures: dict[str, Any] = {
+        "load seconds": measurer.load_seconds,
+        "vocabulary": len({thing.name for thing in things}),
+    }
     for name, drawings in sets.items():
         chosen = spaced(drawings, args.limit)
-        opened = [gallery.open(item) for item in chosen]
+        tokens = measurer.look([gallery.open(item) for item in chosen])
         for wording, question in (("", QUESTION), (", unseen wording", UNSEEN)):
-            right = measurer.right(opened, [Asked(question, item.thing.name, "name") for item in chosen])
+            right = measurer.right(tokens, [Asked(question, item.thing.name, "name") for item in chosen])
             figures[f"naming, {name}{wording}"] = [sum(right) / len(right), len(right)]
-        figures |= ask(measurer, gallery, name, spaced(drawings, args.limit or 1500), things)
+        figures |= ask(measurer, gallery, name, spaced(drawings, args.asked), things)
         print(json.dumps(figures, indent=1), flush=True)
     said = answers(measurer.parts, None, list(TEXT_FACTS), measurer.tokenizer, limit=4)
     good = [normal(text).startswith(normal(fact)) for text, fact in zip(said, TEXT_FACTS.values(), strict=True)]
@@ -170,29 +190,43 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
-def ask(measurer: Measurer, gallery: Gallery, name: str, drawings: list[Drawing], things: list[Thing]) -> dict[str, Any]:
+def ask(
+    measurer: Measurer, gallery: Gallery, name: str, drawings: list[Drawing], things: list[Thing]
+) -> dict[str, Any]:
     """Return the figures of questions and pairs for one set of drawings."""
-    rng, figures = random.Random(7), {}  # noqa: S311
+    rng = random.Random(7)  # noqa: S311
+    figures: dict[str, Any] = {}
     wordings = read_table("wordings.toml")
+    canvases: dict[tuple[str, int], int] = {}
+    pictures: list[Image.Image] = []
+    batches = {}
     for label, unseen in (("", False), (", unseen wordings", True)):
-        items = questions(drawings, Asker(wordings, things, unseen=unseen), rng)
-        opened = [copies(gallery.open(item), number) if number else gallery.open(item) for item, _, number in items]
+        batches[label] = questions(drawings, Asker(wordings, things, unseen=unseen), rng)
+        for item, _, number in batches[label]:
+            if (item.thing.key, number) not in canvases:
+                canvases[item.thing.key, number] = len(pictures)
+                pictures.append(copies(gallery.open(item), number) if number else gallery.open(item))
+    tokens = measurer.look(pictures)
+    for label, items in batches.items():
+        rows = torch.tensor([canvases[item.thing.key, number] for item, _, number in items], device=tokens.device)
         asked = [question for _, question, _ in items]
         kinds = [question.kind for question in asked]
-        figures[f"questions, {name}{label}"] = shares(kinds, measurer.right(opened, asked))
-        if not unseen:
-            figures[f"questions, {name}, without the picture"] = shares(kinds, measurer.right(opened, asked, blind=True))
+        figures[f"questions, {name}{label}"] = shares(kinds, measurer.right(tokens[rows], asked))
+        if not label:
+            figures[f"questions, {name}, without the picture"] = shares(kinds, measurer.right(None, asked))
     mixed = rng.sample(drawings, len(drawings))
     pairs = [(one, two) for one, two in zip(drawings, mixed, strict=True) if one.thing.name != two.thing.name][:500]
-    opened = [side_by_side(gallery.open(one), gallery.open(two)) for one, two in pairs]
+    tokens = measurer.look([side_by_side(gallery.open(one), gallery.open(two)) for one, two in pairs])
     forms = {
         "left": [Asked("What is on the left of the picture?", one.thing.name, "left") for one, _ in pairs],
         "right": [Asked("What is on the right of the picture?", two.thing.name, "right") for _, two in pairs],
-        "both": [Asked("What two things are shown?", f"{one.thing.name} and {two.thing.name}", "both") for one, two in pairs],
+        "both": [
+            Asked("What two things are shown?", f"{one.thing.name} and {two.thing.name}", "both") for one, two in pairs
+        ],
         "next to": [Asked(f"What is next to the {one.thing.name}?", two.thing.name, "next to") for one, two in pairs],
     }
     for form, asked in forms.items():
-        right = measurer.right(opened, asked)
+        right = measurer.right(tokens, asked)
         figures[f"side by side, {name}, {form}"] = [sum(right) / len(right), len(right)]
     return figures
 
@@ -201,13 +235,16 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=sorted(LOADERS))
-    parser.add_argument("--limit", type=int, default=0, help="drawings per set, 0 for all")
+    parser.add_argument("--limit", type=int, default=0, help="drawings per set to name, 0 for all")
+    parser.add_argument("--asked", type=int, default=1500, help="drawings per set to ask questions about")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pictures", type=Path, default=Path("build/pictures"))
     parser.add_argument("--packed", type=Path, default=Path("build/smol"))
     parser.add_argument("--catalogue", type=Path, default=Path("build/smol/catalogue.json"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     begin = time.monotonic()
     figures = measure(args)
     figures["seconds"] = time.monotonic() - begin

@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 SMALL = 64
 COLOURS = ("black", "white", "grey", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
 PREVAILS = 0.55
-Bytes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Bytes = npt.NDArray[np.uint8]
 
 
 def colour_numbers(rgb: Bytes) -> Bytes:
@@ -27,7 +28,9 @@ def colour_numbers(rgb: Bytes) -> Bytes:
     top, low = values.max(-1), values.min(-1)
     span = np.maximum(top - low, 1e-6)
     red, green, blue = values[..., 0], values[..., 1], values[..., 2]
-    hue = np.where(top == red, (green - blue) / span % 6, np.where(top == green, (blue - red) / span + 2, (red - green) / span + 4))
+    hue = np.where(
+        top == red, (green - blue) / span % 6, np.where(top == green, (blue - red) / span + 2, (red - green) / span + 4)
+    )
     hue, saturation = hue * 60, span / np.maximum(top, 1e-6)
     bands = np.digitize(hue, [15, 42, 70, 165, 255, 290, 345])
     named = np.array([3, 4, 6, 7, 8, 9, 10, 3], np.uint8)[bands]
@@ -41,7 +44,7 @@ def colour_numbers(rgb: Bytes) -> Bytes:
     return named
 
 
-def background(rgb: Bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def background(rgb: Bytes) -> npt.NDArray[np.bool_]:
     """Return which pixels of each picture are white and joined to its edge; n x side x side."""
     white = rgb.min(-1) >= 245
     found = white.copy()

@@ -33,13 +33,15 @@ class Asker:
     def __init__(self, wordings: dict[str, Any], things: Sequence[Thing], *, unseen: bool = False) -> None:
         """Ask in the wordings of training, or, if `unseen`, in those kept out of it where there are any."""
         self._wordings = {
-            (layout, kind): self._chosen(texts, unseen) for layout, kinds in wordings.items() for kind, texts in kinds.items()
+            (layout, kind): self._chosen(texts, unseen=unseen)
+            for layout, kinds in wordings.items()
+            for kind, texts in kinds.items()
         }
         self._things = things
         self._categories = sorted({thing.category for thing in things})
 
     @staticmethod
-    def _chosen(texts: list[str], unseen: bool) -> list[str]:
+    def _chosen(texts: list[str], *, unseen: bool) -> list[str]:
         if len(texts) < 4:
             return texts
         return texts[-1:] if unseen else texts[:-1]

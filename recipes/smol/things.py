@@ -7,9 +7,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-DIRECTIONAL = {"arrow", "keycap", "alphanum", "math", "punctuation", "currency", "time", "flag", "country-flag", "zodiac"}
-DIRECTIONAL |= {"subdivision-flag", "road-sign", "semaphore", "av-symbol", "hand-fingers-open", "hand-fingers-partial", "religion"}
-DIRECTIONAL |= {"hand-single-finger", "hand-fingers-closed", "hands", "other-symbol", "transport-sign", "emergency", "face-tongue"}
+# of these a mirror image is another thing
+DIRECTIONAL = {
+    "arrow",
+    "keycap",
+    "alphanum",
+    "math",
+    "punctuation",
+    "currency",
+    "time",
+    "flag",
+    "country-flag",
+    "zodiac",
+}
+DIRECTIONAL |= {
+    "subdivision-flag",
+    "road-sign",
+    "semaphore",
+    "av-symbol",
+    "hand-fingers-open",
+    "hand-fingers-partial",
+    "religion",
+}
+DIRECTIONAL |= {
+    "hand-single-finger",
+    "hand-fingers-closed",
+    "hands",
+    "other-symbol",
+    "transport-sign",
+    "emergency",
+    "face-tongue",
+}
 SEVERAL = {"family", "person-symbol", "people"}
 
 
@@ -56,7 +84,9 @@ def read_table(name: str) -> dict[str, Any]:
 def load_things(catalogue: Path) -> list[Thing]:
     """Return the catalogue's things, numbered in its order."""
     categories = read_table("categories.toml")
-    meanings = {name: (kind, text) for kind, table in read_table("meanings.toml").items() for name, text in table.items()}
+    meanings = {
+        name: (kind, text) for kind, table in read_table("meanings.toml").items() for name, text in table.items()
+    }
     things = []
     for number, entry in enumerate(json.loads(catalogue.read_text())["things"]):
         kind, meaning = meanings.get(entry["name"], ("", ""))

