@@ -32,7 +32,7 @@ from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "none": {},
     "ft-llm": {"steps": [5, 10, 20, 40], "rate": [1e-4, 3e-4, 1e-3]},
-    "ft-alignment": {"steps": [5, 10, 20, 30], "rate": [1e-4, 3e-4, 1e-3]},
+    "ft-alignment": {"steps": [5, 10, 20], "rate": [3e-4, 1e-3, 3e-3]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
@@ -45,12 +45,13 @@ def main() -> None:
     parser.add_argument("--backbone", default="smol-llava")
     parser.add_argument("--editor", choices=list(GRIDS), required=True)
     parser.add_argument("--records", type=int, default=10, help="edited records of each kind")
+    parser.add_argument("--only", help="one value of the grid, such as rate=0.001, to divide the work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone, device=arguments.device)
     splits = [open_benchmark(kind, data=None).load("train", hop=1, switches=STRICT).cases for kind in KINDS]
-    for changes in _grid(GRIDS[arguments.editor]):
+    for changes in _grid(GRIDS[arguments.editor], arguments.only):
         tried = _try(backbone, arguments.editor, changes, splits, arguments.records)
         line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
         print(json.dumps(line), flush=True)
@@ -58,9 +59,12 @@ def main() -> None:
             out.write(json.dumps(line) + "\n")
 
 
-def _grid(grid: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+def _grid(grid: dict[str, list[Any]], only: str | None) -> Iterator[dict[str, Any]]:
+    key, _, wanted = (only or "").partition("=")
     for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+        changes = dict(zip(grid, values, strict=True))
+        if not only or changes[key] == float(wanted):
+            yield changes
 
 
 def _try(

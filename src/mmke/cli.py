@@ -233,3 +233,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
     print(f"complete: {fetch(arguments.name, arguments.to)}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
