@@ -71,3 +71,17 @@ def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path, capsys: pytest.
     (tmp_path / "ft-llm" / "run.json").mkdir(parents=True)
     assert main(["table", str(tmp_path)]) == 2
     assert "run.json: Is a directory; move it away" in capsys.readouterr().err
+
+
+TALK = """
+import logging
+from mmke.cli import main
+main(["ls", "metrics"])
+for name in ("mmke.running", "torch"):
+    logging.getLogger(name).info("%s talks", name)
+"""
+
+
+def test_the_console_shows_our_messages_and_only_warnings_of_libraries() -> None:
+    done = subprocess.run([sys.executable, "-c", TALK], capture_output=True, check=True)  # noqa: S603
+    assert done.stderr == b"mmke: mmke.running talks\n"

@@ -21,8 +21,9 @@ FORMATS = ("text", "json", "csv", "latex", "markdown")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    logging.basicConfig(format="mmke: %(message)s", level=logging.INFO)
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    # Libraries tell the console at their own INFO what no user asked for.
+    logging.basicConfig(format="mmke: %(message)s", level=logging.WARNING)
+    logging.getLogger("mmke").setLevel(logging.INFO)
     arguments = _parser().parse_args(argv)
     return exit_code(lambda: arguments.command(arguments))
 
