@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 WIDTH = 4096
-INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+WORD = 8
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -40,10 +40,12 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 @torch.no_grad()
 def _sums(tensor: Tensor) -> Tensor:
     """Return plain, row-weighted and column-weighted sums of a tensor's bits, modulo 2^64."""
-    bits = tensor.detach().contiguous().flatten().view(INTEGERS[tensor.element_size()])
-    whole = bits[: len(bits) // WIDTH * WIDTH].view(-1, WIDTH)
-    rest = bits[len(whole) * WIDTH :].long()
-    rows, columns = whole.sum(1, dtype=torch.int64), whole.sum(0, dtype=torch.int64)
+    bits = tensor.detach().contiguous().flatten().view(torch.uint8)
+    # As whole words, ten times as fast as number by number; a view of words must begin at one.
+    bits = bits if bits.storage_offset() % WORD == 0 else bits.clone()
+    whole = bits[: len(bits) // (WIDTH * WORD) * WIDTH * WORD].view(torch.int64).view(-1, WIDTH)
+    rest = bits[whole.numel() * WORD :].long()
+    rows, columns = whole.sum(1), whole.sum(0)
     weighted = [_ramp(rows), _ramp(columns), _ramp(rest)]
     return torch.stack([rows.sum() + rest.sum(), *weighted])
 
