@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKER = Path(__file__).with_name("worker.py")
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "none": {},
+    "ft-llm": {"steps": 40, "rate": 1e-4},
+    "ft-alignment": {"steps": 30, "rate": 1e-4},
+    "ike": {"demonstrations": 25},
+}
+"""The published settings; those that the small backbones ship with are lighter."""
 
 
 class Agreement(NamedTuple):

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from race import median, race
+from race import PUBLISHED, median, race
 
 ANSWERS = (10, 20, 40, 80)
 DEMONSTRATIONS = (0, 5, 10, 25)
@@ -41,7 +41,9 @@ def _by_records(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _arguments(options: argparse.Namespace, editor: str) -> list[str]:
-    return ["--editor", editor, "--benchmark", "mini-entity", "--threads", str(options.threads)]
+    changes = json.dumps(PUBLISHED[editor])
+    threads = str(options.threads)
+    return ["--editor", editor, "--benchmark", "mini-entity", "--threads", threads, "--changes", changes]
 
 
 def _line(options: argparse.Namespace, editor: str, what: str, size: int, laps: list[Any]) -> dict[str, Any]:

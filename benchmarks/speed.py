@@ -2,7 +2,7 @@
 
 Both sides do the same records by turns, each in a process of its own; their rows are compared. Figures are medians over
 the records. The bound of a ratio is the operations of the plain loop over those that the work needs (`counting.py`);
-a ratio can pass it where large products run at a better rate than small ones.
+a ratio can pass it where large products run at a better rate than small ones. Editors take their published settings.
 
 Seconds are those of the processor by default, for one thread: on a machine that does other things as well, wall clocks
 mostly measure the other things. `--clock wall --threads 2` is for a quiet one.
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from race import Lap, median, race
+from race import PUBLISHED, Lap, median, race
 from scaling import print_scaling
 
 RESULTS = Path(__file__).with_name("results")
@@ -84,7 +84,9 @@ def main() -> None:
         if options.editor not in (None, editor) or options.benchmark not in (None, benchmark):
             continue
         commands = [{"record": i} for i in range(options.records)]
+        changes = {} if options.shipped else PUBLISHED[editor]
         arguments = ["--editor", editor, "--benchmark", benchmark, "--threads", str(options.threads)]
+        arguments += ["--changes", json.dumps(changes)]
         results.append(Result(editor, benchmark, *race(arguments, commands, warm=editor == "none")))
         print(results[-1].text(options.clock), flush=True)
     if results:
