@@ -114,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--editor", help="this one alone")
     parser.add_argument("--benchmark", help="this one alone")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: 1)")
+    parser.add_argument("--shipped", action="store_true", help="settings as shipped, not the published ones")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="default: cpu")
     parser.add_argument(
         "--scaling", action="store_true", help="how the cost grows with records, answers, demonstrations"
