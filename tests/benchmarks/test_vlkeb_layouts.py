@@ -150,3 +150,13 @@ def test_an_own_file_that_is_not_there_is_named(name: str) -> None:
 def test_an_unknown_name_gets_the_nearest_match() -> None:
     with pytest.raises(UserError, match="did you mean 'mmke-visual'"):
         open_benchmark("mmke-visaul", data=None)
+
+
+@pytest.mark.parametrize("name", ["mmke-entity", "loop/own.json"])
+def test_a_link_that_leads_to_itself_is_told_as_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(UserError, match=r"looked for"):
+        open_benchmark(name, data=Path("loop"))

@@ -49,7 +49,7 @@ def _existing(candidates: tuple[Path, ...]) -> Path | None:
 def _how_to_get(name: str, kind: str, root: Path, lacking: list[SplitName]) -> str:
     looked_for = "\n".join(f"  {' or '.join(map(str, _candidates(root, kind, split)))}" for split in lacking)
     return (
-        f"{name}: annotation files are missing under {root.resolve()}; looked for\n{looked_for}\n"
+        f"{name}: annotation files are missing under {root.absolute()}; looked for\n{looked_for}\n"
         f"Get them with: mmke fetch mmke --to DIR (the hub's dataset {HUB_DATASET}), then give --data DIR.\n"
         f"Without a network, copy by hand: DIR/data_json/{kind}_train.json, DIR/data_json/{kind}_eval.json "
         f"and the pictures as DIR/data_image/{kind}/…"

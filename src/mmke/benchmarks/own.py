@@ -21,7 +21,7 @@ def load(*, name: str, data: Path | None) -> AnnotationBenchmark:
     file = Path(name)
     if not file.is_file():
         raise UserError(
-            f"no benchmark file {name!r} (looked for {file.resolve()}); mmke ls benchmarks lists the named ones"
+            f"no benchmark file {name!r} (looked for {file.absolute()}); mmke ls benchmarks lists the named ones"
         )
     files: dict[SplitName, Path] = {"eval": file}
     training = _training_file(file)
