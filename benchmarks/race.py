@@ -39,20 +39,19 @@ class Lap:
     plain: dict[str, Any]
     mmke: dict[str, Any]
 
-    def seconds(self, side: str, clock: str) -> float:
-        """Return what a side took."""
-        taken: float = getattr(self, side)[clock]
-        return taken
+    def seconds(self, side: str, clock: str, *, floor: bool = False) -> float:
+        """Return what a side took, with the floor or without it."""
+        taken = getattr(self, side)
+        return taken[clock] + (taken["floor"].get(clock, 0.0) if floor else 0.0)  # type: ignore[no-any-return]
 
-    def ratio(self, clock: str) -> float:
+    def ratio(self, clock: str, *, floor: bool = False) -> float:
         """Return how many times as fast ours was."""
-        return self.seconds("plain", clock) / self.seconds("mmke", clock)
+        return self.seconds("plain", clock, floor=floor) / self.seconds("mmke", clock, floor=floor)
 
-    @property
-    def bound(self) -> float:
+    def bound(self, *, floor: bool = False) -> float:
         """Return the operations of the plain loop over those that the work needs."""
-        bound: float = self.plain["plain"] / self.plain["needed"]
-        return bound
+        count = self.plain["with_floor" if floor else "operations"]
+        return count["plain"] / count["needed"]  # type: ignore[no-any-return]
 
     @property
     def agreement(self) -> Agreement:

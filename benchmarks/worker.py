@@ -2,7 +2,7 @@
 
 Commands: `{"record": i}` edits and scores one record; `{"record": i, "answer": n}` does so with a description of n
 tokens; an empty line ends it. The floor is run before each record, as in every run, and timed by itself: what the
-unedited model said is then known to our side, while the plain loop keeps nothing.
+unedited model needed for it is then there for our side, while the plain loop keeps nothing.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from mmke.running.fingerprint import fingerprint
 from mmke.running.run import PlannedCell, Request, plan
 from mmke.running.single import Cell, run_cell
 from mmke.types import EditCase, ScoreRow
-from plain import PlainBackbone
+from plain import Forward, PlainBackbone
 
 
 @dataclass
@@ -54,12 +54,13 @@ class Side:
 
     def run(self, case: EditCase) -> dict[str, Any]:
         """Edit and score one record; return what it cost and what came out."""
-        store = MemoryStore()
-        floor = {} if self.floor is self.cell or self.plain else self._timed(self.floor, case, store)[0]
-        if self.plain:
-            self.backbone.log.clear()
+        store, floor, floor_log = MemoryStore(), {}, []
+        if self.floor is not self.cell:
+            floor, floor_log = self._timed(self.floor, case, store)[0], self._take_log()
         cost, rows = self._timed(self.cell, case, store)
-        return {**cost, "floor": floor, "rows": [_plain_row(row) for row in rows], **self._count()}
+        log = self._take_log()
+        counts = {"operations": self._count(log), "with_floor": self._count([*floor_log, *log])} if self.plain else {}
+        return {**cost, "floor": floor, "rows": [_plain_row(row) for row in rows], **counts}
 
     def _timed(self, cell: PlannedCell, case: EditCase, store: MemoryStore) -> tuple[dict[str, Any], list[ScoreRow]]:
         kept = Rows()
@@ -69,11 +70,14 @@ class Side:
         cost = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "phases": kept.seconds}
         return cost, kept.rows
 
-    def _count(self) -> dict[str, int]:
-        if not self.plain:
-            return {}
+    def _take_log(self) -> list[Forward]:
+        taken = list(self.backbone.log) if self.plain else []
+        if self.plain:
+            self.backbone.log.clear()
+        return taken
+
+    def _count(self, log: Sequence[Forward]) -> dict[str, int]:
         shape, cut = shapes(self.backbone.whole), _cut(self.cell, self.backbone)
-        log = self.backbone.log
         return {"plain": plain_operations(log, shape, cut), "needed": needed_operations(log, shape, cut)}
 
 

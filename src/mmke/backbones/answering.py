@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmke.protocols import OUTPUT, Backbone, Cut, Encoded, Store, Weights
+from mmke.protocols import Backbone, Cut, Encoded, Store, Weights
 from mmke.types import Answer, Ask, Probe
 
 
@@ -17,10 +17,14 @@ def answer(
     ask: Ask,
     *,
     store: Store,
-    cut: Cut = OUTPUT,
+    cut: Cut | None = None,
     weights: Weights | None = None,
 ) -> list[Answer]:
-    """Answer probes with a backbone whose tensors `weights` are edited; everything below `cut` is unedited."""
+    """Answer probes with a backbone whose tensors `weights` are edited; everything below `cut` is unedited.
+
+    Without a cut it is that before the last layer's MLP, the highest that an editor asks for: what the unedited model
+    needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to nothing.
+    """
     if not probes:
         return []
     batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], ask)
@@ -28,8 +32,9 @@ def answer(
         limits = [_limit(backbone, probe, ask) for probe in probes]
         ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_written(backbone, each) for each in ids]
-    key = (backbone.state, cut, batch.digest)
-    trunk = store.get(key, lambda: backbone.trunk(batch, cut, store=store))
+    place = Cut("mlp", backbone.layers - 1) if cut is None else cut
+    key = (backbone.state, place, batch.digest)
+    trunk = store.get(key, lambda: backbone.trunk(batch, place, store=store))
     with torch.no_grad():
         logits = backbone.tail(trunk, weights or {})
     pieces = torch.split(logits, [len(encoded.rows) for encoded in batch.encoded])

@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 from mmke.backbones.answering import answer
 from mmke.backbones.weights import written
 from mmke.editors.settings import build
-from mmke.protocols import OUTPUT, VISION, Backbone, Cut, EditSession, Store
+from mmke.protocols import VISION, Backbone, Cut, EditSession, Store
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Switches, UserError
 
 SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
@@ -77,7 +77,7 @@ class FineTuningSession:
         return self.editor.layers != [] or probe.query.image is not None
 
     def _ask(self, probes: Sequence[Probe], ask: Ask, *, edited: bool) -> list[Answer]:
-        cut, weights = (self.editor.cut(self.backbone), self.weights) if edited else (OUTPUT, {})
+        cut, weights = (self.editor.cut(self.backbone), self.weights) if edited else (None, {})
         return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=weights)
 
     def _fit(self, edit: Edit) -> None:
