@@ -12,12 +12,18 @@ from mmke.types import Answer, Ask
 ROWS = torch.zeros(6, 5).scatter(1, torch.tensor([[0], [1], [2], [4], [3], [1]]), 4.0)
 
 
-def forced(logits: torch.Tensor, target: tuple[int, ...], rows: tuple[int, ...]) -> Answer:
+def forced(
+    logits: torch.Tensor,
+    target: tuple[int, ...],
+    rows: tuple[int, ...],
+    *,
+    ask: Ask = Ask(positions="all"),  # noqa: B008
+) -> Answer:
     backbone = registry.factory("backbones", "tiny-llava")(
         name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
     )
     encoded = Encoded((0,) * 6, target, tuple(range(6)), rows)
-    return _forced(backbone, encoded, logits, Ask(positions="all"))
+    return _forced(backbone, encoded, logits, ask)
 
 
 def test_predictions_and_log_probability_come_from_the_rows_before_the_answer() -> None:
@@ -39,3 +45,13 @@ def test_in_half_precision_far_tails_tie_at_zero() -> None:
     logits = torch.tensor([[20.0, 2.0, 1.0, 0.5, 0.2]])
     assert logits.half().softmax(-1).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
     assert top_ids(logits, 3, native=True).tolist() == [[0, 1, 2]]
+
+
+def test_ranks_are_taken_in_the_precision_that_was_asked_for() -> None:
+    logits = torch.tensor([[20.0, 0.2, 0.5, 1.0, 2.0]] * 6).half()
+    ranks = {
+        native: forced(logits, (0,), (4,), ask=Ask(positions="all", top=3, native_topk=native)).top_ids[0].tolist()
+        for native in (False, True)
+    }
+    assert ranks[False] == [0, 4, 3]
+    assert ranks[True] != ranks[False]

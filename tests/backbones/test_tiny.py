@@ -6,13 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import draw_picture
 from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.tiny import BOS, PATCHES, QUERIES, VOCABULARY, byte_tokenizer
 from mmke.protocols import OUTPUT, Cut
 from mmke.types import Ask, ImageRef, Query
+from small_records import draw_picture
 
 IMAGE_TOKEN = VOCABULARY - 1
 ALL = Ask(positions="all")

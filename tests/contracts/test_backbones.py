@@ -1,5 +1,6 @@
 """What every backbone promises: a cut changes nothing, company changes nothing, and decoding is greedy."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -111,3 +112,13 @@ def test_an_image_is_encoded_once(backbone: ComposedBackbone, cases: tuple[EditC
     finally:
         handle.remove()
     assert len(calls) == len({probe.query.image for probe in cases[0].probes} - {None})
+
+
+def test_two_pictures_under_one_question_are_told_apart(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...], store: MemoryStore
+) -> None:
+    probe = next(probe for probe in cases[0].probes if probe.kind == "recall")
+    other = next(probe.query.image for probe in cases[0].probes if probe.kind == "i_loc")
+    turned = replace(probe, query=replace(probe.query, image=other))
+    one, two = (backbone.answer([each], Ask(), store=store)[0].target_logprob for each in (probe, turned))
+    assert one != two

@@ -1,5 +1,6 @@
 """Fine-tuning: the same weights as an independent optimiser gives, from the base weights each time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,9 +164,21 @@ def test_values_that_no_optimiser_takes_are_refused(
     assert f"settings of ft-llm: {told}" in str(caught.value)
 
 
-def test_one_step_of_the_published_optimiser_decays() -> None:
-    weight = torch.nn.Parameter(torch.tensor([1.0]))
-    optimiser = torch.optim.AdamW([weight], lr=1e-4, weight_decay=PAPER.ft_weight_decay)
-    (3 * weight).sum().backward()
-    optimiser.step()
-    assert weight.item() == pytest.approx(0.999899, abs=1e-7)
+@pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
+def test_the_protocols_decay_shrinks_every_weight(
+    name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    decayed, plain = (
+        edited_weights(
+            make(name, backbone, replace(STRICT, ft_weight_decay=decay), steps=1, rate=0.1), backbone, cases[0]
+        )
+        for decay in (0.5, 0.0)
+    )
+    for key, weight in decayed.items():
+        shrunk = 0.1 * 0.5 * backbone.module.get_parameter(key)
+        torch.testing.assert_close(plain[key] - weight, shrunk, rtol=1e-3, atol=1e-6)
+
+
+def test_the_published_decay_is_the_optimisers_default() -> None:
+    default = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).defaults["weight_decay"]
+    assert (STRICT.ft_weight_decay, PAPER.ft_weight_decay) == (0.0, default)

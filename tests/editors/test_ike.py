@@ -138,6 +138,15 @@ def test_the_users_portability_picture(
     assert (asked.query.image == case.edits[0].query.image) == on_edit_image
 
 
+@pytest.mark.parametrize("kind", ["visual", "entity"])
+def test_other_kinds_keep_their_portability_picture_on_paper_too(
+    kind: str, backbone: ComposedBackbone, train: tuple[EditCase, ...], small_data: Path
+) -> None:
+    case = open_benchmark(f"mmke-{kind}", data=small_data).load("eval", hop=1, switches=PAPER).cases[0]
+    asked = prompts(session_of(backbone, train, 0, PAPER), case)[-1]
+    assert asked.query.image == case.probes[-1].query.image
+
+
 def test_no_training_records_are_refused() -> None:
     with pytest.raises(UserError, match="demonstrations from training records"):
         registry.factory("editors", "ike-random")({"demonstrations": 1}, STRICT, train=(), seed=0)

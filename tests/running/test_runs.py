@@ -1,5 +1,6 @@
 """Runs: the same bytes however they are interrupted, the published reference, and mistakes that cost one line."""
 
+import fcntl
 import json
 import os
 import signal
@@ -74,7 +75,7 @@ def test_killed_runs_continue_to_the_same_bytes(request_: Request, tmp_path: Pat
     run(plan(whole))
     wanted = files(whole.out)
     command = [sys.executable, "-c", KILLED, str(request_.data), str(request_.out)]
-    for _ in range(4):
+    for _ in range(2):
         kill_in_the_middle(command, request_.out)
     run(plan(request_))
     assert files(request_.out) == wanted
@@ -136,21 +137,77 @@ def test_ft_alignment_never_touches_text(request_: Request, protocol: str) -> No
     assert mean(request_.out, "ft-alignment", "i_loc") < 1.0
 
 
-def test_strict_locality_does_not_depend_on_the_order(request_: Request, small_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_only_the_published_locality_depends_on_the_order(
+    request_: Request, small_data: Path, tmp_path: Path, protocol: str
+) -> None:
     records = json.loads((small_data / "data_json" / "entity_eval.json").read_text())
-    turned = tmp_path / "turned.json"
-    turned.write_text(json.dumps(records[::-1]))
-    straight = tmp_path / "straight.json"
-    straight.write_text(json.dumps(records))
-    pictures = small_data / "data_image"
-    for file in (straight, turned):
-        own = replace(request_, benchmarks=(str(file),), data=pictures, out=tmp_path / file.stem, editors=("ft-llm",))
-        run(plan(replace(own, changes={"ft-llm": {"steps": 20}})))
-    one, other = (
-        [row["value"] for row in rows(tmp_path / name, "ft-llm") if row["metric"] == "i_loc"]
-        for name in ("straight", "turned")
-    )
-    assert one == other[::-1]
+    measured = []
+    for name, ordered in (("straight", records), ("turned", records[::-1])):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(ordered))
+        own = replace(request_, benchmarks=(str(file),), data=small_data / "data_image", out=tmp_path / name)
+        changes = {"ft-llm": {"steps": 30}}
+        run(plan(replace(own, editors=("ft-llm",), protocol=protocol, changes=changes)))
+        by_record = [
+            [row["value"] for row in rows(tmp_path / name, "ft-llm") if row["metric"] == metric]
+            for metric in ("t_loc", "i_loc")
+        ]
+        measured.append(by_record)
+    straight, turned = measured
+    assert any(value < 1 for value in straight[0] + straight[1])
+    assert (straight == [values[::-1] for values in turned]) == (protocol == "strict")
+
+
+def test_published_locality_runs_over_all_positions_but_behind_a_prompt(request_: Request) -> None:
+    changes = {"ft-llm": {"steps": 1}, "ike-random": {"demonstrations": 1}}
+    run(plan(replace(request_, protocol="paper", editors=tuple(changes), changes=changes, limit=1)))
+    scored = {
+        editor: next(row["n_scored"] for row in rows(request_.out, editor) if row["metric"] == "i_loc")
+        for editor in changes
+    }
+    answer = len(b" orange"[1:])  # byte by byte; joined by a space that belongs to the question
+    question = len(b"Which colour is it? ")
+    assert scored["ike-random"] % 10 == 0
+    assert scored["ike-random"] < 10 * (answer + 1)
+    assert scored["ft-llm"] > 10 * question
+
+
+def test_every_record_starts_from_the_same_seed(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from mmke.editors.none.edit import NullSession
+
+    drawn = []
+    monkeypatch.setattr(NullSession, "apply", lambda *_: drawn.append(torch.rand(1).item()))
+    run(plan(replace(request_, editors=("none",), changes={})))
+    assert len(drawn) == 4
+    assert len(set(drawn)) == 1
+
+
+def test_decoding_adds_exact_match_and_f1(request_: Request) -> None:
+    run(plan(replace(request_, editors=("ike-random",), changes={}, limit=1, generate=True)))
+    metrics = {row["metric"] for row in rows(request_.out, "ike-random")}
+    assert {f"{kind}_{way}" for kind in ("t_rel", "i_rel", "i_gen", "port") for way in ("em", "f1")} <= metrics
+
+
+def test_without_training_records_the_editors_that_need_them_are_left_out(
+    request_: Request, small_data: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.json"
+    file.write_text((small_data / "data_json" / "entity_eval.json").read_text())
+    own = replace(request_, benchmarks=(str(file),), data=small_data / "data_image", changes={})
+    assert {cell.editor.name for cell in plan(replace(own, editors=None)).cells} == {"none", "ft-llm", "ft-alignment"}
+    with pytest.raises(UserError, match="takes its demonstrations from training records"):
+        plan(replace(own, editors=("ike-random",)))
+
+
+def test_several_runs_share_a_finished_floor(request_: Request) -> None:
+    run(plan(replace(request_, editors=("none",), changes={})))
+    (floor,) = request_.out.rglob("none")
+    with (floor / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run(plan(replace(request_, editors=("ft-llm",), changes={"ft-llm": {"steps": 1}})))
 
 
 def test_a_record_without_the_hop_keeps_its_place_and_says_why(
@@ -224,3 +281,6 @@ def test_an_editor_that_writes_into_the_backbone_is_found_out(
     monkeypatch.setattr(NullSession, "apply", vandalise)
     with pytest.raises(RuntimeError, match="'none' has changed the backbone"):
         run(plan(request_))
+    # What it wrote is set aside: neither a table nor the next run takes it for results.
+    assert files(request_.out) == {}
+    assert [file.name for file in request_.out.rglob("rows*")] == ["rows.jsonl.void"]

@@ -65,11 +65,6 @@ class Request:
     dtype: str = "float32"
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Accept paths as plain texts too."""
-        object.__setattr__(self, "out", Path(self.out))
-        object.__setattr__(self, "data", None if self.data is None else Path(self.data))
-
 
 @dataclass(frozen=True)
 class PlannedCell:
