@@ -43,7 +43,7 @@ class QuickReader(gguf.GGUFReader):
 
     def _get(self, offset: int, *args: Any, **kwargs: Any) -> npt.NDArray[Any]:
         if isinstance(self.data, np.memmap):
-            self.data = self.data.view(np.ndarray)
+            self.data = self.data.view(np.ndarray)  # type: ignore[assignment]
         return super()._get(offset, *args, **kwargs)
 
 
@@ -108,7 +108,8 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
     # the rotary table is no weight: built on the meta device, it has to be computed anew
     model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config)
     model.tie_weights()
-    return model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 def _library_name(name: str) -> str:
@@ -145,7 +146,7 @@ def load_tokenizer() -> PreTrainedTokenizerFast:
     core.decoder = decoders.ByteLevel()
     special = [token for token, kind in zip(tokens, kinds, strict=True) if kind == CONTROL]
     core.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
