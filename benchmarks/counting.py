@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -53,7 +54,7 @@ class Shapes:
 
 def shapes(backbone: ComposedBackbone) -> Shapes:
     """Measure a backbone."""
-    pixels = torch.zeros(1, 3, 224, 224)
+    pixels = backbone.vision.pixels(Image.new("RGB", (224, 224)))[None].to(backbone.device)
     features = backbone.vision.encode(pixels)
     last = backbone.decoder.layers[-1]
     out = backbone.module.get_submodule(backbone.site("language", -1, "mlp_out")).weight.numel()
