@@ -13,7 +13,7 @@ import json
 import random
 import time
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +148,30 @@ def questions(drawings: Sequence[Drawing], asker: Asker, rng: random.Random) -> 
     return asked
 
 
+def commonest(asked: Sequence[Asked]) -> list[bool]:
+    """Return which answers the commonest answer of their kind would get right: what one can know without looking."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in asked:
+        counts[item.kind][item.answer] += 1
+    best = {kind: count.most_common(1)[0][0] for kind, count in counts.items()}
+    return [item.answer == best[item.kind] for item in asked]
+
+
+def ask_facts(measurer: Measurer, gallery: Gallery, drawings: Sequence[Drawing], asker: Asker) -> dict[str, Any]:
+    """Return the shares of facts about flags and of meanings of signs and gestures, kind by kind."""
+    rng = random.Random(7)  # noqa: S311
+    rows, kinds, asked = [], [], []
+    for row, drawing in enumerate(drawings):
+        for kind in ("meaning", *FACTS):
+            item = asker.single(Shown(drawing.thing, drawing.colour), kind, rng)
+            if item:
+                rows.append(row)
+                kinds.append(kind)
+                asked.append(item)
+    tokens = measurer.look([gallery.open(drawing) for drawing in drawings])
+    return shares(kinds, measurer.right(tokens[torch.tensor(rows, device=tokens.device)], asked))
+
+
 def shares(kinds: Sequence[str], right: Sequence[bool]) -> dict[str, list[float]]:
     """Return the share and the number of right answers by kind and over all."""
     groups: dict[str, list[bool]] = defaultdict(list)
@@ -176,7 +200,15 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "load seconds": measurer.load_seconds,
         "vocabulary": len({thing.name for thing in things}),
     }
+    asker = Asker(read_table("wordings.toml"), things)
     for name, drawings in sets.items():
+        if args.set not in {name, "both"}:
+            continue
+        knowing = [item for item in drawings if item.thing.facts or item.thing.meaning]
+        figures[f"facts and meanings, {name}"] = ask_facts(measurer, gallery, spaced(knowing, args.asked), asker)
+        print(json.dumps(figures, indent=1), flush=True)
+        if args.facts_only:
+            continue
         chosen = spaced(drawings, args.limit)
         tokens = measurer.look([gallery.open(item) for item in chosen])
         for wording, question in (("", QUESTION), (", unseen wording", UNSEEN)):
@@ -213,6 +245,7 @@ def ask(
         kinds = [question.kind for question in asked]
         figures[f"questions, {name}{label}"] = shares(kinds, measurer.right(tokens[rows], asked))
         if not label:
+            figures[f"questions, {name}, commonest answer"] = shares(kinds, commonest(asked))
             figures[f"questions, {name}, without the picture"] = shares(kinds, measurer.right(None, asked))
     mixed = rng.sample(drawings, len(drawings))
     pairs = [(one, two) for one, two in zip(drawings, mixed, strict=True) if one.thing.name != two.thing.name][:500]
@@ -242,6 +275,8 @@ def main() -> None:
     parser.add_argument("--packed", type=Path, default=Path("build/smol"))
     parser.add_argument("--catalogue", type=Path, default=Path("build/smol/catalogue.json"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--set", choices=["trained", "held-out", "both"], default="both")
+    parser.add_argument("--facts-only", action="store_true", help="only facts about flags and meanings")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
