@@ -79,6 +79,10 @@ def test_ls_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--set", "ft-llm.stepps=3"], "unknown key 'stepps' (did you mean 'steps'?)"),
         (["run", "--settings", "/nowhere/x.toml"], "--settings /nowhere/x.toml: "),
         (["run", "--benchmark", "mmke-entity", "--data", "/nowhere"], "annotation files are missing"),
+        (
+            ["run", "--data", "/nowhere"],
+            "--data /nowhere: the mini benchmarks bring their own data; name what it holds",
+        ),
         (["run", "--benchmark", "/nowhere/own.json"], "no benchmark file '/nowhere/own.json'"),
         (["run", "--editor", "mend2"], "unknown editor 'mend2'"),
         (["check", "mini-entit"], "unknown benchmark 'mini-entit'; did you mean 'mini-entity'?"),

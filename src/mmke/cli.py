@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmke import registry
 from mmke.exits import exit_code
-from mmke.types import PROTOCOLS
+from mmke.types import PROTOCOLS, UserError
 
 if TYPE_CHECKING:
     from mmke.running.run import Plan, Request
@@ -172,6 +172,11 @@ def _request(arguments: argparse.Namespace) -> "Request":
     from mmke.running.run import Request
 
     quick = arguments.benchmark is None
+    if quick and arguments.data is not None:
+        raise UserError(
+            f"--data {arguments.data}: the mini benchmarks bring their own data; name what it holds, such as "
+            "--benchmark mmke-entity"
+        )
     limit = arguments.limit if arguments.limit is not None else (QUICK_LIMIT if quick else 0)
     return Request(
         backbone=arguments.backbone,

@@ -253,6 +253,13 @@ def test_a_mistake_is_told_before_anything_is_loaded(request_: Request, change: 
         plan(replace(request_, **change))
 
 
+def test_a_link_that_leads_to_itself_is_no_folder_for_results(request_: Request, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(UserError, match="cannot make the folder"):
+        run(plan(replace(request_, out=loop)))
+
+
 def test_two_files_of_one_name_are_refused_before_anything_is_loaded(request_: Request, tmp_path: Path) -> None:
     assert request_.data is not None
     own = request_.data / "data_json" / "entity_eval.json"

@@ -217,7 +217,7 @@ def resolve_protocol(name: str) -> Switches:
 
 
 def _check_writable(out: Path) -> None:
-    there = next(folder for folder in [out, *out.resolve().parents] if folder.exists())
+    there = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
 
