@@ -1,5 +1,6 @@
 """Fine-tuning: the same weights as an independent optimiser gives, from the base weights each time."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.settings import resolve
 from mmke.protocols import VISION
-from mmke.types import PAPER, STRICT, Ask, EditCase, Switches, UserError
+from mmke.running.fingerprint import fingerprint
+from mmke.types import PAPER, STRICT, Ask, Edit, EditCase, Query, Switches, UserError
 
 STEPS = 3
 
@@ -124,6 +126,25 @@ def test_ft_alignment_leaves_text_alone_to_the_bit(backbone: ComposedBackbone, c
         said = session.answer(text_only, ask)
     for one, other in zip(said, backbone.answer(text_only, ask), strict=True):
         assert (one.logprobs == other.logprobs).all()
+
+
+def test_the_alignment_cannot_be_edited_without_a_picture(backbone: ComposedBackbone) -> None:
+    with (
+        make("ft-alignment", backbone).open(backbone, MemoryStore()) as session,
+        pytest.raises(UserError, match="ft-alignment edits what reads the picture, and the edit 'Who' has none"),
+    ):
+        session.apply([Edit(Query("Who"), "nobody")])
+
+
+def test_one_edited_module_may_be_lent_within_another(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
+    untouched = fingerprint(backbone.module)
+    with ExitStack() as lent:
+        for case in cases[:2]:
+            session = lent.enter_context(make("ft-llm", backbone).open(backbone, MemoryStore()))
+            session.apply(case.edits)
+            lent.enter_context(session.module())
+        assert fingerprint(backbone.module) != untouched
+    assert fingerprint(backbone.module) == untouched
 
 
 def test_a_site_that_no_backbone_has_is_refused(backbone: ComposedBackbone) -> None:

@@ -49,7 +49,7 @@ def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Mod
     """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving."""
     own = dict(module.named_parameters())
     saved = {name: own[name].detach().clone() for name in weights}
-    module.__dict__[LENT] = object()
+    earlier, module.__dict__[LENT] = lent(module), object()
     try:
         with torch.no_grad():
             for name, tensor in weights.items():
@@ -59,7 +59,7 @@ def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Mod
         with torch.no_grad():
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
-        del module.__dict__[LENT]
+        module.__dict__[LENT] = earlier
 
 
 @contextmanager

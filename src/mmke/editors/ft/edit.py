@@ -57,8 +57,17 @@ class FineTuningSession:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Fine-tune on each edit in turn."""
+        """Fine-tune on each edit in turn.
+
+        Raises:
+            UserError: an edit without a picture where only the alignment is edited.
+        """
         for edit in edits:
+            if not self._reaches(edit):
+                raise UserError(
+                    f"{self.editor.name} edits what reads the picture, and the edit {edit.query.text!r} has none; "
+                    "give it one, or edit a decoder layer (ft-llm)"
+                )
             self._fit(edit)
 
     def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
@@ -73,8 +82,8 @@ class FineTuningSession:
         """Lend the model with the edited tensors written in, rounded to the model's own precision."""
         return written(self.backbone.module, self.weights)
 
-    def _reaches(self, probe: Probe) -> bool:
-        return self.editor.layers != [] or probe.query.image is not None
+    def _reaches(self, asked: Probe | Edit) -> bool:
+        return self.editor.layers != [] or asked.query.image is not None
 
     def _ask(self, probes: Sequence[Probe], ask: Ask, *, edited: bool) -> list[Answer]:
         cut, weights = (self.editor.cut(self.backbone), self.weights) if edited else (None, {})
