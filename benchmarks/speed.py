@@ -30,6 +30,8 @@ CELLS = (
     ("ike", "mini-user"),
     ("ike", "mini-visual"),
 )
+RECORDS = {"none": 4, "ft-llm": 4, "ft-alignment": 4, "ike": 1}
+"""Of each cell by default: one record of IKE takes the plain loop a minute and more."""
 HEAD = """\
                             records a minute                           with the floor     peak MB   other  widest
 editor        benchmark        plain      mmke  ratio  bound share    ratio  bound share  plain/mmke   ids     gap"""
@@ -86,7 +88,7 @@ def main() -> None:
     for editor, benchmark in CELLS:
         if options.editor not in (None, editor) or options.benchmark not in (None, benchmark):
             continue
-        commands = [{"record": i} for i in range(options.records)]
+        commands = [{"record": i} for i in range(options.records or RECORDS[editor])]
         changes = {} if options.shipped else PUBLISHED[editor]
         arguments = ["--editor", editor, "--benchmark", benchmark, "--threads", str(options.threads)]
         arguments += ["--changes", json.dumps(changes)]
@@ -113,7 +115,7 @@ def _write(name: str, options: argparse.Namespace, measured: Any) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=4, help="of each cell (default: 4)")
+    parser.add_argument("--records", type=int, help="of each cell (default: 4, for IKE 1)")
     parser.add_argument("--editor", help="this one alone")
     parser.add_argument("--benchmark", help="this one alone")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: 1)")
