@@ -1,8 +1,9 @@
 """Merging queries into tries, so that what they share is computed once and nothing is padded.
 
 A trie's node sees itself and its ancestors, at the position of its depth: for each query that is exactly causal
-attention over its own tokens. In float32 answers agree with separate passes to 1e-5 in log-probability, as
-`tests/contracts` checks.
+attention over its own tokens. In float32 a pack strays from the exact log-probabilities no farther than separate
+passes do: both by less than 1e-5 nats on the four-layer models, by about 1e-4 on thirty layers (`tests/contracts`,
+`tests/backbones/test_smol.py`).
 """
 
 import hashlib
