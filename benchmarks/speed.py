@@ -96,7 +96,8 @@ def main() -> None:
         print(results[-1].text(options.clock), flush=True)
     if results:
         ready = results[-1].ready
-        print(f"\nloading {ready['load']:.1f} s, fingerprint of all weights {ready['fingerprint']:.2f} s (wall)")
+        once = ", ".join(f"{name} {ready[name]:.2f} s" for name in ("load", "fingerprint", "retrieval"))
+        print(f"\nonce a run (wall clock): {once}")
     _write("speed", options, [result.plain_data() for result in results])
 
 
