@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,3 +292,20 @@ def test_an_editor_that_writes_into_the_backbone_is_found_out(
     # What it wrote is set aside: neither a table nor the next run takes it for results.
     assert files(request_.out) == {}
     assert [file.name for file in request_.out.rglob("rows*")] == ["rows.jsonl.void"]
+
+
+def test_logits_that_are_not_numbers_are_unscored_and_say_so(request_: Request) -> None:
+    run(plan(replace(request_, editors=("ft-llm",), changes={"ft-llm": {"steps": 3, "rate": 1e30}}, limit=1)))
+    edited = rows(request_.out, "ft-llm")
+    assert {row["value"] for row in edited} == {None}
+    assert {row["reason"] for row in edited} == {"the model's logits are not numbers"}
+
+
+def test_a_picture_that_was_replaced_is_other_data(request_: Request, small_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    own = replace(request_, data=data, editors=("none",), changes={}, limit=1)
+    run(plan(own))
+    shutil.copy(data / "data_image" / "red.png", data / "data_image" / "blue.png")
+    with pytest.raises(UserError, match="data_revision"):
+        run(plan(replace(own, limit=2)))

@@ -4,6 +4,7 @@ What can go wrong by a mistake of the user's is resolved first (`plan`), before 
 worked through, each in its own folder, each continuing what it finds there.
 """
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from mmke.running.devices import device_name, resolve_device, resolve_dtype
 from mmke.running.fingerprint import fingerprint
 from mmke.running.scoring import Floor
 from mmke.running.single import Cell, run_cell
-from mmke.types import PROTOCOLS, Benchmark, Metric, NeedsTrainingError, Split, Switches, UserError
+from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, NeedsTrainingError, Split, Switches, UserError
 
 FLOOR = "none"
 
@@ -77,6 +78,7 @@ class PlannedCell:
     settings: Mapping[str, Any]
     switches: Switches
     available: int
+    data_revision: str
 
     @property
     def limited(self) -> bool:
@@ -227,6 +229,7 @@ def _plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[st
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases
     limited = Split(split.cases[: request.limit or None], split.dropped)
+    revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for editor_name in editors:
         values = editor_settings.resolve(editor_name, request.backbone, request.changes.get(editor_name, {}))
         make = registry.factory("editors", editor_name)
@@ -244,7 +247,13 @@ def _plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[st
                 "let its factory return an editor of the registered name"
             )
         metrics = tuple(make_metrics(resolved, generate=request.generate))
-        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved, len(split.cases))
+        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved, len(split.cases), revision)
+
+
+def _pictures(cases: Sequence[EditCase]) -> str:
+    """Return a digest of all pictures that a split asks about: a picture that was replaced is other data."""
+    seen = {probe.query.image.sha256 for case in cases for probe in case.probes if probe.query.image}
+    return hashlib.sha256("".join(sorted(seen)).encode()).hexdigest()[:16]
 
 
 def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> RunSettings:
@@ -260,7 +269,7 @@ def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> Ru
         seed=request.seed,
         dtype=request.dtype,
         device_type=backbone.device.type,
-        data_revision=cell.benchmark.revision,
+        data_revision=cell.data_revision,
         weights_revision=backbone.revision,
     )
 

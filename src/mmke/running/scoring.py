@@ -7,6 +7,8 @@ from typing import NamedTuple
 from mmke.running.asking import Answers
 from mmke.types import Answer, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
 
+NOT_NUMBERS = "the model's logits are not numbers"
+
 RowKey = tuple[str, int | None, str]
 """Record, probe and column."""
 
@@ -40,6 +42,11 @@ def make_rows(
     return sorted(rows, key=lambda row: (row.probe is None, row.probe or 0))
 
 
+def _is_broken(answer: Answer) -> bool:
+    """Tell whether a forced answer was read off logits that are not numbers, where every id looks like the first."""
+    return bool(answer.target_ids) and math.isnan(answer.target_logprob)
+
+
 class _Compared(NamedTuple):
     before: Answer | None
     after: Answer
@@ -62,7 +69,8 @@ def _rows_of(case: EditCase, metric: Metric, heard: Heard, floor: Floor | None, 
 
 def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edits: int) -> ScoreRow:
     probe, (before, after, unedited) = case.probes[i], compared
-    score = metric.score(probe, before, after)
+    broken = _is_broken(after) or (before is not None and _is_broken(before))
+    score = Score(math.nan, 0, NOT_NUMBERS) if broken else metric.score(probe, before, after)
     value = None if math.isnan(score.value) else score.value
     # A comparison of two models has no floor; the floor's own rows are theirs.
     floor = None if metric.reference else (value if unedited is None else unedited.value)
