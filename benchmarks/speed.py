@@ -82,9 +82,7 @@ def main() -> None:
         _write("scaling", options, print_scaling(options))
         return
     results = []
-    print(
-        f"{options.records} records a cell, {options.threads} threads, seconds of the {options.clock} clock\n\n{HEAD}"
-    )
+    print(f"{options.threads} threads, seconds of the {options.clock} clock\n\n{HEAD}")
     for editor, benchmark in CELLS:
         if options.editor not in (None, editor) or options.benchmark not in (None, benchmark):
             continue
@@ -98,7 +96,8 @@ def main() -> None:
         ready = results[-1].ready
         once = ", ".join(f"{name} {ready[name]:.2f} s" for name in ("load", "fingerprint", "retrieval"))
         print(f"\nonce a run (wall clock): {once}")
-    _write("speed", options, [result.plain_data() for result in results])
+    chosen = [name for name in (options.editor, options.benchmark) if name]
+    _write("-".join(["speed", *chosen]), options, [result.plain_data() for result in results])
 
 
 def _write(name: str, options: argparse.Namespace, measured: Any) -> None:
@@ -117,8 +116,8 @@ def _write(name: str, options: argparse.Namespace, measured: Any) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, help="of each cell (default: 4, for IKE 1)")
-    parser.add_argument("--editor", help="this one alone")
-    parser.add_argument("--benchmark", help="this one alone")
+    parser.add_argument("--editor", choices=sorted(PUBLISHED), help="this one alone")
+    parser.add_argument("--benchmark", choices=sorted({cell[1] for cell in CELLS}), help="this one alone")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default: 1)")
     parser.add_argument("--shipped", action="store_true", help="settings as shipped, not the published ones")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="default: cpu")
