@@ -104,7 +104,16 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--out", type=Path, default=Path("results"), metavar="DIR", help="where results go (default: results)"
     )
     where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
-    where.add_argument("--dtype", default="float32", help="of the language model: float32 (default), float16, bfloat16")
+    where.add_argument(
+        "--dtype",
+        help="of the language model: float32, float16, bfloat16 (default: float32; on a card, the full-size models' own)",
+    )
+    where.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="where the backbone's weights lie (default: hugging_cache here, then the hub's cache)",
+    )
     where.add_argument("--dry", action="store_true", help="resolve names, settings, data and edit sites, and stop")
     command.set_defaults(command=_run)
 
@@ -191,6 +200,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
         out=arguments.out,
         device=arguments.device,
         dtype=arguments.dtype,
+        weights=arguments.weights,
         seed=arguments.seed,
     )
 
@@ -199,18 +209,19 @@ def _announce(planned: "Plan") -> None:
     """Say what is about to be done, with the number of records used and dropped."""
     request = planned.request
     editors = dict.fromkeys(cell.editor.name for cell in planned.cells)
-    print(f"{request.backbone} on {request.device}, {request.dtype}, protocol {request.protocol}, hop {request.hop}")
+    print(
+        f"{request.backbone} on {request.device}, {request.dtype or 'its own precision'}, protocol {request.protocol}, hop {request.hop}"
+    )
     print(f"editors: {', '.join(editors)} (none is the floor)")
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         print(f"{cell.benchmark.name}: {cell.text()}", flush=True)
 
 
 def _dry(planned: "Plan") -> int:
-    from mmke.running.run import check_sites, load_backbone
+    from mmke.running.run import check_sites
 
-    request = planned.request
-    check_sites(planned, load_backbone(request.backbone, dtype=request.dtype, device=request.device))
-    print("names, settings, data and edit sites resolve; nothing was run")
+    check_sites(planned)
+    print("names, settings, data, weights and edit sites resolve; nothing was run")
     return 0
 
 

@@ -10,7 +10,7 @@ padding, and nothing shared is computed twice.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -43,21 +43,27 @@ OUTPUT = Cut("output")
 """Final hidden states, before the head."""
 
 
+Places = tuple[tuple[int, ...], ...]
+"""For each key its position on every axis (time, height, width)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """One query as a model reads it.
 
     Attributes:
-        keys: one per position: a token id, or for the i-th position of image j the number -(1 + j·image_tokens + i).
+        keys: one per position: a token id, or -(1 + s) for the s-th among the positions of all images of the batch.
         target_ids: the gold answer's token ids.
         rows: positions whose logits are wanted.
         answer_rows: those among `rows`, by index, that predict `target_ids`.
+        places: where each key stands, for models to which that is not simply its number.
     """
 
     keys: tuple[int, ...]
     target_ids: tuple[int, ...]
     rows: tuple[int, ...]
     answer_rows: tuple[int, ...]
+    places: Places | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,27 +72,33 @@ class Pack:
 
     Attributes:
         keys: per node, as in `Encoded`.
-        positions: depth of each node: its position in every query that it belongs to.
+        positions: of each node: its depth, which is its position in every query that it belongs to, or its place.
         mask: for the last `masked` nodes what each sees: itself and its ancestors. The nodes before them are one chain,
             in which each sees itself and all before it; that needs no mask.
         members: the queries in the pack, by index in the batch.
-        paths: for each member, the nodes of its positions in order, up to the last row that is wanted.
+        ends: for each member, the node of the last row that is wanted.
+        rows: the nodes whose logits are wanted, member by member.
     """
 
     keys: Int[Tensor, "seq"]
-    positions: Int[Tensor, "seq"]
+    positions: Int[Tensor, "*axes seq"]
     mask: Bool[Tensor, "masked seq"]
     members: tuple[int, ...]
-    paths: tuple[Int[Tensor, "_"], ...]
+    ends: Int[Tensor, "members"]
+    rows: Int[Tensor, "rows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Encoded queries, the distinct images among them, their packs, and a digest of it all."""
+    """Encoded queries, the distinct images among them, their packs, and a digest of it all.
+
+    `order` brings the packs' rows, one pack after the other, to the order of the queries.
+    """
 
     encoded: tuple[Encoded, ...]
     images: tuple[ImageRef, ...]
     packs: tuple[Pack, ...]
+    order: Int[Tensor, "rows"]
     digest: str
 
 
@@ -97,7 +109,7 @@ class Trunk:
     Attributes:
         cut: where.
         batch: for which queries.
-        features: vision features per image, at the cut `vision`.
+        features: vision features per image, at the cut `vision`: a tensor, or what else the image side hands on.
         hidden: per pack the state at the cut: the whole pack [1 seq hidden], or at `mlp(last)` and `output`, where
             positions no longer mix, only the rows that are asked for [rows hidden].
         contexts: per pack the arguments that the layers above the cut take besides it.
@@ -105,7 +117,7 @@ class Trunk:
 
     cut: Cut
     batch: Batch
-    features: tuple[Float[Tensor, "patches width"], ...] = ()
+    features: tuple[Any, ...] = ()
     hidden: tuple[Tensor, ...] = ()
     contexts: tuple[Mapping[str, object], ...] = ()
 
@@ -139,7 +151,7 @@ class Backbone(Answerer, Protocol):
             module is lent out just now.
         module: the whole model; editing never writes into it.
         device: where it is.
-        image_tokens: positions that one image takes.
+        dtype: the language model's precision.
         max_positions: the longest input it was made for.
         positions_are_a_table: learned positions, so that a longer input cannot be read at all.
         layers: decoder layers of the language model.
@@ -156,7 +168,7 @@ class Backbone(Answerer, Protocol):
     @property
     def device(self) -> torch.device: ...
     @property
-    def image_tokens(self) -> int: ...
+    def dtype(self) -> torch.dtype: ...
     @property
     def max_positions(self) -> int: ...
     @property

@@ -4,7 +4,7 @@ Other packages add to it through entry points of the groups `mmke.backbones`, `m
 `mmke.metrics`; a name that exists here already is an error.
 
 Factories:
-    backbone: `(*, name, dtype, device) -> Backbone`
+    backbone: `(*, name, dtype, device, weights, skeleton) -> Backbone`; a skeleton has everything but its weights
     editor: `(settings, switches, *, train, seed) -> Editor`; its settings are `<name>.toml` beside its module
     benchmark: `(*, name, data) -> Benchmark`
     metric: `(switches) -> Sequence[Metric]`
@@ -27,6 +27,9 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
     "backbones": {
         "smol-llava": "mmke.backbones.smol_llava:load",
         "smol-minigpt4": "mmke.backbones.smol_minigpt4:load",
+        "llava-1.5-7b": "mmke.backbones.llava:load",
+        "minigpt4-7b": "mmke.backbones.minigpt4:load",
+        "blip2-opt-2.7b": "mmke.backbones.blip2:load",
         "tiny-llava": "mmke.backbones.tiny:load_llava",
         "tiny-minigpt4": "mmke.backbones.tiny:load_minigpt4",
         "tiny-blip2": "mmke.backbones.tiny:load_blip2",

@@ -1,11 +1,15 @@
 """Which tokens are the answer's, under either way of taking labels."""
 
+from pathlib import Path
+
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.types import Ask, UserError
+from mmke.types import Ask, ImageRef, UserError
+
+PICTURE = ImageRef(Path("a.png"), "0")
 
 WORDS = [
     "a",
@@ -40,29 +44,30 @@ def spaced() -> Prompt:
 
 
 def test_joint_labels_are_the_tail_of_the_joint_text(spaced: Prompt) -> None:
-    encoded = spaced.encode("a b", "paris", image=-1, ask=Ask(labels="joint"))
+    encoded = spaced.encode("a b", "paris", image=None, ask=Ask(labels="joint"))
     assert encoded.target_ids == (WORDS.index("Ġparis"),)
     assert encoded.keys[-1] == WORDS.index("Ġparis")
     assert encoded.rows == (1,)
 
 
 def test_labels_alone_have_no_space_and_shift_the_window(spaced: Prompt) -> None:
-    encoded = spaced.encode("a b", "paris", image=-1, ask=Ask(labels="alone"))
+    encoded = spaced.encode("a b", "paris", image=None, ask=Ask(labels="alone"))
     assert encoded.target_ids == (WORDS.index("pa"), WORDS.index("ris"))
     assert encoded.rows == (0, 1)  # the window starts one token early: only the right end is aligned
 
 
 def test_all_rows_include_the_last(spaced: Prompt) -> None:
-    encoded = spaced.encode("a b", "paris", image=0, ask=Ask(positions="all"))
+    encoded = spaced.encode("a b", "paris", image=PICTURE, ask=Ask(positions="all"))
     assert encoded.rows == tuple(range(5))
     assert encoded.answer_rows == (3,)
 
 
 def test_an_answer_that_nothing_predicts_is_an_error(spaced: Prompt) -> None:
     with pytest.raises(UserError, match="something before it"):
-        spaced.encode("", "paris", image=-1, ask=Ask(labels="alone"))
+        spaced.encode("", "paris", image=None, ask=Ask(labels="alone"))
 
 
 def test_a_second_image_has_keys_of_its_own(spaced: Prompt) -> None:
-    assert spaced.keys("a", image=0)[:2] == (-1, -2)
-    assert spaced.keys("a", image=1)[:2] == (-3, -4)
+    ask = Ask(decode="greedy")
+    assert spaced.encode("a", "", image=PICTURE, ask=ask).keys[:2] == (-1, -2)
+    assert spaced.encode("a", "", image=PICTURE, first=2, ask=ask).keys[:2] == (-3, -4)

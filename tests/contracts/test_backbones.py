@@ -57,8 +57,7 @@ def test_a_pack_answers_as_separate_passes_do(
 ) -> None:
     batch = encode(backbone, cases[0].probes, ask)
     packed = backbone.tail(backbone.trunk(batch, OUTPUT, store=store), {})
-    features = torch.stack(backbone.trunk(batch, VISION, store=store).features)
-    slots = backbone.vision.align(features).flatten(0, 1)
+    slots = backbone.vision.align(backbone.trunk(batch, VISION, store=store).features)
     separate = torch.cat([separate_logits(backbone, encoded, slots) for encoded in batch.encoded])
     assert torch.equal(packed.argmax(-1), separate.argmax(-1))
     torch.testing.assert_close(packed.log_softmax(-1), separate.log_softmax(-1), rtol=0, atol=1e-5)
@@ -83,7 +82,8 @@ def test_decoding_takes_the_most_probable_token_each_time(
 ) -> None:
     probes = cases[0].probes
     for probe, answer in zip(probes, backbone.answer(probes, Ask(decode="greedy", max_new=6)), strict=True):
-        keys = backbone.prompt.keys(probe.query.text, image=-1 if probe.query.image is None else 0)
+        asked = backbone.encode([probe.query], [""], Ask(decode="greedy"))
+        keys = asked.encoded[0].keys
         assert answer.token_ids == written_naively(backbone, probe, keys, len(answer.token_ids))
         assert len(answer.token_ids) <= max(6, 2 * len(f" {probe.target}"))
 
@@ -93,7 +93,7 @@ def written_naively(backbone: ComposedBackbone, probe: Probe, keys: tuple[int, .
     """Write `count` tokens by running everything anew for each."""
     batch = encode(backbone, (probe,), Ask())
     features = backbone.trunk(batch, VISION, store=MemoryStore()).features
-    slots = backbone.vision.align(torch.stack(features)).flatten(0, 1) if features else torch.zeros(0)
+    slots = backbone.vision.align(features) if features else torch.zeros(0)
     written: tuple[int, ...] = ()
     for _ in range(count):
         so_far = (*keys, *written)

@@ -7,6 +7,7 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,16 @@ class Vision:
     """The image side of a backbone.
 
     Attributes:
-        pixels: a picture to the encoder's input [3 height width].
-        encode: pixels [1 3 height width] to features [1 patches width].
-        align: features [images patches width] to embeddings [images image_tokens hidden].
+        pixels: a picture to what the encoder reads, on the CPU; a tensor [3 height width] or anything else with `to`.
+        encode: that, on the model's device, to the picture's features: a tensor or a dataclass of tensors.
+        align: the features of several pictures to the embeddings of all their positions [positions hidden], in order.
         tower: name of the encoder's submodule.
         alignment: name of the projector or Q-Former.
     """
 
-    pixels: Callable[[Image.Image], Tensor]
-    encode: Callable[[Tensor], Tensor]
-    align: Callable[[Tensor], Tensor]
+    pixels: Callable[[Image.Image], Any]
+    encode: Callable[[Any], Any]
+    align: Callable[[Sequence[Any]], Tensor]
     tower: str
     alignment: str
 
@@ -62,12 +63,13 @@ class ComposedBackbone:
         return next(self.module.parameters()).device
 
     @property
-    def state(self) -> tuple[object, ...]:
-        return (self.name, self.revision, self.decoder.head.weight.dtype, self.device, lent(self.module))
+    def dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.decoder.head.weight.dtype
+        return dtype
 
     @property
-    def image_tokens(self) -> int:
-        return self.prompt.layout.image_tokens
+    def state(self) -> tuple[object, ...]:
+        return (self.name, self.revision, self.dtype, self.device, lent(self.module))
 
     @property
     def layers(self) -> int:
@@ -85,20 +87,21 @@ class ComposedBackbone:
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
         """Apply the prompt, tokenise and pack."""
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
-        numbers = [-1 if query.image is None else images.index(query.image) for query in queries]
+        firsts = dict(zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False))
         encoded = [
-            self.prompt.encode(query.text, target, image=number, ask=ask)
-            for query, target, number in zip(queries, targets, numbers, strict=True)
+            self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=ask)
+            for query, target in zip(queries, targets, strict=True)
         ]
         self._check_positions(queries, [len(each.keys) for each in encoded])
         # Attention over a pack costs nodes², the rest nodes × hidden: at twice the width it is still the smaller part.
         limit = 2 * int(self.decoder.config.hidden_size)
-        return packing.make_batch(encoded, images, numbers, limit=limit, device=self.device)
+        groups = [-1 if query.image is None else images.index(query.image) for query in queries]
+        return packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
 
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
-        image = -1 if query.image is None else 0
-        return len(self.prompt.keys(f"{query.text} {target}" if target else query.text, image=image))
+        text = self.prompt.joint(query.text, target) if target else query.text
+        return len(self.prompt.keys(text, image=query.image))
 
     def text(self, ids: Sequence[int]) -> str:
         """Return token ids as text."""
@@ -118,7 +121,7 @@ class ComposedBackbone:
         hidden, contexts = [], []
         slots = self._slots(below)
         for pack in batch.packs:
-            state, context = self._at(cut, pack, slots, batch)
+            state, context = self._at(cut, pack, slots)
             hidden.append(state)
             contexts.append(context)
         return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
@@ -157,11 +160,16 @@ class ComposedBackbone:
                 f"{self.max_positions}; shorten the question or its answer"
             )
 
-    def _features(self, image: ImageRef, store: Store) -> Tensor:
+    def _features(self, image: ImageRef, store: Store) -> Any:
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
-        return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self._pixels(image))[0])
+        return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
 
-    def _pixels(self, image: ImageRef) -> Tensor:
+    def pixels(self, image: ImageRef) -> Any:
+        """Return what the image encoder reads of a picture, on the model's device.
+
+        Raises:
+            UserError: the file cannot be read as a picture.
+        """
         try:
             with Image.open(image.path) as picture:
                 picture.load()
@@ -169,13 +177,11 @@ class ComposedBackbone:
             raise UserError(
                 f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
             ) from error
-        return self.vision.pixels(_eight_bits(picture))[None].to(self.device)
+        return self.vision.pixels(_eight_bits(picture)).to(self.device)
 
     def _slots(self, trunk: Trunk) -> Tensor | None:
-        """Return the embeddings of all image positions, [images·image_tokens hidden], or None without images."""
-        if not trunk.features:
-            return None
-        return self.vision.align(torch.stack(trunk.features)).flatten(0, 1)
+        """Return the embeddings of all image positions [positions hidden], or None without images."""
+        return self.vision.align(trunk.features) if trunk.features else None
 
     def _embed(self, pack: Pack, slots: Tensor | None) -> Tensor:
         embeds: Tensor = self.decoder.embed(pack.keys.clamp(min=0))
@@ -185,23 +191,23 @@ class ComposedBackbone:
             embeds = torch.where(is_image[:, None], pictures, embeds)
         return embeds[None]
 
-    def _at(self, cut: Cut, pack: Pack, slots: Tensor | None, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+    def _at(self, cut: Cut, pack: Pack, slots: Tensor | None) -> tuple[Tensor, Mapping[str, Any]]:
         embeds = self._embed(pack, slots)
         if cut.place == "inputs":
             return embeds, {}
         if cut == OUTPUT:
-            return self.decoder.run(embeds, pack.mask, pack.positions)[0, _rows(pack, batch)], {}
+            return self.decoder.run(embeds, pack.mask, pack.positions)[0, pack.rows], {}
         layer = self._layer(cut)
         state = self.decoder.capture(embeds, pack.mask, pack.positions, layer=layer, before_mlp=cut.place == "mlp")
         if cut.place == "mlp" and layer == self.layers - 1:
-            return state.hidden[0, _rows(pack, batch)], {}
+            return state.hidden[0, pack.rows], {}
         return state.hidden, state.context
 
     def _tail(self, trunk: Trunk) -> Tensor:
         if trunk.cut == VISION:
             trunk = replace(trunk, hidden=tuple(self.embed(trunk)), cut=Cut("inputs"))
         rows = [self._above(trunk, i, pack) for i, pack in enumerate(trunk.batch.packs)]
-        logits: Tensor = self.decoder.head(torch.cat(rows)[_query_order(trunk.batch).to(self.device)])
+        logits: Tensor = self.decoder.head(torch.cat(rows)[trunk.batch.order])
         return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
 
     def _above(self, trunk: Trunk, i: int, pack: Pack) -> Tensor:
@@ -210,14 +216,14 @@ class ComposedBackbone:
         if trunk.cut == OUTPUT:
             return state
         if trunk.cut.place == "inputs":
-            return self.decoder.run(state, pack.mask, pack.positions)[0, _rows(pack, trunk.batch)]
+            return self.decoder.run(state, pack.mask, pack.positions)[0, pack.rows]
         layer = self._layer(trunk.cut)
         if trunk.cut.place == "layer":
-            return self.decoder.resume(state, trunk.contexts[i], layer=layer)[0, _rows(pack, trunk.batch)]
+            return self.decoder.resume(state, trunk.contexts[i], layer=layer)[0, pack.rows]
         state = self.decoder.mlp.run(self.decoder.layers[layer], state)
         if layer == self.layers - 1:
             return self.decoder.finish(state)
-        return self.decoder.resume(state, trunk.contexts[i], layer=layer + 1)[0, _rows(pack, trunk.batch)]
+        return self.decoder.resume(state, trunk.contexts[i], layer=layer + 1)[0, pack.rows]
 
     def _layer(self, cut: Cut) -> int:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:
@@ -232,17 +238,10 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(picture, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
 
 
-def _rows(pack: Pack, batch: Batch) -> Tensor:
-    """Return the nodes of a pack whose logits are wanted, member by member."""
-    return torch.cat([path[list(batch.encoded[m].rows)] for m, path in zip(pack.members, pack.paths, strict=True)])
+def stacked(project: Callable[[Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:
+    """Return `Vision.align` for pictures of one size.
 
-
-def _query_order(batch: Batch) -> Tensor:
-    """Return the permutation that brings rows from pack order to query order."""
-    starts, start = {}, 0
-    for pack in batch.packs:
-        for member in pack.members:
-            starts[member] = start
-            start += len(batch.encoded[member].rows)
-    order = [starts[i] + j for i, e in enumerate(batch.encoded) for j in range(len(e.rows))]
-    return torch.tensor(order, dtype=torch.long)
+    Args:
+        project: features [images patches width] to embeddings [images positions hidden].
+    """
+    return lambda features: project(torch.stack(list(features))).flatten(0, 1)

@@ -71,7 +71,7 @@ class Decoder:
         self,
         embeds: Float[Tensor, "1 seq hidden"],
         mask: Bool[Tensor, "masked total"],
-        positions: Int[Tensor, "seq"],
+        positions: Int[Tensor, "*axes seq"],
         *,
         cache: object = None,
     ) -> Float[Tensor, "1 seq hidden"]:
@@ -79,7 +79,7 @@ class Decoder:
         output = self.model(
             inputs_embeds=embeds,
             attention_mask=mask[None, None] if len(mask) else None,
-            position_ids=positions[None],
+            position_ids=positions.unsqueeze(-2),
             past_key_values=cache,
             use_cache=cache is not None,
         )
@@ -90,7 +90,7 @@ class Decoder:
         self,
         embeds: Float[Tensor, "1 seq hidden"],
         mask: Bool[Tensor, "masked seq"],
-        positions: Int[Tensor, "seq"],
+        positions: Int[Tensor, "*axes seq"],
         *,
         layer: int,
         before_mlp: bool,

@@ -31,9 +31,8 @@ def continue_batch(backbone: Any, below: Trunk, limits: Sequence[int]) -> list[t
 def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[int]) -> dict[int, tuple[int, ...]]:
     decoder = backbone.decoder
     cache = DynamicCache(config=decoder.config)
-    ends = torch.stack([path[-1] for path in pack.paths])
-    hidden = decoder.run(embeds, pack.mask, pack.positions, cache=cache)[0, ends]
-    seen, positions = sight(pack, ends), pack.positions[ends]
+    hidden = decoder.run(embeds, pack.mask, pack.positions, cache=cache)[0, pack.ends]
+    seen, positions = sight(pack, pack.ends), pack.positions[..., pack.ends]
     active = list(pack.members)
     written: dict[int, list[int]] = {member: [] for member in active}
     while active:
@@ -48,7 +47,7 @@ def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[i
             break
         index = torch.tensor(keep, device=ids.device)
         new = torch.eye(len(keep), dtype=torch.bool, device=ids.device)
-        seen, positions = torch.cat([seen[index], new], dim=1), positions[index] + 1
+        seen, positions = torch.cat([seen[index], new], dim=1), positions[..., index] + 1
         hidden = decoder.run(decoder.embed(ids[index])[None], seen, positions, cache=cache)[0]
     return {member: tuple(ids) for member, ids in written.items()}
 

@@ -4,17 +4,24 @@ Golden tests pin the prompts and token ids of every backbone (`tests/backbones`)
 arXiv:2502.19870, as its published code computes it.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmke.protocols import Encoded
-from mmke.types import Ask, UserError
+from mmke.protocols import Encoded, Places
+from mmke.types import Ask, ImageRef, UserError
+
+SLOT = -1
+"""Stands for one position of an image among the token ids of a frame."""
+
+Frame = Callable[[ImageRef | None], tuple[int, ...]]
+"""What stands before the text of a query with this picture, or with none: token ids, and SLOT for image positions."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands around the text, as token ids.
+    """The frame of a model to which every picture is equally long.
 
     Attributes:
         image_tokens: positions of one image.
@@ -28,60 +35,97 @@ class Layout:
     after_image: tuple[int, ...] = ()
     before_text: tuple[int, ...] = ()
 
+    def __call__(self, image: ImageRef | None) -> tuple[int, ...]:
+        """Return what stands before the text."""
+        if image is None:
+            return self.before_text
+        return (*self.before_image, *(SLOT for _ in range(self.image_tokens)), *self.after_image)
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A layout with the tokenizer that fills it; `question answer` is joined by one space."""
+    """A frame with the tokenizer that fills it.
+
+    Attributes:
+        tokenizer: one of the library's, with offsets.
+        frame: what stands before the text.
+        stop_ids: end a text that the model writes.
+        between: stands between question and answer: a space, or the turn of a chat template.
+        places: the position of each key on every axis, for a model to which it is not simply the key's number; takes
+            a frame with its text, and the picture.
+    """
 
     tokenizer: Any
-    layout: Layout
+    frame: Frame
     stop_ids: frozenset[int]
+    between: str = " "
+    places: Callable[[tuple[int, ...], ImageRef | None], Places] | None = None
 
-    def encode(self, question: str, answer: str, *, image: int, ask: Ask) -> Encoded:
+    def slots(self, image: ImageRef) -> int:
+        """Return how many positions a picture takes."""
+        return self.frame(image).count(SLOT)
+
+    def encode(self, question: str, answer: str, *, image: ImageRef | None, first: int = 0, ask: Ask) -> Encoded:
         """Encode one query.
 
         Args:
             question: the bare question.
             answer: the gold answer; it is read only under forced decoding.
-            image: number of the picture in the batch, -1 for none.
+            image: the picture, if any.
+            first: number of its first position among those of all pictures of the batch.
             ask: how the labels are taken and which rows are wanted.
 
         Raises:
             UserError: the answer has no tokens, or nothing stands before it that could predict it.
         """
         if ask.decode == "greedy":
-            keys = self.keys(question, image=image)
+            keys = self.keys(question + self.between.rstrip(" "), image=image)
             if not keys:
                 raise UserError("an empty question without a picture leaves nothing to continue")
-            return Encoded(keys, (), (len(keys) - 1,), ())
-        tokens = self.tokenizer(f"{question} {answer}", add_special_tokens=False, return_offsets_mapping=True)
-        keys = (*self._before(image), *tokens["input_ids"])
-        target = self._target(tokens, answer, begin=len(question) + 1, labels=ask.labels)
-        first = len(keys) - len(target)
-        if not target or first < 1:
+            return self._encoded(keys, (), (len(keys) - 1,), (), image=image, first=first)
+        joint = self.joint(question, answer)
+        tokens = self.tokenizer(joint, add_special_tokens=False, return_offsets_mapping=True)
+        keys = (*self.frame(image), *tokens["input_ids"])
+        target = self._target(tokens, answer, begin=len(joint) - len(answer), labels=ask.labels)
+        begin = len(keys) - len(target)
+        if not target or begin < 1:
             raise UserError(
                 f"the answer {answer!r} to {question!r} has {len(target)} tokens of {len(keys)} positions; "
                 "an answer needs at least one token and something before it"
             )
-        answer_rows = range(first - 1, len(keys) - 1)
-        if ask.positions == "answer":
-            return Encoded(keys, target, tuple(answer_rows), tuple(range(len(target))))
-        return Encoded(keys, target, tuple(range(len(keys))), tuple(answer_rows))
+        answer_rows = range(begin - 1, len(keys) - 1)
+        rows, among = tuple(answer_rows), tuple(range(len(target)))
+        if ask.positions == "all":
+            rows, among = tuple(range(len(keys))), rows
+        return self._encoded(keys, target, rows, among, image=image, first=first)
 
-    def keys(self, text: str, *, image: int) -> tuple[int, ...]:
-        """Return the positions of a text under the prompt."""
-        return (*self._before(image), *self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def joint(self, question: str, answer: str) -> str:
+        """Return question and answer as one text."""
+        return f"{question}{self.between}{answer}"
+
+    def keys(self, text: str, *, image: ImageRef | None) -> tuple[int, ...]:
+        """Return the positions of a text under the prompt, SLOT where they are the picture's."""
+        return (*self.frame(image), *self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return token ids as text, without special tokens."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def _before(self, image: int) -> tuple[int, ...]:
-        if image < 0:
-            return self.layout.before_text
-        slots = (-(1 + image * self.layout.image_tokens + i) for i in range(self.layout.image_tokens))
-        return (*self.layout.before_image, *slots, *self.layout.after_image)
+    def _encoded(
+        self,
+        keys: tuple[int, ...],
+        target: tuple[int, ...],
+        rows: tuple[int, ...],
+        answer_rows: tuple[int, ...],
+        *,
+        image: ImageRef | None,
+        first: int,
+    ) -> Encoded:
+        places = None if self.places is None else self.places(keys, image)
+        slots = itertools.count(first)
+        numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in keys)
+        return Encoded(numbered, target, rows, answer_rows, places)
 
     def _target(self, tokens: Any, answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
         if labels == "alone":

@@ -9,20 +9,24 @@ import hashlib
 import torch
 
 from mmke.backbones import decoder
-from mmke.backbones.composed import ComposedBackbone, Vision
+from mmke.backbones.composed import ComposedBackbone, Vision, stacked
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol_language import WHEEL, load_tokenizer
 from mmke.backbones.smol_parts import IMAGE_TOKENS, WEIGHTS, load_smol_llava
 from mmke.backbones.smol_vision import preprocess
 
 
-def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
-    """Load the model; `dtype` is the language model's, the image side stays in float32.
+def load(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: object = None, skeleton: bool = False
+) -> ComposedBackbone:
+    """Load the model; `dtype` is the language model's (float32 if None), the image side stays in float32.
 
     Raises:
         UserError: a weight package is missing.
     """
-    parts = load_smol_llava(dtype).requires_grad_(requires_grad=False).to(device)
+    parts = load_smol_llava(dtype or torch.float32, skeleton=skeleton).requires_grad_(requires_grad=False)
+    if not skeleton:
+        parts = parts.to(device)
     tokenizer = load_tokenizer()
     return ComposedBackbone(
         name=name,
@@ -30,8 +34,8 @@ def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBack
         module=parts,
         vision=Vision(
             pixels=preprocess,
-            encode=parts.vision_tower,
-            align=parts.multi_modal_projector,
+            encode=lambda pixels: parts.vision_tower(pixels[None])[0],
+            align=stacked(parts.multi_modal_projector),
             tower="vision_tower",
             alignment="multi_modal_projector",
         ),

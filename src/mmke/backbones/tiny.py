@@ -1,12 +1,10 @@
 """Four-layer random models of the real library classes, for tests: every editor on every architecture in seconds.
 
-`tiny-llava` is `LlavaForConditionalGeneration`, `tiny-blip2` is `Blip2ForConditionalGeneration` over OPT (learned
-positions), `tiny-minigpt4` is composed of `Blip2VisionModel`, `Blip2QFormerModel`, a linear layer and Llama, as
-MiniGPT-4 is. Prompts are those of the full-size models in MMKE-Bench. Text is read byte by byte, by a vocabulary made
-here; `dtype` is the language model's, the image side stays in float32.
+They are put together by the very functions that put the full-size models together, with their prompts and precisions;
+text is read byte by byte, by a vocabulary made here, and pictures are 28 pixels wide.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,18 @@ from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
     Blip2QFormerConfig,
-    Blip2QFormerModel,
     Blip2VisionConfig,
-    Blip2VisionModel,
     CLIPVisionConfig,
     LlamaConfig,
-    LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     OPTConfig,
     PreTrainedTokenizerFast,
 )
 
-from mmke.backbones import decoder
-from mmke.backbones.composed import ComposedBackbone, Vision
-from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones import blip2, llava, minigpt4, qformer
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.minigpt4 import MiniGPT4
 
 LAYERS = 4
 HIDDEN = 32
@@ -48,19 +43,7 @@ SPREAD = 0.3
 REVISION = "random, seed 0"
 
 
-class TinyMiniGPT4(nn.Module):
-    """The parts of MiniGPT-4, four layers each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.vision_model = Blip2VisionModel(_blip2_vision())
-        self.query_tokens = nn.Parameter(torch.randn(1, QUERIES, HIDDEN))
-        self.qformer = Blip2QFormerModel(_qformer())
-        self.language_projection = nn.Linear(HIDDEN, HIDDEN)
-        self.language_model = LlamaForCausalLM(_llama())
-
-
-def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
+def load_llava(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
     """A random four-layer LLaVA, for tests."""
     vision = CLIPVisionConfig(
         hidden_size=HIDDEN,
@@ -72,56 +55,20 @@ def load_llava(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
     )
     config = LlavaConfig(vision_config=vision, text_config=_llama(), image_token_index=VOCABULARY - 1)
     model = _seeded(lambda: LlavaForConditionalGeneration(config))
-    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
-    # As published: the last layer but one, without the class token.
-    sight = Vision(
-        pixels=_pixels,
-        encode=lambda pixels: tower(pixels, output_hidden_states=True).hidden_states[-2][:, 1:],
-        align=projector,
-        tower="model.vision_tower",
-        alignment="model.multi_modal_projector",
-    )
-    # The library installs its capturing hooks at the first call that wants hidden states: let that be before any edit.
-    with torch.no_grad():
-        sight.encode(torch.zeros(1, 3, SIDE, SIDE))
-    layout = Layout(PATCHES, before_image=(BOS,), before_text=(BOS,))
-    language = decoder.llama_parts(model.model.language_model, model.lm_head)
-    return ComposedBackbone(
-        name,
-        REVISION,
-        _placed(model, (model.model.language_model, model.lm_head), dtype=dtype, device=device),
-        sight,
-        language,
-        "model.language_model",
-        _prompt(layout),
-        # The library hands LLaVA's logits out in float32, whatever the language model's precision.
-        logits_dtype=torch.float32,
-    )
+    placed = _placed(model, llava.tensor_dtype, dtype=dtype, device=device)
+    prompt = llava.prompt(byte_tokenizer(), image_tokens=PATCHES)
+    return llava.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
 
 
-def load_minigpt4(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
+def load_minigpt4(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
     """A random four-layer MiniGPT-4, for tests."""
-    model = _seeded(TinyMiniGPT4)
-    sight = _qformer_vision(model, model.vision_model)
-    tokenizer = byte_tokenizer()
-    layout = Layout(
-        QUERIES,
-        before_image=tuple(tokenizer("###Human: <Img>")["input_ids"]),
-        after_image=tuple(tokenizer("</Img> ")["input_ids"]),
-    )
-    parts = decoder.llama_parts(model.language_model.model, model.language_model.lm_head)
-    return ComposedBackbone(
-        name,
-        REVISION,
-        _placed(model, (model.language_model,), dtype=dtype, device=device),
-        sight,
-        parts,
-        "language_model.model",
-        _prompt(layout),
-    )
+    model = _seeded(lambda: MiniGPT4(_blip2_vision(), _qformer(), _llama(), query_tokens=QUERIES))
+    placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
+    prompt = minigpt4.prompt(byte_tokenizer(), image_tokens=QUERIES)
+    return minigpt4.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
 
 
-def load_blip2(*, name: str, dtype: torch.dtype, device: torch.device) -> ComposedBackbone:
+def load_blip2(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
     """A random four-layer BLIP2-OPT, for tests."""
     text = OPTConfig(
         vocab_size=VOCABULARY,
@@ -144,18 +91,9 @@ def load_blip2(*, name: str, dtype: torch.dtype, device: torch.device) -> Compos
         image_token_index=VOCABULARY - 1,
     )
     model = _seeded(lambda: Blip2ForConditionalGeneration(config))
-    parts = decoder.opt_parts(model.language_model.model.decoder, model.language_model.lm_head)
-    layout = Layout(QUERIES, after_image=(BOS,), before_text=(BOS,))
-    sight = _qformer_vision(model, model.vision_model)
-    return ComposedBackbone(
-        name,
-        REVISION,
-        _placed(model, (model.language_model,), dtype=dtype, device=device),
-        sight,
-        parts,
-        "language_model.model.decoder",
-        _prompt(layout),
-    )
+    placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
+    prompt = blip2.prompt(byte_tokenizer(), image_tokens=QUERIES, begin=BOS)
+    return blip2.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -180,30 +118,12 @@ def _seeded(build: Callable[[], Any]) -> Any:
     return module
 
 
-def _placed(model: nn.Module, language: Sequence[nn.Module], *, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    for part in language:
-        part.to(dtype=dtype)
+def _placed(
+    model: Any, precision: Callable[[str, torch.dtype], torch.dtype], *, dtype: torch.dtype | None, device: torch.device
+) -> Any:
+    for name, tensor in model.named_parameters():
+        tensor.data = tensor.data.to(precision(name, dtype or torch.float32))
     return model.requires_grad_(requires_grad=False).eval().to(device=device)
-
-
-def _prompt(layout: Layout) -> Prompt:
-    return Prompt(byte_tokenizer(), layout, frozenset({EOS}))
-
-
-def _qformer_vision(model: Any, tower: nn.Module) -> Vision:
-    def align(features: Tensor) -> Tensor:
-        queries = model.query_tokens.expand(len(features), -1, -1)
-        hidden = model.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
-        embeddings: Tensor = model.language_projection(hidden)
-        return embeddings
-
-    return Vision(
-        pixels=_pixels,
-        encode=lambda pixels: tower(pixels).last_hidden_state,
-        align=align,
-        tower="vision_model",
-        alignment="qformer",
-    )
 
 
 def _pixels(picture: Image.Image) -> Tensor:

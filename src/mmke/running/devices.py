@@ -26,16 +26,39 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_dtype(name: str) -> torch.dtype:
-    """Return a floating-point dtype by its PyTorch name.
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def resolve_dtype(name: str | None) -> torch.dtype | None:
+    """Return a floating-point dtype by its PyTorch name; None stays None.
 
     Raises:
         UserError: no such dtype.
     """
-    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    if name not in known:
-        raise UserError(f"unknown dtype {name!r}; give {', '.join(known)}")
-    return known[name]
+    if name is not None and name not in DTYPES:
+        raise UserError(f"unknown dtype {name!r}; give {', '.join(DTYPES)}")
+    return None if name is None else DTYPES[name]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return a dtype's PyTorch name."""
+    return str(dtype).removeprefix("torch.")
+
+
+def check_dtype(dtype: torch.dtype | None, device: torch.device) -> None:
+    """Ask whether a device computes in a dtype.
+
+    Raises:
+        UserError: it does not.
+    """
+    if dtype != torch.bfloat16 or device.type != "cuda":
+        return
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < 8:  # Ampere is the first that has it; before, it is emulated, many times slower
+        raise UserError(
+            f"{device_name(device)} (compute capability {major}.{minor}) does not compute in bfloat16; "
+            "take --dtype float16 or float32"
+        )
 
 
 def device_name(device: torch.device) -> str:

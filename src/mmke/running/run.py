@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke import registry
+from mmke.backbones.loading import RANDOM, WeightSource
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
@@ -21,7 +22,7 @@ from mmke.results.finished import read_finished
 from mmke.results.folder import finished_ids, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
 from mmke.running.asking import make_metrics, resolve_switches
-from mmke.running.devices import device_name, resolve_device, resolve_dtype
+from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.fingerprint import fingerprint
 from mmke.running.scoring import Floor
 from mmke.running.single import Cell, run_cell
@@ -48,7 +49,8 @@ class Request:
         data: folder of benchmarks that are not embedded.
         out: where results go.
         device: "cpu", "cuda", "cuda:1", …
-        dtype: of the backbone's language model.
+        dtype: of the backbone's language model; None: as the backbone was published for the device.
+        weights: folder with the backbone's weights, or "random"; None: the usual places.
         seed: for whatever draws.
     """
 
@@ -63,7 +65,8 @@ class Request:
     data: Path | None = None
     out: Path = Path("results")
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: str | None = None
+    weights: WeightSource = None
     seed: int = 0
 
 
@@ -113,8 +116,7 @@ def plan(request: Request) -> Plan:
     Raises:
         UserError: an unknown name, a wrong setting, broken data, no such device or dtype.
     """
-    resolve_device(request.device)
-    resolve_dtype(request.dtype)
+    check_dtype(resolve_dtype(request.dtype), resolve_device(request.device))
     registry.import_string("backbones", request.backbone)
     resolve_protocol(request.protocol)
     if request.limit < 0:
@@ -153,8 +155,8 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
         RuntimeError: an editor has changed the backbone.
     """
     request = planned.request
-    backbone = load_backbone(request.backbone, dtype=request.dtype, device=request.device)
-    check_sites(planned, backbone)
+    check_sites(planned)
+    backbone = _load(request)
     untouched = fingerprint(backbone.module)
     store, folders = MemoryStore(), []
     for cell in planned.cells:
@@ -184,26 +186,44 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     return folders
 
 
-def check_sites(planned: Plan, backbone: Backbone) -> None:
-    """Resolve every editor's sites, and refuse folders of other settings, before the first edit.
+def check_sites(planned: Plan) -> None:
+    """Look at the backbone's skeleton: resolve every editor's sites, and refuse folders of other settings.
 
     Raises:
-        UserError: the backbone lacks a site, or a folder was made with other settings.
+        UserError: weights are missing or wrong, the backbone lacks a site, or a folder was made with other settings.
     """
+    backbone = _load(planned.request, skeleton=True)
     for cell in planned.cells:
         cell.editor.check(backbone)
         settings = _run_settings(planned.request, cell, backbone)
         check_same_settings(run_path(planned.request.out, settings), settings)
 
 
-def load_backbone(name: str, *, dtype: str = "float32", device: str = "cpu") -> Backbone:
-    """Load a backbone by its name (`mmke ls backbones`); `dtype` is the language model's.
+def load_backbone(
+    name: str, *, dtype: str | None = None, device: str = "cpu", weights: str | Path | None = None
+) -> Backbone:
+    """Load a backbone by its name (`mmke ls backbones`).
+
+    Args:
+        name: registered name.
+        dtype: the language model's precision; None: as the backbone was published for the device.
+        device: "cpu", "cuda", "cuda:1", …
+        weights: folder with its weights, or "random"; None: `hugging_cache` in the current folder, then the hub's.
 
     Raises:
-        UserError: unknown name, device or dtype; missing weights.
+        UserError: unknown name, device or dtype; missing or wrong weights; too little memory.
     """
-    make = registry.factory("backbones", name)
-    backbone: Backbone = make(name=name, dtype=resolve_dtype(dtype), device=resolve_device(device))
+    source = weights if weights in (None, RANDOM) else Path(weights)
+    return _load(Request(name, None, (), dtype=dtype, device=device, weights=source))  # type: ignore[arg-type]
+
+
+def _load(request: Request, *, skeleton: bool = False) -> Backbone:
+    make = registry.factory("backbones", request.backbone)
+    dtype, device = resolve_dtype(request.dtype), resolve_device(request.device)
+    check_dtype(dtype, device)
+    backbone: Backbone = make(
+        name=request.backbone, dtype=dtype, device=device, weights=request.weights, skeleton=skeleton
+    )
     return backbone
 
 
@@ -267,8 +287,8 @@ def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> Ru
         metrics=tuple(metric.name for metric in cell.metrics),
         generate=request.generate,
         seed=request.seed,
-        dtype=request.dtype,
-        device_type=backbone.device.type,
+        dtype=dtype_name(backbone.dtype),
+        device_type=resolve_device(request.device).type,
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
     )

@@ -1,0 +1,86 @@
+"""`blip2-opt-2.7b`: EVA-ViT-g, the Q-Former and OPT-2.7B, on the library's own class.
+
+Source: Li et al., arXiv:2301.12597. Prompt as MMKE-Bench (arXiv:2502.19870) runs it: the picture's 32 positions,
+`</s>`, the bare text; a query without a picture begins with `</s>`. Positions are a table of 2,048.
+"""
+
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
+
+from mmke.backbones import decoder, qformer
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
+from mmke.backbones.prompt import Layout, Prompt
+
+VOCABULARY = 50272
+BEGIN = 2
+"""`</s>`, with which OPT begins every text; the stored tokenizers do not all name it as their beginning."""
+
+
+def load(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+) -> ComposedBackbone:
+    """BLIP2-OPT-2.7B; needs its weights (mmke fetch blip2-opt-2.7b).
+
+    Raises:
+        UserError: no weights, wrong ones, or too little memory on the card.
+    """
+    from mmke.backbones.blip2_weights import locate
+
+    half = half_on_card(dtype, device)
+    order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    with init_empty_weights():
+        model = Blip2ForConditionalGeneration(config())
+    model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
+    model.language_model.tie_weights()
+    stocked = stock(order, model, locate, vocabulary=VOCABULARY)
+    return compose(
+        stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
+    )
+
+
+def config() -> Blip2Config:
+    """Return the published configuration at 364 pixels."""
+    text = OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=2560,
+        word_embed_proj_dim=2560,
+        ffn_dim=10240,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        max_position_embeddings=2048,
+        dropout=0.0,
+        attention_dropout=0.0,
+    )
+    return Blip2Config(
+        vision_config=qformer.vision_config(),
+        qformer_config=qformer.qformer_config(),
+        text_config=text,
+        num_query_tokens=qformer.QUERIES,
+        image_token_index=VOCABULARY - 1,
+    )
+
+
+def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES, begin: int = BEGIN) -> Prompt:
+    """Return the prompt: the picture, `</s>`, the bare text."""
+    return Prompt(
+        tokenizer,
+        Layout(image_tokens, after_image=(begin,), before_text=(begin,)),
+        frozenset({tokenizer.eos_token_id}),
+    )
+
+
+def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:
+    """Put a `Blip2ForConditionalGeneration` over OPT of any size together."""
+    return ComposedBackbone(
+        name=name,
+        revision=revision,
+        module=model,
+        vision=qformer.vision(model, pixels),
+        decoder=decoder.opt_parts(model.language_model.model.decoder, model.language_model.lm_head),
+        decoder_name="language_model.model.decoder",
+        prompt=prompt,
+    )

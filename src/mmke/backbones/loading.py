@@ -1,0 +1,157 @@
+"""Bringing a model that was laid out without weights to life: from a checkpoint, at random, or not at all.
+
+A skeleton has everything but weights: names, edit sites, prompt, and a checkpoint whose headers were checked against
+them. It is what a user's mistakes are found with before 14 GB are read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from mmke.backbones.stand_in import StandInTokenizer
+from mmke.types import UserError
+
+RANDOM: Literal["random"] = "random"
+"""In place of a folder: random weights and a stand-in tokenizer, for time and memory, which do not depend on values."""
+
+WeightSource = Path | Literal["random"] | None
+
+WORKSPACE = 3 << 30
+"""Bytes beside the weights that an edit takes on the card: activations, an optimiser's state, the library's own."""
+
+SPREAD = 0.02
+"""Of random weights."""
+
+
+class Checkpoint(Protocol):
+    """WeightSource that were found; see `checkpoint.py`."""
+
+    @property
+    def layout(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def tokenizer(self) -> Path: ...
+    def check(self, module: nn.Module) -> None: ...
+    def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user ordered.
+
+    Attributes:
+        name: of the backbone, for messages.
+        weights: a folder, "random", or None for the usual places.
+        dtype: of each tensor by its name in the module.
+        device: where it shall be.
+        skeleton: whether to stop short of the weights.
+    """
+
+    name: str
+    weights: WeightSource
+    dtype: Callable[[str], torch.dtype]
+    device: torch.device
+    skeleton: bool
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What was delivered: the module in evaluation mode, its tokenizer, and what identifies the weights."""
+
+    module: Any
+    tokenizer: Any
+    revision: str
+
+
+def stock(order: Order, module: nn.Module, locate: Callable[[Path | None], Checkpoint], *, vocabulary: int) -> Stock:
+    """Give a module that was laid out without weights its weights and its tokenizer.
+
+    Raises:
+        UserError: no weights, wrong ones, or too little memory on the card.
+    """
+    module.requires_grad_(requires_grad=False).eval()
+    if order.weights == RANDOM:
+        if not order.skeleton:
+            check_memory(order, module)
+            fill_at_random(module, order)
+        return Stock(module, StandInTokenizer(vocabulary), "random, seed 0")
+    checkpoint = locate(order.weights)
+    checkpoint.check(module)
+    check_memory(order, module)
+    tokenizer = read_tokenizer(checkpoint.tokenizer)
+    if not order.skeleton:
+        checkpoint.fill(module, dtype=order.dtype, device=order.device)
+        module.to(order.device)
+    return Stock(module, tokenizer, checkpoint.revision)
+
+
+def half_on_card(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Return the language model's precision where the user leaves it open: half on a card, as published."""
+    if dtype is not None:
+        return dtype
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read a tokenizer from its folder.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{folder} holds no tokenizer that can be read ({reason}); copy its files there") from error
+
+
+def check_memory(order: Order, module: nn.Module) -> None:
+    """Compare what a model takes with what the card has left.
+
+    Raises:
+        UserError: too little.
+    """
+    if order.device.type != "cuda":
+        return
+    weights = sum(t.numel() * order.dtype(name).itemsize for name, t in _unique(module))
+    needed, free = weights + WORKSPACE, _free(order.device)
+    if needed > free:
+        raise UserError(
+            f"{order.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
+            f"and {order.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
+            "another --device, or with --dtype float32 take float16"
+        )
+
+
+def fill_at_random(module: nn.Module, order: Order) -> None:
+    """Draw every tensor: norms one, biases zero, the rest normal; the same values whatever the device's neighbours."""
+    generator = torch.Generator(order.device).manual_seed(0)
+    drawn: dict[int, nn.Parameter] = {}
+    for name, tensor in list(module.named_parameters(remove_duplicate=False)):
+        if id(tensor) not in drawn:
+            made = torch.empty(tensor.shape, dtype=order.dtype(name), device=order.device)
+            if tensor.ndim == 1:
+                made.fill_(1.0 if name.endswith("weight") else 0.0)
+            else:
+                made.normal_(std=SPREAD, generator=generator)
+            drawn[id(tensor)] = nn.Parameter(made, requires_grad=False)
+        owner, _, attribute = name.rpartition(".")
+        setattr(module.get_submodule(owner), attribute, drawn[id(tensor)])
+    module.to(order.device)
+
+
+def _unique(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _free(device: torch.device) -> int:
+    """Return the bytes that this process may still take."""
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
+    return int(min(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), allowed))

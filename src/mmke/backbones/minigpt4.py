@@ -1,0 +1,88 @@
+"""`minigpt4-7b`: EVA-ViT-g, the Q-Former of BLIP2-FlanT5-XXL, one linear layer and Vicuna-7B, from the library's parts.
+
+Source: Zhu et al., arXiv:2304.10592. Prompt as MMKE-Bench (arXiv:2502.19870) runs it: `###Human: <Img>`, the picture's
+32 positions, `</Img> `, the bare text; the two halves are tokenised by themselves and there is no beginning of
+sequence; nothing closes the turn. A query without a picture is the bare text.
+"""
+
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from torch import nn
+from transformers import Blip2QFormerModel, Blip2VisionModel, LlamaConfig, LlamaForCausalLM
+
+from mmke.backbones import decoder, qformer
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
+from mmke.backbones.prompt import Layout, Prompt
+
+VOCABULARY = 32000
+
+
+class MiniGPT4(nn.Module):
+    """The parts of MiniGPT-4, under the names of the library's BLIP-2."""
+
+    def __init__(self, vision: Any, queries: Any, text: Any, *, query_tokens: int) -> None:
+        """Build it from the configurations of its tower, Q-Former and language model."""
+        super().__init__()
+        self.vision_model = Blip2VisionModel(vision)
+        self.query_tokens = nn.Parameter(torch.zeros(1, query_tokens, queries.hidden_size))
+        self.qformer = Blip2QFormerModel(queries)
+        self.language_projection = nn.Linear(queries.hidden_size, text.hidden_size)
+        self.language_model = LlamaForCausalLM(text)
+
+
+def load(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+) -> ComposedBackbone:
+    """MiniGPT-4 on Vicuna-7B; needs its weights (mmke fetch minigpt4-7b).
+
+    Raises:
+        UserError: no weights, wrong ones, or too little memory on the card.
+    """
+    from mmke.backbones.minigpt4_weights import locate
+
+    half = half_on_card(dtype, device)
+    order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    with init_empty_weights():
+        model = MiniGPT4(qformer.vision_config(), qformer.qformer_config(), text_config(), query_tokens=qformer.QUERIES)
+    model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
+    stocked = stock(order, model, locate, vocabulary=VOCABULARY)
+    return compose(
+        stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
+    )
+
+
+def text_config() -> LlamaConfig:
+    """Return Vicuna-7B's configuration (v0 and v1.1)."""
+    return LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        max_position_embeddings=2048,
+        rms_norm_eps=1e-6,
+    )
+
+
+def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES) -> Prompt:
+    """Return the prompt: the picture in MiniGPT-4's wrapper, the bare text."""
+    before, after = (
+        tuple(tokenizer(half, add_special_tokens=False)["input_ids"]) for half in ("###Human: <Img>", "</Img> ")
+    )
+    return Prompt(tokenizer, Layout(image_tokens, before, after), frozenset({tokenizer.eos_token_id}))
+
+
+def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:
+    """Put a model with MiniGPT-4's parts together, of any size."""
+    return ComposedBackbone(
+        name=name,
+        revision=revision,
+        module=model,
+        vision=qformer.vision(model, pixels),
+        decoder=decoder.llama_parts(model.language_model.model, model.language_model.lm_head),
+        decoder_name="language_model.model",
+        prompt=prompt,
+    )
