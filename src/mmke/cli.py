@@ -106,7 +106,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     where.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
     where.add_argument(
         "--dtype",
-        help="of the language model: float32, float16, bfloat16 (default: float32; on a card, the full-size models' own)",
+        help="of the language model: float32, float16, bfloat16 (default: float32; full-size on a card: float16)",
     )
     where.add_argument(
         "--weights",
@@ -209,9 +209,8 @@ def _announce(planned: "Plan") -> None:
     """Say what is about to be done, with the number of records used and dropped."""
     request = planned.request
     editors = dict.fromkeys(cell.editor.name for cell in planned.cells)
-    print(
-        f"{request.backbone} on {request.device}, {request.dtype or 'its own precision'}, protocol {request.protocol}, hop {request.hop}"
-    )
+    precision = request.dtype or "its own precision"
+    print(f"{request.backbone} on {request.device}, {precision}, protocol {request.protocol}, hop {request.hop}")
     print(f"editors: {', '.join(editors)} (none is the floor)")
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         print(f"{cell.benchmark.name}: {cell.text()}", flush=True)

@@ -64,8 +64,8 @@ class ComposedBackbone:
 
     @property
     def dtype(self) -> torch.dtype:
-        dtype: torch.dtype = self.decoder.head.weight.dtype
-        return dtype
+        weight: Tensor = self.decoder.head.get_parameter("weight")
+        return weight.dtype
 
     @property
     def state(self) -> tuple[object, ...]:
@@ -87,7 +87,9 @@ class ComposedBackbone:
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
         """Apply the prompt, tokenise and pack."""
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
-        firsts = dict(zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False))
+        firsts: dict[ImageRef | None, int] = dict(
+            zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False)
+        )
         encoded = [
             self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=ask)
             for query, target in zip(queries, targets, strict=True)

@@ -214,7 +214,7 @@ def load_backbone(
         UserError: unknown name, device or dtype; missing or wrong weights; too little memory.
     """
     source = weights if weights in (None, RANDOM) else Path(weights)
-    return _load(Request(name, None, (), dtype=dtype, device=device, weights=source))  # type: ignore[arg-type]
+    return _load(Request(name, None, (), dtype=dtype, device=device, weights=source))
 
 
 def _load(request: Request, *, skeleton: bool = False) -> Backbone:
