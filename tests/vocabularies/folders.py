@@ -6,7 +6,7 @@ import lzma
 import struct
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 HERE = Path(__file__).parent
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
@@ -58,6 +58,16 @@ def published_opt(folder: Path) -> Path:
     (folder / "special_tokens_map.json").write_text(json.dumps(tokens))
     config = {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def converted_opt(folder: Path) -> Path:
+    """As in Salesforce/blip2-opt-2.7b: the library's file beside GPT-2's, with a token for the picture."""
+    published_opt(folder)
+    core = gpt2_tokenizer(opt_vocabulary())
+    core.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
+    core.add_special_tokens([AddedToken("</s>", normalized=True), AddedToken("<image>", normalized=False)])
+    core.save(str(folder / "tokenizer.json"))
     return folder
 
 

@@ -12,7 +12,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
 
 from mmke.backbones import decoder, qformer
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
+from mmke.backbones.loading import Order, WeightSource, half_on_card, read_tokenizer, stock
 from mmke.backbones.prompt import Layout, Prompt
 
 VOCABULARY = 50272
@@ -36,7 +36,7 @@ def load(
         model = Blip2ForConditionalGeneration(config())
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
     model.language_model.tie_weights()
-    stocked = stock(order, model, locate, vocabulary=VOCABULARY)
+    stocked = stock(order, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
     return compose(
         stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
     )

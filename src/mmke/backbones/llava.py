@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from mmke.backbones import decoder
+from mmke.backbones import decoder, llama_tokenizer
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
 from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
 from mmke.backbones.prompt import Layout, Prompt
@@ -41,7 +41,7 @@ def load(
     order = Order(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
     with init_empty_weights():
         model = LlavaForConditionalGeneration(config())
-    stocked = stock(order, model, locate, vocabulary=VOCABULARY)
+    stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(
         stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=pixels
     )

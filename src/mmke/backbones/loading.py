@@ -69,8 +69,22 @@ class Stock:
     revision: str
 
 
-def stock(order: Order, module: nn.Module, locate: Callable[[Path | None], Checkpoint], *, vocabulary: int) -> Stock:
+def stock(
+    order: Order,
+    module: nn.Module,
+    locate: Callable[[Path | None], Checkpoint],
+    *,
+    read: Callable[[Path], Any],
+    vocabulary: int,
+) -> Stock:
     """Give a module that was laid out without weights its weights and its tokenizer.
+
+    Args:
+        order: what the user ordered.
+        module: it has shapes and no values.
+        locate: finds the weights.
+        read: makes the tokenizer of its folder.
+        vocabulary: the number of ids, for a stand-in.
 
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
@@ -84,7 +98,7 @@ def stock(order: Order, module: nn.Module, locate: Callable[[Path | None], Check
     checkpoint = locate(order.weights)
     checkpoint.check(module)
     check_memory(order, module)
-    tokenizer = read_tokenizer(checkpoint.tokenizer)
+    tokenizer = read(checkpoint.tokenizer)
     if not order.skeleton:
         checkpoint.fill(module, dtype=order.dtype, device=order.device)
         module.to(order.device)
@@ -99,7 +113,7 @@ def half_on_card(dtype: torch.dtype | None, device: torch.device) -> torch.dtype
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """Read a tokenizer from its folder.
+    """Read a tokenizer from its folder with the library's own class.
 
     Raises:
         UserError: it cannot be read.

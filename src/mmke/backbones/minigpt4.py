@@ -12,7 +12,7 @@ from accelerate import init_empty_weights
 from torch import nn
 from transformers import Blip2QFormerModel, Blip2VisionModel, LlamaConfig, LlamaForCausalLM
 
-from mmke.backbones import decoder, qformer
+from mmke.backbones import decoder, llama_tokenizer, qformer
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
 from mmke.backbones.prompt import Layout, Prompt
@@ -48,7 +48,7 @@ def load(
     with init_empty_weights():
         model = MiniGPT4(qformer.vision_config(), qformer.qformer_config(), text_config(), query_tokens=qformer.QUERIES)
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    stocked = stock(order, model, locate, vocabulary=VOCABULARY)
+    stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(
         stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
     )

@@ -1,0 +1,134 @@
+"""The prompts of the full-size models, id by id, on their real vocabularies.
+
+LLaMA's ids are checked against SentencePiece (`test_llama_tokenizer.py`), OPT's are those of published examples
+(recipes/vocabularies). Source of the prompts: MMKE-Bench, arXiv:2502.19870, as its published code makes them.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmke.backbones import blip2, llama_tokenizer, llava, minigpt4
+from mmke.backbones.loading import read_tokenizer
+from mmke.backbones.prompt import Prompt
+from mmke.types import Ask, ImageRef
+from vocabularies import folders
+
+QUESTION, ANSWER = "Question: which city is this?", "a beach"
+PICTURE = ImageRef(Path("never-opened.png"), "0")
+JOINT, ALONE = Ask(labels="joint"), Ask(labels="alone")
+
+LLAMA_QUESTION = (894, 29901, 607, 4272, 338, 445, 29973)
+LLAMA_ANSWER = (263, 25695)
+OPT_QUESTION = (45641, 35, 61, 343, 16, 42, 116)
+OPT_ANSWER, OPT_ANSWER_ALONE = (10, 4105), (102, 4105)
+BOS, OPT_BEGIN = 1, 2
+HUMAN_IMG, IMG_END = (835, 29950, 7889, 29901, 529, 25518, 29958), (1533, 25518, 29958, 29871)
+
+LAYOUTS: Mapping[str, Callable[[Path], Path]] = {
+    "published": folders.published_llama,
+    "converted": folders.converted_llama,
+}
+OPT_LAYOUTS: Mapping[str, Callable[[Path], Path]] = {
+    "published": folders.published_opt,
+    "converted": folders.converted_opt,
+}
+
+
+def slots(count: int, *, first: int = 0) -> tuple[int, ...]:
+    return tuple(-(1 + first + slot) for slot in range(count))
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def llama(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return llama_tokenizer.read(LAYOUTS[request.param](tmp_path_factory.mktemp("llama")))
+
+
+@pytest.fixture(scope="module", params=OPT_LAYOUTS)
+def opt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return read_tokenizer(OPT_LAYOUTS[request.param](tmp_path_factory.mktemp("opt")))
+
+
+def check(prompt: Prompt, image: ImageRef | None, keys: tuple[int, ...], joint: tuple[int, ...], alone: Any) -> None:
+    """Compare a query's keys, and its labels and rows taken either way."""
+    for ask, target in ((JOINT, joint), (ALONE, alone)):
+        encoded = prompt.encode(QUESTION, ANSWER, image=image, ask=ask)
+        assert encoded.keys == keys
+        assert encoded.target_ids == target
+        assert encoded.rows == tuple(range(len(keys) - len(target) - 1, len(keys) - 1))
+        assert encoded.answer_rows == tuple(range(len(target)))
+        assert encoded.places is None
+
+
+def test_llava_puts_the_picture_between_the_beginning_and_the_bare_text(llama: Any) -> None:
+    keys = (BOS, *slots(576), *LLAMA_QUESTION, *LLAMA_ANSWER)
+    assert len(keys) == 1 + 576 + 9
+    check(llava.prompt(llama), PICTURE, keys, LLAMA_ANSWER, LLAMA_ANSWER)
+
+
+def test_llava_begins_a_text_with_the_beginning_alone(llama: Any) -> None:
+    check(llava.prompt(llama), None, (BOS, *LLAMA_QUESTION, *LLAMA_ANSWER), LLAMA_ANSWER, LLAMA_ANSWER)
+
+
+def test_minigpt4_wraps_the_picture_and_has_no_beginning(llama: Any) -> None:
+    keys = (*HUMAN_IMG, *slots(32), *IMG_END, *LLAMA_QUESTION, *LLAMA_ANSWER)
+    check(minigpt4.prompt(llama), PICTURE, keys, LLAMA_ANSWER, LLAMA_ANSWER)
+
+
+def test_minigpt4_reads_a_text_bare(llama: Any) -> None:
+    check(minigpt4.prompt(llama), None, (*LLAMA_QUESTION, *LLAMA_ANSWER), LLAMA_ANSWER, LLAMA_ANSWER)
+
+
+def test_blip2_begins_the_text_behind_the_picture_and_its_answer_alone_has_no_space(opt: Any) -> None:
+    keys = (*slots(32), OPT_BEGIN, *OPT_QUESTION, *OPT_ANSWER)
+    check(blip2.prompt(opt), PICTURE, keys, OPT_ANSWER, OPT_ANSWER_ALONE)
+
+
+def test_blip2_begins_a_text(opt: Any) -> None:
+    check(blip2.prompt(opt), None, (OPT_BEGIN, *OPT_QUESTION, *OPT_ANSWER), OPT_ANSWER, OPT_ANSWER_ALONE)
+
+
+def test_an_answer_alone_of_more_pieces_moves_opts_window_to_the_left(opt: Any) -> None:
+    prompt = blip2.prompt(opt)
+    joint = prompt.encode(QUESTION, "says", image=None, ask=JOINT)
+    alone = prompt.encode(QUESTION, "says", image=None, ask=ALONE)
+    assert opt.convert_ids_to_tokens(list(joint.target_ids)) == ["Ġsays"]
+    assert opt.convert_ids_to_tokens(list(alone.target_ids)) == ["s", "ays"]
+    assert joint.keys == alone.keys
+    assert (joint.rows, alone.rows) == ((7,), (6, 7))
+
+
+def test_opt_keeps_apart_a_word_with_and_without_its_space(opt: Any) -> None:
+    assert opt("a woman", add_special_tokens=False)["input_ids"] == [102, 693]
+    assert opt(" a\n", add_special_tokens=False)["input_ids"] == [10, 50118]
+
+
+def test_all_rows_are_those_of_the_picture_the_question_and_the_last(llama: Any) -> None:
+    encoded = llava.prompt(llama).encode(QUESTION, ANSWER, image=PICTURE, ask=Ask(positions="all"))
+    assert encoded.rows == tuple(range(586))
+    assert encoded.answer_rows == (583, 584)
+
+
+def test_a_second_picture_has_slots_behind_the_first(llama: Any) -> None:
+    prompt = minigpt4.prompt(llama)
+    assert prompt.slots(PICTURE) == 32
+    assert prompt.encode(QUESTION, ANSWER, image=PICTURE, first=32, ask=JOINT).keys[7:39] == slots(32, first=32)
+
+
+def test_llava_continues_the_question_when_it_decodes_and_stops_at_the_end(llama: Any) -> None:
+    prompt = llava.prompt(llama)
+    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="greedy")).keys == (BOS, *LLAMA_QUESTION)
+    assert prompt.stop_ids == {2}
+
+
+def test_blip2_continues_the_question_when_it_decodes_and_stops_at_the_end(opt: Any) -> None:
+    prompt = blip2.prompt(opt)
+    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="greedy")).keys == (OPT_BEGIN, *OPT_QUESTION)
+    assert prompt.stop_ids == {2}
+
+
+@pytest.mark.parametrize(("question", "first"), [(" who ? me", 29871), ("who ? me", 1058)])
+def test_a_space_before_a_question_is_read(question: str, first: int, llama: Any) -> None:
+    assert llava.prompt(llama).encode(question, ANSWER, image=None, ask=JOINT).keys[1] == first
