@@ -1,0 +1,54 @@
+"""Where a backbone's weights may lie: a folder that the user names, or `hugging_cache` here, then the hub's cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+from mmke.backbones.tensor_files import WEIGHTS
+from mmke.types import UserError
+
+FOLDER = Path("hugging_cache")
+"""Where the published list of weights puts them, relative to the current folder."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look: in `root`, and in the hub's cache when the user named no folder."""
+
+    root: Path
+    named: bool
+
+    @property
+    def is_model(self) -> bool:
+        """Whether the folder is itself a model's, rather than one that holds such."""
+        return (self.root / "config.json").is_file() or any((self.root / name).is_file() for name in WEIGHTS)
+
+    def folder(self, names: Sequence[str], *, hub: str | None = None) -> Path | None:
+        """Return the first folder of these names, or else what the hub's cache has of the repository `hub`."""
+        found = next((self.root / name for name in names if (self.root / name).is_dir()), None)
+        if found is None and hub is not None and not self.named:
+            config = try_to_load_from_cache(hub, "config.json")
+            found = Path(config).parent if isinstance(config, str) else None
+        return found
+
+    def file(self, names: Sequence[str]) -> Path | None:
+        """Return the first file of these names."""
+        return next((self.root / name for name in names if (self.root / name).is_file()), None)
+
+    def text(self) -> str:
+        """Return the places in words."""
+        return str(self.root) if self.named else f"{self.root.absolute()} and the hub's cache"
+
+
+def places(weights: Path | None) -> Places:
+    """Return where to look for weights.
+
+    Raises:
+        UserError: the folder that was named is none.
+    """
+    if weights is not None and not weights.is_dir():
+        what = "is a file; name the folder it lies in" if weights.is_file() else "is not there; name another folder"
+        raise UserError(f"--weights {weights} {what}")
+    return Places(FOLDER if weights is None else weights, named=weights is not None)
