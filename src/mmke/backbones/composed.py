@@ -4,13 +4,11 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 `module` is its name everywhere.
 """
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from mmke.backbones import answering, greedy, packing
 from mmke.backbones.decoder import Decoder
+from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import Prompt
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.weights import call_with, lent
@@ -102,7 +101,7 @@ class ComposedBackbone:
 
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
-        text = self.prompt.joint(query.text, target) if target else query.text
+        text = self.prompt.joint(query.text, target) if target else self.prompt.opening(query.text)
         return len(self.prompt.keys(text, image=query.image))
 
     def text(self, ids: Sequence[int]) -> str:
@@ -120,6 +119,8 @@ class ComposedBackbone:
         below = Trunk(VISION, batch, features)
         if cut == VISION:
             return below
+        if cut.place == "mlp" and not self.decoder.mlp.known:
+            cut = Cut("layer", cut.layer)
         hidden, contexts = [], []
         slots = self._slots(below)
         for pack in batch.packs:
@@ -147,7 +148,11 @@ class ComposedBackbone:
         if not -self.layers <= layer < self.layers:
             raise UserError(f"{self.name} has {self.layers} decoder layers, so no layer {layer}")
         where = f"{self.decoder_name}.layers.{layer % self.layers}"
-        return where if slot is None else f"{where}.{self.decoder.mlp.slots[slot]}"
+        if slot is None:
+            return where
+        if slot not in self.decoder.mlp.slots:
+            raise UserError(f"{self.name} has no linear that plays the role {slot} in its decoder layers")
+        return f"{where}.{self.decoder.mlp.slots[slot]}"
 
     def embed(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
         """Return each pack's input embeddings, from the vision features on."""
@@ -172,14 +177,7 @@ class ComposedBackbone:
         Raises:
             UserError: the file cannot be read as a picture.
         """
-        try:
-            with Image.open(image.path) as picture:
-                picture.load()
-        except (OSError, SyntaxError, RuntimeError, struct.error, Image.DecompressionBombError) as error:
-            raise UserError(
-                f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
-            ) from error
-        return self.vision.pixels(_eight_bits(picture)).to(self.device)
+        return self.vision.pixels(read_picture(image)).to(self.device)
 
     def _slots(self, trunk: Trunk) -> Tensor | None:
         """Return the embeddings of all image positions [positions hidden], or None without images."""
@@ -231,13 +229,6 @@ class ComposedBackbone:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:
             raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
         return cut.layer % self.layers
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return greyscale of 16 bits scaled to 8; Pillow's own conversion clips it to white."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return Image.fromarray((np.asarray(picture, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def stacked(project: Callable[[Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:

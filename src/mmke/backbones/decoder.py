@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "mmke-pack"
 """Our name for `pack_attention` among the library's attention functions."""
@@ -38,11 +37,13 @@ class Mlp:
         norm: finds the submodule whose input is the residual stream before the MLP.
         run: computes residual + mlp(norm(residual)) of a layer.
         slots: names of the linears that lead in and out, below the layer.
+        known: whether layers have this form; where they do not, the cut before the MLP is the one before the layer.
     """
 
     norm: Callable[[Any], nn.Module]
     run: Callable[[Any, Tensor], Tensor]
     slots: Mapping[str, str]
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ def pack_attention(
 
 
 def _attend_in_packs(model: Any) -> None:
+    # No mask is registered with it: the library then makes none of its own, and passes ours on.
     AttentionInterface.register(ATTENTION, pack_attention)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     model.set_attn_implementation(ATTENTION)
 
 

@@ -7,7 +7,7 @@ arXiv:2502.19870, as its published code computes it.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmke.protocols import Encoded, Places
 from mmke.types import Ask, ImageRef, UserError
@@ -42,6 +42,13 @@ class Layout:
         return (*self.before_image, *(SLOT for _ in range(self.image_tokens)), *self.after_image)
 
 
+class Head(NamedTuple):
+    """Text between the frame and the question; its first `known` tokens are the last ones of the frame."""
+
+    text: str = ""
+    known: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """A frame with the tokenizer that fills it.
@@ -51,6 +58,7 @@ class Prompt:
         frame: what stands before the text.
         stop_ids: end a text that the model writes.
         between: stands between question and answer: a space, or the turn of a chat template.
+        head: what a tokenizer has to read together with the question, where pieces may reach across.
         places: the position of each key on every axis, for a model to which it is not simply the key's number; takes
             a frame with its text, and the picture.
     """
@@ -59,6 +67,7 @@ class Prompt:
     frame: Frame
     stop_ids: frozenset[int]
     between: str = " "
+    head: Callable[[ImageRef | None], Head] = lambda _: Head()
     places: Callable[[tuple[int, ...], ImageRef | None], Places] | None = None
 
     def slots(self, image: ImageRef) -> int:
@@ -79,14 +88,14 @@ class Prompt:
             UserError: the answer has no tokens, or nothing stands before it that could predict it.
         """
         if ask.decode == "greedy":
-            keys = self.keys(question + self.between.rstrip(" "), image=image)
+            keys = self.keys(self.opening(question), image=image)
             if not keys:
                 raise UserError("an empty question without a picture leaves nothing to continue")
             return self._encoded(keys, (), (len(keys) - 1,), (), image=image, first=first)
         joint = self.joint(question, answer)
-        tokens = self.tokenizer(joint, add_special_tokens=False, return_offsets_mapping=True)
-        keys = (*self.frame(image), *tokens["input_ids"])
-        target = self._target(tokens, answer, begin=len(joint) - len(answer), labels=ask.labels)
+        ids, ends = self._read(joint, image)
+        keys = (*self.frame(image), *ids)
+        target = self._target(ids, ends, answer, begin=len(joint) - len(answer), labels=ask.labels)
         begin = len(keys) - len(target)
         if not target or begin < 1:
             raise UserError(
@@ -103,9 +112,13 @@ class Prompt:
         """Return question and answer as one text."""
         return f"{question}{self.between}{answer}"
 
+    def opening(self, question: str) -> str:
+        """Return what a model continues: the question, and what stands before an answer."""
+        return question + self.between.rstrip(" ")
+
     def keys(self, text: str, *, image: ImageRef | None) -> tuple[int, ...]:
         """Return the positions of a text under the prompt, SLOT where they are the picture's."""
-        return (*self.frame(image), *self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return (*self.frame(image), *self._read(text, image)[0])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return token ids as text, without special tokens."""
@@ -127,10 +140,16 @@ class Prompt:
         numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in keys)
         return Encoded(numbered, target, rows, answer_rows, places)
 
-    def _target(self, tokens: Any, answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
+    def _read(self, text: str, image: ImageRef | None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text behind the frame, and where in the text each ends."""
+        head = self.head(image)
+        tokens = self.tokenizer(head.text + text, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [end - len(head.text) for _, end in tokens["offset_mapping"]]
+        return tokens["input_ids"][head.known :], ends[head.known :]
+
+    def _target(self, ids: list[int], ends: list[int], answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
         if labels == "alone":
             return tuple(self.tokenizer(answer, add_special_tokens=False)["input_ids"])
         # The answer's tokens are those that reach into it: " Paris" begins at the joining space, "▁Paris" may too.
-        ends = [end for _, end in tokens["offset_mapping"]]
         count = sum(end > begin for end in ends)
-        return tuple(tokens["input_ids"][len(ends) - count :])
+        return tuple(ids[len(ids) - count :])
