@@ -22,9 +22,7 @@ from mmke.backbones.prompt import Layout, Prompt
 SIDE = 336
 PATCHES = 24**2
 VOCABULARY = 32000
-PROCESSOR = CLIPImageProcessorPil(
-    size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, do_convert_rgb=True
-)
+PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
 
 
 def load(
@@ -87,7 +85,8 @@ def prompt(tokenizer: Any, *, image_tokens: int = PATCHES) -> Prompt:
 
 def pixels(picture: Image.Image) -> Tensor:
     """Return a picture as the tower reads it [3 336 336]: shortest edge to 336, bicubic, and the middle cut out."""
-    return PROCESSOR(picture, return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
+    # As published: transparency is dropped, where the library's present processor would lay it on white.
+    return PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:

@@ -21,7 +21,7 @@ SIDE = 364
 QUERIES = 32
 LN_VISION_EPS = 1e-5
 """Of the layer norm behind the tower in the original; the library's class takes the tower's own."""
-PROCESSOR = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}, do_convert_rgb=True)
+PROCESSOR = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE})
 
 
 def vision_config() -> Blip2VisionConfig:
@@ -36,7 +36,8 @@ def qformer_config() -> Blip2QFormerConfig:
 
 def pixels(picture: Image.Image) -> Tensor:
     """Return a picture as the tower reads it [3 364 364]."""
-    return PROCESSOR(picture, return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
+    # As published: transparency is dropped, where the library's present processor would lay it on white.
+    return PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
 
 
 def vision(model: Any, pixels: Callable[[Image.Image], Tensor]) -> Vision:
