@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mmke.backbones.answering import answer
+from mmke.backbones.replay import repeat
 from mmke.backbones.weights import written
 from mmke.editors.settings import build
 from mmke.protocols import VISION, Backbone, Cut, EditSession, Store
@@ -95,14 +96,21 @@ class FineTuningSession:
         trunk = self.backbone.trunk(batch, self.editor.cut(self.backbone), store=self.store)
         target = torch.tensor(batch.encoded[0].target_ids, device=self.backbone.device)
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in self._current().items()}
-        # Fused: one pass over the tensors, a quarter of the time on the CPU.
+        # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a card.
         optimiser = torch.optim.AdamW(
-            leaves.values(), lr=settings.rate, weight_decay=self.editor.switches.ft_weight_decay, fused=True
+            leaves.values(),
+            lr=settings.rate,
+            weight_decay=self.editor.switches.ft_weight_decay,
+            fused=True,
+            capturable=self.backbone.device.type == "cuda",
         )
-        for _ in range(settings.steps):
+
+        def step() -> None:
             optimiser.zero_grad()
             cross_entropy(self.backbone.tail(trunk, leaves).float(), target).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+
+        repeat(step, settings.steps, device=self.backbone.device)
         self.weights = {name: tensor.detach() for name, tensor in leaves.items()}
 
     def _current(self) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from mmke.backbones.answering import answer
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store
-from mmke.types import Answer, Ask, Edit, EditCase, NeedsTrainingError, Probe, Query, Switches, UserError
+from mmke.types import Answer, Ask, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class InContextSession:
     demonstrations: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    lengths: dict[int, int] = field(default_factory=dict)
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Retrieve demonstrations for each edit; later edits stand nearer to the question."""
@@ -80,13 +81,8 @@ class InContextSession:
         image = probe.query.image
         if self.editor.switches.ike_user_port_image == "image" and _is_user_portability(probe):
             image = self.edits[-1].query.image
-        kept, limit = len(self.demonstrations), self.backbone.max_positions
-        while True:
-            query = Query(self._context(kept) + probe.query.text, image)
-            length = self.backbone.length(query, probe.target)
-            if length <= limit or self._may_run_on(length) or not kept:
-                break
-            kept -= 1
+        kept, length = self._fit(probe, image)
+        limit = self.backbone.max_positions
         if length > limit and self.backbone.positions_are_a_table:
             way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
@@ -98,7 +94,33 @@ class InContextSession:
                 f"{self.backbone.name} holds {limit}; {way_out}"
             )
         notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
-        return replace(probe, query=query), notes
+        return replace(probe, query=Query(self._context(kept) + probe.query.text, image)), notes
+
+    def _fit(self, probe: Probe, image: ImageRef | None) -> tuple[int, int]:
+        """Return how many demonstrations fit, and the length of the prompt with them."""
+
+        def length(kept: int) -> int:
+            return self.backbone.length(Query(self._context(kept) + probe.query.text, image), probe.target)
+
+        kept, limit = len(self.demonstrations), self.backbone.max_positions
+        taken = length(kept)
+        if taken <= limit or self._may_run_on(taken):
+            return kept, taken
+        # Long texts are slow to tokenise: guess from the demonstrations' own lengths, then make sure.
+        while kept and taken > limit:
+            over = taken - limit
+            while kept and over > 0:
+                kept -= 1
+                over -= self._own_length(kept)
+            taken = length(kept)
+        while kept < len(self.demonstrations) and (longer := length(kept + 1)) <= limit:
+            kept, taken = kept + 1, longer
+        return kept, taken
+
+    def _own_length(self, demonstration: int) -> int:
+        if demonstration not in self.lengths:
+            self.lengths[demonstration] = self.backbone.length(Query(self.demonstrations[demonstration]), "")
+        return self.lengths[demonstration]
 
     def _may_run_on(self, length: int) -> bool:
         return self.editor.switches.context_overflow == "published" and length > self.backbone.max_positions

@@ -1,0 +1,77 @@
+"""Repeating one step many times: on a card the step is recorded once and replayed.
+
+A step of fine-tuning is thousands of small kernels that take less time than Python takes to ask for them. A recorded
+step (a CUDA graph) asks for all of them at once; it runs the same kernels on the same tensors.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+WARM = 2
+"""Steps before the recording: libraries choose kernels and make their workspaces in the first."""
+WORTH = 6
+"""From this many steps on a recording pays."""
+
+logger = logging.getLogger(__name__)
+
+
+def repeat(step: Callable[[], None], times: int, *, device: torch.device) -> None:
+    """Run `step` `times` times, deterministically.
+
+    A step reads and writes the same tensors each time, and never waits for the device. One that does wait cannot be
+    recorded; it is run as it is, and the log says so.
+    """
+    with deterministic(device):
+        if device.type != "cuda" or times < WORTH:
+            for _ in range(times):
+                step()
+            return
+        _replay(step, times, device)
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Within, sums of gradients are taken in one fixed order; on a CPU they always are."""
+    if device.type != "cuda":
+        yield
+        return
+    # What the library asks for; without it, it warns of products that we never run on two streams at once.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(mode=True)
+    # The library would also overwrite every new tensor, so that reading one too early repeats itself.
+    filling, torch.utils.deterministic.fill_uninitialized_memory = (
+        torch.utils.deterministic.fill_uninitialized_memory,
+        False,
+    )
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)
+        torch.utils.deterministic.fill_uninitialized_memory = filling
+
+
+def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
+    aside = torch.cuda.Stream(device)
+    aside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(aside):
+        for _ in range(WARM):
+            step()
+    torch.cuda.current_stream(device).wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            step()
+    except RuntimeError as error:
+        torch.cuda.synchronize(device)
+        logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
+        for _ in range(times - WARM):
+            step()
+        return
+    for _ in range(times - WARM):
+        graph.replay()
+    torch.cuda.synchronize(device)
