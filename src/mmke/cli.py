@@ -21,11 +21,17 @@ FORMATS = ("text", "json", "csv", "latex", "markdown")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    show_messages()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words, argparse.Namespace(words=words))
+    return exit_code(lambda: arguments.command(arguments))
+
+
+def show_messages() -> None:
+    """Let the console show our messages, and of other libraries' only warnings."""
     # Libraries tell the console at their own INFO what no user asked for.
     logging.basicConfig(format="mmke: %(message)s", level=logging.WARNING)
     logging.getLogger("mmke").setLevel(logging.INFO)
-    arguments = _parser().parse_args(argv)
-    return exit_code(lambda: arguments.command(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -171,7 +177,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry:
         return _dry(planned)
     with tqdm(total=planned.records, unit="record", disable=None, smoothing=0.05) as bar:
-        folders = run(planned, command=["mmke", *sys.argv[1:]], on_record=bar.update)
+        folders = run(planned, command=["mmke", *arguments.words], on_record=bar.update)
     _show(planned, folders)
     return 0
 
