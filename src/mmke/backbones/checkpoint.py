@@ -81,7 +81,7 @@ class Checkpoint:
         """Read the tensors one at a time into a module on the meta device.
 
         Args:
-            module: all of its tensors are replaced, on `device` and without gradient.
+            module: all of its parameters are replaced, and tables on the meta device; without gradient.
             dtype: of a tensor of the module, by its name.
             device: where they go.
 
@@ -97,8 +97,9 @@ class Checkpoint:
             if stored.note:
                 log.info("%s", stored.note)
             self._check_tied(names, tensor)
+            parameter = nn.Parameter(tensor, requires_grad=False)
             for name in names:
-                _put(module, name, nn.Parameter(tensor, requires_grad=False))
+                _put(module, name, parameter)
         _make_buffers(module, device)
 
     def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], Stored]]:

@@ -11,7 +11,7 @@ transformers, models/llava/convert_llava_weights_to_hf.py.
 from pathlib import Path
 
 from mmke.backbones.checkpoint import Checkpoint, Rules, Source, assemble
-from mmke.backbones.places import Places, places
+from mmke.backbones.places import Places, check_type, places
 from mmke.backbones.tensor_files import open_file, read_json, weight_files
 from mmke.types import UserError
 
@@ -66,14 +66,9 @@ def locate(weights: Path | None) -> Checkpoint:
         folder = where.folder((), hub=ORIGINAL_HUB)
     if folder is None:
         raise UserError(_nowhere(where))
-    config = read_json(folder / "config.json")
-    if config.get("model_type") not in {"llava", "llava_llama"}:
-        raise UserError(
-            f"{folder / 'config.json'} is of a {config.get('model_type')!r} model, not of LLaVA-1.5; name a folder "
-            f"with {CONVERTED} or {ORIGINAL}"
-        )
+    check_type(folder, {"llava", "llava_llama"}, name="LLaVA-1.5")
     files = weight_files(folder)
-    if "text_config" in config:
+    if "text_config" in read_json(folder / "config.json"):
         return assemble("LLaVA as the hub converted it", folder, [Source(files, CONVERTED_RULES)])
     if any(name.startswith(TOWER_WITHIN) for file in files for name in open_file(file).tensors):
         return assemble("original LLaVA folder, image encoder within", folder, [Source(files, ORIGINAL_RULES)])

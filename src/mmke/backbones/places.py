@@ -1,12 +1,12 @@
 """Where a backbone's weights may lie: a folder that the user names, or `hugging_cache` here, then the hub's cache."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from mmke.backbones.tensor_files import WEIGHTS
+from mmke.backbones.tensor_files import WEIGHTS, read_json
 from mmke.types import UserError
 
 FOLDER = Path("hugging_cache")
@@ -52,3 +52,32 @@ def places(weights: Path | None) -> Places:
         what = "is a file; name the folder it lies in" if weights.is_file() else "is not there; name another folder"
         raise UserError(f"--weights {weights} {what}")
     return Places(FOLDER if weights is None else weights, named=weights is not None)
+
+
+def found_all(parts: Mapping[str, Path | None], where: Places, *, name: str) -> list[Path]:
+    """Return where the parts of a model's weights lie.
+
+    Raises:
+        UserError: some are not there; the message names them and their places.
+    """
+    lacking = [str(where.root / part) for part, path in parts.items() if path is None]
+    if lacking:
+        raise UserError(
+            f"{name} has only a part of its weights in {where.text()}; it lacks {', '.join(lacking)}: "
+            f"download them (mmke fetch {name}), or put them there"
+        )
+    return [path for path in parts.values() if path is not None]
+
+
+def check_type(folder: Path, kinds: Collection[str], *, name: str) -> None:
+    """Look whether a model folder is of the right kind, by its configuration.
+
+    Raises:
+        UserError: it is not, or its configuration cannot be read.
+    """
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind not in kinds:
+        raise UserError(
+            f"{folder / 'config.json'} is of a {kind!r} model, where {name} is of kind {' or '.join(sorted(kinds))}; "
+            f"put {name} there, or name another folder"
+        )
