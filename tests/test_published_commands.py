@@ -87,10 +87,12 @@ def test_trained_editors_run_as_soon_as_they_are_registered(
     assert option(ran[0], "--editor") == name.split("_")[1].lower()
 
 
-def test_further_options_reach_the_run_and_win(ran: list[list[str]]) -> None:
+def test_further_options_reach_the_run_in_place_of_ours(ran: list[list[str]]) -> None:
     further = ["--limit", "3", "--protocol", "strict", "--device=cuda:1", "--set", "ft-llm.steps=2", "--dry"]
     assert main(["--function_name", "test_FT_LLaVA", "--hop", "1", "--data_type", "entity", *further]) == 0
     assert ran[0][-len(further) :] == further
+    assert ran[0].count("--protocol") == 1
+    assert "cpu" not in ran[0]
 
 
 @pytest.mark.parametrize(

@@ -96,12 +96,12 @@ def _run(arguments: argparse.Namespace, further: Sequence[str], backbones: Mappi
     if arguments.function_name in HELPERS:
         logger.info("%s: %s", arguments.function_name, HELPERS[arguments.function_name])
         return 0
-    command = [
-        "run",
-        *_what(arguments.function_name, arguments.data_type, backbones),
-        *("--hop", arguments.hop, "--protocol", "paper", "--device", _device()),
-        *_allowed(further, arguments.function_name),
-    ]
+    what = _what(arguments.function_name, arguments.data_type, backbones)
+    asked = _allowed(further, arguments.function_name)
+    given = {word.partition("=")[0] for word in asked}
+    protocol = [] if "--protocol" in given else ["--protocol", "paper"]
+    device = [] if "--device" in given else ["--device", _device()]
+    command = ["run", *what, "--hop", arguments.hop, *protocol, *device, *asked]
     logger.info("the same in other words: mmke %s", shlex.join(command))
     return cli.main(command)
 
