@@ -59,6 +59,10 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
 }
 
 
+PREFIXES: Mapping[Noun, Mapping[str, str]] = {"backbones": {"hf:": "mmke.backbones.hf:load"}}
+"""Beginnings of names that say by themselves what is meant, such as `hf:org/model` or `hf:folder`."""
+
+
 def names(noun: Noun) -> Mapping[str, str]:
     """Return every registered name with its import string, built-in ones first.
 
@@ -85,6 +89,9 @@ def import_string(noun: Noun, name: str) -> str:
     known = names(noun)
     if name in known:
         return known[name]
+    for prefix, where in PREFIXES.get(noun, {}).items():
+        if name.startswith(prefix):
+            return where
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     raise UserError(f"unknown {noun[:-1]} {name!r}{guess} (mmke ls {noun})")

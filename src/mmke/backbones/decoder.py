@@ -147,7 +147,8 @@ def pack_attention(
     return torch.cat([begun, ended], dim=1), None
 
 
-def _attend_in_packs(model: Any) -> None:
+def attend_in_packs(model: Any) -> None:
+    """Let a language model attend by `pack_attention`."""
     # No mask is registered with it: the library then makes none of its own, and passes ours on.
     AttentionInterface.register(ATTENTION, pack_attention)
     model.set_attn_implementation(ATTENTION)
@@ -155,7 +156,7 @@ def _attend_in_packs(model: Any) -> None:
 
 def llama_parts(model: Any, head: nn.Module) -> Decoder:
     """Take a `LlamaModel` with its head apart."""
-    _attend_in_packs(model)
+    attend_in_packs(model)
     return Decoder(
         model=model,
         embed=model.embed_tokens,
@@ -173,7 +174,7 @@ def llama_parts(model: Any, head: nn.Module) -> Decoder:
 
 def opt_parts(decoder: Any, head: nn.Module) -> Decoder:
     """Take an `OPTDecoder` with pre-layer norms (every size but 350m) and its head apart."""
-    _attend_in_packs(decoder)
+    attend_in_packs(decoder)
 
     def finish(hidden: Tensor) -> Tensor:
         hidden = hidden if decoder.final_layer_norm is None else decoder.final_layer_norm(hidden)

@@ -1,0 +1,184 @@
+"""`hf:NAME_OR_PATH`: any image-text-to-text model of the library.
+
+Nothing here knows a model by its name. Edit sites are found by role (`hf_sites`), the image side is divided before its
+alignment by running the model's own code (`hf_vision`), the prompt is its own chat template (`hf_prompt`), and what was
+taken apart is compared with the model itself before it is used (`hf_check`). No code out of a model's folder is run.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+import transformers
+from accelerate import init_empty_weights
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from transformers.utils import logging
+
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.hf_check import check, own_logits, small_picture
+from mmke.backbones.hf_decoder import Seen, take_apart, watch
+from mmke.backbones.hf_folder import check_weights, find_folder, revision
+from mmke.backbones.hf_processor import CANNOT_READ, load_processor
+from mmke.backbones.hf_prompt import QUESTION, Template
+from mmke.backbones.hf_sites import Sites, find_sites
+from mmke.backbones.hf_vision import divide
+from mmke.backbones.loading import RANDOM, Order, WeightSource, check_memory, fill_at_random
+from mmke.types import UserError
+
+
+def load(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+) -> ComposedBackbone:
+    """Any image-text-to-text model of the library, by its folder or its name on the hub.
+
+    Raises:
+        UserError: it is not there, is no such model, lacks a part, or cannot be taken apart without changing it.
+    """
+    folder = find_folder(name, None if weights == RANDOM else weights)
+    config = read_config(folder)
+    template = read_template(folder, config)
+    with init_empty_weights():
+        model = AutoModelForImageTextToText.from_config(config)  # type: ignore[no-untyped-call]
+    order = Order(name, weights, lambda _: precision(config, dtype, device), device, skeleton)
+    sites = find_sites(model)
+    if weights != RANDOM:
+        check_weights(folder)
+    check_memory(order, model)
+    if skeleton:
+        return compose(model, sites, template, name=name, folder=folder)
+    return _checked(_fill(model, folder, order), sites, template, name=name, folder=folder)
+
+
+def read_config(folder: Path) -> Any:
+    """Read a model's configuration.
+
+    Raises:
+        UserError: it is none of an image-text-to-text model that this library has, or of a quantised one.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except CANNOT_READ as error:
+        raise UserError(
+            f"{folder}: transformers {transformers.__version__} cannot read this model ({_first_line(error)})"
+        ) from error
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise UserError(
+            f"{folder} holds a model of the type {config.model_type!r}, which is no image-text-to-text model of "
+            f"transformers {transformers.__version__}"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise UserError(
+            f"{folder} holds quantised weights, which cannot be edited; take the model that is not quantised"
+        )
+    return config
+
+
+def read_template(folder: Path, config: Any) -> Template:
+    """Read a model's processor and chat template.
+
+    Raises:
+        UserError: they are missing or cannot be read.
+    """
+    image_token = next(
+        (getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key)), None
+    )
+    if image_token is None:
+        raise UserError(f"{folder}: config.json names no token that stands at a picture's positions (image_token_id)")
+    return Template(load_processor(folder, config), image_token)
+
+
+def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Return the precision of the whole model: on a card, where the user leaves it open, that of its weights' files."""
+    if dtype is not None:
+        return dtype
+    if device.type != "cuda":
+        return torch.float32
+    own = getattr(config, "dtype", None)
+    if own == torch.bfloat16 and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
+
+
+def compose(
+    model: Any, sites: Sites, template: Template, *, name: str, folder: Path, seen: Seen | None = None
+) -> ComposedBackbone:
+    """Put a model that was found its roles together as a backbone."""
+    rotary = next((part.get_rope_index for part in model.modules() if hasattr(part, "get_rope_index")), None)
+    placed = Template(template.processor, template.image_token, rotary)
+    return ComposedBackbone(
+        name=name,
+        revision=revision(folder),
+        module=model,
+        vision=divide(model, sites, template.processor, lambda: template.render(QUESTION, pictured=True)),
+        decoder=take_apart(model, sites, seen),
+        decoder_name=sites.language,
+        prompt=placed.prompt(stop_ids(folder, model, template)),
+    )
+
+
+def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
+    """Return the ids that end what the model writes."""
+    stated: list[Any] = [template.processor.tokenizer.eos_token_id, model.config.get_text_config().eos_token_id]
+    if (folder / "generation_config.json").is_file():
+        stated.append(GenerationConfig.from_pretrained(folder).eos_token_id)
+    ids = {each for entry in stated if entry is not None for each in (entry if isinstance(entry, list) else [entry])}
+    return frozenset(ids)
+
+
+def _fill(model: Any, folder: Path, order: Order) -> Any:
+    if order.weights == RANDOM:
+        fill_at_random(model, order)
+    else:
+        model = _read(folder, order.dtype(""), order.device)
+    return model.requires_grad_(requires_grad=False).eval()
+
+
+def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    try:
+        with _without_bars():
+            read: Any = AutoModelForImageTextToText.from_pretrained(
+                folder, dtype=dtype, device_map={"": device}, trust_remote_code=False, output_loading_info=True
+            )
+    except (*CANNOT_READ, RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise UserError(f"{folder}: its weights cannot be read ({_first_line(error)}); copy them anew") from error
+    model, info = read
+    lacking = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
+    if lacking:
+        raise UserError(f"{folder} lacks {len(lacking)} tensors of this model, among them {lacking[0]}; copy it anew")
+    return model
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _checked(model: Any, sites: Sites, template: Template, *, name: str, folder: Path) -> ComposedBackbone:
+    with small_picture() as image:
+        try:
+            own, seen = watch(model, sites, lambda: own_logits(model, template, image))
+            backbone = compose(model, sites, template, name=name, folder=folder, seen=seen)
+            check(backbone, own, image)
+        except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"{name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows "
+                f"({type(error).__name__}: {_first_line(error)})"
+            ) from error
+    return backbone

@@ -1,0 +1,91 @@
+"""Whether a model, taken apart, is still the model: its own forward pass against ours, on one small picture.
+
+Two questions about the picture share a pack and a text stands alone, everything from the first layer on is computed by
+the cut model. A model that mixes positions in another way than causal attention (both ways within a picture, a running
+state, features that enter at several layers) is found here, before it yields a figure.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.hf_processor import process
+from mmke.backbones.hf_prompt import QUESTION, Template
+from mmke.backbones.store import MemoryStore
+from mmke.protocols import Cut
+from mmke.types import Ask, ImageRef, Query, UserError
+
+ASKED = (("What is this?", "A picture.", True), ("What colour is it?", "Red.", True), ("Who are you?", "I.", False))
+"""Question, answer, whether it is asked about the picture."""
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.5}
+"""How far rounding may bring a log-probability (nats) from the model's own; in half precision the best token's."""
+
+
+@contextmanager
+def small_picture() -> Iterator[ImageRef]:
+    """Lend a picture's file that is neither square nor of one colour."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "small.png"
+        picture = Image.linear_gradient("L").resize((48, 32))
+        Image.merge("RGB", (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), picture)).save(path)
+        yield ImageRef(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@torch.no_grad()
+def own_logits(model: Any, template: Template, image: ImageRef) -> list[Tensor]:
+    """Return the logits [positions vocabulary] of each prompt, as the model by itself computes them."""
+    between = template.between()
+    found = []
+    for question, answer, pictured in ASKED:
+        before = template.render(QUESTION, pictured=pictured).partition(QUESTION)[0]
+        with Image.open(image.path) as picture:
+            made = process(template.processor, f"{before}{question}{between}{answer}", picture if pictured else None)
+        found.append(model(**_brought(made, model)).logits[0])
+    return found
+
+
+@torch.no_grad()
+def check(backbone: ComposedBackbone, own: Sequence[Tensor], image: ImageRef) -> None:
+    """Compare a model taken apart with its own logits.
+
+    Raises:
+        UserError: they differ by more than rounding.
+    """
+    queries = [Query(question, image if pictured else None) for question, _, pictured in ASKED]
+    batch = backbone.encode(queries, [answer for _, answer, _ in ASKED], Ask(positions="all"))
+    ours = backbone.tail(backbone.trunk(batch, Cut("layer", 0), store=MemoryStore()), {})
+    pieces = torch.split(ours, [len(each.rows) for each in batch.encoded])
+    if [len(piece) for piece in pieces] != [len(each) for each in own]:
+        raise UserError(
+            f"{backbone.name}: the model's processor makes other tokens of a whole prompt than of its parts"
+        )
+    strayed = max(_distance(piece, each) for piece, each in zip(pieces, own, strict=True))
+    limit = TOLERANCE.get(backbone.dtype, TOLERANCE[torch.bfloat16])
+    if not strayed <= limit:
+        raise UserError(
+            f"{backbone.name}: taken apart, the model strays from itself by {strayed:.2g} nats, and rounding explains "
+            f"{limit:g}; it mixes positions in a way that mmke does not know, and its figures would be wrong"
+        )
+
+
+def _distance(ours: Tensor, own: Tensor) -> float:
+    apart = (ours.float().log_softmax(-1) - own.float().log_softmax(-1)).abs()
+    if own.dtype == torch.float32:
+        return float(apart.max())
+    return float(apart.gather(1, own.argmax(-1, keepdim=True)).max())
+
+
+def _brought(made: Any, model: Any) -> dict[str, Any]:
+    """Return a model's inputs on its device, floats in its precision."""
+    return {
+        name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
+        for name, value in made.items()
+    }

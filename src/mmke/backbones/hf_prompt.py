@@ -1,0 +1,166 @@
+"""A model's own prompt: its chat template where it has one, else beginning of sequence, picture and bare text.
+
+The question stands in the user's turn behind the picture, the answer is the assistant's turn. Token ids are those that
+the model's processor makes of the whole (`tests/backbones/test_hf_prompt.py`): what stands before the question is taken
+from it, up to the last special token, and the tokenizer reads on from there.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmke.backbones.hf_processor import CANNOT_READ, TEXT_KEYS, process
+from mmke.backbones.pictures import read_picture
+from mmke.backbones.prompt import SLOT, Head, Prompt
+from mmke.protocols import Places
+from mmke.types import ImageRef, UserError
+
+QUESTION, ANSWER = "Qquestionq", "Aanswera"
+"""Stand for a question and an answer where a template is taken apart."""
+
+
+class Opened(NamedTuple):
+    """What stands before a question: the frame, the text that is read with the question, and the picture's numbers."""
+
+    frame: tuple[int, ...]
+    head: Head
+    facts: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A processor that renders prompts, and what it made of each picture.
+
+    Attributes:
+        processor: the model's.
+        image_token: id that stands at each position of a picture.
+        rotary: the model's `get_rope_index`, where positions have several axes.
+    """
+
+    processor: Any
+    image_token: int
+    rotary: Any = None
+    _opened: dict[str | None, Opened] = field(default_factory=dict)
+
+    def prompt(self, stop_ids: frozenset[int]) -> Prompt:
+        """Return the prompt of a backbone.
+
+        Raises:
+            UserError: the template cannot be taken apart.
+        """
+        return Prompt(
+            tokenizer=self.processor.tokenizer,
+            frame=lambda image: self.open(image).frame,
+            stop_ids=stop_ids,
+            between=self.between(),
+            head=lambda image: self.open(image).head,
+            places=None if self.rotary is None else self.places,
+        )
+
+    def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
+        """Return the prompt as text, a picture as its placeholder; without an answer it ends where one begins."""
+        if not self.processor.chat_template:
+            return (
+                (self.processor.image_token if pictured else "") + question + ("" if answer is None else f" {answer}")
+            )
+        said = [{"type": "text", "text": question}]
+        turns = [{"role": "user", "content": [{"type": "image"}, *said] if pictured else said}]
+        if answer is not None:
+            turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        rendered: str = self.processor.apply_chat_template(turns, add_generation_prompt=answer is None)
+        return rendered
+
+    def between(self) -> str:
+        """Return what stands between question and answer.
+
+        Raises:
+            UserError: the template hides the question or the answer, or a picture changes what stands between them.
+        """
+        found = {self._between(pictured=pictured) for pictured in (False, True)}
+        if len(found) > 1:
+            raise UserError(
+                f"the chat template leads to the answer in one way with a picture and in another without: {found}"
+            )
+        return found.pop()
+
+    def open(self, image: ImageRef | None) -> Opened:
+        """Return what stands before the question of a query with this picture, or with none.
+
+        Raises:
+            UserError: the picture cannot be read, or the processor makes no positions for it.
+        """
+        key = None if image is None else image.sha256
+        if key not in self._opened:
+            self._opened[key] = self._open(image)
+        return self._opened[key]
+
+    def places(self, keys: tuple[int, ...], image: ImageRef | None) -> Places:
+        """Return each key's position on every axis, as the model's own code computes them."""
+        ids = [self.image_token if key == SLOT else key for key in keys]
+        kinds = self.processor.create_mm_token_type_ids([ids])
+        facts = {"input_ids": torch.tensor([ids]), "mm_token_type_ids": torch.tensor(kinds), **self.open(image).facts}
+        accepted = inspect.signature(self.rotary).parameters
+        positions, _ = self.rotary(**{name: value for name, value in facts.items() if name in accepted})
+        return tuple(map(tuple, positions[:, 0].T.tolist()))
+
+    def _between(self, *, pictured: bool) -> str:
+        try:
+            answered = self.render(QUESTION, ANSWER, pictured=pictured)
+            asked = self.render(QUESTION, pictured=pictured)
+        except CANNOT_READ as error:
+            raise UserError(f"the model's chat template cannot be rendered ({error})") from error
+        if answered.count(QUESTION) != 1 or answered.count(ANSWER) != 1 or asked.count(QUESTION) != 1:
+            raise UserError(f"the model's chat template does not render the question and the answer once: {answered!r}")
+        opening = asked.partition(QUESTION)[2]
+        between = answered.partition(QUESTION)[2].partition(ANSWER)[0]
+        # Where they differ by more than a space, the opening is what the model was made to continue.
+        return between if between.rstrip(" ") == opening.rstrip(" ") else opening
+
+    def _open(self, image: ImageRef | None) -> Opened:
+        rendered = self.render(QUESTION, pictured=image is not None)
+        before, _, behind = rendered.partition(QUESTION)
+        made = process(self.processor, rendered, None if image is None else read_picture(image))
+        ids = made["input_ids"][0].tolist()
+        frame, head = self._divide(ids, before, QUESTION + behind)
+        slots = tuple(SLOT if key == self.image_token and image is not None else key for key in frame)
+        if image is not None and SLOT not in slots:
+            raise UserError(f"the model's processor makes no positions for the picture in {before[-80:]!r}")
+        facts = {name: made[name] for name in made if name not in TEXT_KEYS and not name.startswith("pixel")}
+        return Opened(slots, head, facts)
+
+    def _divide(self, ids: list[int], before: str, behind: str) -> tuple[tuple[int, ...], Head]:
+        """Divide a prompt's tokens behind the last special one before the question."""
+        tokenizer = self.processor.tokenizer
+        special = tokenizer.added_tokens_decoder
+        follow = sum(token in special for token in self._read(behind)[0])
+        places = [place for place, token in enumerate(ids) if token in special]
+        places = places[: len(places) - follow]
+        frame: tuple[int, ...] = ()
+        head = Head(before)
+        if places:
+            frame = tuple(ids[: places[-1] + 1])
+            head = Head(special[frame[-1]].content + self._literal(before), known=1)
+        if [*frame, *self._read(head.text + behind)[0][head.known :]] != ids:
+            raise UserError(
+                f"the model's tokenizer reads a question in a way that cannot be told apart from what stands before it "
+                f"({before[-80:]!r})"
+            )
+        return frame, head
+
+    def _literal(self, before: str) -> str:
+        """Return the plain text at the end of what stands before the question."""
+        ids, ends = self._read(before)
+        special = self.processor.tokenizer.added_tokens_decoder
+        placeholder: str | None = getattr(self.processor, "image_token", None)
+        last = [end for token, end in zip(ids, ends, strict=True) if token in special]
+        if placeholder and placeholder in before:
+            last.append(before.rindex(placeholder) + len(placeholder))
+        return before[max(last, default=0) :]
+
+    def _read(self, text: str) -> tuple[list[int], list[int]]:
+        read = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return read["input_ids"], [end for _, end in read["offset_mapping"]]
