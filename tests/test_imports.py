@@ -19,6 +19,7 @@ LAYERS = {
     "backbones": {"types", "protocols"},
     "editors": {"types", "registry", "protocols", "backbones"},
     "running": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "metrics", "results"},
+    "speed": {"types", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
 }
 WITHOUT_TORCH = ("types", "registry", "metrics", "benchmarks", "results", "report")
 

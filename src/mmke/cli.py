@@ -13,6 +13,7 @@ from mmke.types import PROTOCOLS, UserError
 
 if TYPE_CHECKING:
     from mmke.running.run import Plan, Request
+    from mmke.speed.bench import Order
 
 QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
 QUICK_LIMIT = 6
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_table(commands)
     _add_fetch(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -141,6 +143,36 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("name", help="mmke: the published benchmark")
     command.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
     command.set_defaults(command=_fetch)
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "bench",
+        help="speed and memory beside the plain loop",
+        description=(
+            "Time editors beside the plain loop (the whole model at every step, one question a pass, nothing kept) on "
+            "the same records, and compare their rows. Weights may be random: time and memory do not depend on them."
+        ),
+    )
+    command.add_argument("--backbone", default="smol-llava", help="mmke ls backbones (default: smol-llava)")
+    command.add_argument("--editor", action="append", metavar="E", help="repeatable (default: none, ft-…, ike)")
+    command.add_argument("--benchmark", action="append", metavar="D", help="repeatable (default: mini-entity)")
+    command.add_argument("--records", type=int, default=3, help="of each benchmark (default: 3)")
+    command.add_argument("--warm", type=int, default=1, help="records before those that count (default: 1)")
+    command.add_argument("--words", type=int, default=0, help="of each description (default: as they are)")
+    command.add_argument("--side", choices=("plain", "mmke"), help="this one alone")
+    command.add_argument("--settings-of", metavar="B", help="backbone whose settings are taken (default: its own)")
+    command.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
+    command.add_argument("--protocol", choices=tuple(PROTOCOLS), default="strict", help="default: strict")
+    command.add_argument("--weights", help="folder, or random (default: hugging_cache here, then the hub's cache)")
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder with data_json/ and data_image/")
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
+    command.add_argument("--dtype", help="of the language model, on our side and in the plain loop's unedited passes")
+    command.add_argument("--memory", type=float, metavar="GIB", help="take no more of the card's memory than this")
+    command.add_argument("--threads", type=int, default=1, help="of the processor (default: 1)")
+    command.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="for the ratios (default: wall)")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write everything measured as JSON")
+    command.set_defaults(command=_bench)
 
 
 def _ls(arguments: argparse.Namespace) -> int:
@@ -255,6 +287,47 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
     print(f"complete: {fetch(arguments.name, arguments.to)}")
     return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import json
+
+    import torch
+
+    from mmke.speed.bench import facts, measure
+    from mmke.speed.show import lines
+
+    torch.set_num_threads(arguments.threads)
+    order, measured = _bench_order(arguments), []
+    for each in measure(order, tell=logging.getLogger("mmke").info):
+        measured.append(each.data())
+        print("\n".join(lines(each, arguments.clock)), end="\n\n", flush=True)
+        if arguments.out is not None:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({**facts(order), "measured": measured}, indent=1)
+            arguments.out.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def _bench_order(arguments: argparse.Namespace) -> "Order":
+    from mmke.editors.settings import read_changes
+    from mmke.running.run import Request
+    from mmke.speed.bench import Order
+
+    request = Request(
+        backbone=arguments.backbone,
+        editors=tuple(arguments.editor or ("none", "ft-llm", "ft-alignment", "ike")),
+        benchmarks=tuple(arguments.benchmark or ("mini-entity",)),
+        limit=arguments.warm + arguments.records,
+        protocol=arguments.protocol,
+        changes=read_changes(arguments.set, None),
+        data=arguments.data,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        weights=arguments.weights if arguments.weights in (None, "random") else Path(arguments.weights),
+    )
+    sides = (arguments.side,) if arguments.side else ("plain", "mmke")
+    return Order(request, arguments.words, sides, arguments.settings_of, arguments.memory, arguments.warm)
 
 
 if __name__ == "__main__":

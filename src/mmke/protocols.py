@@ -200,6 +200,10 @@ class Backbone(Answerer, Protocol):
         """
         ...
 
+    def repeat(self, step: Callable[[], None], times: int) -> None:
+        """Run a step many times; it reads and writes the same tensors each time, and never waits for the device."""
+        ...
+
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
         """Continue each query with its most probable tokens, at most `limits` of them.
 

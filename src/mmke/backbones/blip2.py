@@ -83,4 +83,5 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         decoder=decoder.opt_parts(model.language_model.model.decoder, model.language_model.lm_head),
         decoder_name="language_model.model.decoder",
         prompt=prompt,
+        published_autocast=True,
     )

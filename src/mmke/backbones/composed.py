@@ -14,7 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from mmke.backbones import answering, greedy, packing
+from mmke.backbones import answering, greedy, packing, replay
 from mmke.backbones.decoder import Decoder
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import Prompt
@@ -56,6 +56,8 @@ class ComposedBackbone:
     prompt: Prompt
     logits_dtype: torch.dtype | None = None
     """In which precision logits are handed out; None: as the head computes them."""
+    published_autocast: bool = False
+    """Whether the published code runs the whole model under float16 autocast on a card."""
 
     @property
     def device(self) -> torch.device:
@@ -138,6 +140,10 @@ class ComposedBackbone:
         below = self.trunk(batch, VISION, store=store)
         with torch.no_grad():
             return call_with(self.module, weights, greedy.continue_batch, self, below, limits)
+
+    def repeat(self, step: Callable[[], None], times: int) -> None:
+        """Run a step many times; on a card it is recorded once and replayed."""
+        replay.repeat(step, times, device=self.device)
 
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
         """Return the name of the submodule that plays a role."""

@@ -85,4 +85,5 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         decoder=decoder.llama_parts(model.language_model.model, model.language_model.lm_head),
         decoder_name="language_model.model",
         prompt=prompt,
+        published_autocast=True,
     )

@@ -6,13 +6,20 @@ They stand apart from the scores because no two runs agree on them. Each line al
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from mmke.results.rows import DECIMALS, check_keys, json_object
 
 Phase = Literal["edit", "before", "after"]
 MemoryKind = Literal["rss", "cuda reserved", "cuda allocated"]
+
+
+class Peak(NamedTuple):
+    """The most bytes of a card's memory that the allocator held, and that tensors took of them."""
+
+    reserved: int
+    allocated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,13 @@ class Timing:
         seconds: wall clock of the edit itself, of the answers before it and of the answers after it.
         peak_memory_bytes: highest value while the record was at work; None where it was not measured.
         memory: what the peak is a peak of: the process's resident set, or what the CUDA allocator held.
+        peaks: on a card, of each phase.
     """
 
     seconds: Mapping[Phase, float]
     peak_memory_bytes: int | None
     memory: MemoryKind
+    peaks: Mapping[Phase, Peak] = field(default_factory=dict)
 
 
 class TimedRecord(NamedTuple):
@@ -48,6 +57,8 @@ def to_line(record: TimedRecord) -> bytes:
         "peak_memory_bytes": timing.peak_memory_bytes,
         "memory": timing.memory,
     }
+    if timing.peaks:
+        plain["peaks"] = {phase: peak._asdict() for phase, peak in timing.peaks.items()}
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", errors="backslashreplace") + b"\n"
 
@@ -60,6 +71,7 @@ def from_line(line: bytes) -> TimedRecord:
         TypeError: a field of another type.
     """
     plain = json_object(line)
+    peaks = {phase: Peak(**peak) for phase, peak in plain.pop("peaks", {}).items()}
     check_keys(plain, ("case_id", "rows", "seconds", "peak_memory_bytes", "memory"))
     if not isinstance(plain["case_id"], str) or not isinstance(plain["rows"], int):
         raise TypeError(f"case_id is {plain['case_id']!r} and rows {plain['rows']!r}, not a text and a number")
@@ -67,7 +79,7 @@ def from_line(line: bytes) -> TimedRecord:
         raise TypeError(f"seconds is {plain['seconds']!r}, not an object")
     check_keys(plain["seconds"], get_args(Phase))
     _check_figures(plain)
-    timing = Timing(plain["seconds"], plain["peak_memory_bytes"], plain["memory"])
+    timing = Timing(plain["seconds"], plain["peak_memory_bytes"], plain["memory"], peaks)
     return TimedRecord(case_id=plain["case_id"], rows=plain["rows"], timing=timing)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from mmke.results.timings import Phase, Timing
+from mmke.results.timings import Peak, Phase, Timing
 
 
 @dataclass
@@ -18,25 +18,28 @@ class Stopwatch:
 
     device: torch.device
     seconds: dict[Phase, float] = field(default_factory=lambda: {"edit": 0.0, "before": 0.0, "after": 0.0})
-
-    def __post_init__(self) -> None:
-        """Forget the peak of earlier records."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+    peaks: dict[Phase, Peak] = field(default_factory=dict)
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Add the time spent inside to a phase."""
+        """Add the time spent inside to a phase, and take the peak of the card's memory within it."""
         self._wait()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         begin = time.perf_counter()
         yield
         self._wait()
         self.seconds[name] += time.perf_counter() - begin
+        if self.device.type == "cuda":
+            self.peaks[name] = Peak(
+                torch.cuda.max_memory_reserved(self.device), torch.cuda.max_memory_allocated(self.device)
+            )
 
     def timing(self) -> Timing:
         """Return what was measured; the peak is the CUDA allocator's reserved one, or the process's resident one."""
         if self.device.type == "cuda":
-            return Timing(self.seconds, torch.cuda.max_memory_reserved(self.device), "cuda reserved")
+            reserved = max((peak.reserved for peak in self.peaks.values()), default=0)
+            return Timing(self.seconds, reserved, "cuda reserved", self.peaks)
         # It never forgets: the peak is the whole process's so far. Linux counts in KiB, macOS in bytes.
         unit = 1 if sys.platform == "darwin" else 1024
         return Timing(self.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "rss")

@@ -138,7 +138,7 @@ def plan(request: Request) -> Plan:
                 f"two benchmarks are called {benchmark.name!r}, one of them {name}, and results are kept by name; "
                 "rename a file, or run them one by one into two --out"
             )
-        cells += _plan_benchmark(request, benchmark, editors)
+        cells += plan_benchmark(request, benchmark, editors)
     return Plan(request, tuple(cells))
 
 
@@ -156,7 +156,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     """
     request = planned.request
     check_sites(planned)
-    backbone = _load(request)
+    backbone = load(request)
     untouched = fingerprint(backbone.module)
     store, folders = MemoryStore(), []
     for cell in planned.cells:
@@ -192,7 +192,7 @@ def check_sites(planned: Plan) -> None:
     Raises:
         UserError: weights are missing or wrong, the backbone lacks a site, or a folder was made with other settings.
     """
-    backbone = _load(planned.request, skeleton=True)
+    backbone = load(planned.request, skeleton=True)
     for cell in planned.cells:
         cell.editor.check(backbone)
         settings = _run_settings(planned.request, cell, backbone)
@@ -214,10 +214,15 @@ def load_backbone(
         UserError: unknown name, device or dtype; missing or wrong weights; too little memory.
     """
     source = weights if weights in (None, RANDOM) else Path(weights)
-    return _load(Request(name, None, (), dtype=dtype, device=device, weights=source))
+    return load(Request(name, None, (), dtype=dtype, device=device, weights=source))
 
 
-def _load(request: Request, *, skeleton: bool = False) -> Backbone:
+def load(request: Request, *, skeleton: bool = False) -> Backbone:
+    """Load a request's backbone; a skeleton has everything but weights.
+
+    Raises:
+        UserError: as for `load_backbone`.
+    """
     make = registry.factory("backbones", request.backbone)
     dtype, device = resolve_dtype(request.dtype), resolve_device(request.device)
     check_dtype(dtype, device)
@@ -244,7 +249,12 @@ def _check_writable(out: Path) -> None:
         raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
 
 
-def _plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str]) -> Iterator[PlannedCell]:
+def plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str]) -> Iterator[PlannedCell]:
+    """Make a cell of each editor on one benchmark.
+
+    Raises:
+        UserError: a wrong setting, or an editor that was asked for and cannot be made of this benchmark.
+    """
     switches = PROTOCOLS[request.protocol]
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mmke.backbones.answering import answer
-from mmke.backbones.replay import repeat
 from mmke.backbones.weights import written
 from mmke.editors.settings import build
 from mmke.protocols import VISION, Backbone, Cut, EditSession, Store
@@ -110,7 +109,7 @@ class FineTuningSession:
             cross_entropy(self.backbone.tail(trunk, leaves).float(), target).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
-        repeat(step, settings.steps, device=self.backbone.device)
+        self.backbone.repeat(step, settings.steps)
         self.weights = {name: tensor.detach() for name, tensor in leaves.items()}
 
     def _current(self) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ counted. The language model's are taken from its shapes, those of the image side
 The choice of demonstrations is left out on both sides.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -24,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.protocols import VISION, Cut
-from plain import Forward
+from mmke.speed.plain import Forward
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Shapes:
 
 def shapes(backbone: ComposedBackbone) -> Shapes:
     """Measure a backbone."""
-    pixels = backbone.vision.pixels(Image.new("RGB", (224, 224)))[None].to(backbone.device)
-    features = backbone.vision.encode(pixels)
+    pixels = backbone.vision.pixels(Image.new("RGB", (224, 224))).to(backbone.device)
+    with torch.no_grad():
+        features = [backbone.vision.encode(pixels)]
     last = backbone.decoder.layers[-1]
     out = backbone.module.get_submodule(backbone.site("language", -1, "mlp_out")).weight.numel()
     into = backbone.module.get_submodule(backbone.site("language", -1, "mlp_in")).weight.numel()
@@ -150,13 +152,13 @@ def _matrices(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, weight) for name, weight in module.named_parameters() if weight.ndim == 2]
 
 
-def _count(function: object) -> int:
+def _count(function: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
-        function()  # type: ignore[operator]
+        function()
     return counter.get_total_flops() // 2
 
 
-def _count_gradient(backbone: ComposedBackbone, features: Tensor) -> int:
+def _count_gradient(backbone: ComposedBackbone, features: Sequence[Any]) -> int:
     part = backbone.module.get_submodule(backbone.site("alignment"))
     part.requires_grad_()
     try:

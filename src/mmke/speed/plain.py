@@ -5,15 +5,15 @@ encoded each time, no cache, each forward once; each query is a sequence by itse
 the logits are computed at every position.
 
 It stands in for the backbone alone. Schedule, editors, optimiser, prompts, metrics and rows are the project's own, so
-that the two sides differ in nothing but how logits come about, and their rows can be compared.
+that the two sides differ in nothing but how logits come about, and their rows can be compared. On a card it computes
+as the published code does: a model that it runs under float16 autocast is run so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mmke.backbones.composed import ComposedBackbone
@@ -27,7 +27,7 @@ class Forward(NamedTuple):
 
     Attributes:
         encoded: the query; the keys of image positions name the picture by its number in the batch.
-        image: the picture.
+        image: its picture, if any.
         edited: whether edited tensors stood in.
         step: whether a gradient was taken.
     """
@@ -56,14 +56,13 @@ class PlainBackbone:
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
         """Apply the prompt and tokenise; nothing is packed."""
-        images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
         encoded = tuple(
-            self.whole.prompt.encode(
-                query.text, target, image=-1 if query.image is None else images.index(query.image), ask=ask
-            )
+            self.whole.prompt.encode(query.text, target, image=query.image, ask=ask)
             for query, target in zip(queries, targets, strict=True)
         )
-        return Batch(encoded, tuple(images), (), str(hash((encoded, tuple(images)))))
+        images = tuple(query.image for query in queries)
+        nothing = torch.zeros(0, dtype=torch.long)
+        return Batch(encoded, images, (), nothing, str(hash((encoded, images))))  # type: ignore[arg-type]
 
     def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
         """Compute nothing."""
@@ -72,16 +71,21 @@ class PlainBackbone:
     def tail(self, trunk: Trunk, weights: Weights) -> Tensor:
         """Return the logits of every wanted row, one whole forward pass a query."""
         step = torch.is_grad_enabled() and bool(weights)
-        for encoded in trunk.batch.encoded:
-            self.log.append(Forward(encoded, self._image(encoded, trunk.batch), edited=bool(weights), step=step))
-        return call_with(self.whole.module, weights, self._tail, trunk.batch)
+        for encoded, image in zip(trunk.batch.encoded, trunk.batch.images, strict=True):
+            self.log.append(Forward(encoded, image, edited=bool(weights), step=step))
+        with torch.autocast(
+            "cuda", torch.float16, enabled=self.whole.published_autocast and self.whole.device.type == "cuda"
+        ):
+            return call_with(self.whole.module, weights, self._tail, trunk.batch)
 
-    def _image(self, encoded: Encoded, batch: Batch) -> ImageRef | None:
-        lowest = min(encoded.keys)
-        return None if lowest >= 0 else batch.images[(-1 - lowest) // self.whole.image_tokens]
+    def repeat(self, step: Callable[[], None], times: int) -> None:
+        """Run a step many times, each from the beginning."""
+        for _ in range(times):
+            step()
 
     def _tail(self, batch: Batch) -> Tensor:
-        return torch.cat([self._forward(each, self._image(each, batch))[list(each.rows)] for each in batch.encoded])
+        pairs = zip(batch.encoded, batch.images, strict=True)
+        return torch.cat([self._forward(encoded, image)[list(encoded.rows)] for encoded, image in pairs])
 
     def _forward(self, encoded: Encoded, image: ImageRef | None) -> Tensor:
         """Return the logits of all positions of one query [seq vocab]."""
@@ -89,12 +93,13 @@ class PlainBackbone:
         embeds = self.whole.decoder.embed(keys.clamp(min=0))
         if image is not None:
             embeds = embeds.masked_scatter((keys < 0)[:, None], self._look(image).to(embeds.dtype))
-        hidden = self.whole.decoder.model(inputs_embeds=embeds[None], use_cache=False).last_hidden_state
+        places = None if encoded.places is None else torch.tensor(encoded.places, device=keys.device).T[:, None]
+        hidden = self.whole.decoder.model(
+            inputs_embeds=embeds[None], position_ids=places, use_cache=False
+        ).last_hidden_state
         logits: Tensor = self.whole.decoder.head(hidden)[0]
         return logits
 
     def _look(self, image: ImageRef) -> Tensor:
-        """Return a picture's embeddings [image_tokens hidden]."""
-        with Image.open(image.path) as picture:
-            pixels = self.whole.vision.pixels(picture)[None].to(self.whole.device)
-        return self.whole.vision.align(self.whole.vision.encode(pixels))[0]
+        """Return a picture's embeddings [positions hidden]."""
+        return self.whole.vision.align([self.whole.vision.encode(self.whole.pixels(image))])
