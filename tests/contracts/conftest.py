@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from contract_kit import TINY, load
+from contract_kit import HUB, TINY, load
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
@@ -11,9 +11,13 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.types import STRICT, EditCase
 
 
-@pytest.fixture(scope="session", params=TINY)
-def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
-    return load(request.param)
+@pytest.fixture(scope="session", params=[*TINY, *HUB])
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ComposedBackbone:
+    if request.param in TINY:
+        return load(request.param)
+    folder = tmp_path_factory.mktemp(request.param.replace(":", "-"))
+    HUB[request.param](folder)
+    return load(f"hf:{folder}")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What the contracts run over: every editor of the registry, on every backbone that needs no weights."""
 
 import torch
+from hf_folders import FOLDERS
 
 from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
@@ -11,6 +12,8 @@ from mmke.protocols import Backbone, Editor
 from mmke.types import STRICT, EditCase, Switches, UserError
 
 TINY = [name for name in registry.names("backbones") if name.startswith("tiny-")]
+HUB = {f"hf:{name}": save for name, save in FOLDERS.items()}
+"""Models of other architectures, saved as a hub holds them."""
 EDITORS = list(registry.names("editors"))
 
 

@@ -27,7 +27,9 @@ def separate_logits(backbone: ComposedBackbone, encoded: Encoded, slots: Tensor)
     embeds = torch.stack(
         [slots[-1 - key] if key < 0 else embed for key, embed in zip(encoded.keys, embeds, strict=True)]
     )
-    hidden = backbone.decoder.model(inputs_embeds=embeds[None], use_cache=False).last_hidden_state[0]
+    places = None if encoded.places is None else torch.tensor(encoded.places).T[:, None]
+    read = backbone.decoder.model(inputs_embeds=embeds[None], position_ids=places, use_cache=False)
+    hidden = read.last_hidden_state[0]
     return backbone.decoder.head(hidden)[list(encoded.rows)]
 
 
@@ -83,21 +85,23 @@ def test_decoding_takes_the_most_probable_token_each_time(
     probes = cases[0].probes
     for probe, answer in zip(probes, backbone.answer(probes, Ask(decode="greedy", max_new=6)), strict=True):
         asked = backbone.encode([probe.query], [""], Ask(decode="greedy"))
-        keys = asked.encoded[0].keys
-        assert answer.token_ids == written_naively(backbone, probe, keys, len(answer.token_ids))
+        assert answer.token_ids == written_naively(backbone, probe, asked.encoded[0], len(answer.token_ids))
         assert len(answer.token_ids) <= max(6, 2 * len(f" {probe.target}"))
 
 
 @torch.no_grad()
-def written_naively(backbone: ComposedBackbone, probe: Probe, keys: tuple[int, ...], count: int) -> tuple[int, ...]:
+def written_naively(backbone: ComposedBackbone, probe: Probe, asked: Encoded, count: int) -> tuple[int, ...]:
     """Write `count` tokens by running everything anew for each."""
     batch = encode(backbone, (probe,), Ask())
     features = backbone.trunk(batch, VISION, store=MemoryStore()).features
     slots = backbone.vision.align(features) if features else torch.zeros(0)
     written: tuple[int, ...] = ()
     for _ in range(count):
-        so_far = (*keys, *written)
-        logits = separate_logits(backbone, Encoded(so_far, (), (len(so_far) - 1,), ()), slots)
+        so_far = (*asked.keys, *written)
+        places = asked.places and asked.places + tuple(
+            tuple(place + step for place in asked.places[-1]) for step in range(1, len(written) + 1)
+        )
+        logits = separate_logits(backbone, Encoded(so_far, (), (len(so_far) - 1,), (), places), slots)
         written += (int(logits.argmax()),)
     return written
 
