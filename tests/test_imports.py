@@ -12,16 +12,17 @@ LAYERS = {
     "types": set(),
     "registry": {"types"},
     "metrics": {"types"},
-    "benchmarks": {"types", "registry"},
+    "downloads": {"types"},
+    "benchmarks": {"types", "registry", "downloads"},
     "results": {"types"},
     "report": {"types", "results"},
     "protocols": {"types"},
-    "backbones": {"types", "protocols"},
+    "backbones": {"types", "protocols", "downloads"},
     "editors": {"types", "registry", "protocols", "backbones"},
     "running": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "metrics", "results"},
     "speed": {"types", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
 }
-WITHOUT_TORCH = ("types", "registry", "metrics", "benchmarks", "results", "report")
+WITHOUT_TORCH = ("types", "registry", "downloads", "metrics", "benchmarks", "results", "report")
 
 
 def imported(file: Path) -> set[str]:
@@ -50,7 +51,7 @@ def test_a_part_imports_only_what_lies_below_it(part: str) -> None:
 
 def test_every_part_has_its_place() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert parts - set(LAYERS) == {"__init__", "api", "cli", "exits", "published_commands"}
+    assert parts - set(LAYERS) == {"__init__", "api", "cli", "exits", "fetching", "published_commands"}
 
 
 def test_tables_and_metrics_and_data_are_made_without_torch() -> None:

@@ -139,9 +139,17 @@ def _add_table(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("fetch", help="download data", description="Download data from the model hub.")
-    command.add_argument("name", help="mmke: the published benchmark")
-    command.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
+    command = commands.add_parser(
+        "fetch",
+        help="download data or weights",
+        description="Download data or weights. What was cut off goes on where it stopped with the same command.",
+    )
+    command.add_argument(
+        "name", help="mmke: the published benchmark; llava-1.5-7b, minigpt4-7b, blip2-opt-2.7b, hf:NAME: weights"
+    )
+    command.add_argument(
+        "--to", type=Path, metavar="DIR", help="where to (default: data here, weights in hugging_cache)"
+    )
     command.set_defaults(command=_fetch)
 
 
@@ -283,7 +291,7 @@ def _table(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from mmke.benchmarks.fetch import fetch
+    from mmke.fetching import fetch
 
     print(f"complete: {fetch(arguments.name, arguments.to)}")
     return 0

@@ -186,7 +186,7 @@ def write_shards(folder: Path, tensors: Tensors, *, kind: str = "bin", shards: i
     index = {}
     for shard in range(shards):
         file = f"{stem}-{shard + 1:05d}-of-{shards:05d}.{suffix}"
-        own = {name: tensors[name].contiguous() for name in names[shard::shards]}
+        own = {name: tensors[name].clone() for name in names[shard::shards]}
         torch.save(own, folder / file) if kind == "bin" else save_file(own, folder / file)
         index.update(dict.fromkeys(own, file))
     body = {"metadata": {"total_size": 0}, "weight_map": index}

@@ -15,8 +15,8 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 from huggingface_hub.hf_api import DatasetInfo
 
-from mmke.benchmarks import fetch as module
-from mmke.benchmarks.fetch import fetch
+from mmke import downloads as module
+from mmke.benchmarks.fetch import fetch_mmke
 from mmke.types import UserError
 
 FILES = {"README.md": 10, "data_json/entity_eval.json": 2_000_000, "data_image/entity/a.jpg": 3_000_000}
@@ -56,7 +56,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
 
 def test_the_two_folders_of_the_listed_revision_are_downloaded(hub: Any, tmp_path: Path) -> None:
     asked = hub()
-    assert fetch("mmke", tmp_path / "new") == tmp_path / "new"
+    assert fetch_mmke(tmp_path / "new") == tmp_path / "new"
     (options,) = asked
     assert (options["repo"], options["repo_type"]) == ("kailinjiang/MMKE-Bench-dataset", "dataset")
     assert (options["revision"], options["local_dir"]) == ("abc", tmp_path / "new")
@@ -66,23 +66,23 @@ def test_the_two_folders_of_the_listed_revision_are_downloaded(hub: Any, tmp_pat
 def test_size_and_place_are_told_first(hub: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub()
     with caplog.at_level(logging.INFO):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
     assert f"downloading 2 of 2 files, 5 MB, into {tmp_path}" in caplog.messages[0]
 
 
 def test_what_is_there_already_is_not_counted_again(hub: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub(arrive=1)
     with pytest.raises(UserError):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
     with caplog.at_level(logging.INFO), pytest.raises(UserError):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
     assert "downloading 1 of 2 files, 3 MB" in caplog.messages[0]
 
 
 def test_files_that_did_not_arrive_are_told_with_the_way_on(hub: Any, tmp_path: Path) -> None:
     hub(arrive=1)
     with pytest.raises(UserError, match=r"1 of 2 files did not arrive .*data_image/entity/a.jpg.*same command again"):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_files_that_did_not_arrive_are_told_with_the_way_on(hub: Any, tmp_path: 
 def test_without_a_network_it_says_what_to_do_by_hand(failure: Exception, when: str, hub: Any, tmp_path: Path) -> None:
     hub(**{when: failure})
     with pytest.raises(UserError) as caught:
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
     text = str(caught.value)
     assert str(failure) in text
     assert "HF_HUB_OFFLINE" in text
@@ -105,7 +105,7 @@ def test_without_a_network_it_says_what_to_do_by_hand(failure: Exception, when: 
 def test_offline_mode_of_the_real_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="cannot download the hub's dataset kailinjiang/MMKE-Bench-dataset"):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
 
 
 def test_a_disk_that_is_too_small_stops_it_before_the_download(
@@ -114,10 +114,5 @@ def test_a_disk_that_is_too_small_stops_it_before_the_download(
     asked = hub()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4_000_000))
     with pytest.raises(UserError, match="has 4 MB free and the data need 5 MB; give another --to"):
-        fetch("mmke", tmp_path)
+        fetch_mmke(tmp_path)
     assert asked == []
-
-
-def test_an_unknown_name_gets_the_nearest_match(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nothing to fetch is called 'mmk'; did you mean 'mmke'\? \(there is: mmke\)"):
-        fetch("mmk", tmp_path)

@@ -1,0 +1,131 @@
+"""`mmke fetch BACKBONE`: bring a model's weights to the disk, where `mmke run` looks for them.
+
+LLaVA-1.5 and BLIP2-OPT come from the hub as it converted them. MiniGPT-4 was published in parts, and comes from where
+these are: Vicuna from the hub, the encoder and the Q-Former from LAVIS's storage, and the linear layer, which its
+authors keep on Google Drive, from a copy on the hub by others. `hf:NAME` is any model of the hub.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+# The hub library's own name for the base error of whichever HTTP client it uses; it is no `OSError`.
+from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
+
+from mmke.backbones import blip2_weights, lavis_weights, llava_weights, minigpt4_weights
+from mmke.backbones.checkpoint import Checkpoint
+from mmke.downloads import Listing, download, list_repository, list_web_file
+from mmke.types import UserError
+
+PREFIX = "hf:"
+LINEAR_COPY = "wangrongsheng/MiniGPT4-7B"
+LINEAR_ORIGINAL = "https://drive.google.com/file/d/1RY9jV0dyqLX-o38LrumkKRh6Jtaop58R"
+
+log = logging.getLogger(__name__)
+
+
+class Fetched(NamedTuple):
+    """What a backbone takes: files for a folder, how they are found there, and what to do without a network."""
+
+    listings: Callable[[Path], Sequence[Listing]]
+    locate: Callable[[Path], Checkpoint]
+    by_hand: str
+
+
+def fetch_weights(name: str, to: Path) -> Path:
+    """Download the weights of the backbone `name` into the folder `to`, which is then what `--weights` takes.
+
+    Says how much it will take before it starts.
+
+    Raises:
+        UserError: no network, no room, or an incomplete download.
+    """
+    if name.startswith(PREFIX):
+        return _fetch_hub(name, to)
+    wanted = BACKBONES[name]
+    _download(name, wanted.listings, to, wanted.by_hand.format(to=to))
+    found = wanted.locate(to)
+    size = found.bytes / 1e9
+    log.info("complete: %.1f GB, %s; next: mmke run --backbone %s --weights %s", size, found.layout, name, to)
+    return to
+
+
+def _fetch_hub(name: str, to: Path) -> Path:
+    bare = name.removeprefix(PREFIX)
+    folder = to / bare
+    by_hand = f"copy the files of the hub's {bare} to {folder}"
+    _download(name, lambda _: [_model(bare, folder)], to, by_hand)
+    log.info("complete: %s; next: mmke run --backbone %s --weights %s", folder, name, to)
+    return folder
+
+
+def _download(name: str, listings: Callable[[Path], Sequence[Listing]], to: Path, by_hand: str) -> None:
+    try:
+        download(listings(to), root=to)
+    except (OSError, HTTPError, HFValidationError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"cannot download {name}: {reason}\n"
+            "What arrived is kept, and the same command goes on. If HF_HUB_OFFLINE is set, unset it. Without a "
+            f"network: {by_hand}"
+        ) from error
+
+
+def _model(repository: str, folder: Path) -> Listing:
+    return list_repository(repository, kind="model", to=folder, choose=_weights_and_words)
+
+
+def _weights_and_words(paths: Sequence[str]) -> Sequence[str]:
+    """Choose a model's weights in one form, safetensors if there are such, its configuration and its tokenizer."""
+    whole = [path for path in paths if "/" not in path and not path.startswith("consolidated")]
+    weights = [path for path in whole if path.endswith(".safetensors")]
+    kind = ".safetensors" if weights else ".bin"
+    other = "pytorch_model.bin.index.json" if weights else "model.safetensors.index.json"
+    words = (".json", ".model", ".txt", ".jinja")
+    return [path for path in whole if path.endswith((kind, *words)) and path != other]
+
+
+def _llava(to: Path) -> Sequence[Listing]:
+    return [_model(llava_weights.CONVERTED_HUB, to / llava_weights.CONVERTED)]
+
+
+def _blip2(to: Path) -> Sequence[Listing]:
+    return [_model(blip2_weights.CONVERTED_HUB, to / blip2_weights.CONVERTED)]
+
+
+def _minigpt4(to: Path) -> Sequence[Listing]:
+    parts: list[Listing] = [_model(minigpt4_weights.LANGUAGE_HUB, to / minigpt4_weights.LANGUAGE)]
+    parts += [
+        list_web_file(lavis_weights.URL + file, to / file) for file in (lavis_weights.EVA, minigpt4_weights.TRAINED)
+    ]
+    if not any((to / name).is_file() for name in minigpt4_weights.LINEAR):
+        log.info("%s: a copy by others of %s", LINEAR_COPY, LINEAR_ORIGINAL)
+        parts.append(list_repository(LINEAR_COPY, kind="model", to=to, choose=_linear))
+    return parts
+
+
+def _linear(paths: Sequence[str]) -> Sequence[str]:
+    return [path for path in paths if path in minigpt4_weights.LINEAR]
+
+
+BACKBONES = {
+    "llava-1.5-7b": Fetched(
+        _llava,
+        llava_weights.locate,
+        f"copy the files of the hub's {llava_weights.CONVERTED_HUB} to {{to}}/{llava_weights.CONVERTED}",
+    ),
+    "blip2-opt-2.7b": Fetched(
+        _blip2,
+        blip2_weights.locate,
+        f"copy the files of the hub's {blip2_weights.CONVERTED_HUB} to {{to}}/{blip2_weights.CONVERTED}",
+    ),
+    "minigpt4-7b": Fetched(
+        _minigpt4,
+        minigpt4_weights.locate,
+        f"copy the files of the hub's {minigpt4_weights.LANGUAGE_HUB} to {{to}}/{minigpt4_weights.LANGUAGE}, "
+        f"{lavis_weights.EVA} and {minigpt4_weights.TRAINED} from {lavis_weights.URL} to {{to}}, and MiniGPT-4's "
+        f"checkpoint for Vicuna 7B ({LINEAR_ORIGINAL}, or the hub's {LINEAR_COPY}) to "
+        f"{{to}}/{minigpt4_weights.LINEAR[0]}",
+    ),
+}

@@ -1,0 +1,185 @@
+"""Bringing files to the disk: from the model hub, or from an address. Nothing else in the package reaches a network.
+
+It says how much will come and whether there is room before it starts, and a download that was cut off goes on where it
+stopped when the same command is given again.
+"""
+
+import logging
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.response import addinfourl
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import OfflineModeIsEnabled
+from tqdm import tqdm
+
+from mmke.types import UserError
+
+CHUNK = 1 << 20
+TIMEOUT = 30
+"""Seconds without an answer."""
+PARTIAL = 206
+"""HTTP's word for a part of a file."""
+
+log = logging.getLogger(__name__)
+
+
+class RemoteFile(NamedTuple):
+    """A file to be brought: where it will lie, and its size in bytes where the other side tells it."""
+
+    to: Path
+    size: int | None
+
+    def is_complete(self) -> bool:
+        """Tell whether the file lies there with its whole size."""
+        return self.to.is_file() and (self.size is None or self.to.stat().st_size == self.size)
+
+
+class Listing(NamedTuple):
+    """What one place offers: its name for messages, its files, and how to download those that are not there yet."""
+
+    name: str
+    files: Sequence[RemoteFile]
+    bring: Callable[[], object]
+
+
+def list_repository(
+    name: str,
+    *,
+    kind: Literal["dataset", "model"],
+    to: Path,
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    patterns: Sequence[str] = (),
+) -> Listing:
+    """Ask the hub for a repository's files.
+
+    Args:
+        name: of the repository.
+        kind: of repository.
+        to: the folder that its files come to.
+        choose: which of its paths are wanted.
+        patterns: the same as patterns, where that is shorter.
+
+    Raises:
+        OSError, HTTPError: the hub cannot be reached.
+        UserError: nothing that is wanted is there.
+    """
+    api = HfApi()
+    info = (api.dataset_info if kind == "dataset" else api.model_info)(name, files_metadata=True)
+    sizes = {sibling.rfilename: sibling.size for sibling in info.siblings or []}
+    wanted = choose(list(sizes))
+    if not wanted:
+        raise UserError(f"the hub's {kind} {name} has none of the files that mmke takes from it (any more)")
+    bring = partial(
+        snapshot_download,
+        name,
+        repo_type=kind,
+        # The revision just listed, so that files and sizes belong together.
+        revision=info.sha,
+        local_dir=to,
+        allow_patterns=list(patterns or wanted),
+    )
+    return Listing(name, [RemoteFile(to / path, sizes[path]) for path in wanted], bring)
+
+
+def list_web_file(address: str, to: Path) -> Listing:
+    """Ask for a file at an address; one that is there already was downloaded whole and is not asked for.
+
+    Raises:
+        OSError: the address cannot be reached.
+    """
+    size = None
+    if not to.is_file():
+        with _answer(address, method="HEAD") as answer:
+            size = _length(answer.headers.get("Content-Length"))
+    return Listing(address, [RemoteFile(to, size)], partial(_bring, address, to, size))
+
+
+def download(listings: Sequence[Listing], *, root: Path) -> None:
+    """Bring what was listed, having said how much that is.
+
+    Args:
+        listings: what is downloaded, one after the other.
+        root: a folder on the disk that they come to, made when it is not there.
+
+    Raises:
+        OSError, HTTPError: the other side cannot be reached.
+        UserError: no room, or files are missing afterwards.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    _announce(listings, root)
+    for listing in listings:
+        listing.bring()
+    wanted = [file for listing in listings for file in listing.files]
+    missing = [file for file in wanted if not file.is_complete()]
+    if missing:
+        # The hub's library hands back a folder that exists, complete or not, when the connection breaks at a bad
+        # moment.
+        raise UserError(
+            f"{len(missing):,} of {len(wanted):,} files did not arrive in {root}, the first "
+            f"{str(missing[0].to.relative_to(root))!r}; give the same command again to go on where it stopped"
+        )
+
+
+def _announce(listings: Sequence[Listing], root: Path) -> None:
+    needed = 0
+    for name, files, _ in listings:
+        missing = [file for file in files if not file.is_complete()]
+        size = sum(file.size or 0 for file in missing)
+        needed += size
+        count = f"{len(missing):,} of {len(files):,} files"
+        log.info("%s: downloading %s, %s, into %s", name, count, _megabytes(size), root)
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise UserError(f"{root} has {_megabytes(free)} free and the data need {_megabytes(needed)}; give another --to")
+
+
+def _bring(address: str, to: Path, size: int | None) -> None:
+    """Download a file beside its place, from where an earlier download stopped, and put it there when it is whole."""
+    if to.is_file():
+        return
+    begun = to.with_name(f"{to.name}.incomplete")
+    have = begun.stat().st_size if begun.is_file() else 0
+    if have > (size or 0):  # of another version, or the size is not known
+        begun.unlink()
+        have = 0
+    if size is None or have < size:
+        with _answer(address, begin=have) as answer:
+            # Not every server can begin in the middle.
+            mode, have = ("ab", have) if answer.status == PARTIAL else ("wb", 0)
+            with begun.open(mode) as file, _bar(to.name, total=size, initial=have) as bar:
+                while chunk := answer.read(CHUNK):
+                    bar.update(file.write(chunk))
+    if size in (None, begun.stat().st_size):
+        begun.rename(to)
+
+
+def _bar(name: str, *, total: int | None, initial: int) -> Any:
+    return tqdm(total=total, initial=initial, unit="B", unit_scale=True, desc=name, disable=None)
+
+
+@contextmanager
+def _answer(address: str, *, method: str = "GET", begin: int = 0) -> Iterator[HTTPResponse | addinfourl]:
+    if constants.HF_HUB_OFFLINE:
+        raise OfflineModeIsEnabled(f"HF_HUB_OFFLINE is set, so {address} is not asked for")
+    headers = {"Range": f"bytes={begin}-"} if begin else {}
+    request = urllib.request.Request(address, method=method, headers=headers)  # noqa: S310 - addresses of ours
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            yield answer
+    except HTTPException as error:
+        raise OSError(f"{address}: {error!r}") from error
+
+
+def _length(header: str | None) -> int | None:
+    return int(header) if header and header.isdigit() else None
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.0f} MB"

@@ -1,0 +1,104 @@
+"""Files from an address: whole or not there, resumed where they stopped, and nothing is asked when offline."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mmke.downloads import download, list_web_file
+from mmke.types import UserError
+
+BODY = bytes(range(256)) * 40
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `BODY`, from the middle too unless the address ends in `whole`, and keeps what was asked."""
+
+    asked: list[tuple[str, str | None]]
+    stop_after: int | None
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(BODY)
+
+    def _answer(self, body: bytes) -> None:
+        wanted = self.headers.get("Range")
+        type(self).asked.append((self.command, wanted))
+        begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and "whole" not in self.path else 0
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(BODY) - begin))
+        self.end_headers()
+        self.wfile.write(body[begin:][: type(self).stop_after])
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    Handler.asked, Handler.stop_after = [], None
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=served.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_port}"
+    served.shutdown()
+    thread.join()
+    served.server_close()
+
+
+def fetch(address: str, to: Path) -> None:
+    download([list_web_file(address, to)], root=to.parent)
+
+
+def test_a_file_is_told_and_brought(server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        fetch(f"{server}/a", tmp_path / "new" / "a.pth")
+    assert f"{server}/a: downloading 1 of 1 files, 0 MB, into {tmp_path / 'new'}" in caplog.messages
+    assert (tmp_path / "new" / "a.pth").read_bytes() == BODY
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.pth"]
+
+
+def test_a_download_that_was_cut_off_is_no_file_yet_and_goes_on(server: str, tmp_path: Path) -> None:
+    Handler.stop_after = 1000
+    with pytest.raises(
+        UserError, match=r"1 of 1 files did not arrive .* the first 'a.pth'; give the same command again"
+    ):
+        fetch(f"{server}/a", tmp_path / "a.pth")
+    assert not (tmp_path / "a.pth").exists()
+    Handler.stop_after = None
+    fetch(f"{server}/a", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == BODY
+    assert Handler.asked[-1] == ("GET", "bytes=1000-")
+
+
+def test_a_server_that_cannot_begin_in_the_middle_gives_the_whole_again(server: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pth.incomplete").write_bytes(BODY[:1000])
+    fetch(f"{server}/whole", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("size", [len(BODY), len(BODY) + 9])
+def test_what_was_downloaded_before_it_was_put_in_place(size: int, server: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pth.incomplete").write_bytes((BODY + bytes(9))[:size])
+    fetch(f"{server}/a", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == BODY
+    assert (("GET", None) in Handler.asked) == (size != len(BODY))
+
+
+def test_a_file_that_is_there_is_not_asked_for(server: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"mine")
+    fetch(f"{server}/a", tmp_path / "a.pth")
+    assert (Handler.asked, (tmp_path / "a.pth").read_bytes()) == ([], b"mine")
+
+
+def test_nothing_is_asked_when_offline(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(OSError, match="HF_HUB_OFFLINE is set"):
+        list_web_file(f"{server}/a", tmp_path / "a.pth")
+    assert Handler.asked == []
