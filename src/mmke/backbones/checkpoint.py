@@ -93,7 +93,8 @@ class Checkpoint:
         for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
             # Always a copy: the model must not hang on a file that may change or go away.
             tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
-            tensor.copy_(stored.read())
+            # Moved as it is: cards convert faster than their hosts.
+            tensor.copy_(stored.read().to(device))
             if stored.note:
                 log.info("%s", stored.note)
             self._check_tied(names, tensor)
