@@ -64,6 +64,12 @@ def write_published_bare(root: Path, model: Any) -> Path:
     return root
 
 
+def write_published_by_the_library(root: Path, model: Any) -> Path:
+    write_lavis(root, model)
+    model.language_model.save_pretrained(model_folder(root / "opt-2.7b", OPT))
+    return root
+
+
 def write_hub(root: Path, model: Any) -> Path:
     write_shards(model_folder(root / "blip2-opt-2.7b", CONVERTED), model.state_dict(), kind="bin")
     return root
@@ -74,7 +80,7 @@ def write_today(root: Path, model: Any) -> Path:
     return root
 
 
-LAYOUTS = [write_published, write_published_bare, write_hub, write_today]
+LAYOUTS = [write_published, write_published_bare, write_published_by_the_library, write_hub, write_today]
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -169,6 +175,17 @@ def test_another_language_model_in_its_folder_is_told(model: Any, tmp_path: Path
     model_folder(tmp_path / "opt-2.7b", {"model_type": "llama"})
     with pytest.raises(UserError, match=r"is of a 'llama' model, where opt-2.7b is of kind opt"):
         locate(tmp_path)
+
+
+def test_a_larger_opt_in_its_folder_is_told_by_a_shape(model: Any, tmp_path: Path) -> None:
+    write_published(tmp_path, model)
+    larger = {name: torch.ones([2 * size for size in t.shape]) for name, t in part(model, "language_model.").items()}
+    torch.save(renamed(larger, WITH_HEAD), tmp_path / "opt-2.7b" / "pytorch_model.bin")
+    told = (
+        "of another shape: opt-2.7b/pytorch_model.bin: model.decoder.embed_tokens.weight is [600, 64] where [300, 32]"
+    )
+    with pytest.raises(UserError, match=re.escape(told)):
+        locate(tmp_path).check(model)
 
 
 def test_a_missing_bias_is_named(model: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from layouts import LAYERS, differing, filled, llava, model_folder, part, renamed, write_shards
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig
 
 from mmke.backbones.llava_weights import locate
 from mmke.types import UserError
@@ -118,6 +119,25 @@ def test_logits_are_the_librarys_own(write: Callable[..., Path], model: Any, tmp
     }
     with torch.no_grad():
         assert torch.equal(ours(**inputs).logits, library(**inputs).logits)
+
+
+@pytest.mark.parametrize("write", [write_old, write_4_52])
+def test_the_library_reads_the_converted_names_alike(write: Callable[..., Path], model: Any, tmp_path: Path) -> None:
+    checkpoint = locate(write(tmp_path, model))
+    model.config.save_pretrained(checkpoint.tokenizer)
+    assert differing(filled(model, checkpoint), type(model).from_pretrained(checkpoint.tokenizer)) == []
+
+
+def test_the_image_encoder_is_taken_from_clip_as_the_library_saves_it(model: Any, tmp_path: Path) -> None:
+    text = CLIPTextConfig(
+        vocab_size=9, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    clip = CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=model.config.vision_config.to_dict()))
+    tower = renamed(part(model, "model.vision_tower."), {r"model\.vision_tower\.(.+)": r"\1"})
+    clip.vision_model.load_state_dict(tower)
+    write_original(tmp_path, model)
+    clip.save_pretrained(tmp_path / "clip-vit-large-patch14-336")
+    assert differing(filled(model, locate(tmp_path)), model) == []
 
 
 def test_what_the_layout_has_and_the_model_takes_not_is_listed(model: Any, tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_the_layer_for_another_size_of_vicuna_is_told(model: Any, tmp_path: Path
         locate(tmp_path).check(model)
 
 
+def test_a_later_llama_in_vicunas_folder_is_told_by_its_vocabulary(model: Any, tmp_path: Path) -> None:
+    write(tmp_path, model, rows=1000)
+    told = "model.embed_tokens.weight is [1300, 32] where [300, 32] is expected"
+    with pytest.raises(UserError, match=re.escape(told)):
+        locate(tmp_path).check(model)
+
+
 def test_all_that_is_lacking_is_named_at_once(model: Any, tmp_path: Path) -> None:
     write(tmp_path, model)
     (tmp_path / SPELLINGS[0]).unlink()

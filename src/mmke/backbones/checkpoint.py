@@ -90,6 +90,8 @@ class Checkpoint:
         """
         plan = self._plan(module)
         log.info("reading %.1f GB: %s", self.bytes / 1e9, self.layout)
+        if self.unused:
+            log.info("in the files and not taken by this model: %s", _few(self.unused))
         for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
             # Always a copy: the model must not hang on a file that may change or go away.
             tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
@@ -230,5 +232,8 @@ def _place(stored: Stored) -> str:
 
 
 def _some(what: str, each: Sequence[str]) -> list[str]:
-    more = f" and {len(each) - NAMED:,} more" if len(each) > NAMED else ""
-    return [f"{what}: {', '.join(each[:NAMED])}{more}"] if each else []
+    return [f"{what}: {_few(each)}"] if each else []
+
+
+def _few(each: Sequence[str]) -> str:
+    return ", ".join(each[:NAMED]) + (f" and {len(each) - NAMED:,} more" if len(each) > NAMED else "")
