@@ -7,6 +7,7 @@ taken apart is compared with the model itself before it is used (`hf_check`). No
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,6 +30,8 @@ from mmke.backbones.hf_sites import Sites, find_sites
 from mmke.backbones.hf_vision import divide
 from mmke.backbones.loading import RANDOM, Order, WeightSource, check_memory, fill_at_random
 from mmke.types import UserError
+
+FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def load(
@@ -109,7 +112,7 @@ def compose(
 ) -> ComposedBackbone:
     """Put a model that was found its roles together as a backbone."""
     rotary = next((part.get_rope_index for part in model.modules() if hasattr(part, "get_rope_index")), None)
-    placed = Template(template.processor, template.image_token, rotary)
+    placed = replace(template, rotary=rotary, window=window(model.config.get_text_config()))
     return ComposedBackbone(
         name=name,
         revision=revision(folder),
@@ -119,6 +122,21 @@ def compose(
         decoder_name=sites.language,
         prompt=placed.prompt(stop_ids(folder, model, template)),
     )
+
+
+def window(text: Any) -> int | None:
+    """Return how many positions back the layers see that do not see all; None where all do.
+
+    Raises:
+        UserError: there are layers of another kind.
+    """
+    kinds = set(getattr(text, "layer_types", None) or [FULL, SLIDING])
+    if kinds - {FULL, SLIDING}:
+        raise UserError(
+            f"the model's layers are of the kinds {', '.join(sorted(kinds))}; mmke can divide {FULL} and {SLIDING}"
+        )
+    seen: int | None = getattr(text, "sliding_window", None) if SLIDING in kinds else None
+    return seen
 
 
 def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:

@@ -21,6 +21,8 @@ from mmke.types import ImageRef, UserError
 
 QUESTION, ANSWER = "Qquestionq", "Aanswera"
 """Stand for a question and an answer where a template is taken apart."""
+WRITTEN = 256
+"""Positions for an answer that the model writes."""
 
 
 class Opened(NamedTuple):
@@ -39,11 +41,13 @@ class Template:
         processor: the model's.
         image_token: id that stands at each position of a picture.
         rotary: the model's `get_rope_index`, where positions have several axes.
+        window: how many positions back its layers see, where some do not see all.
     """
 
     processor: Any
     image_token: int
     rotary: Any = None
+    window: int | None = None
     _opened: dict[str | None, Opened] = field(default_factory=dict)
 
     def prompt(self, stop_ids: frozenset[int]) -> Prompt:
@@ -58,7 +62,7 @@ class Template:
             stop_ids=stop_ids,
             between=self.between(),
             head=lambda image: self.open(image).head,
-            places=None if self.rotary is None else self.places,
+            places=self.places,
         )
 
     def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
@@ -98,8 +102,20 @@ class Template:
             self._opened[key] = self._open(image)
         return self._opened[key]
 
-    def places(self, keys: tuple[int, ...], image: ImageRef | None) -> Places:
-        """Return each key's position on every axis, as the model's own code computes them."""
+    def places(self, keys: tuple[int, ...], image: ImageRef | None) -> Places | None:
+        """Return each key's position on every axis, as the model's own code computes them; None: its number.
+
+        Raises:
+            UserError: the model's layers would not see the beginning any more.
+        """
+        if self.window is not None and len(keys) > self.window - WRITTEN:
+            raise UserError(
+                f"a prompt of {len(keys)} positions is too long: some layers of this model see {self.window} positions "
+                f"back, {WRITTEN} are kept for what it writes, and mmke computes layers that see all; "
+                "shorten it (ike.demonstrations)"
+            )
+        if self.rotary is None:
+            return None
         ids = [self.image_token if key == SLOT else key for key in keys]
         kinds = self.processor.create_mm_token_type_ids([ids])
         facts = {"input_ids": torch.tensor([ids]), "mm_token_type_ids": torch.tensor(kinds), **self.open(image).facts}

@@ -2,7 +2,7 @@
 
 - The language model is what holds the token embeddings and as many `layers` as the text configuration says.
 - The image side is what stands beside it in the module that has `get_image_features`: the tower first, then the
-  alignment; where only the tower stands there, the alignment is its last part, the merger.
+  alignment; where only the tower stands there, the alignment is its last part that leads to the stream's width.
 - An MLP's linears lead from the stream's width to the inner one and back, under one parent with at most one more.
 """
 
@@ -15,8 +15,10 @@ from transformers import PreTrainedModel
 
 from mmke.types import UserError
 
-INNER = ("intermediate_size", "ffn_dim", "ffn_hidden_size")
-"""Names under which configurations state the width within an MLP."""
+ATTENTION = ("attn", "attention")
+"""In the names of what is no MLP, though its linears may have the same shapes."""
+OTHER_SENSES = ("audio", "video")
+"""In the names of towers that no picture goes through."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,13 @@ def find_sites(model: Any) -> Sites:
         UserError: the model has another build.
     """
     text = model.config.get_text_config()
+    if not hasattr(text, "num_hidden_layers"):
+        raise UserError(
+            f"{type(model).__name__} states no number of decoder layers; mmke does not know how to divide it"
+        )
     language = _language(model, text)
     owner = _owner(model, language)
-    tower, alignment = _image_side(model.get_submodule(owner), owner, language)
+    tower, alignment = _image_side(model.get_submodule(owner), owner, language, text.hidden_size)
     layers = model.get_submodule(language).layers
     slots = mlp_slots(layers[0], text)
     held = all(isinstance(_part(layer, name), nn.Linear) for layer in layers for name in slots.values())
@@ -56,10 +62,13 @@ def find_sites(model: Any) -> Sites:
 
 def mlp_slots(layer: nn.Module, text: Any) -> dict[str, str]:
     """Return the names of the linears that lead into and out of a layer's MLP; nothing where there is no such pair."""
-    linears = {name: part for name, part in layer.named_modules() if isinstance(part, nn.Linear)}
-    inner = next((getattr(text, name) for name in INNER if getattr(text, name, None)), None)
+    linears = {
+        name: part
+        for name, part in layer.named_modules()
+        if isinstance(part, nn.Linear) and not any(word in name for word in ATTENTION)
+    }
     for name, out in reversed(linears.items()):
-        if out.out_features != text.hidden_size or inner not in (None, out.in_features):
+        if out.out_features != text.hidden_size:
             continue
         beside = [other for other in linears if parent(other) == parent(name) and other != name]
         widths = (out.in_features, 2 * out.in_features)  # gate and value may be one linear
@@ -84,7 +93,12 @@ def below(owner: str, child: str) -> str:
 
 
 def _language(model: Any, text: Any) -> str:
-    embeddings = model.get_input_embeddings()
+    try:
+        embeddings = model.get_input_embeddings()
+    except NotImplementedError as error:
+        raise UserError(
+            f"{type(model).__name__} has no token embeddings; mmke does not know how to divide it"
+        ) from error
     found: list[str] = [
         name
         for name, part in model.named_modules()
@@ -119,20 +133,31 @@ def _owner(model: Any, language: str) -> str:
     return max(holders, key=len)
 
 
-def _image_side(module: nn.Module, owner: str, language: str) -> tuple[str, str]:
-    sides = [child for child in _weighty(module) if not f"{language}.".startswith(f"{below(owner, child)}.")]
+def _image_side(module: nn.Module, owner: str, language: str, width: int) -> tuple[str, str]:
+    sides = [
+        child
+        for child in _weighty(module)
+        if not f"{language}.".startswith(f"{below(owner, child)}.") and not any(word in child for word in OTHER_SENSES)
+    ]
     if len(sides) > 1:
         return below(owner, sides[0]), below(owner, sides[1])
     if sides:
         tower = below(owner, sides[0])
-        parts = _weighty(module.get_submodule(sides[0]))
-        if len(parts) > 1:
+        parts = [name for name, part in module.get_submodule(sides[0]).named_children() if _leads_to(part, width)]
+        if parts:
             return tower, f"{tower}.{parts[-1]}"
     raise UserError(f"{type(module).__name__} has no alignment between an image encoder and its language model")
 
 
 def _weighty(module: nn.Module) -> list[str]:
     return [name for name, child in module.named_children() if next(child.parameters(), None) is not None]
+
+
+def _leads_to(part: nn.Module, width: int) -> bool:
+    """Tell whether a part ends at the stream's width; a stack of layers or of mergers for several layers does not."""
+    if isinstance(part, nn.ModuleList):
+        return False
+    return any(isinstance(each, nn.Linear) and each.out_features == width for each in part.modules())
 
 
 def _part(layer: nn.Module, name: str) -> nn.Module | None:

@@ -59,8 +59,8 @@ class Prompt:
         stop_ids: end a text that the model writes.
         between: stands between question and answer: a space, or the turn of a chat template.
         head: what a tokenizer has to read together with the question, where pieces may reach across.
-        places: the position of each key on every axis, for a model to which it is not simply the key's number; takes
-            a frame with its text, and the picture.
+        places: the position of each key on every axis, for a model to which it is not simply the key's number (None
+            where it is); takes a frame with its text, and the picture.
     """
 
     tokenizer: Any
@@ -68,7 +68,7 @@ class Prompt:
     stop_ids: frozenset[int]
     between: str = " "
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
-    places: Callable[[tuple[int, ...], ImageRef | None], Places] | None = None
+    places: Callable[[tuple[int, ...], ImageRef | None], Places | None] | None = None
 
     def slots(self, image: ImageRef) -> int:
         """Return how many positions a picture takes."""
