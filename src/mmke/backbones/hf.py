@@ -24,7 +24,7 @@ from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.hf_check import check, own_logits, small_picture
 from mmke.backbones.hf_decoder import Seen, take_apart, watch
 from mmke.backbones.hf_folder import check_weights, find_folder, revision
-from mmke.backbones.hf_processor import CANNOT_READ, load_processor
+from mmke.backbones.hf_processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf_prompt import QUESTION, Template
 from mmke.backbones.hf_sites import Sites, find_sites
 from mmke.backbones.hf_vision import divide
@@ -92,7 +92,8 @@ def read_template(folder: Path, config: Any) -> Template:
     )
     if image_token is None:
         raise UserError(f"{folder}: config.json names no token that stands at a picture's positions (image_token_id)")
-    return Template(load_processor(folder, config), image_token)
+    processor = load_processor(folder, config)
+    return Template(processor, image_token, "" if processor.chat_template else placeholder(processor, image_token))
 
 
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:

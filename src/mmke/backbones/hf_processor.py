@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
@@ -33,6 +34,8 @@ def load_processor(folder: Path, config: Any) -> Any:
         processor = _without_video(kind).from_args_and_dict(parts, facts, **rest)
     except CANNOT_READ as error:
         reason = str(error).strip().partition("\n")[0]
+        if isinstance(error, ImportError):
+            raise UserError(f"{folder}: its processor needs a package that is not installed ({reason})") from error
         raise UserError(
             f"{folder} holds no processor that can be read ({reason}); copy its tokenizer and preprocessor files there"
         ) from error
@@ -60,6 +63,15 @@ def process(processor: Any, text: str, picture: Image.Image | None) -> Mapping[s
     except CANNOT_READ as error:
         raise UserError(f"the model's processor refuses the prompt {text[:80]!r} ({error})") from error
     return made
+
+
+def placeholder(processor: Any, image_token: int) -> str:
+    """Return what stands for a picture in a bare prompt; nothing where the processor adds its positions by itself."""
+    try:
+        bare = process(processor, "?", Image.new("RGB", (48, 32)))
+    except UserError:
+        bare = {"input_ids": torch.zeros(1, 0)}
+    return "" if (bare["input_ids"] == image_token).any() else str(getattr(processor, "image_token", ""))
 
 
 def _kind(folder: Path, config: Any) -> Any:

@@ -40,12 +40,14 @@ class Template:
     Attributes:
         processor: the model's.
         image_token: id that stands at each position of a picture.
+        placeholder: what stands for a picture in a prompt without a template; nothing where the processor adds it.
         rotary: the model's `get_rope_index`, where positions have several axes.
         window: how many positions back its layers see, where some do not see all.
     """
 
     processor: Any
     image_token: int
+    placeholder: str = ""
     rotary: Any = None
     window: int | None = None
     _opened: dict[str | None, Opened] = field(default_factory=dict)
@@ -68,9 +70,7 @@ class Template:
     def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
         """Return the prompt as text, a picture as its placeholder; without an answer it ends where one begins."""
         if not self.processor.chat_template:
-            return (
-                (self.processor.image_token if pictured else "") + question + ("" if answer is None else f" {answer}")
-            )
+            return (self.placeholder if pictured else "") + question + ("" if answer is None else f" {answer}")
         said = [{"type": "text", "text": question}]
         turns = [{"role": "user", "content": [{"type": "image"}, *said] if pictured else said}]
         if answer is not None:
@@ -155,17 +155,18 @@ class Template:
         follow = sum(token in special for token in self._read(behind)[0])
         places = [place for place, token in enumerate(ids) if token in special]
         places = places[: len(places) - follow]
-        frame: tuple[int, ...] = ()
-        head = Head(before)
-        if places:
-            frame = tuple(ids[: places[-1] + 1])
-            head = Head(special[frame[-1]].content + self._literal(before), known=1)
-        if [*frame, *self._read(head.text + behind)[0][head.known :]] != ids:
-            raise UserError(
-                f"the model's tokenizer reads a question in a way that cannot be told apart from what stands before it "
-                f"({before[-80:]!r})"
-            )
-        return frame, head
+        frame = tuple(ids[: places[-1] + 1]) if places else ()
+        begin = special[frame[-1]].content if frame else ""
+        decoded = tokenizer.decode(ids[len(frame) :], clean_up_tokenization_spaces=False)
+        # The processor may write text of its own behind a picture, and decoding may lose a space: what fits is right.
+        for literal in (self._literal(before), decoded.partition(QUESTION)[0]):
+            head = Head(begin + literal, known=len(frame[-1:]))
+            if [*frame, *self._read(head.text + behind)[0][head.known :]] == ids:
+                return frame, head
+        raise UserError(
+            "the model's tokenizer reads a question in a way that cannot be told apart from what stands before it "
+            f"({before[-80:]!r})"
+        )
 
     def _literal(self, before: str) -> str:
         """Return the plain text at the end of what stands before the question."""

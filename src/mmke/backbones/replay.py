@@ -7,11 +7,11 @@ step (a CUDA graph) asks for all of them at once; it runs the same kernels on th
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
-WARM = 2
+WARM = 1
 """Steps before the recording: libraries choose kernels and make their workspaces in the first."""
 WORTH = 6
 """From this many steps on a recording pays."""
@@ -56,22 +56,32 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
-    aside = torch.cuda.Stream(device)
-    aside.wait_stream(torch.cuda.current_stream(device))
+    aside, now = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    aside.wait_stream(now)
     with torch.cuda.stream(aside):
         for _ in range(WARM):
             step()
-    torch.cuda.current_stream(device).wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph):
-            step()
-    except RuntimeError as error:
-        torch.cuda.synchronize(device)
-        logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
-        for _ in range(times - WARM):
-            step()
-        return
+        recorded = _record(step)
+    now.wait_stream(aside)
     for _ in range(times - WARM):
-        graph.replay()
+        if recorded is None:
+            step()
+        else:
+            recorded.replay()
     torch.cuda.synchronize(device)
+
+
+def _record(step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
+    """Record a step on the current stream; None, and a word in the log, when it cannot be."""
+    graph = torch.cuda.CUDAGraph()
+    # Not `torch.cuda.graph`: it gives all cached memory back first, which takes longer than many a step.
+    graph.capture_begin(capture_error_mode="thread_local")
+    try:
+        step()
+        graph.capture_end()
+    except RuntimeError as error:
+        logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
+        with suppress(RuntimeError):
+            graph.capture_end()
+        return None
+    return graph

@@ -41,7 +41,7 @@ def bytes_of(thing: object) -> int:
         return thing.numel() * thing.element_size()
     if isinstance(thing, dict):
         return sum(bytes_of(value) for value in thing.values())
-    if isinstance(thing, tuple | list):
+    if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
         return sum(bytes_of(value) for value in thing)
     if is_dataclass(thing):
         return sum(bytes_of(getattr(thing, field.name)) for field in fields(thing))

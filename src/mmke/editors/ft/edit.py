@@ -115,8 +115,7 @@ class FineTuningSession:
     def _current(self) -> dict[str, Tensor]:
         if self.weights:
             return self.weights
-        own = dict(self.backbone.module.named_parameters())
-        return {name: own[name] for name in self.editor.names(self.backbone)}
+        return {name: self.backbone.module.get_parameter(name) for name in self.editor.names(self.backbone)}
 
 
 @dataclass(frozen=True)
