@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from layouts import (
-    LAYERS,
-    blip2,
-    differing,
-    filled,
-    halved,
-    model_folder,
-    part,
-    renamed,
-    write_eva,
-    write_shards,
-    write_trained,
-)
+from lavis_layout import halved, write_eva, write_trained
+from layouts import LAYERS, blip2, differing, filled, model_folder, part, renamed, write_shards
 from torch import Tensor
 
 from mmke.backbones import blip2_weights

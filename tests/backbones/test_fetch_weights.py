@@ -11,7 +11,8 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.hf_api import ModelInfo
-from layouts import blip2, llava, minigpt4, model_folder, part, renamed, write_eva, write_shards, write_trained
+from lavis_layout import write_eva, write_trained
+from layouts import blip2, llava, minigpt4, model_folder, part, renamed, write_shards
 
 from mmke import downloads
 from mmke.backbones import lavis_weights

@@ -6,20 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from layouts import (
-    LAYERS,
-    MiniGPT4,
-    differing,
-    filled,
-    halved,
-    minigpt4,
-    model_folder,
-    part,
-    renamed,
-    write_eva,
-    write_shards,
-    write_trained,
-)
+from lavis_layout import halved, write_eva, write_trained
+from layouts import LAYERS, MiniGPT4, differing, filled, minigpt4, model_folder, part, renamed, write_shards
 
 from mmke.backbones import minigpt4_weights
 from mmke.backbones.checkpoint import Checkpoint
