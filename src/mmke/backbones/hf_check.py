@@ -6,6 +6,7 @@ state, features that enter at several layers) is found here, before it yields a 
 """
 
 import hashlib
+import inspect
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,12 +40,19 @@ def small_picture() -> Iterator[ImageRef]:
         yield ImageRef(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
+def asked(model: Any) -> list[tuple[str, str, bool]]:
+    """Return the prompts that the model by itself can read: some read none without a picture."""
+    pixels = inspect.signature(model.forward).parameters.get("pixel_values")
+    bare = pixels is None or pixels.default is not inspect.Parameter.empty
+    return [prompt for prompt in ASKED if bare or prompt[2]]
+
+
 @torch.no_grad()
 def own_logits(model: Any, template: Template, image: ImageRef) -> list[Tensor]:
     """Return the logits [positions vocabulary] of each prompt, as the model by itself computes them."""
     between = template.between()
     found = []
-    for question, answer, pictured in ASKED:
+    for question, answer, pictured in asked(model):
         before = template.render(QUESTION, pictured=pictured).partition(QUESTION)[0]
         with Image.open(image.path) as picture:
             made = process(template.processor, f"{before}{question}{between}{answer}", picture if pictured else None)
@@ -59,8 +67,9 @@ def check(backbone: ComposedBackbone, own: Sequence[Tensor], image: ImageRef) ->
     Raises:
         UserError: they differ by more than rounding.
     """
-    queries = [Query(question, image if pictured else None) for question, _, pictured in ASKED]
-    batch = backbone.encode(queries, [answer for _, answer, _ in ASKED], Ask(positions="all"))
+    prompts = asked(backbone.module)
+    queries = [Query(question, image if pictured else None) for question, _, pictured in prompts]
+    batch = backbone.encode(queries, [answer for _, answer, _ in prompts], Ask(positions="all"))
     ours = backbone.tail(backbone.trunk(batch, Cut("layer", 0), store=MemoryStore()), {})
     pieces = torch.split(ours, [len(each.rows) for each in batch.encoded])
     if [len(piece) for piece in pieces] != [len(each) for each in own]:

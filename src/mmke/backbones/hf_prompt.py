@@ -172,7 +172,7 @@ class Template:
         """Return the plain text at the end of what stands before the question."""
         ids, ends = self._read(before)
         special = self.processor.tokenizer.added_tokens_decoder
-        placeholder: str | None = getattr(self.processor, "image_token", None)
+        placeholder = str(getattr(self.processor, "image_token", None) or "")
         last = [end for token, end in zip(ids, ends, strict=True) if token in special]
         if placeholder and placeholder in before:
             last.append(before.rindex(placeholder) + len(placeholder))
