@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers.processors import TemplateProcessing
 from torch import nn
 from transformers import (
     AddedToken,
@@ -48,13 +49,13 @@ USER_ASSISTANT = (
 def save_llava_onevision(folder: Path) -> None:
     """Any-resolution tiles, a newline embedding, SigLIP, a chat template in which text follows the picture's token."""
     tokens = ["<|im_start|>", "<|im_end|>", "<image>", "<video>"]
-    tokenizer = _tokenizer(tokens, image_token="<image>")
-    vision = SiglipVisionConfig(**_tower(), vision_use_head=False)
+    tokenizer = make_tokenizer(tokens, image_token="<image>")
+    vision = SiglipVisionConfig(**tower(), vision_use_head=False)
     config = LlavaOnevisionConfig(
         vision_config=vision,
-        text_config=_qwen2(),
-        image_token_id=_id(tokenizer, "<image>"),
-        video_token_id=_id(tokenizer, "<video>"),
+        text_config=qwen2(),
+        image_token_id=token_id(tokenizer, "<image>"),
+        video_token_id=token_id(tokenizer, "<video>"),
         image_grid_pinpoints=[[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]],
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
@@ -68,13 +69,13 @@ def save_llava_onevision(folder: Path) -> None:
         "vision_feature_select_strategy": "full",
     }
     template = CHATML.replace("IMAGE", "<image>\n")
-    _save(folder, lambda: LlavaOnevisionForConditionalGeneration(config), tokenizer, processor, facts, template)
+    save(folder, lambda: LlavaOnevisionForConditionalGeneration(config), tokenizer, processor, facts, template)
 
 
 def save_qwen2_5_vl(folder: Path) -> None:
     """Positions on three axes, pictures of any size, a merger within the tower, special tokens around the picture."""
     tokens = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    tokenizer = _tokenizer(tokens)
+    tokenizer = make_tokenizer(tokens)
     vision = {
         "depth": LAYERS,
         "hidden_size": HIDDEN,
@@ -85,41 +86,43 @@ def save_qwen2_5_vl(folder: Path) -> None:
         "window_size": 56,
         "fullatt_block_indexes": [1, 3],
     }
-    text = {**_qwen2().to_dict(), "rope_parameters": _mrope(), "model_type": "qwen2_5_vl_text"}
+    text = {**qwen2().to_dict(), "rope_parameters": mrope(), "model_type": "qwen2_5_vl_text"}
     config = Qwen2_5_VLConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=_id(tokenizer, "<|image_pad|>"),
-        video_token_id=_id(tokenizer, "<|video_pad|>"),
-        vision_start_token_id=_id(tokenizer, "<|vision_start|>"),
-        vision_end_token_id=_id(tokenizer, "<|vision_end|>"),
+        image_token_id=token_id(tokenizer, "<|image_pad|>"),
+        video_token_id=token_id(tokenizer, "<|video_pad|>"),
+        vision_start_token_id=token_id(tokenizer, "<|vision_start|>"),
+        vision_end_token_id=token_id(tokenizer, "<|vision_end|>"),
     )
     processor = Qwen2VLImageProcessorPil(
         size={"shortest_edge": 56 * 56, "longest_edge": 84 * 84}, patch_size=14, merge_size=2
     )
     template = CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     facts = {"processor_class": "Qwen2_5_VLProcessor"}
-    _save(folder, lambda: Qwen2_5_VLForConditionalGeneration(config), tokenizer, processor, facts, template)
+    save(folder, lambda: Qwen2_5_VLForConditionalGeneration(config), tokenizer, processor, facts, template)
 
 
 def save_internvl(folder: Path) -> None:
     """Tiles with a thumbnail, pixel shuffle before the projector, tokens around the picture's."""
     tokens = ["<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"]
-    tokenizer = _tokenizer(
+    tokenizer = make_tokenizer(
         tokens,
         start_image_token="<img>",
         end_image_token="</img>",
         context_image_token="<IMG_CONTEXT>",
         video_token="<video>",
     )
-    vision = InternVLVisionConfig(**{**_tower(), "image_size": [SIDE, SIDE], "patch_size": [14, 14]})
-    config = InternVLConfig(vision_config=vision, text_config=_qwen2(), image_token_id=_id(tokenizer, "<IMG_CONTEXT>"))
+    vision = InternVLVisionConfig(**{**tower(), "image_size": [SIDE, SIDE], "patch_size": [14, 14]})
+    config = InternVLConfig(
+        vision_config=vision, text_config=qwen2(), image_token_id=token_id(tokenizer, "<IMG_CONTEXT>")
+    )
     processor = GotOcr2ImageProcessorPil(
         size={"height": SIDE, "width": SIDE}, crop_to_patches=True, min_patches=1, max_patches=4
     )
     facts = {"processor_class": "InternVLProcessor", "image_seq_length": 1}
     template = CHATML.replace("IMAGE", "<IMG_CONTEXT>\n")
-    _save(folder, lambda: InternVLForConditionalGeneration(config), tokenizer, processor, facts, template)
+    save(folder, lambda: InternVLForConditionalGeneration(config), tokenizer, processor, facts, template)
 
 
 def save_idefics3(folder: Path) -> None:
@@ -134,11 +137,11 @@ def save_idefics3(folder: Path) -> None:
         "<global-img>",
         *names,
     ]
-    tokenizer = _tokenizer(tokens)
+    tokenizer = make_tokenizer(tokens)
     config = Idefics3Config(
-        vision_config={**_tower(), "model_type": "idefics3_vision"},
-        text_config=_llama(),
-        image_token_id=_id(tokenizer, "<image>"),
+        vision_config={**tower(), "model_type": "idefics3_vision"},
+        text_config=llama(),
+        image_token_id=token_id(tokenizer, "<image>"),
         scale_factor=2,
         pad_token_id=0,
     )
@@ -146,7 +149,7 @@ def save_idefics3(folder: Path) -> None:
         size={"longest_edge": 2 * SIDE}, max_image_size={"longest_edge": SIDE}, do_image_splitting=True
     )
     facts = {"processor_class": "Idefics3Processor", "image_seq_len": 1}
-    _save(folder, lambda: Idefics3ForConditionalGeneration(config), tokenizer, processor, facts, USER_ASSISTANT)
+    save(folder, lambda: Idefics3ForConditionalGeneration(config), tokenizer, processor, facts, USER_ASSISTANT)
 
 
 FOLDERS: Mapping[str, Callable[[Path], None]] = {
@@ -157,7 +160,7 @@ FOLDERS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-def _save(
+def save(
     folder: Path,
     build: Callable[[], Any],
     tokenizer: PreTrainedTokenizerFast,
@@ -168,7 +171,7 @@ def _save(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build()
-        _spread(model)
+        spread(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -177,27 +180,30 @@ def _save(
         (folder / "chat_template.jinja").write_text(template)
 
 
-def _spread(model: nn.Module) -> None:
+def spread(model: nn.Module) -> None:
     """Widen the image side's weights: with the library's 0.02 one picture would look like another."""
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and "language" not in name and "text_model" not in name and "lm_head" not in name:
             nn.init.normal_(parameter, std=0.3)
 
 
-def _tokenizer(tokens: list[str], **named: str) -> PreTrainedTokenizerFast:
+def make_tokenizer(tokens: list[str], *, begins: bool = False, **named: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of bytes with further special tokens; `begins`: it puts <s> in front by itself."""
     core = byte_tokenizer().backend_tokenizer
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+    if begins:
+        core.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="<|im_end|>", **named)
 
 
-def _id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     number = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(number, int)
     assert number >= FIRST_ADDED
     return number
 
 
-def _tower() -> dict[str, Any]:
+def tower() -> dict[str, Any]:
     return {
         "hidden_size": HIDDEN,
         "intermediate_size": 64,
@@ -208,7 +214,7 @@ def _tower() -> dict[str, Any]:
     }
 
 
-def _text() -> dict[str, Any]:
+def text() -> dict[str, Any]:
     return {
         "vocab_size": 288,
         "hidden_size": HIDDEN,
@@ -224,13 +230,13 @@ def _text() -> dict[str, Any]:
     }
 
 
-def _qwen2() -> Qwen2Config:
-    return Qwen2Config(**_text())
+def qwen2() -> Qwen2Config:
+    return Qwen2Config(**text())
 
 
-def _llama() -> LlamaConfig:
-    return LlamaConfig(**_text())
+def llama() -> LlamaConfig:
+    return LlamaConfig(**text())
 
 
-def _mrope() -> dict[str, Any]:
+def mrope() -> dict[str, Any]:
     return {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from contract_kit import EDITORS, edits_weights, load, make_editor
+from contract_kit import EDITORS, TINY, edits_weights, load, make_editor
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
@@ -153,6 +153,19 @@ def test_a_store_tells_an_edited_module_from_an_unedited_one(
         with session.module():
             assert not same(backbone.answer(cases[0].probes, ASK, store=store), before)
     assert same(backbone.answer(cases[0].probes, ASK, store=store), before)
+
+
+@pytest.mark.parametrize("name", [name for name in EDITORS if name != "none"])
+@pytest.mark.parametrize("half", TINY)
+def test_every_editor_edits_in_half_precision_too(
+    half: str, name: str, train: tuple[EditCase, ...], cases: tuple[EditCase, ...], store: MemoryStore
+) -> None:
+    backbone = load(half, torch.bfloat16)
+    before = fingerprint(backbone.module)
+    with make_editor(name, backbone, train).open(backbone, store) as session:
+        session.apply(cases[0].edits)
+        assert not same(session.answer(cases[0].probes, ASK), backbone.answer(cases[0].probes, ASK))
+    assert fingerprint(backbone.module) == before
 
 
 @pytest.mark.parametrize("switches", [STRICT, PAPER], ids=["strict", "paper"])

@@ -45,7 +45,7 @@ def find_folder(name: str, weights: Path | None) -> Path:
     looked = ", ".join(map(str, places)) + ("" if weights else " and the hub's cache")
     raise UserError(
         f"{name}: no {CONFIG} in {looked}; give the path of a folder with the model (hf:PATH), or fetch it where there "
-        f"is a network: huggingface-cli download {bare} --local-dir {CACHE}/{bare}"
+        f"is a network: mmke fetch {name}"
     )
 
 

@@ -56,32 +56,34 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
-    aside, now = torch.cuda.Stream(device), torch.cuda.current_stream(device)
-    aside.wait_stream(now)
-    with torch.cuda.stream(aside):
-        for _ in range(WARM):
-            step()
-        recorded = _record(step)
-    now.wait_stream(aside)
+    for _ in range(WARM):
+        step()
+    recorded = _record(step, device)
     for _ in range(times - WARM):
         if recorded is None:
             step()
         else:
             recorded.replay()
     torch.cuda.synchronize(device)
+    del recorded
+    # What a recording held serves nothing else.
+    torch.cuda.empty_cache()
 
 
-def _record(step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
-    """Record a step on the current stream; None, and a word in the log, when it cannot be."""
+def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph | None:
+    """Record a step; None, and a word in the log, when it cannot be."""
+    # A recording has memory of its own: what the steps before it took is given back first.
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    # Not `torch.cuda.graph`: it gives all cached memory back first, which takes longer than many a step.
-    graph.capture_begin(capture_error_mode="thread_local")
-    try:
-        step()
-        graph.capture_end()
-    except RuntimeError as error:
-        logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
-        with suppress(RuntimeError):
+    with torch.cuda.stream(torch.cuda.Stream(device)):
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            step()
             graph.capture_end()
-        return None
+        except RuntimeError as error:
+            logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
+            with suppress(RuntimeError):
+                graph.capture_end()
+            return None
     return graph

@@ -31,7 +31,7 @@ def call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callab
     if not weights:
         return function(*args)
     with _in_their_own_precision(module, weights):
-        tensors = {f"module.{name}": tensor for name, tensor in weights.items()}
+        tensors = {f"module.{name}": tensor for name, tensor in _with_companions(module, weights).items()}
         # Looking for tied tensors would take longer than a step; no editor edits one.
         result: T = functional_call(_Call(module, function), tensors, args, tie_weights=False)
         return result
@@ -61,6 +61,17 @@ def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Mod
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
         module.__dict__[LENT] = earlier
+
+
+def _with_companions(module: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Add the unedited tensors of edited submodules (a bias beside its weight) in the edited ones' precision."""
+    companions = {}
+    for name, tensor in weights.items():
+        owner = name.rpartition(".")[0]
+        for other, own in module.get_submodule(owner).named_parameters(recurse=False):
+            if own.dtype != tensor.dtype:
+                companions[f"{owner}.{other}"] = own.detach().to(tensor.dtype)
+    return {**companions, **weights}
 
 
 @contextmanager

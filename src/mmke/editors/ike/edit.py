@@ -25,6 +25,10 @@ from mmke.protocols import Backbone, EditSession, Store
 from mmke.types import Answer, Ask, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
 
 
+SEAM = 4
+"""By how many tokens two texts may be shorter joined than apart."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What `ike.toml` states.
@@ -103,27 +107,33 @@ class InContextSession:
             return self.backbone.length(Query(self._context(kept) + probe.query.text, image), probe.target)
 
         kept, limit = len(self.demonstrations), self.backbone.max_positions
-        taken = length(kept)
-        if taken <= limit or self._may_run_on(taken):
-            return kept, taken
+        if self.editor.switches.context_overflow == "published":
+            return kept, length(kept)
         # Long texts are slow to tokenise: guess from the demonstrations' own lengths, then make sure.
+        kept = self._guess(limit - length(0))
+        taken = length(kept)
         while kept and taken > limit:
-            over = taken - limit
-            while kept and over > 0:
-                kept -= 1
-                over -= self._own_length(kept)
+            kept -= 1
             taken = length(kept)
-        while kept < len(self.demonstrations) and (longer := length(kept + 1)) <= limit:
+        # Joined texts are at most a few tokens shorter than apart.
+        while kept < len(self.demonstrations) and taken + self._own_length(kept) - SEAM <= limit:
+            longer = length(kept + 1)
+            if longer > limit:
+                break
             kept, taken = kept + 1, longer
         return kept, taken
+
+    def _guess(self, room: int) -> int:
+        kept = 0
+        while kept < len(self.demonstrations) and self._own_length(kept) <= room:
+            room -= self._own_length(kept)
+            kept += 1
+        return kept
 
     def _own_length(self, demonstration: int) -> int:
         if demonstration not in self.lengths:
             self.lengths[demonstration] = self.backbone.length(Query(self.demonstrations[demonstration]), "")
         return self.lengths[demonstration]
-
-    def _may_run_on(self, length: int) -> bool:
-        return self.editor.switches.context_overflow == "published" and length > self.backbone.max_positions
 
     def _context(self, kept: int) -> str:
         # Most similar first: the farthest stand last, so dropping them keeps the prefix that the probes share.
