@@ -4,6 +4,7 @@ Differs from the library's `AutoProcessor`: pictures are processed by Pillow whe
 so that they are the same everywhere, and a video processor, which needs torchvision, is stood in for by nothing.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def process(processor: Any, text: str, picture: Image.Image | None) -> Mapping[s
     if picture is not None:
         options["images"] = [picture.convert("RGB")]
     try:
-        made: Mapping[str, Any] = processor(text=[text], return_tensors="pt", **options)
+        with warnings.catch_warnings():  # that some processors give about their own code
+            warnings.simplefilter("ignore", DeprecationWarning)
+            made: Mapping[str, Any] = processor(text=[text], return_tensors="pt", **options)
     except CANNOT_READ as error:
         raise UserError(f"the model's processor refuses the prompt {text[:80]!r} ({error})") from error
     return made
