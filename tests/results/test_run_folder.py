@@ -29,7 +29,16 @@ def test_the_path_says_what_was_run(tmp_path: Path, settings: RunSettings) -> No
 def test_names_with_slashes_or_dots_stay_below_the_folder(tmp_path: Path, settings: RunSettings) -> None:
     odd = replace(settings, backbone="hf:org/model", benchmark="../../data/own.json", editor="..")
     path = run_path(tmp_path, odd)
-    assert path.parts[len(tmp_path.parts) :] == ("hf:org_model", "__.._data_own.json", "hop1", "strict", "_")
+    shown = ("hf_org_model-3d587ff3", "__.._data_own.json-2ee84786", "hop1", "strict", "_")
+    assert path.parts[len(tmp_path.parts) :] == shown
+
+
+def test_models_of_the_hub_have_folders_of_their_own(settings: RunSettings, tmp_path: Path) -> None:
+    names = ["hf:org/model", "hf:org_model", "hf:/" + "deep/" * 60 + "model", "hf:/" + "deep/" * 61 + "model"]
+    folders = [run_path(tmp_path, replace(settings, backbone=name)).relative_to(tmp_path).parts for name in names]
+    assert folders[0][0].startswith("hf_org_model-")
+    assert len({parts[0] for parts in folders}) == len(names)
+    assert all(len(parts) == 5 and len(parts[0]) < 120 for parts in folders)
 
 
 def test_a_second_writer_is_refused_by_name_of_the_folder(

@@ -5,6 +5,7 @@ again continues where it stopped: finished records are never asked or written ag
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -21,6 +22,8 @@ from mmke.results.timings import TimedRecord, Timing
 from mmke.types import ScoreRow, UserError
 
 LOCK = ".lock"
+LONGEST = 100
+"""Characters of a folder's name; file systems take 255 bytes."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,10 @@ class RunFolder:
 
 
 def run_path(out: Path, settings: RunSettings) -> Path:
-    """Return the folder of a run below `out`; what cannot stand in a folder's name becomes `_`."""
+    """Return the folder of a run below `out`; what cannot stand in a folder's name becomes `_`.
+
+    A name that is a path, such as `hf:org/model`, or that is long carries a digest: `hf:org_model` is another model.
+    """
     parts = (
         settings.backbone,
         settings.benchmark,
@@ -90,7 +96,14 @@ def run_path(out: Path, settings: RunSettings) -> Path:
         settings.switches.protocol,
         settings.editor,
     )
-    return out.joinpath(*(re.sub(r"[^\w.:+-]|^\.+", "_", part) for part in parts))
+    return out.joinpath(*map(_folder_name, parts))
+
+
+def _folder_name(part: str) -> str:
+    plain = re.sub(r"[^\w.+-]|^\.+", "_", part)
+    if not set("/:") & set(part) and len(plain) <= LONGEST:
+        return plain
+    return f"{plain[-LONGEST:]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
 @contextmanager
