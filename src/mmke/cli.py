@@ -186,7 +186,8 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _ls(arguments: argparse.Namespace) -> int:
     nouns = [arguments.noun] if arguments.noun else list(registry.BUILT_IN)
     for noun in nouns:
-        names = registry.names(noun)
+        open_names = {f"{prefix}NAME": where for prefix, where in registry.PREFIXES.get(noun, {}).items()}
+        names = {**registry.names(noun), **open_names}
         if len(nouns) > 1:
             print(f"{noun}: {' '.join(names)}")
             continue
