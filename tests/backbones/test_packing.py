@@ -32,8 +32,14 @@ def test_a_common_prefix_is_kept_once() -> None:
 
 def test_a_group_is_never_divided_and_packs_keep_to_the_limit() -> None:
     encoded = [Encoded((i, 9, 9, 9), (9,), (2,), (0,)) for i in range(6)]
-    batch = make_batch(encoded, [], [0, 1, 0, 2, 2, 2], limit=12, device=torch.device("cpu"))
+    batch = make_batch(encoded, [], [0, 1, 0, 2, 2, 2], limit=24, device=torch.device("cpu"))
     assert [pack.members for pack in batch.packs] == [(0, 2, 1), (3, 4, 5)]
+
+
+def test_a_large_group_has_a_pack_to_itself() -> None:
+    encoded = [Encoded((i, *range(9, 9 + length)), (9,), (length,), (0,)) for i, length in enumerate((2, 9, 2, 2))]
+    batch = make_batch(encoded, [], [0, 1, 2, 3], limit=24, device=torch.device("cpu"))
+    assert [pack.members for pack in batch.packs] == [(0,), (1,), (2, 3)]
 
 
 def test_equal_batches_have_equal_digests_and_others_do_not() -> None:

@@ -158,11 +158,12 @@ class Template:
         frame = tuple(ids[: places[-1] + 1]) if places else ()
         begin = special[frame[-1]].content if frame else ""
         decoded = tokenizer.decode(ids[len(frame) :], clean_up_tokenization_spaces=False)
-        # The processor may write text of its own behind a picture, and decoding may lose a space: what fits is right.
+        # The processor may write text of its own behind a picture, decoding may lose a space, and text that begins
+        # behind a token which the tokenizer itself put there may read otherwise: what fits is right.
         for literal in (self._literal(before), decoded.partition(QUESTION)[0]):
-            head = Head(begin + literal, known=len(frame[-1:]))
-            if [*frame, *self._read(head.text + behind)[0][head.known :]] == ids:
-                return frame, head
+            for head in (Head(begin + literal, known=len(frame[-1:])), Head(literal)):
+                if [*frame, *self._read(head.text + behind)[0][head.known :]] == ids:
+                    return frame, head
         raise UserError(
             "the model's tokenizer reads a question in a way that cannot be told apart from what stands before it "
             f"({before[-80:]!r})"

@@ -17,6 +17,9 @@ from torch import Tensor
 from mmke.protocols import Batch, Encoded, Pack
 from mmke.types import ImageRef
 
+LARGE = 4
+"""A group of more than this part of the limit has a pack to itself."""
+
 LONG_CHAIN = 256
 """From this length on a leading chain is worth an attention call of its own, which leaves out what it cannot see."""
 
@@ -123,20 +126,22 @@ def make_batch(
     """Divide queries into packs.
 
     Queries of one group (the same image) always share a pack, since that is where the prefix is; groups share one as
-    long as the pack stays within `limit` nodes. The division depends on the batch alone, so that equal batches give
+    long as the pack stays within `limit` nodes, and none of them is large by itself: behind another group's nodes its
+    own chain would need a mask, which the quick kernels do not take. The division depends on the batch alone, so that equal batches give
     equal bits.
     """
     divided: list[list[int]] = []
-    nodes = 0
+    room = 0
     for group in sorted(set(groups)):
         members = [i for i, g in enumerate(groups) if g == group]
         size = _size([_read(encoded[i]) for i in members])
-        if divided and nodes + size <= limit:
-            divided[-1] += members
-            nodes += size
-        else:
+        large = size > limit // LARGE
+        if large or size > room:
             divided.append(members)
-            nodes = size
+            room = 0 if large else limit - size
+        else:
+            divided[-1] += members
+            room -= size
     packs = tuple(pack(members, encoded, device) for members in divided)
     order = torch.tensor(_query_order(divided, encoded), dtype=torch.long, device=device)
     return Batch(tuple(encoded), tuple(images), packs, order, _digest(encoded, images))

@@ -6,11 +6,14 @@ arXiv:2502.19870, as its published code computes it.
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mmke.protocols import Encoded, Places
 from mmke.types import Ask, ImageRef, UserError
+
+REMEMBERED = 32
+"""Texts whose tokens are kept: the prompts of one record."""
 
 SLOT = -1
 """Stands for one position of an image among the token ids of a frame."""
@@ -69,6 +72,7 @@ class Prompt:
     between: str = " "
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
     places: Callable[[tuple[int, ...], ImageRef | None], Places | None] | None = None
+    _read_before: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def slots(self, image: ImageRef) -> int:
         """Return how many positions a picture takes."""
@@ -143,9 +147,17 @@ class Prompt:
     def _read(self, text: str, image: ImageRef | None) -> tuple[list[int], list[int]]:
         """Return the tokens of a text behind the frame, and where in the text each ends."""
         head = self.head(image)
-        tokens = self.tokenizer(head.text + text, add_special_tokens=False, return_offsets_mapping=True)
-        ends = [end - len(head.text) for _, end in tokens["offset_mapping"]]
-        return tokens["input_ids"][head.known :], ends[head.known :]
+        ids, ends = self._tokens(head.text + text)
+        return ids[head.known :], [end - len(head.text) for end in ends[head.known :]]
+
+    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+        """Return a text's tokens and where each ends; a text that was measured is not read again to be asked."""
+        if text not in self._read_before:
+            while len(self._read_before) >= REMEMBERED:
+                del self._read_before[next(iter(self._read_before))]
+            tokens = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            self._read_before[text] = tokens["input_ids"], [end for _, end in tokens["offset_mapping"]]
+        return self._read_before[text]
 
     def _target(self, ids: list[int], ends: list[int], answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
         if labels == "alone":

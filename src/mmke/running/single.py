@@ -1,6 +1,7 @@
 """The single-edit schedule: open, ask, apply, ask, leave, score, write; every record starts from the unedited model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from mmke.results.folder import RunFolder
 from mmke.running.asking import Answers, ask
 from mmke.running.measuring import Stopwatch
 from mmke.running.scoring import Floor, Heard, make_rows
-from mmke.types import EditCase, Metric
+from mmke.types import EditCase, Metric, UserError
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,24 @@ def run_cell(cell: Cell, folder: RunFolder, *, on_record: Callable[[], None]) ->
         # Where locality is compared with the previous edit, the edit before the first new record is repeated.
         needed_next = following is not None and following.id not in folder.done
         if wanted or needed_next:
-            carried = _edit(cell, case, following if needed_next else None, carried, folder if wanted else None)
+            with _told_when_memory_ends(cell, case):
+                carried = _edit(cell, case, following if needed_next else None, carried, folder if wanted else None)
         if wanted:
             on_record()
+
+
+@contextmanager
+def _told_when_memory_ends(cell: Cell, case: EditCase) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        device = cell.backbone.device
+        held = torch.cuda.memory_reserved(device) / 2**30 if device.type == "cuda" else 0.0
+        raise UserError(
+            f"{device} has too little memory for {cell.editor.name} on {cell.backbone.name} at record {case.id} "
+            f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
+            "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger card"
+        ) from error
 
 
 def _edit(
