@@ -125,10 +125,10 @@ def make_batch(
 ) -> Batch:
     """Divide queries into packs.
 
-    Queries of one group (the same image) always share a pack, since that is where the prefix is; groups share one as
-    long as the pack stays within `limit` nodes, and none of them is large by itself: behind another group's nodes its
-    own chain would need a mask, which the quick kernels do not take. The division depends on the batch alone, so that equal batches give
-    equal bits.
+    Queries of one group (the same image) always share a pack, since that is where the prefix is. Groups share one as
+    long as the pack stays within `limit` nodes and none of them is large by itself: behind another group's nodes its
+    own chain would need a mask, which the quick kernels do not take. The division depends on the batch alone, so that
+    equal batches give equal bits.
     """
     divided: list[list[int]] = []
     room = 0

@@ -24,7 +24,6 @@ from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store
 from mmke.types import Answer, Ask, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
 
-
 SEAM = 4
 """By how many tokens two texts may be shorter joined than apart."""
 
