@@ -21,7 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.hf_check import check, own_logits, small_picture
+from mmke.backbones.hf_check import asked, check, own_logits, small_picture
 from mmke.backbones.hf_decoder import Seen, take_apart, watch
 from mmke.backbones.hf_folder import check_weights, find_folder, revision
 from mmke.backbones.hf_processor import CANNOT_READ, load_processor, placeholder
@@ -190,7 +190,10 @@ def _first_line(error: BaseException) -> str:
 def _checked(model: Any, sites: Sites, template: Template, *, name: str, folder: Path) -> ComposedBackbone:
     with small_picture() as image:
         try:
-            own, seen = watch(model, sites, lambda: own_logits(model, template, image))
+            prompts = asked(model)
+            own = own_logits(model, template, image, prompts)
+            # Of the last and shortest alone: what is seen of every layer is kept until it has been looked at.
+            _, seen = watch(model, sites, lambda: own_logits(model, template, image, prompts[-1:]))
             backbone = compose(model, sites, template, name=name, folder=folder, seen=seen)
             check(backbone, own, image)
         except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:

@@ -48,11 +48,13 @@ def asked(model: Any) -> list[tuple[str, str, bool]]:
 
 
 @torch.no_grad()
-def own_logits(model: Any, template: Template, image: ImageRef) -> list[Tensor]:
+def own_logits(
+    model: Any, template: Template, image: ImageRef, prompts: Sequence[tuple[str, str, bool]]
+) -> list[Tensor]:
     """Return the logits [positions vocabulary] of each prompt, as the model by itself computes them."""
     between = template.between()
     found = []
-    for question, answer, pictured in asked(model):
+    for question, answer, pictured in prompts:
         before = template.render(QUESTION, pictured=pictured).partition(QUESTION)[0]
         with Image.open(image.path) as picture:
             made = process(template.processor, f"{before}{question}{between}{answer}", picture if pictured else None)

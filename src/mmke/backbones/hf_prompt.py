@@ -21,6 +21,8 @@ from mmke.types import ImageRef, UserError
 
 QUESTION, ANSWER = "Qquestionq", "Aanswera"
 """Stand for a question and an answer where a template is taken apart."""
+KEPT = 1024
+"""Pictures whose frames are kept; one of a large model is thousands of positions."""
 WRITTEN = 256
 """Positions for an answer that the model writes."""
 
@@ -99,6 +101,8 @@ class Template:
         """
         key = None if image is None else image.sha256
         if key not in self._opened:
+            if len(self._opened) >= KEPT:
+                self._opened.pop(next(iter(self._opened)))
             self._opened[key] = self._open(image)
         return self._opened[key]
 
