@@ -149,6 +149,8 @@ def test_a_broken_file_of_weights_is_told(copied: Path) -> None:
 
 def test_other_weights_are_another_revision(copied: Path) -> None:
     before = hf.revision(copied)
+    (copied / "README.md").write_text("A note.")
+    assert hf.revision(copied) == before
     file = copied / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1

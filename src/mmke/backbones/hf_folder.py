@@ -18,6 +18,8 @@ CONFIG = "config.json"
 CACHE = Path("hugging_cache")
 """Where the published code looks for weights."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+READ = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
+"""Suffixes of what is read of a folder; notes beside it make no other model."""
 SAMPLES, SAMPLE = 64, 1 << 16
 """Of a large file, so many pieces of so many bytes tell one version from another."""
 
@@ -73,7 +75,7 @@ def check_weights(folder: Path) -> None:
 def revision(folder: Path) -> str:
     """Return what identifies a model's files: names, sizes, small files whole and large ones by samples."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+    for file in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in READ):
         digest.update(f"{file.name} {file.stat().st_size}\n".encode())
         for piece in _samples(file):
             digest.update(piece)
