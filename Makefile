@@ -34,7 +34,7 @@ check: $(VENV)/project.done
 	@$(PY) -m mypy
 
 bench: $(VENV)/weights.done
-	@$(OFFLINE) $(PY) benchmarks/speed.py
+	@$(OFFLINE) $(VENV)/bin/mmke bench --settings-of llava-1.5-7b --clock cpu
 
 PYTHON ?=
 $(VENV)/python.done:

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,7 +168,9 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--benchmark", action="append", metavar="D", help="repeatable (default: mini-entity)")
     command.add_argument("--records", type=int, default=3, help="of each benchmark (default: 3)")
     command.add_argument("--warm", type=int, default=1, help="records before those that count (default: 1)")
-    command.add_argument("--words", type=int, default=0, help="of each description (default: as they are)")
+    command.add_argument(
+        "--words", dest="answer_words", type=int, default=0, help="of each description (default: as they are)"
+    )
     command.add_argument("--side", choices=("plain", "mmke"), help="this one alone")
     command.add_argument("--settings-of", metavar="B", help="backbone whose settings are taken (default: its own)")
     command.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
@@ -302,18 +305,21 @@ def _bench(arguments: argparse.Namespace) -> int:
     import json
 
     import torch
+    from transformers.utils import logging as library
 
     from mmke.speed.bench import facts, measure
     from mmke.speed.show import lines
 
-    torch.set_num_threads(arguments.threads)
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
     order, measured = _bench_order(arguments), []
+    torch.set_num_threads(arguments.threads)
     for each in measure(order, tell=logging.getLogger("mmke").info):
         measured.append(each.data())
         print("\n".join(lines(each, arguments.clock)), end="\n\n", flush=True)
         if arguments.out is not None:
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**facts(order), "measured": measured}, indent=1)
+            carried = facts(order, ["mmke", *arguments.words])
+            text = json.dumps({**carried, "measured": measured}, indent=1)
             arguments.out.write_text(text + "\n", encoding="utf-8")
     return 0
 
@@ -323,20 +329,32 @@ def _bench_order(arguments: argparse.Namespace) -> "Order":
     from mmke.running.run import Request
     from mmke.speed.bench import Order
 
+    if arguments.threads < 1:
+        raise UserError(f"--threads {arguments.threads}: give a number from 1 up")
+    if arguments.out is not None and arguments.out.is_dir():
+        raise UserError(f"--out {arguments.out} is a folder; name a file in it")
     request = Request(
         backbone=arguments.backbone,
         editors=tuple(arguments.editor or ("none", "ft-llm", "ft-alignment", "ike")),
         benchmarks=tuple(arguments.benchmark or ("mini-entity",)),
-        limit=arguments.warm + arguments.records,
         protocol=arguments.protocol,
         changes=read_changes(arguments.set, None),
         data=arguments.data,
+        # Where nothing is written to, nothing has to be writable.
+        out=Path(tempfile.gettempdir()) if arguments.out is None else arguments.out.parent,
         device=arguments.device,
         dtype=arguments.dtype,
         weights=arguments.weights if arguments.weights in (None, "random") else Path(arguments.weights),
     )
-    sides = (arguments.side,) if arguments.side else ("plain", "mmke")
-    return Order(request, arguments.words, sides, arguments.settings_of, arguments.memory, arguments.warm)
+    return Order(
+        request,
+        records=arguments.records,
+        warm=arguments.warm,
+        words=arguments.answer_words,
+        sides=("plain", "mmke") if arguments.side is None else (arguments.side,),
+        settings_of=arguments.settings_of,
+        gib=arguments.memory,
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """`mmke bench`: the plain loop and ours on the same records in one process, side by side.
 
 Both sides run the floor (the unedited model) and then the editor, as every run does. One side does all its records
-before the other is loaded, so that the memory of each is its own. The plain loop's precision is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the
-operations of the plain loop over those that the work needs (`counting.py`); where the two sides differ in precision, or
-large products run at a better rate than small ones, a ratio can pass it.
+before the other is loaded, so that the memory of each is its own. The plain loop's precision is that of the published
+code: float32 under fine-tuning, else half. The bound of a ratio is the operations of the plain loop over those that the
+work needs (`counting.py`); where the two sides differ in precision, or large products run at a better rate than small
+ones, a ratio can pass it.
 """
 
 import platform
-import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,19 +16,21 @@ from typing import Any, NamedTuple
 
 import torch
 
+from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.settings import resolve
+from mmke.protocols import OUTPUT, Cut, Editor
 from mmke.running.devices import device_name, dtype_name, resolve_device
 from mmke.running.run import FLOOR, PlannedCell, Request, load, plan, plan_benchmark
 from mmke.speed.ceilings import Ceilings, measure_ceilings
-from mmke.speed.counting import Shapes, shapes
+from mmke.speed.counting import count, is_counted, shapes
+from mmke.speed.measured import Counts, Loaded, Measured
+from mmke.speed.memory import forget_peaks, limit_memory, peaks, release
 from mmke.speed.plain import PlainBackbone
-from mmke.speed.sides import Lap, Side, SideName, operations, peak_memory, release
-from mmke.speed.workload import Resized
+from mmke.speed.sides import Lap, Side, SideName
+from mmke.speed.workload import resize
 from mmke.types import UserError
-
-GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -37,224 +38,158 @@ class Order:
     """What is to be timed.
 
     Attributes:
-        request: backbone, one editor, one benchmark, protocol, device, …; its limit is the number of records.
+        request: backbone, editors, benchmarks, protocol, device, …; its limit is overruled.
+        records: of each benchmark that count.
+        warm: records before those that count.
         words: of each description; 0: as they are.
         sides: which loops.
         settings_of: the backbone whose shipped settings the editors take; None: their own.
         gib: the most memory of the card that may be taken; None: all.
-        warm: records before those that are timed.
     """
 
     request: Request
+    records: int = 3
+    warm: int = 0
     words: int = 0
     sides: tuple[SideName, ...] = ("plain", "mmke")
     settings_of: str | None = None
     gib: float | None = None
-    warm: int = 0
 
 
-class Agreement(NamedTuple):
-    """How far the rows of two sides are apart: rows, those whose ids differ, the widest gap of a log-probability."""
+class Pair(NamedTuple):
+    """An editor's cell, and that of the floor on the same benchmark: the same one for the floor itself."""
 
-    rows: int
-    other_ids: int
-    gap: float
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One editor on one benchmark, both sides."""
-
-    editor: str
-    benchmark: str
-    load: Mapping[SideName, Mapping[str, Any]]
-    laps: Mapping[SideName, Sequence[Lap]]
-    counts: Sequence[Mapping[str, int]]
-    counts_with_floor: Sequence[Mapping[str, int]]
-    ceilings: Ceilings | None
-
-    def seconds(self, side: SideName, clock: str, *, floor: bool = False) -> float:
-        """Return the median over the records."""
-        return statistics.median(lap.seconds(clock, floor=floor) for lap in self.laps[side])
-
-    def phase(self, side: SideName, name: str) -> float:
-        """Return a phase's median seconds on the wall."""
-        laps = self.laps[side]
-        if name == "floor":
-            return statistics.median(lap.floor.wall for lap in laps)
-        if name == "edit":
-            return statistics.median(lap.edit.phases["edit"] for lap in laps)
-        return statistics.median(lap.edit.phases["before"] + lap.edit.phases["after"] for lap in laps)
-
-    def peak(self, side: SideName, kind: str) -> int:
-        """Return the most bytes in any phase of any record."""
-        phases = [peaks for lap in self.laps[side] for cost in (lap.floor, lap.edit) for peaks in cost.peaks.values()]
-        return max((peaks[kind] for peaks in phases), default=max(lap.peak for lap in self.laps[side]))
-
-    def ratio(self, clock: str, *, floor: bool = False) -> float | None:
-        """Return how many times as fast ours was, as the median over records; None without both sides."""
-        if len(self.laps) < 2:
-            return None
-        pairs = zip(self.laps["plain"], self.laps["mmke"], strict=True)
-        return statistics.median(a.seconds(clock, floor=floor) / b.seconds(clock, floor=floor) for a, b in pairs)
-
-    def bound(self, *, floor: bool = False) -> float | None:
-        """Return the operations of the plain loop over those that the work needs."""
-        counts = self.counts_with_floor if floor else self.counts
-        return statistics.median(count["plain"] / count["needed"] for count in counts) if counts else None
-
-    def shared(self) -> tuple[int, int] | None:
-        """Return how many long prompts a record asks, and behind how many distinct pictures; None without the plain side.
-
-        What an editor that edits the prompt puts before the questions is read once for each picture.
-        """
-        if "plain" not in self.laps:
-            return None
-        log = self.laps["plain"][0].log
-        longest = max(len(each.encoded.keys) for each in log)
-        long = [each for each in log if len(each.encoded.keys) > longest / 2]
-        return len(long), len({each.image for each in long})
-
-    def floor_seconds(self) -> float | None:
-        """Return the least time that the needed operations take at the card's measured rate."""
-        if self.ceilings is None or not self.counts:
-            return None
-        return statistics.median(count["needed"] for count in self.counts) / self.ceilings.multiply_adds
-
-    @property
-    def agreement(self) -> Agreement | None:
-        """Compare the rows of both sides."""
-        if len(self.laps) < 2:
-            return None
-        pairs = [
-            (one.after, other.after)
-            for a, b in zip(self.laps["plain"], self.laps["mmke"], strict=True)
-            for one, other in zip(a.rows, b.rows, strict=True)
-        ]
-        said = [(one, other) for one, other in pairs if one is not None and other is not None]
-        gaps = [abs(a.target_logprob - b.target_logprob) for a, b in said if a.target_logprob and b.target_logprob]
-        return Agreement(len(said), sum(a.ids != b.ids for a, b in said), max(gaps, default=0.0))
-
-    def data(self) -> dict[str, Any]:
-        """Return everything measured, without the rows."""
-        agreement = self.agreement
-        return {
-            "editor": self.editor,
-            "benchmark": self.benchmark,
-            "load": self.load,
-            "ratio": self.ratio("wall"),
-            "ratio_with_floor": self.ratio("wall", floor=True),
-            "bound": self.bound(),
-            "bound_with_floor": self.bound(floor=True),
-            "floor_seconds": self.floor_seconds(),
-            "ceilings": None if self.ceilings is None else self.ceilings._asdict(),
-            "agreement": None if agreement is None else agreement._asdict(),
-            "laps": {side: [lap.data() for lap in laps] for side, laps in self.laps.items()},
-            "operations": list(self.counts),
-        }
+    floor: PlannedCell
+    cell: PlannedCell
 
 
 def measure(order: Order, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Measured]:
-    """Time every editor of an order on every benchmark of it.
+    """Time every editor of an order on every benchmark of it; `tell` hears of every record.
 
     Raises:
-        UserError: as a run does; or the card has less memory than the limit names.
+        UserError: as a run does, and for everything before the first measurement; or the card has too little memory.
     """
-    request = order.request
-    device = resolve_device(request.device)
+    pairs = resolve_order(order)
+    device = resolve_device(order.request.device)
     if order.gib is not None:
         limit_memory(device, order.gib)
     ceilings = measure_ceilings(device) if device.type == "cuda" else None
     release(device)
-    for editor in request.editors or ():
-        for benchmark in request.benchmarks:
-            one = replace(request, editors=(editor,), benchmarks=(benchmark,), changes=_changes(order, editor))
-            yield _measure(replace(order, request=one), ceilings, tell)
+    for pair in pairs:
+        yield _measure(order, pair, ceilings, tell)
 
 
-def limit_memory(device: torch.device, gib: float) -> None:
-    """Let this process take no more of a card's memory than a smaller card has.
+def resolve_order(order: Order) -> list[Pair]:
+    """Resolve everything but the weights.
 
     Raises:
-        UserError: the device is no card, or has less.
+        UserError: an unknown name, a wrong setting or number, broken data, fewer records than are to be timed.
     """
-    if device.type != "cuda":
-        raise UserError(f"--memory {gib}: {device} is no card; its memory cannot be limited")
-    total = torch.cuda.get_device_properties(device).total_memory
-    if gib * GIB > total:
-        raise UserError(f"--memory {gib}: {device} has {total / GIB:.1f} GiB")
-    torch.cuda.set_per_process_memory_fraction(gib * GIB / total, device)
+    _check_numbers(order)
+    request = replace(order.request, limit=order.warm + order.records, changes=_settings(order))
+    cells = plan(request).cells
+    if order.words:  # what `plan` checks holds for these as well
+        cells = tuple(_resized(request, order.words))
+    for cell in cells:
+        if len(cell.split.cases) < request.limit:
+            raise UserError(
+                f"{cell.benchmark.name} has {len(cell.split.cases)} records, and {request.limit} are to be run "
+                f"({order.warm} to warm up and {order.records} that count); take fewer: --records, --warm"
+            )
+    floors = {cell.benchmark.name: cell for cell in cells if cell.editor.name == FLOOR}
+    wanted = order.request.editors or tuple(dict.fromkeys(cell.editor.name for cell in cells))
+    return [Pair(floors[cell.benchmark.name], cell) for name in wanted for cell in cells if cell.editor.name == name]
 
 
-def facts(order: Order) -> dict[str, Any]:
+def facts(order: Order, command: Sequence[str]) -> dict[str, Any]:
     """Return what a published figure carries: the command, the device, the versions."""
     return {
-        "command": sys.argv,
+        "command": list(command),
         "device": device_name(resolve_device(order.request.device)),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in ("torch", "transformers")}},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in ("mmke", "torch", "transformers")}},
         "threads": torch.get_num_threads(),
+        "backbone": order.request.backbone,
+        "weights": None if order.request.weights is None else str(order.request.weights),
+        "settings_of": order.settings_of,
         "words": order.words,
         "memory_limit_gib": order.gib,
-        "weights": str(order.request.weights),
     }
 
 
-def _changes(order: Order, editor: str) -> Mapping[str, Mapping[str, Any]]:
-    return {editor: resolve(editor, order.settings_of or order.request.backbone, order.request.changes.get(editor, {}))}
+def _check_numbers(order: Order) -> None:
+    for name, number, least in (
+        ("--records", order.records, 1),
+        ("--warm", order.warm, 0),
+        ("--words", order.words, 0),
+    ):
+        if number < least:
+            raise UserError(f"{name} {number}: give a number from {least} up")
+    if order.settings_of is not None:
+        registry.import_string("backbones", order.settings_of)
 
 
-def _measure(order: Order, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
-    floor, cell = _cells(order)
+def _settings(order: Order) -> Mapping[str, Mapping[str, Any]]:
+    """Lay the user's changes over the settings of the backbone that was named."""
+    request = order.request
+    if order.settings_of is None:
+        return request.changes
+    names = dict.fromkeys([*(request.editors or registry.names("editors")), *request.changes])
+    return {name: resolve(name, order.settings_of, request.changes.get(name, {})) for name in names}
+
+
+def _resized(request: Request, words: int) -> Iterator[PlannedCell]:
+    editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
+    for name in dict.fromkeys(request.benchmarks):
+        yield from plan_benchmark(request, resize(open_benchmark(name, data=request.data), words), editors)
+
+
+def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
     laps: dict[SideName, list[Lap]] = {}
-    loads: dict[SideName, dict[str, Any]] = {}
-    counts: list[dict[str, int]] = []
-    with_floor: list[dict[str, int]] = []
+    loads: dict[SideName, Loaded] = {}
+    counts: list[Counts] = []
     for name in order.sides:
-        whole, loads[name] = _load(order, cell, name)
-        side = Side(PlainBackbone(whole) if name == "plain" else whole, floor, cell)
-        laps[name] = _run(order, side, cell, name, tell)
+        backbone, loads[name] = _load(order.request, pair.cell.editor, name)
+        side = Side(PlainBackbone(backbone) if name == "plain" else backbone, *pair)
+        laps[name] = _run(side, name, order.warm, tell)
         if name == "plain":
-            shape = shapes(whole)
-            counts = [_count(lap, shape, cell, whole, floor=False) for lap in laps[name]]
-            with_floor = [_count(lap, shape, cell, whole, floor=True) for lap in laps[name]]
-        device = whole.device
-        del side, whole
+            counts = _count(laps[name], backbone, _cut(pair.cell.editor, backbone))
+        device = backbone.device
+        del side, backbone
         release(device)
-    return Measured(cell.editor.name, cell.benchmark.name, loads, laps, counts, with_floor, ceilings)
+    return Measured(pair.cell.editor.name, pair.cell.benchmark.name, loads, laps, counts, ceilings)
 
 
-def _count(lap: Lap, shape: Shapes, cell: PlannedCell, backbone: Any, *, floor: bool) -> dict[str, int]:
-    return operations([*lap.floor_log, *lap.log] if floor else lap.log, shape, cell, backbone)
-
-
-def _cells(order: Order) -> tuple[PlannedCell, PlannedCell]:
-    request = order.request
-    if not order.words:
-        planned = plan(request).cells
-        return planned[0], planned[-1]
-    benchmark = Resized(open_benchmark(request.benchmarks[0], data=request.data), order.words)
-    editors = list(dict.fromkeys([FLOOR, *(request.editors or ())]))
-    cells = list(plan_benchmark(request, benchmark, editors))
-    return cells[0], cells[-1]
-
-
-def _load(order: Order, cell: PlannedCell, side: SideName) -> tuple[ComposedBackbone, dict[str, Any]]:
-    request = order.request
-    trained = side == "plain" and cell.editor.name.startswith("ft-")
+def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
+    device = resolve_device(request.device)
+    release(device)
+    forget_peaks(device)
     begin = time.perf_counter()
-    backbone: Any = load(replace(request, dtype="float32") if trained else request)
-    if backbone.device.type == "cuda":
-        torch.cuda.synchronize(backbone.device)
-    cell.editor.check(backbone)
-    figures = {"seconds": time.perf_counter() - begin, "dtype": dtype_name(backbone.dtype)}
-    return backbone, {**figures, "reserved": peak_memory(backbone.device)}
+    in_full = side == "plain" and hasattr(editor, "cut")
+    backbone: Any = load(replace(request, dtype="float32") if in_full else request)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    loaded = Loaded(time.perf_counter() - begin, dtype_name(backbone.dtype), peaks(device))
+    editor.check(backbone)
+    return backbone, loaded
 
 
-def _run(order: Order, side: Side, cell: PlannedCell, name: SideName, tell: Callable[[str], None]) -> list[Lap]:
+def _run(side: Side, name: SideName, warm: int, tell: Callable[[str], None]) -> list[Lap]:
     laps = []
-    for i, case in enumerate(cell.split.cases):
-        lap = side.run(case)
-        if i >= order.warm:
-            laps.append(lap)
-        tell(f"{name} {cell.editor.name} {cell.benchmark.name} record {case.id}: {lap.edit.wall:.3f} s")
-    return laps
+    for case in side.cell.split.cases:
+        laps.append(side.run(case))
+        cell = f"{name} {side.cell.editor.name} {side.cell.benchmark.name}"
+        tell(f"{cell} record {case.id}: {laps[-1].edit.wall:.3f} s")
+    return laps[warm:]
+
+
+def _count(laps: Sequence[Lap], backbone: ComposedBackbone, cut: Cut) -> list[Counts]:
+    if not is_counted(cut, backbone.layers):
+        return []
+    shape = shapes(backbone)
+    return [Counts(count(lap.log, shape, cut), count([*lap.floor_log, *lap.log], shape, cut)) for lap in laps]
+
+
+def _cut(editor: Any, backbone: ComposedBackbone) -> Cut:
+    """Return an editor's cut; one that edits no weights has none."""
+    cut: Cut = editor.cut(backbone) if hasattr(editor, "cut") else OUTPUT
+    return cut

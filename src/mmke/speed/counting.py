@@ -16,7 +16,7 @@ The choice of demonstrations is left out on both sides.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.protocols import VISION, Cut
+from mmke.protocols import OUTPUT, VISION, Cut
 from mmke.speed.plain import Forward
 
 
@@ -59,8 +59,7 @@ def shapes(backbone: ComposedBackbone) -> Shapes:
     with torch.no_grad():
         features = [backbone.vision.encode(pixels)]
     last = backbone.decoder.layers[-1]
-    out = backbone.module.get_submodule(backbone.site("language", -1, "mlp_out")).weight.numel()
-    into = backbone.module.get_submodule(backbone.site("language", -1, "mlp_in")).weight.numel()
+    into, out = (_weight(backbone, slot).numel() for slot in ("mlp_in", "mlp_out"))
     mixing = sum(w.numel() for name, w in _matrices(last) if "attn" in name)
     align = _count(lambda: backbone.vision.align(features))
     return Shapes(
@@ -72,8 +71,25 @@ def shapes(backbone: ComposedBackbone) -> Shapes:
         # both matrices' own gradients, and the way through the upper one down to the lower
         mlp_gradient=into + 2 * out,
         pair=2 * backbone.decoder.config.hidden_size * backbone.layers,
-        head=backbone.decoder.head.weight.numel(),
+        head=backbone.decoder.head.get_parameter("weight").numel(),
     )
+
+
+class Count(NamedTuple):
+    """Multiply-adds that the plain loop took, and those that the work needs."""
+
+    plain: int
+    needed: int
+
+
+def count(log: Sequence[Forward], shape: Shapes, cut: Cut) -> Count:
+    """Count the plain loop's passes."""
+    return Count(plain_operations(log, shape, cut), needed_operations(log, shape, cut))
+
+
+def is_counted(cut: Cut, layers: int) -> bool:
+    """Tell whether operations are known for an editor of this cut; of the decoder only the last layer's MLP is."""
+    return cut in (VISION, OUTPUT) or (cut.place == "mlp" and cut.layer in (-1, layers - 1))
 
 
 def plain_operations(log: Sequence[Forward], shape: Shapes, cut: Cut) -> int:
@@ -148,6 +164,10 @@ def _keys(forward: Forward) -> list[object]:
     return [(forward.image, place) if key < 0 else key for place, key in enumerate(read)]
 
 
+def _weight(backbone: ComposedBackbone, slot: Literal["mlp_in", "mlp_out"]) -> Tensor:
+    return backbone.module.get_parameter(f"{backbone.site('language', -1, slot)}.weight")
+
+
 def _matrices(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, weight) for name, weight in module.named_parameters() if weight.ndim == 2]
 
@@ -155,7 +175,8 @@ def _matrices(module: nn.Module) -> list[tuple[str, Tensor]]:
 def _count(function: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
         function()
-    return counter.get_total_flops() // 2
+    total: int = counter.get_total_flops()
+    return total // 2
 
 
 def _count_gradient(backbone: ComposedBackbone, features: Sequence[Any]) -> int:

@@ -2,51 +2,67 @@
 
 from collections.abc import Iterator
 
-from mmke.speed.bench import GIB, Measured
-from mmke.speed.sides import SideName
+from mmke.speed.measured import Measured
+from mmke.speed.memory import GIB
+from mmke.speed.sides import Clock, SideName
 
 PUBLISHED_FORWARDS = {"entity": 31, "user": 31, "visual": 25}
 """Forward passes that the published code of IKE makes for a record, by the end of the benchmark's name."""
 
-HEAD = "side    load s  floor s  edit s  probes s  record s   peak GiB: reserved  allocated"
 
-
-def lines(measured: Measured, clock: str) -> Iterator[str]:
+def lines(measured: Measured, clock: Clock) -> Iterator[str]:
     """Return the lines of one editor on one benchmark."""
     records = max(len(laps) for laps in measured.laps.values())
     yield f"{measured.editor} on {measured.benchmark}, medians over {records} records, {clock} clock"
-    yield HEAD
+    kinds = "  ".join(f"{kind:>9}" for kind in measured.peaks(next(iter(measured.laps))))
+    yield f"side    load s  floor s  edit s  probes s  record s  peak GiB:  {kinds}"
     for side in measured.laps:
         yield _side(measured, side, clock)
-    for floor, what in ((False, "the editor alone"), (True, "with the floor")):
-        ratio, bound = measured.ratio(clock, floor=floor), measured.bound(floor=floor)
-        if ratio is not None and bound is not None:
-            yield f"{what}: {ratio:.2f} times as fast; bound by operations {bound:.2f} ({ratio / bound:.0%})"
-    yield from _further(measured, clock)
+    yield from _ratios(measured, clock)
+    yield from _arithmetic(measured)
+    yield from _prompts(measured, clock)
+    yield from _agreement(measured)
 
 
-def _side(measured: Measured, side: SideName, clock: str) -> str:
-    phases = [measured.phase(side, name) for name in ("floor", "edit", "probes")]
-    reserved, allocated = (measured.peak(side, kind) / GIB for kind in ("reserved", "allocated"))
+def _side(measured: Measured, side: SideName, clock: Clock) -> str:
+    floor, edit, probes = (measured.phase(side, name) for name in ("floor", "edit", "probes"))
+    peaks = "  ".join(f"{peak / GIB:9.2f}" for peak in measured.peaks(side).values())
     return (
-        f"{side:6}{measured.load[side]['seconds']:8.1f} {phases[0]:8.3f} {phases[1]:7.3f} {phases[2]:9.3f} "
-        f"{measured.seconds(side, clock):9.3f} {reserved:20.2f} {allocated:10.2f}"
+        f"{side:6}{measured.load[side].seconds:8.1f} {floor:8.3f} {edit:7.3f} {probes:9.3f} "
+        f"{measured.seconds(side, clock):9.3f}             {peaks}"
     )
 
 
-def _further(measured: Measured, clock: str) -> Iterator[str]:
-    floor = measured.floor_seconds()
-    if floor is not None and measured.ceilings is not None:
+def _ratios(measured: Measured, clock: Clock) -> Iterator[str]:
+    for floor, what in ((False, "the editor alone"), (True, "with the floor")):
+        ratio, bound = measured.ratio(clock, floor=floor), measured.bound(floor=floor)
+        if ratio is not None:
+            against = "" if bound is None else f"; bound by operations {bound:.2f} ({ratio / bound:.0%})"
+            yield f"{what}: {ratio:.2f} times as fast{against}"
+
+
+def _arithmetic(measured: Measured) -> Iterator[str]:
+    least = measured.least_seconds()
+    if least is not None and measured.ceilings is not None:
         rate = 2 * measured.ceilings.multiply_adds / 1e12
-        yield f"arithmetic floor at this card's {rate:.0f} TFLOP/s: {floor:.3f} s a record"
+        yield f"the needed arithmetic at this card's {rate:.0f} TFLOP/s: {least:.3f} s a record"
+
+
+def _prompts(measured: Measured, clock: Clock) -> Iterator[str]:
     shared, ratio = measured.shared(), measured.ratio(clock)
-    if measured.editor.startswith("ike") and shared is not None and ratio is not None:
-        asked, prefixes = shared
-        published = PUBLISHED_FORWARDS[measured.benchmark.rpartition("-")[2]]
-        yield (
-            f"{asked} long prompts behind {prefixes} distinct prefixes: {asked / prefixes:.2f}, of which "
-            f"{ratio * prefixes / asked:.2f} are reached; against {published} published passes {ratio * published / asked:.1f}"
-        )
+    if shared is None or ratio is None:
+        return
+    asked, prefixes = shared
+    yield (
+        f"{asked} long prompts behind {prefixes} distinct prefixes: {asked / prefixes:.2f}, "
+        f"of which {ratio * prefixes / asked:.2f} are reached"
+    )
+    published = PUBLISHED_FORWARDS.get(measured.benchmark.rpartition("-")[2])
+    if published is not None:
+        yield f"against the {published} passes of the published code: {ratio * published / asked:.1f} times as fast"
+
+
+def _agreement(measured: Measured) -> Iterator[str]:
     agreement = measured.agreement
     if agreement is not None:
         yield (

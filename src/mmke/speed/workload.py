@@ -4,8 +4,8 @@ The published descriptions have 76 words (entities) and 44 (the other kinds); th
 shorter. Time and memory depend on the number of tokens and not on what they say.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mmke.types import Benchmark, EditCase, Split, Switches
 
@@ -26,28 +26,21 @@ def resized(case: EditCase, words: int) -> EditCase:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Resized:
     """A benchmark whose descriptions have a number of words, in both splits."""
 
+    name: str
+    revision: str
     whole: Benchmark
     words: int
 
-    @property
-    def name(self) -> str:
-        """Return the benchmark's own name."""
-        return self.whole.name
-
-    @property
-    def revision(self) -> str:
-        """Return what identifies the records."""
-        return f"{self.whole.revision}, {self.words} words"
-
-    def load(self, split: str, *, hop: int, switches: Switches) -> Split:
+    def load(self, split: Literal["train", "eval"], *, hop: int, switches: Switches) -> Split:
         """Return the resized records."""
-        loaded = self.whole.load(split, hop=hop, switches=switches)  # type: ignore[arg-type]
-        return Split(_resized(loaded.cases, self.words), loaded.dropped)
+        loaded = self.whole.load(split, hop=hop, switches=switches)
+        return Split(tuple(resized(case, self.words) for case in loaded.cases), loaded.dropped)
 
 
-def _resized(cases: Sequence[EditCase], words: int) -> tuple[EditCase, ...]:
-    return tuple(resized(case, words) for case in cases)
+def resize(benchmark: Benchmark, words: int) -> Resized:
+    """Give a benchmark's descriptions a number of words."""
+    return Resized(benchmark.name, f"{benchmark.revision}, {words} words", benchmark, words)
