@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mmke.types import Answer, Ask, Edit, ImageRef, Probe, Query
+from mmke.types import Answer, Asks, Edit, ImageRef, Probe, Query
 
 T = TypeVar("T")
 
@@ -135,8 +135,8 @@ class Store(Protocol):
 class Answerer(Protocol):
     """Whatever answers probes: a backbone, or a session in which it is edited."""
 
-    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        """Answer each probe, in the given order."""
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe, in the given order; forced and greedy asks are not mixed."""
         ...
 
 
@@ -176,7 +176,7 @@ class Backbone(Answerer, Protocol):
     @property
     def layers(self) -> int: ...
 
-    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt, tokenise, and pack; `ask` says how labels are taken and which rows are wanted.
 
         Raises:
@@ -232,8 +232,8 @@ class EditSession(Protocol):
         """Write the edits, on top of those applied before."""
         ...
 
-    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        """Answer each probe as the edited model does."""
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe as the edited model does; forced and greedy asks are not mixed."""
         ...
 
     def module(self) -> AbstractContextManager[nn.Module]:

@@ -103,6 +103,10 @@ class Ask:
     max_new: int = 16
 
 
+Asks = Ask | Sequence[Ask]
+"""One way to ask all probes, or one for each."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What a model said to one probe.

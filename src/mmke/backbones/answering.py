@@ -1,35 +1,51 @@
 """From probes to answers: encode, cut, compute the logits of the wanted rows, and read them off."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmke.protocols import Backbone, Cut, Encoded, Store, Weights
-from mmke.types import Answer, Ask, Probe
+from mmke.types import Answer, Ask, Asks, Probe
+
+
+def by_ask(answer: Callable[[Sequence[Probe], Ask], list[Answer]], probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+    """Answer probes in one batch for each way of asking.
+
+    What is compared before and after an edit is asked in the same company then, whatever else is asked after it, so
+    that an edit which cannot reach an answer leaves its bits alone.
+    """
+    if isinstance(ask, Ask):
+        return answer(probes, ask)
+    said: dict[int, Answer] = {}
+    for way in dict.fromkeys(ask):
+        among = [i for i, each in enumerate(ask) if each == way]
+        said |= zip(among, answer([probes[i] for i in among], way), strict=True)
+    return [said[i] for i in range(len(probes))]
 
 
 def answer(
     backbone: Backbone,
     probes: Sequence[Probe],
-    ask: Ask,
+    ask: Asks,
     *,
     store: Store,
     cut: Cut | None = None,
     weights: Weights | None = None,
 ) -> list[Answer]:
-    """Answer probes with a backbone whose tensors `weights` are edited; everything below `cut` is unedited.
+    """Answer probes in one batch, with a backbone whose tensors `weights` are edited; below `cut` all is unedited.
 
     Without a cut it is that before the last layer's MLP, the highest that an editor asks for: what the unedited model
     needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to nothing.
     """
     if not probes:
         return []
-    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], ask)
-    if ask.decode == "greedy":
-        limits = [_limit(backbone, probe, ask) for probe in probes]
+    asks = [ask] * len(probes) if isinstance(ask, Ask) else list(ask)
+    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
+    if asks[0].decode == "greedy":
+        limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
         ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_written(backbone, each) for each in ids]
     place = Cut("mlp", backbone.layers - 1) if cut is None else cut
@@ -38,7 +54,10 @@ def answer(
     with torch.no_grad():
         logits = backbone.tail(trunk, weights or {})
     pieces = torch.split(logits, [len(encoded.rows) for encoded in batch.encoded])
-    return [_forced(backbone, encoded, piece, ask) for encoded, piece in zip(batch.encoded, pieces, strict=True)]
+    return [
+        _forced(backbone, encoded, piece, each)
+        for encoded, piece, each in zip(batch.encoded, pieces, asks, strict=True)
+    ]
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:

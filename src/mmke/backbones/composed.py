@@ -21,7 +21,7 @@ from mmke.backbones.prompt import Prompt
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.weights import call_with, lent
 from mmke.protocols import OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
-from mmke.types import Answer, Ask, ImageRef, Probe, Query, UserError
+from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query, UserError
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,16 @@ class ComposedBackbone:
     def positions_are_a_table(self) -> bool:
         return hasattr(self.decoder.model, "embed_positions")
 
-    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt, tokenise and pack."""
+        asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
         firsts: dict[ImageRef | None, int] = dict(
             zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False)
         )
         encoded = [
-            self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=ask)
-            for query, target in zip(queries, targets, strict=True)
+            self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=each)
+            for query, target, each in zip(queries, targets, asks, strict=True)
         ]
         self._check_positions(queries, [len(each.keys) for each in encoded])
         # Attention over a pack costs nodes², the rest nodes × hidden: at twice the width it is still the smaller part.
@@ -110,9 +111,10 @@ class ComposedBackbone:
         """Return token ids as text."""
         return self.prompt.decode(ids)
 
-    def answer(self, probes: Sequence[Probe], ask: Ask, *, store: Store | None = None) -> list[Answer]:
+    def answer(self, probes: Sequence[Probe], ask: Asks, *, store: Store | None = None) -> list[Answer]:
         """Answer each probe, unedited."""
-        return answering.answer(self, probes, ask, store=MemoryStore() if store is None else store)
+        kept = MemoryStore() if store is None else store
+        return answering.by_ask(lambda some, way: answering.answer(self, some, way, store=kept), probes, ask)
 
     @torch.no_grad()
     def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:

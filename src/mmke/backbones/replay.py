@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
@@ -44,15 +45,16 @@ def deterministic(device: torch.device) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(mode=True)
     # The library would also overwrite every new tensor, so that reading one too early repeats itself.
-    filling, torch.utils.deterministic.fill_uninitialized_memory = (
-        torch.utils.deterministic.fill_uninitialized_memory,
+    settings: Any = torch.utils.deterministic
+    filling, settings.fill_uninitialized_memory = (
+        settings.fill_uninitialized_memory,
         False,
     )
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(mode=before)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        settings.fill_uninitialized_memory = filling
 
 
 def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
@@ -76,7 +78,7 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.stream(torch.cuda.Stream(device)):
+    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             step()

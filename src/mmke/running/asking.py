@@ -29,13 +29,19 @@ def make_metrics(switches: Switches, *, generate: bool) -> list[Metric]:
 
 
 def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:
-    """Ask a record's probes in all the ways that the metrics want, one call a way."""
+    """Ask a record's probes in all the ways that the metrics want: in one call those with the gold answer given."""
     metrics = list(metrics)
     answers: dict[tuple[int, Ask], Answer] = {}
-    for way in dict.fromkeys(metric.ask for metric in metrics):
-        indices = _wanted(case, [metric for metric in metrics if metric.ask == way])
-        said = answerer.answer([case.probes[i] for i in indices], way)
-        answers |= {(i, way): answer for i, answer in zip(indices, said, strict=True)}
+    ways = dict.fromkeys(metric.ask for metric in metrics)
+    for decode in dict.fromkeys(way.decode for way in ways):
+        asked = [
+            (i, way)
+            for way in ways
+            if way.decode == decode
+            for i in _wanted(case, [metric for metric in metrics if metric.ask == way])
+        ]
+        said = answerer.answer([case.probes[i] for i, _ in asked], [way for _, way in asked])
+        answers |= zip(asked, said, strict=True)
     return answers
 
 

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from mmke.backbones.answering import answer
+from mmke.backbones.answering import answer, by_ask
 from mmke.backbones.weights import written
 from mmke.editors.settings import build
 from mmke.protocols import VISION, Backbone, Cut, EditSession, Store
-from mmke.types import Answer, Ask, Edit, EditCase, Probe, Switches, UserError
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches, UserError
 
 SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
 
@@ -70,8 +70,11 @@ class FineTuningSession:
                 )
             self._fit(edit)
 
-    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
         """Answer each probe; those that the edited modules cannot reach are answered by the unedited model."""
+        return by_ask(self._answer, probes, ask)
+
+    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
         reached = [bool(self.weights) and self._reaches(probe) for probe in probes]
         edited = iter(self._ask([p for p, r in zip(probes, reached, strict=True) if r], ask, edited=True))
         # The unedited model is asked all of them together, as it was before the edit: the same company, the same bits.

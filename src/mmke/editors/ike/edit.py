@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from torch import nn
 
-from mmke.backbones.answering import answer
+from mmke.backbones.answering import answer, by_ask
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store
-from mmke.types import Answer, Ask, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
+from mmke.types import Answer, Asks, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
 
 SEAM = 4
 """By how many tokens two texts may be shorter joined than apart."""
@@ -68,10 +68,10 @@ class InContextSession:
             self.own.append(own)
             self.edits.append(edit)
 
-    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        """Answer each probe behind the demonstrations."""
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe behind the demonstrations, which are read once for each picture, however it is asked."""
         if not self.edits:
-            return answer(self.backbone, probes, ask, store=self.store)
+            return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
         prompts = [self._prompt(probe) for probe in probes]
         answers = answer(self.backbone, [probe for probe, _ in prompts], ask, store=self.store)
         return [replace(said, notes=notes) for said, (_, notes) in zip(answers, prompts, strict=True)]

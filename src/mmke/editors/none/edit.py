@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from torch import nn
 
-from mmke.backbones.answering import answer
+from mmke.backbones.answering import answer, by_ask
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store
-from mmke.types import Answer, Ask, Edit, EditCase, Probe, Switches
+from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class NullSession:
     def apply(self, edits: Sequence[Edit]) -> None:
         """Do nothing."""
 
-    def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
         """Answer unedited."""
-        return answer(self.backbone, probes, ask, store=self.store)
+        return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Lend the unedited model."""
