@@ -19,7 +19,7 @@ from torch import Tensor
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.weights import call_with
 from mmke.protocols import Batch, Cut, Encoded, Store, Trunk, Weights
-from mmke.types import Ask, ImageRef, Query
+from mmke.types import Ask, Asks, ImageRef, Query
 
 
 class Forward(NamedTuple):
@@ -54,11 +54,12 @@ class PlainBackbone:
         """Take names, sites, tokenizer and limits from the backbone that it wraps."""
         return getattr(self.whole, name)
 
-    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Ask) -> Batch:
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt and tokenise; nothing is packed."""
+        asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
         encoded = tuple(
-            self.whole.prompt.encode(query.text, target, image=query.image, ask=ask)
-            for query, target in zip(queries, targets, strict=True)
+            self.whole.prompt.encode(query.text, target, image=query.image, ask=each)
+            for query, target, each in zip(queries, targets, asks, strict=True)
         )
         images = tuple(query.image for query in queries)
         nothing = torch.zeros(0, dtype=torch.long)
