@@ -1,17 +1,27 @@
 """The single-edit schedule: open, ask, apply, ask, leave, score, write; every record starts from the unedited model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from mmke.protocols import Backbone, Editor, Store
-from mmke.results.folder import RunFolder
+from mmke.results.timings import Timing
 from mmke.running.asking import Answers, ask
 from mmke.running.measuring import Stopwatch
 from mmke.running.scoring import Floor, Heard, make_rows
-from mmke.types import EditCase, Metric, UserError
+from mmke.types import EditCase, Metric, ScoreRow, UserError
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Where finished records go: a run's folder, or a list in memory. `done` names those that are there already."""
+
+    @property
+    def done(self) -> Collection[str]: ...
+    def append(self, case_id: str, rows: Sequence[ScoreRow], timing: Timing) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Cell:
     seed: int
 
 
-def run_cell(cell: Cell, folder: RunFolder, *, on_record: Callable[[], None]) -> None:
+def run_cell(cell: Cell, folder: Keeper, *, on_record: Callable[[], None]) -> None:
     """Edit and score each record that is not in the folder yet, writing its rows as soon as they are known."""
     carried: Answers | None = None
     for case, following in zip(cell.cases, _following(cell), strict=True):
@@ -66,7 +76,7 @@ def _told_when_memory_ends(cell: Cell, case: EditCase) -> Iterator[None]:
 
 
 def _edit(
-    cell: Cell, case: EditCase, following: EditCase | None, carried: Answers | None, folder: RunFolder | None
+    cell: Cell, case: EditCase, following: EditCase | None, carried: Answers | None, folder: Keeper | None
 ) -> Answers | None:
     """Edit one record; score it if there is a folder to write to; return what the edited model says to the next one."""
     torch.manual_seed(cell.seed)

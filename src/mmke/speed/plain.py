@@ -61,9 +61,9 @@ class PlainBackbone:
             self.whole.prompt.encode(query.text, target, image=query.image, ask=each)
             for query, target, each in zip(queries, targets, asks, strict=True)
         )
-        images = tuple(query.image for query in queries)
+        images = tuple(query.image for query in queries if query.image is not None)
         nothing = torch.zeros(0, dtype=torch.long)
-        return Batch(encoded, images, (), nothing, str(hash((encoded, images))))  # type: ignore[arg-type]
+        return Batch(encoded, images, (), nothing, str(hash((encoded, images))))
 
     def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
         """Compute nothing."""
@@ -72,7 +72,7 @@ class PlainBackbone:
     def tail(self, trunk: Trunk, weights: Weights) -> Tensor:
         """Return the logits of every wanted row, one whole forward pass a query."""
         step = torch.is_grad_enabled() and bool(weights)
-        for encoded, image in zip(trunk.batch.encoded, trunk.batch.images, strict=True):
+        for encoded, image in _with_pictures(trunk.batch):
             self.log.append(Forward(encoded, image, edited=bool(weights), step=step))
         with torch.autocast(
             "cuda", torch.float16, enabled=self.whole.published_autocast and self.whole.device.type == "cuda"
@@ -85,7 +85,7 @@ class PlainBackbone:
             step()
 
     def _tail(self, batch: Batch) -> Tensor:
-        pairs = zip(batch.encoded, batch.images, strict=True)
+        pairs = _with_pictures(batch)
         return torch.cat([self._forward(encoded, image)[list(encoded.rows)] for encoded, image in pairs])
 
     def _forward(self, encoded: Encoded, image: ImageRef | None) -> Tensor:
@@ -104,3 +104,9 @@ class PlainBackbone:
     def _look(self, image: ImageRef) -> Tensor:
         """Return a picture's embeddings [positions hidden]."""
         return self.whole.vision.align([self.whole.vision.encode(self.whole.pixels(image))])
+
+
+def _with_pictures(batch: Batch) -> list[tuple[Encoded, ImageRef | None]]:
+    """Return each query with its picture; the batch names a picture for each query that has one, in their order."""
+    pictures = iter(batch.images)
+    return [(encoded, next(pictures) if min(encoded.keys) < 0 else None) for encoded in batch.encoded]

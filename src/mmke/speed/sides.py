@@ -113,7 +113,7 @@ class Side:
         work = Cell(self.backbone, cell.editor, [case], cell.metrics, None, store, 0)
         forget_peaks(device)
         wall, cpu = time.perf_counter(), time.process_time()
-        run_cell(work, kept, on_record=lambda: None)  # type: ignore[arg-type]
+        run_cell(work, kept, on_record=lambda: None)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if kept.timing is None:
             raise RuntimeError(f"record {case.id} was not written")
