@@ -1,0 +1,214 @@
+"""Models at random, as skeletons, and cards that are too small for them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import init_empty_weights
+from torch import nn
+from transformers import OPTConfig, OPTForCausalLM
+
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.loading import RANDOM, Order, Stock, check_memory, half_on_card, read_tokenizer, stock
+from mmke.backbones.stand_in import StandInTokenizer
+from mmke.running.run import Request, load
+from mmke.types import ImageRef, UserError
+
+GIB = 1 << 30
+CPU, CARD = torch.device("cpu"), torch.device("cuda:0")
+SITES = {
+    "llava-1.5-7b": ("model.language_model.layers.31.mlp.down_proj", "model.multi_modal_projector"),
+    "minigpt4-7b": ("language_model.model.layers.31.mlp.down_proj", "qformer"),
+    "blip2-opt-2.7b": ("language_model.model.decoder.layers.31.fc2", "qformer"),
+}
+POSITIONS = {"llava-1.5-7b": 4096, "minigpt4-7b": 2048, "blip2-opt-2.7b": 2048}
+PATCHES = {"llava-1.5-7b": 576, "minigpt4-7b": 32, "blip2-opt-2.7b": 32}
+
+
+def half_layers(name: str) -> torch.dtype:
+    return torch.float16 if ".layers." in name else torch.float32
+
+
+def order(*, skeleton: bool = False, device: torch.device = CPU) -> Order:
+    return Order("a model", RANDOM, half_layers, device, skeleton)
+
+
+def stocked(*, skeleton: bool = False) -> Stock:
+    """A small model whose head is tied to its embeddings, laid out without weights."""
+    config = OPTConfig(
+        vocab_size=60, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2
+    )
+    with init_empty_weights():
+        model = OPTForCausalLM(config)
+    model.tie_weights()
+    return stock(order(skeleton=skeleton), model, never, read=never, vocabulary=60)
+
+
+def never(_: object) -> Any:
+    pytest.fail("random weights look for no file")
+
+
+def test_random_weights_have_the_same_values_each_time() -> None:
+    one, other = (stocked().module.state_dict() for _ in range(2))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_random_weights_leave_the_callers_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    stocked()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_random_weights_give_a_model_that_computes() -> None:
+    model = stocked().module.float()
+    logits = model(torch.arange(9)[None]).logits
+    assert logits.isfinite().all()
+    assert logits.std() > 0
+
+
+def test_tied_tensors_stay_tied() -> None:
+    model = stocked().module
+    assert model.lm_head.weight is model.model.decoder.embed_tokens.weight
+
+
+def test_nothing_is_trained_and_nothing_drops_out() -> None:
+    model = stocked().module
+    assert not any(tensor.requires_grad for tensor in model.parameters())
+    assert not any(module.training for module in model.modules())
+
+
+def test_every_tensor_gets_its_values_and_its_precision() -> None:
+    model = stocked().module
+    assert all(tensor.dtype == half_layers(name) for name, tensor in model.named_parameters())
+    layer = model.model.decoder.layers[0]
+    assert layer.fc1.weight.float().std() == pytest.approx(0.02, rel=0.2)
+    assert not layer.fc1.bias.any()
+    assert layer.final_layer_norm.weight.eq(1).all()
+
+
+def test_a_skeleton_has_no_values() -> None:
+    made = stocked(skeleton=True)
+    assert all(tensor.is_meta for tensor in made.module.parameters())
+    assert isinstance(made.tokenizer, StandInTokenizer)
+
+
+@pytest.fixture(scope="module", params=SITES)
+def skeleton(request: pytest.FixtureRequest) -> ComposedBackbone:
+    made = load(Request(request.param, None, (), weights=RANDOM), skeleton=True)
+    assert isinstance(made, ComposedBackbone)
+    return made
+
+
+def test_a_full_size_skeleton_takes_no_memory(skeleton: ComposedBackbone) -> None:
+    held = sum(tensor.nbytes for tensor in skeleton.module.state_dict().values() if not tensor.is_meta)
+    assert all(tensor.is_meta for tensor in skeleton.module.parameters())
+    assert held < 1 << 20
+    assert sum(tensor.numel() for tensor in skeleton.module.parameters()) > 3e9
+
+
+def test_a_full_size_skeleton_has_its_sites(skeleton: ComposedBackbone) -> None:
+    found = skeleton.site("language", -1, "mlp_out"), skeleton.site("alignment")
+    assert found == SITES[skeleton.name]
+    assert skeleton.module.get_parameter(f"{found[0]}.weight").ndim == 2
+    with pytest.raises(UserError, match="has 32 decoder layers, so no layer 32"):
+        skeleton.site("language", 32)
+
+
+def test_a_full_size_skeleton_has_its_positions_and_prompt(skeleton: ComposedBackbone) -> None:
+    assert skeleton.max_positions == POSITIONS[skeleton.name]
+    assert skeleton.positions_are_a_table == (skeleton.name == "blip2-opt-2.7b")
+    assert isinstance(skeleton.prompt.tokenizer, StandInTokenizer)
+    assert skeleton.prompt.tokenizer.vocabulary == skeleton.decoder.config.vocab_size
+    assert skeleton.prompt.slots(ImageRef(Path("never-opened.png"), "0")) == PATCHES[skeleton.name]
+    assert skeleton.revision == "random, seed 0"
+
+
+def card(
+    monkeypatch: pytest.MonkeyPatch, *, free: float, allowed: float = 1.0, reserved: float = 0, used: float = 0
+) -> None:
+    """A card of 16 GiB."""
+    figures: dict[str, Callable[..., object]] = {
+        "mem_get_info": lambda _: (int(free * GIB), 16 * GIB),
+        "get_per_process_memory_fraction": lambda _: allowed,
+        "memory_reserved": lambda _: int(reserved * GIB),
+        "memory_allocated": lambda _: int(used * GIB),
+    }
+    for name, figure in figures.items():
+        monkeypatch.setattr(torch.cuda, name, figure)
+
+
+@pytest.fixture
+def large() -> nn.Module:
+    """Two GiB of weights in half precision, which take five to work with."""
+    layers = nn.ModuleList([nn.Linear(1 << 15, 1 << 15, bias=False, device="meta")])
+    return nn.ModuleDict({"decoder": nn.ModuleDict({"layers": layers})})
+
+
+def test_a_card_with_too_little_memory_is_refused_with_both_figures(
+    monkeypatch: pytest.MonkeyPatch, large: nn.Module
+) -> None:
+    card(monkeypatch, free=4)
+    told = "a model takes 2.0 GiB of weights and about 3 GiB to work, and cuda:0 has 4.0 GiB free; end what else runs"
+    with pytest.raises(UserError, match=re.escape(told)):
+        check_memory(order(device=CARD), large)
+
+
+def test_each_tensor_counts_in_its_own_precision(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
+    card(monkeypatch, free=6)
+    check_memory(order(device=CARD), large)
+    large.get_submodule("decoder").add_module("head", nn.Linear(1 << 14, 1 << 14, bias=False, device="meta"))
+    card(monkeypatch, free=5.5)
+    with pytest.raises(UserError, match=re.escape("takes 3.0 GiB")):
+        check_memory(order(device=CARD), large)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"free": 5.1},
+        {"free": 4, "reserved": 2, "used": 0.5},  # what the process holds and does not use is its own
+        {"free": 9, "allowed": 0.5},
+    ],
+)
+def test_a_card_with_enough_is_taken(
+    monkeypatch: pytest.MonkeyPatch, large: nn.Module, figures: dict[str, float]
+) -> None:
+    card(monkeypatch, **figures)
+    check_memory(order(device=CARD), large)
+
+
+def test_a_limit_of_the_process_is_a_smaller_card(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
+    card(monkeypatch, free=15, allowed=0.25)
+    with pytest.raises(UserError, match=re.escape("cuda:0 has 4.0 GiB free")):
+        check_memory(order(device=CARD), large)
+
+
+def test_a_processor_is_never_asked() -> None:
+    check_memory(order(), nn.Linear(1 << 20, 1 << 20, device="meta"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device", "taken"),
+    [
+        (None, CARD, torch.float16),
+        (None, CPU, torch.float32),
+        (torch.float32, CARD, torch.float32),
+        (torch.bfloat16, CPU, torch.bfloat16),
+    ],
+)
+def test_half_precision_is_a_cards_alone_unless_it_is_asked_for(
+    dtype: torch.dtype | None, device: torch.device, taken: torch.dtype
+) -> None:
+    assert half_on_card(dtype, device) == taken
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not json"])
+def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path} holds no tokenizer that can be read")):
+        read_tokenizer(tmp_path)
