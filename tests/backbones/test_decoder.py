@@ -1,0 +1,126 @@
+"""What is quicker than the library's own decoder computes the same: attention over packs, norms as one kernel."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from mmke.backbones import packing
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.decoder import fuse_norms, pack_attention
+from mmke.running.run import Request, load
+from mmke.types import Ask, Probe, Query
+
+CPU, CARD = torch.device("cpu"), torch.device("cuda")
+DEVICES = [CPU, pytest.param(CARD, marks=pytest.mark.gpu)]
+
+
+class Layer(nn.Module):
+    """What attention asks of the layer that calls it."""
+
+    is_causal = True
+    num_key_value_groups = 1
+
+
+def norms(device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+    """The library's norm, and the same one fused."""
+    torch.manual_seed(0)
+    weight = torch.randn(64)
+    written, fused = (LlamaRMSNorm(64, eps=1e-6).to(device, dtype) for _ in range(2))
+    for norm in (written, fused):
+        norm.load_state_dict({"weight": weight})
+        norm.requires_grad_(requires_grad=False)
+    fuse_norms(nn.ModuleList([fused]))
+    return written, fused
+
+
+@pytest.fixture(scope="module", params=["tiny-llava", "tiny-blip2"])
+def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
+    loaded = load(Request(request.param, None, ()))
+    assert isinstance(loaded, ComposedBackbone)
+    return loaded
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_norms_on_a_processor_are_the_librarys_bit_for_bit(dtype: torch.dtype) -> None:
+    written, fused = norms(CPU, dtype)
+    hidden = (torch.randn(5, 64) * 30).to(dtype)
+    assert torch.equal(fused(hidden), written(hidden))
+
+
+@pytest.mark.gpu
+def test_norms_in_full_precision_are_the_librarys_bit_for_bit_on_a_card() -> None:
+    written, fused = norms(CARD, torch.float32)
+    hidden = torch.randn(5, 64, device=CARD) * 30
+    assert torch.equal(fused(hidden), written(hidden))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_fused_norm_is_the_librarys_within_the_rounding_of_half_precision(dtype: torch.dtype) -> None:
+    written, fused = norms(CARD, dtype)
+    hidden = (torch.randn(50, 64, device=CARD) * 30).to(dtype)
+    exact = norms(CARD, torch.float32)[0].to(dtype).float()(hidden.float())
+    rounding = torch.finfo(dtype).eps
+    # The library rounds twice, before the weight and behind it; one kernel rounds once.
+    torch.testing.assert_close(fused(hidden).float(), exact, rtol=rounding, atol=1e-4)
+    torch.testing.assert_close(fused(hidden).float(), written(hidden).float(), rtol=2 * rounding, atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_a_fused_norm_has_the_librarys_gradient() -> None:
+    written, fused = norms(CARD, torch.float16)
+    grads = []
+    for norm in (written, fused):
+        hidden = torch.linspace(-3, 3, 128, device=CARD).half().view(2, 64).requires_grad_()
+        norm(hidden).float().square().sum().backward()
+        grads.append(hidden.grad)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_norm_of_another_precision_than_what_it_reads_stays_the_librarys(device: torch.device) -> None:
+    written, fused = norms(device, torch.float32)
+    hidden = torch.randn(5, 64).half().to(device)
+    assert torch.equal(fused(hidden), written(hidden))
+
+
+def attended(mask: Tensor | None, device: torch.device) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 12, 8, generator=generator).to(device) for _ in range(3))
+    seen = None if mask is None else mask.to(device)[None, None]
+    result, _ = pack_attention(Layer(), query, key, value, seen, scaling=8**-0.5)
+    return result.cpu()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("chain", [1, 3, 5])
+def test_a_leading_chain_without_a_mask_attends_as_under_its_mask(device: torch.device, chain: int) -> None:
+    whole = torch.ones(12, 12, dtype=torch.bool).tril()
+    whole[7:, 5:7] = False  # a branch that begins behind position 4
+    torch.testing.assert_close(attended(whole[chain:], device), attended(whole, device), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_without_a_mask_all_is_one_chain(device: torch.device) -> None:
+    whole = torch.ones(12, 12, dtype=torch.bool).tril()
+    torch.testing.assert_close(attended(None, device), attended(whole, device), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chain", [1, 8])
+def test_answers_are_the_same_with_a_chain_of_any_length(
+    backbone: ComposedBackbone, monkeypatch: pytest.MonkeyPatch, chain: int
+) -> None:
+    probes = [
+        Probe("t_rel", Query(f"In which{end}"), "here") for end in (" of the rooms is it?", " of the towns?", "?")
+    ]
+    masked, greedy = backbone.answer(probes, Ask()), backbone.answer(probes, Ask(decode="greedy", max_new=3))
+    monkeypatch.setattr(packing, "LONG_CHAIN", chain)
+    chained: Any = backbone.answer(probes, Ask())
+    again = backbone.answer(probes, Ask(decode="greedy", max_new=3))
+    assert [a.token_ids for a in again] == [a.token_ids for a in greedy]
+    for one, other in zip(masked, chained, strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.target_logprob == pytest.approx(other.target_logprob, abs=1e-5)

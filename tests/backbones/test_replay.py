@@ -1,0 +1,153 @@
+"""Repeated steps: as many as were asked for, the same bits whether recorded or not, and nothing left behind."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmke.backbones.replay import WORTH, deterministic, repeat
+
+CPU, CARD = torch.device("cpu"), torch.device("cuda")
+
+
+def training(device: torch.device) -> tuple[nn.Module, Callable[[], None]]:
+    """A small model and a step of training it, which reads and writes the same tensors each time."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 8)).to(device)
+    inputs, target = torch.randn(16, 32, device=device), torch.arange(16, device=device) % 8
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True, capturable=device.type == "cuda")
+
+    def step() -> None:
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(inputs), target).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return model, step
+
+
+def trained(device: torch.device, times: int, run: Callable[[Callable[[], None], int], None]) -> list[Tensor]:
+    model, step = training(device)
+    run(step, times)
+    return [tensor.detach().cpu() for tensor in model.parameters()]
+
+
+def plainly(step: Callable[[], None], times: int) -> None:
+    with deterministic(CARD):
+        for _ in range(times):
+            step()
+
+
+@pytest.mark.parametrize("times", [0, 1, WORTH - 1, WORTH, 40])
+def test_a_processor_runs_the_step_that_many_times(times: int) -> None:
+    taken: list[int] = []
+    repeat(lambda: taken.append(len(taken)), times, device=CPU)
+    assert len(taken) == times
+
+
+def test_a_processor_trains_as_a_loop_does() -> None:
+    def loop(step: Callable[[], None], times: int) -> None:
+        for _ in range(times):
+            step()
+
+    ours = trained(CPU, 10, lambda step, times: repeat(step, times, device=CPU))
+    for one, other in zip(ours, trained(CPU, 10, loop), strict=True):
+        assert torch.equal(one, other)
+
+
+def settings() -> tuple[bool, bool]:
+    filling: bool = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    return torch.are_deterministic_algorithms_enabled(), filling
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_cards_settings_are_as_before_after_an_error(monkeypatch: pytest.MonkeyPatch, before: bool) -> None:  # noqa: FBT001
+    inside: list[tuple[bool, bool]] = []
+
+    def fail() -> None:
+        with deterministic(CARD):
+            inside.append(settings())
+            raise ZeroDivisionError
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=before)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert settings() == (before, True)
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+    assert inside == [(True, False)]
+
+
+def test_a_processor_needs_no_setting() -> None:
+    with deterministic(CPU):
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("times", [WORTH - 1, WORTH, 40])
+def test_recorded_steps_are_the_plain_steps_bit_for_bit(times: int) -> None:
+    recorded = trained(CARD, times, lambda step, n: repeat(step, n, device=CARD))
+    for one, other in zip(recorded, trained(CARD, times, plainly), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.gpu
+def test_a_step_is_recorded_once_and_not_asked_for_again() -> None:
+    asked: list[int] = []
+    count = torch.zeros((), device=CARD)
+
+    def step() -> None:
+        asked.append(0)
+        count.add_(1)
+
+    repeat(step, 40, device=CARD)
+    assert count.item() == 40
+    assert len(asked) < 4
+
+
+@pytest.mark.gpu
+def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    count = torch.zeros((), device=CARD)
+    seen: list[float] = []
+
+    def step() -> None:
+        count.add_(1)
+        seen.append(count.item())
+
+    with caplog.at_level(logging.WARNING):
+        repeat(step, 10, device=CARD)
+    assert count.item() == 10
+    assert seen[-1] == 10
+    assert "a step cannot be recorded and runs as it is" in caplog.text
+
+
+@pytest.mark.gpu
+def test_the_memory_of_a_recording_is_given_back() -> None:
+    model, step = training(CARD)
+    step()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+
+    def wide() -> None:
+        torch.randn(1 << 22, device=CARD).mul_(2).sum()
+        step()
+
+    repeat(wide, 10, device=CARD)
+    assert torch.cuda.memory_reserved() <= before + (4 << 20)
+    del model
+
+
+@pytest.mark.gpu
+def test_a_card_is_left_as_it_was_after_an_error_in_a_step() -> None:
+    def step() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        repeat(step, 10, device=CARD)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.ones(3, device=CARD).sum().item() == 3
