@@ -1,0 +1,114 @@
+"""Edited tensors stand in for a module's own: in their own precision, and without a trace."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmke.backbones.weights import call_with, lent, written
+
+
+@pytest.fixture
+def module() -> nn.Module:
+    """Two linears in half precision."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 4)).half().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture
+def edited() -> dict[str, Tensor]:
+    """A weight in full precision for the first linear."""
+    return {"0.weight": torch.randn(16, 8, generator=torch.Generator().manual_seed(1))}
+
+
+def traces(module: nn.Module) -> tuple[Any, ...]:
+    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in module.modules()]
+    tensors = [(name, tensor.data_ptr(), tensor.dtype, tensor.tolist()) for name, tensor in module.named_parameters()]
+    return hooks, tensors, lent(module)
+
+
+def test_a_bias_beside_an_edited_weight_is_added_in_its_precision(
+    module: nn.Sequential, edited: dict[str, Tensor]
+) -> None:
+    inputs = torch.randn(3, 8).half()
+    result = call_with(module, edited, module[0], inputs)
+    bias = module[0].bias
+    exact = inputs.float() @ edited["0.weight"].T + bias.float()
+    assert torch.equal(result, exact.half())
+    assert not torch.equal(result, (inputs.float() @ edited["0.weight"].T).half() + bias)
+
+
+def test_an_edited_weight_is_not_rounded(module: nn.Sequential) -> None:
+    little = 2.0**-12  # more than float32 rounds beside one, and less than half precision does
+    edited = {"0.weight": torch.tensor([1 + little, 1.0] * 4).expand(16, 8), "0.bias": torch.zeros(16)}
+    rounded = {name: tensor.half() for name, tensor in edited.items()}
+    inputs = torch.tensor([[1.0, -1.0] * 4]).half()
+    assert call_with(module, edited, module[0], inputs).tolist() == [[4 * little] * 16]
+    assert call_with(module, rounded, module[0], inputs).tolist() == [[0.0] * 16]
+
+
+def test_what_lies_behind_an_edited_linear_computes_as_before(module: nn.Sequential, edited: dict[str, Tensor]) -> None:
+    inputs = torch.randn(3, 8).half()
+    between = call_with(module, edited, module[0], inputs)
+    assert torch.equal(call_with(module, edited, module, inputs), module[1](between))
+
+
+def test_an_edit_in_the_modules_own_precision_casts_nothing(module: nn.Sequential) -> None:
+    edited = {"1.weight": torch.randn(4, 16).half()}
+    inputs = torch.randn(3, 16).half()
+    assert torch.equal(
+        call_with(module, edited, module[1], inputs),
+        nn.functional.linear(inputs, edited["1.weight"], module[1].bias),
+    )
+
+
+def test_gradients_reach_the_edited_tensors_alone(module: nn.Sequential, edited: dict[str, Tensor]) -> None:
+    leaf = edited["0.weight"].requires_grad_()
+    call_with(module, edited, module, torch.randn(3, 8).half()).float().sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.abs().sum() > 0
+    assert leaf.grad.dtype == torch.float32
+    assert all(tensor.grad is None for tensor in module.parameters())
+
+
+def test_nothing_is_written(module: nn.Sequential, edited: dict[str, Tensor]) -> None:
+    before = traces(module)
+    call_with(module, edited, module, torch.randn(3, 8).half())
+    assert traces(module) == before
+
+
+def test_nothing_is_written_when_the_call_fails(module: nn.Sequential, edited: dict[str, Tensor]) -> None:
+    def fail(_: Tensor) -> Tensor:
+        module[0](torch.randn(3, 8).half())
+        raise ZeroDivisionError
+
+    before = traces(module)
+    with pytest.raises(ZeroDivisionError):
+        call_with(module, edited, fail, torch.zeros(1))
+    assert traces(module) == before
+
+
+def test_without_edits_the_function_is_simply_called(module: nn.Sequential) -> None:
+    inputs = torch.randn(3, 8).half()
+    assert torch.equal(call_with(module, {}, module, inputs), module(inputs))
+
+
+def with_edit_written(module: nn.Module, edited: dict[str, Tensor], then: Callable[[], None]) -> None:
+    with written(module, edited):
+        assert torch.equal(module.get_parameter("0.weight"), edited["0.weight"].half())
+        assert lent(module) is not None
+        then()
+
+
+def test_what_is_written_in_is_taken_back_bit_for_bit(module: nn.Module, edited: dict[str, Tensor]) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    before = traces(module)
+    with_edit_written(module, edited, lambda: None)
+    assert traces(module) == before
+    with pytest.raises(ZeroDivisionError):
+        with_edit_written(module, edited, fail)
+    assert traces(module) == before
