@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmke import fetching, registry
-from mmke.backbones.fetch import BACKBONES
+from mmke.backbones.checkpoints.fetch import BACKBONES
 from mmke.types import UserError
 
 
@@ -27,6 +27,6 @@ def test_data_come_here_and_weights_where_they_are_looked_for(
     name: str, to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmke.benchmarks.fetch.fetch_mmke", lambda to: to)
-    monkeypatch.setattr("mmke.backbones.fetch.fetch_weights", lambda _, to: to)
+    monkeypatch.setattr("mmke.backbones.checkpoints.fetch.fetch_weights", lambda _, to: to)
     assert fetching.fetch(name, None) == to
     assert fetching.fetch(name, Path("there")) == Path("there")

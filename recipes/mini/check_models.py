@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_parts import SmolLlava, load_smol_llava
-from mmke.backbones.smol_vision import preprocess
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.parts import SmolLlava, load_smol_llava
+from mmke.backbones.smol.vision import preprocess
 
 MINI = Path("src/mmke/benchmarks/mini")
 SUPPOSED = ("loc", "m_loc")

@@ -14,7 +14,7 @@ from things import Picture, Thing
 from torch import Tensor
 from torch.nn import functional
 
-from mmke.backbones.smol_vision import DEVIATION, MEAN
+from mmke.backbones.smol.vision import DEVIATION, MEAN
 
 SLOTS = 4
 COLOUR_WORDS = {"black", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink"}

@@ -10,7 +10,7 @@ from things import Picture, Thing
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4
+from mmke.backbones.smol.parts import SmolLlava, SmolMiniGPT4
 
 QUESTION = "What is shown in the image?"
 Parts = SmolLlava | SmolMiniGPT4

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4
+from mmke.backbones.smol.parts import SmolLlava, SmolMiniGPT4
 
 
 def language_loss(

@@ -26,9 +26,9 @@ from questions import FACTS, Asked, Asker, Shown
 from things import Thing, load_things, read_table
 from torch import Tensor
 
-from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4, load_smol_llava, load_smol_minigpt4
-from mmke.backbones.smol_vision import preprocess
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.parts import SmolLlava, SmolMiniGPT4, load_smol_llava, load_smol_minigpt4
+from mmke.backbones.smol.vision import preprocess
 
 Parts = SmolLlava | SmolMiniGPT4
 LOADERS: dict[str, Callable[[torch.dtype], Parts]] = {"llava": load_smol_llava, "minigpt4": load_smol_minigpt4}

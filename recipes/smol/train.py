@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_parts import SmolLlava, SmolMiniGPT4
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.parts import SmolLlava, SmolMiniGPT4
 
 
 def optimiser(parts: SmolLlava | SmolMiniGPT4, head: ThingHead, recipe: Recipe) -> torch.optim.Optimizer:

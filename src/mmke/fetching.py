@@ -26,7 +26,7 @@ def fetch(name: str, to: Path | None) -> Path:
 
         return fetch_mmke(to or Path())
     if name in WEIGHTS or name.startswith(HUB):
-        from mmke.backbones.fetch import fetch_weights
+        from mmke.backbones.checkpoints.fetch import fetch_weights
 
         return fetch_weights(name, to or WEIGHTS_FOLDER)
     known = [*DATA, *WEIGHTS]

@@ -25,8 +25,8 @@ Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
 
 BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
     "backbones": {
-        "smol-llava": "mmke.backbones.smol_llava:load",
-        "smol-minigpt4": "mmke.backbones.smol_minigpt4:load",
+        "smol-llava": "mmke.backbones.smol.llava:load",
+        "smol-minigpt4": "mmke.backbones.smol.minigpt4:load",
         "llava-1.5-7b": "mmke.backbones.llava:load",
         "minigpt4-7b": "mmke.backbones.minigpt4:load",
         "blip2-opt-2.7b": "mmke.backbones.blip2:load",
@@ -59,7 +59,7 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
 }
 
 
-PREFIXES: Mapping[Noun, Mapping[str, str]] = {"backbones": {"hf:": "mmke.backbones.hf:load"}}
+PREFIXES: Mapping[Noun, Mapping[str, str]] = {"backbones": {"hf:": "mmke.backbones.hf.model:load"}}
 """Beginnings of names that say by themselves what is meant, such as `hf:org/model` or `hf:folder`."""
 
 

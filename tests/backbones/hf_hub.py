@@ -7,8 +7,8 @@ import torch
 
 import hf_folders
 import hf_more_folders
-from mmke.backbones import hf
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.hf import model as hf
 
 SAVED: Mapping[str, Callable[[Path], None]] = {
     **hf_folders.FOLDERS,

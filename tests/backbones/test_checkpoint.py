@@ -11,8 +11,8 @@ from layouts import llava, model_folder
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmke.backbones.checkpoint import Checkpoint, Source, assemble
-from mmke.backbones.llava_weights import locate
+from mmke.backbones.checkpoints.checkpoint import Checkpoint, Source, assemble
+from mmke.backbones.checkpoints.llava import locate
 from mmke.types import UserError
 
 CPU = torch.device("cpu")
@@ -147,7 +147,7 @@ COST = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from mmke.backbones.checkpoint import Source, assemble
+from mmke.backbones.checkpoints.checkpoint import Source, assemble
 torch.set_num_threads(1)
 def peak():
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())

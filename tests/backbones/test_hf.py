@@ -10,7 +10,7 @@ import torch
 from hf_hub import Hub, load
 
 from mmke import registry
-from mmke.backbones import hf
+from mmke.backbones.hf import model as hf
 from mmke.backbones.store import MemoryStore
 from mmke.protocols import INPUTS, Cut
 from mmke.types import Ask, ImageRef, Query, UserError

@@ -10,9 +10,9 @@ from PIL import Image
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones import hf
-from mmke.backbones.hf_processor import process
-from mmke.backbones.hf_prompt import QUESTION, Template
+from mmke.backbones.hf import model as hf
+from mmke.backbones.hf.processor import process
+from mmke.backbones.hf.prompt import QUESTION, Template
 from mmke.types import ImageRef
 from vocabularies import folders
 

@@ -25,7 +25,7 @@ RENDERED = {
 
 def whole(backbone: ComposedBackbone, hub: Hub, name: str, picture: ImageRef | None) -> list[int]:
     """Return the ids that the library's own call makes of an opened conversation."""
-    from mmke.backbones.hf_processor import load_processor
+    from mmke.backbones.hf.processor import load_processor
 
     processor = load_processor(hub.folder(name), backbone.module.config)
     said = [{"type": "text", "text": QUESTION}]
@@ -96,7 +96,7 @@ def test_positions_without_a_picture_are_counted(hub: Hub) -> None:
 def test_a_picture_is_processed_once_for_its_frame(
     hub: Hub, picture: ImageRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmke.backbones import hf_prompt
+    from mmke.backbones.hf import prompt as hf_prompt
 
     prompt = hub.load("internvl", skeleton=True).prompt
     first = prompt.frame(picture)

@@ -6,7 +6,7 @@ import pytest
 from hf_hub import Hub
 from torch import nn
 
-from mmke.backbones.hf_sites import mlp_slots
+from mmke.backbones.hf.sites import mlp_slots
 from mmke.types import UserError
 
 LLAMA = {"mlp_in": "mlp.up_proj", "mlp_out": "mlp.down_proj"}
@@ -70,6 +70,6 @@ def test_attention_is_no_mlp() -> None:
 
 
 def test_a_model_without_such_linears_has_no_site(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmke.backbones.hf_sites.mlp_slots", lambda *_: {})
+    monkeypatch.setattr("mmke.backbones.hf.sites.mlp_slots", lambda *_: {})
     with pytest.raises(UserError, match="no linear that plays the role mlp_in"):
         hub.load("internvl", skeleton=True).site("language", 0, "mlp_in")

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig
 
-from mmke.backbones.llava_weights import locate
+from mmke.backbones.checkpoints.llava import locate
 from mmke.types import UserError
 
 CONVERTED = {"model_type": "llava", "text_config": {}, "vision_config": {}}

@@ -9,8 +9,8 @@ import torch
 from lavis_layout import halved, write_eva, write_trained
 from layouts import LAYERS, MiniGPT4, differing, filled, minigpt4, model_folder, part, renamed, write_shards
 
-from mmke.backbones import minigpt4_weights
-from mmke.backbones.checkpoint import Checkpoint
+from mmke.backbones.checkpoints import minigpt4 as minigpt4_weights
+from mmke.backbones.checkpoints.checkpoint import Checkpoint
 from mmke.types import UserError
 
 VICUNA = {"model_type": "llama"}

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones import smol_language
-from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_parts import (
+from mmke.backbones.smol import language
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.parts import (
     IMAGE_TOKENS,
     QUERIES,
     WEIGHTS,
@@ -21,7 +21,7 @@ from mmke.backbones.smol_parts import (
     load_smol_llava,
     load_smol_minigpt4,
 )
-from mmke.backbones.smol_vision import FEATURES, VisionTower, preprocess
+from mmke.backbones.smol.vision import FEATURES, VisionTower, preprocess
 from mmke.types import UserError
 
 RED, BLUE = "#dd2e44", "#55acee"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmke.backbones.tensor_files import open_file, weight_files
+from mmke.backbones.checkpoints.tensor_files import open_file, weight_files
 from mmke.types import UserError
 
 TENSORS = {"a": torch.arange(300.0), "b": torch.ones(2, 3, dtype=torch.float16)}

@@ -33,7 +33,7 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    from mmke.backbones.llava_weights import locate
+    from mmke.backbones.checkpoints.llava import locate
 
     half = half_on_card(dtype, device)
     order = Order(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)

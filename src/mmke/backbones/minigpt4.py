@@ -41,7 +41,7 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    from mmke.backbones.minigpt4_weights import locate
+    from mmke.backbones.checkpoints.minigpt4 import locate
 
     half = half_on_card(dtype, device)
     order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)

@@ -7,10 +7,10 @@
 
 from pathlib import Path
 
-from mmke.backbones.checkpoint import Checkpoint, Rules, Source, assemble
-from mmke.backbones.lavis_weights import BLOCKS, EVA, QFORMER_RULES, URL, eva_rules, with_joined_biases
-from mmke.backbones.places import Places, check_type, found_all, places
-from mmke.backbones.tensor_files import weight_files
+from mmke.backbones.checkpoints.checkpoint import Checkpoint, Rules, Source, assemble
+from mmke.backbones.checkpoints.lavis import BLOCKS, EVA, QFORMER_RULES, URL, eva_rules, with_joined_biases
+from mmke.backbones.checkpoints.places import Places, check_type, found_all, places
+from mmke.backbones.checkpoints.tensor_files import weight_files
 from mmke.types import UserError
 
 CONVERTED = "blip2-opt-2.7b"

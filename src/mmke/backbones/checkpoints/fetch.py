@@ -13,8 +13,8 @@ from typing import NamedTuple
 # The hub library's own name for the base error of whichever HTTP client it uses; it is no `OSError`.
 from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
-from mmke.backbones import blip2_weights, lavis_weights, llava_weights, minigpt4_weights
-from mmke.backbones.checkpoint import Checkpoint
+from mmke.backbones.checkpoints import blip2, lavis, llava, minigpt4
+from mmke.backbones.checkpoints.checkpoint import Checkpoint
 from mmke.downloads import Listing, download, list_repository, list_web_file
 from mmke.types import UserError
 
@@ -87,45 +87,43 @@ def _weights_and_words(paths: Sequence[str]) -> Sequence[str]:
 
 
 def _llava(to: Path) -> Sequence[Listing]:
-    return [_model(llava_weights.CONVERTED_HUB, to / llava_weights.CONVERTED)]
+    return [_model(llava.CONVERTED_HUB, to / llava.CONVERTED)]
 
 
 def _blip2(to: Path) -> Sequence[Listing]:
-    return [_model(blip2_weights.CONVERTED_HUB, to / blip2_weights.CONVERTED)]
+    return [_model(blip2.CONVERTED_HUB, to / blip2.CONVERTED)]
 
 
 def _minigpt4(to: Path) -> Sequence[Listing]:
-    parts: list[Listing] = [_model(minigpt4_weights.LANGUAGE_HUB, to / minigpt4_weights.LANGUAGE)]
-    parts += [
-        list_web_file(lavis_weights.URL + file, to / file) for file in (lavis_weights.EVA, minigpt4_weights.TRAINED)
-    ]
-    if not any((to / name).is_file() for name in minigpt4_weights.LINEAR):
+    parts: list[Listing] = [_model(minigpt4.LANGUAGE_HUB, to / minigpt4.LANGUAGE)]
+    parts += [list_web_file(lavis.URL + file, to / file) for file in (lavis.EVA, minigpt4.TRAINED)]
+    if not any((to / name).is_file() for name in minigpt4.LINEAR):
         log.info("%s: a copy by others of %s", LINEAR_COPY, LINEAR_ORIGINAL)
         parts.append(list_repository(LINEAR_COPY, kind="model", to=to, choose=_linear))
     return parts
 
 
 def _linear(paths: Sequence[str]) -> Sequence[str]:
-    return [path for path in paths if path in minigpt4_weights.LINEAR]
+    return [path for path in paths if path in minigpt4.LINEAR]
 
 
 BACKBONES = {
     "llava-1.5-7b": Fetched(
         _llava,
-        llava_weights.locate,
-        f"copy the files of the hub's {llava_weights.CONVERTED_HUB} to {{to}}/{llava_weights.CONVERTED}",
+        llava.locate,
+        f"copy the files of the hub's {llava.CONVERTED_HUB} to {{to}}/{llava.CONVERTED}",
     ),
     "blip2-opt-2.7b": Fetched(
         _blip2,
-        blip2_weights.locate,
-        f"copy the files of the hub's {blip2_weights.CONVERTED_HUB} to {{to}}/{blip2_weights.CONVERTED}",
+        blip2.locate,
+        f"copy the files of the hub's {blip2.CONVERTED_HUB} to {{to}}/{blip2.CONVERTED}",
     ),
     "minigpt4-7b": Fetched(
         _minigpt4,
-        minigpt4_weights.locate,
-        f"copy the files of the hub's {minigpt4_weights.LANGUAGE_HUB} to {{to}}/{minigpt4_weights.LANGUAGE}, "
-        f"{lavis_weights.EVA} and {minigpt4_weights.TRAINED} from {lavis_weights.URL} to {{to}}, and MiniGPT-4's "
+        minigpt4.locate,
+        f"copy the files of the hub's {minigpt4.LANGUAGE_HUB} to {{to}}/{minigpt4.LANGUAGE}, "
+        f"{lavis.EVA} and {minigpt4.TRAINED} from {lavis.URL} to {{to}}, and MiniGPT-4's "
         f"checkpoint for Vicuna 7B ({LINEAR_ORIGINAL}, or the hub's {LINEAR_COPY}) to "
-        f"{{to}}/{minigpt4_weights.LINEAR[0]}",
+        f"{{to}}/{minigpt4.LINEAR[0]}",
     ),
 }

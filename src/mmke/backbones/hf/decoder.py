@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmke.backbones.decoder import Decoder, Mlp, attend_in_packs
-from mmke.backbones.hf_sites import Sites, parent
+from mmke.backbones.hf.sites import Sites, parent
 
 T = TypeVar("T")
 

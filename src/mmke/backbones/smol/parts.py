@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.smol_language import HIDDEN, language_config, language_file, load_language_model
-from mmke.backbones.smol_vision import FEATURES, VisionTower
+from mmke.backbones.smol.language import HIDDEN, language_config, language_file, load_language_model
+from mmke.backbones.smol.vision import FEATURES, VisionTower
 from mmke.types import UserError
 
-WEIGHTS = Path(__file__).parent / "smol"
+WEIGHTS = Path(__file__).parent
 GRID = (3, 4)
 IMAGE_TOKENS = GRID[0] * GRID[1] + 1
 PROJECTOR_WIDTH = 1792

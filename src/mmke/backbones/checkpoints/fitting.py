@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from mmke.backbones.tensor_files import Stored
+from mmke.backbones.checkpoints.tensor_files import Stored
 
 SPARE_ROWS = 64
 """At most as many rows beyond the vocabulary: added tokens, and padding to a multiple of 64."""

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmke.backbones.fitting import fitted
-from mmke.backbones.tensor_files import Stored, open_file, sampled
+from mmke.backbones.checkpoints.fitting import fitted
+from mmke.backbones.checkpoints.tensor_files import Stored, open_file, sampled
 from mmke.types import UserError
 
 Rules = Sequence[tuple[str, str | None]]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmke.backbones.hf_processor import CANNOT_READ, TEXT_KEYS, process
+from mmke.backbones.hf.processor import CANNOT_READ, TEXT_KEYS, process
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import SLOT, Head, Prompt
 from mmke.protocols import Places

@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.hf_processor import process
-from mmke.backbones.hf_prompt import QUESTION, Template
+from mmke.backbones.hf.processor import process
+from mmke.backbones.hf.prompt import QUESTION, Template
 from mmke.backbones.store import MemoryStore
 from mmke.protocols import Cut
 from mmke.types import Ask, ImageRef, Query, UserError

@@ -1,8 +1,8 @@
 """`hf:NAME_OR_PATH`: any image-text-to-text model of the library.
 
-Nothing here knows a model by its name. Edit sites are found by role (`hf_sites`), the image side is divided before its
-alignment by running the model's own code (`hf_vision`), the prompt is its own chat template (`hf_prompt`), and what was
-taken apart is compared with the model itself before it is used (`hf_check`). No code out of a model's folder is run.
+Nothing here knows a model by its name. Edit sites are found by role (`sites`), the image side is divided before its
+alignment by running the model's own code (`vision`), the prompt is its own chat template (`prompt`), and what was taken
+apart is compared with the model itself before it is used (`check`). No code out of a model's folder is run.
 """
 
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.hf_check import asked, check, own_logits, small_picture
-from mmke.backbones.hf_decoder import Seen, take_apart, watch
-from mmke.backbones.hf_folder import check_weights, find_folder, revision
-from mmke.backbones.hf_processor import CANNOT_READ, load_processor, placeholder
-from mmke.backbones.hf_prompt import QUESTION, Template
-from mmke.backbones.hf_sites import Sites, find_sites
-from mmke.backbones.hf_vision import divide
+from mmke.backbones.hf.check import asked, check, own_logits, small_picture
+from mmke.backbones.hf.decoder import Seen, take_apart, watch
+from mmke.backbones.hf.folder import check_weights, find_folder, revision
+from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
+from mmke.backbones.hf.prompt import QUESTION, Template
+from mmke.backbones.hf.sites import Sites, find_sites
+from mmke.backbones.hf.vision import divide
 from mmke.backbones.loading import RANDOM, Order, WeightSource, check_memory, fill_at_random
 from mmke.types import UserError
 

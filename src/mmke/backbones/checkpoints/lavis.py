@@ -14,8 +14,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mmke.backbones.checkpoint import Rules
-from mmke.backbones.tensor_files import Stored
+from mmke.backbones.checkpoints.checkpoint import Rules
+from mmke.backbones.checkpoints.tensor_files import Stored
 
 EVA = "eva_vit_g.pth"
 URL = "https://storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP2/"

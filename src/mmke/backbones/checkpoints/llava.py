@@ -10,9 +10,9 @@ transformers, models/llava/convert_llava_weights_to_hf.py.
 
 from pathlib import Path
 
-from mmke.backbones.checkpoint import Checkpoint, Rules, Source, assemble
-from mmke.backbones.places import Places, check_type, places
-from mmke.backbones.tensor_files import open_file, read_json, weight_files
+from mmke.backbones.checkpoints.checkpoint import Checkpoint, Rules, Source, assemble
+from mmke.backbones.checkpoints.places import Places, check_type, places
+from mmke.backbones.checkpoints.tensor_files import open_file, read_json, weight_files
 from mmke.types import UserError
 
 CONVERTED = "llava-1.5-7b-hf"

@@ -11,9 +11,9 @@ import torch
 from mmke.backbones import decoder
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.smol_language import WHEEL, load_tokenizer
-from mmke.backbones.smol_parts import IMAGE_TOKENS, WEIGHTS, load_smol_llava
-from mmke.backbones.smol_vision import preprocess
+from mmke.backbones.smol.language import WHEEL, load_tokenizer
+from mmke.backbones.smol.parts import IMAGE_TOKENS, WEIGHTS, load_smol_llava
+from mmke.backbones.smol.vision import preprocess
 
 
 def load(

@@ -9,10 +9,10 @@ import torch
 from mmke.backbones import decoder
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.smol_language import load_tokenizer
-from mmke.backbones.smol_llava import revision
-from mmke.backbones.smol_parts import QUERIES, load_smol_minigpt4
-from mmke.backbones.smol_vision import preprocess
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.llava import revision
+from mmke.backbones.smol.parts import QUERIES, load_smol_minigpt4
+from mmke.backbones.smol.vision import preprocess
 
 
 def load(

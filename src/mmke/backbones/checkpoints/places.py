@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from mmke.backbones.tensor_files import WEIGHTS, read_json
+from mmke.backbones.checkpoints.tensor_files import WEIGHTS, read_json
 from mmke.types import UserError
 
 FOLDER = Path("hugging_cache")
