@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mmke.types import Answer, Asks, Edit, ImageRef, Probe, Query
+from mmke.types import Answer, Asks, Edit, EditCase, ImageRef, Probe, Query
 
 T = TypeVar("T")
 
@@ -275,4 +275,75 @@ class Editor(Protocol):
 
     def open(self, backbone: Backbone, store: Store) -> AbstractContextManager[EditSession]:
         """Begin a session; on leaving, also by an exception, the backbone is bit for bit what it was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How an editor is trained; its settings file states the values.
+
+    Attributes:
+        steps: records that are trained on, at most.
+        accumulate: records between two steps of the optimiser.
+        clip: norm to which gradients are clipped.
+        validate_every: records between two validations.
+        validation_records: records of each validation, at most.
+        patience: records without a better validation after which training ends.
+    """
+
+    steps: int
+    accumulate: int
+    clip: float
+    validate_every: int
+    validation_records: int
+    patience: int
+
+
+@runtime_checkable
+class TrainableEditor(Editor, Protocol):
+    """An editor with networks of its own, which are trained before it edits; the backbone is never trained.
+
+    Attributes:
+        training: how.
+        network: what is trained and saved; None before `prepare` or `load`.
+    """
+
+    @property
+    def training(self) -> Training: ...
+    @property
+    def network(self) -> nn.Module | None: ...
+
+    def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
+        """Lay out fresh networks for a backbone, and take from the training records what has to be known before."""
+        ...
+
+    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the networks for a backbone and fill them with tensors that were trained for it.
+
+        Raises:
+            UserError: a tensor is missing, surplus, or of another shape.
+        """
+        ...
+
+    def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+        """Return the optimiser of the networks, and its schedule if it has one."""
+        ...
+
+    def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
+        """Return what one record's loss is made of; `total` is differentiated.
+
+        Args:
+            backbone: unedited.
+            case: the record.
+            store: keeps trunks.
+            learn: whether it is a step of training; in validation no running statistics move.
+        """
+        ...
+
+    def after_step(self) -> None:
+        """Put right what a step of the optimiser may have put wrong."""
+        ...
+
+    def after_validation(self, figures: Mapping[str, float]) -> None:
+        """Hear what a validation found."""
         ...

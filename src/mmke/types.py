@@ -210,6 +210,8 @@ class Switches:
         ike_user_port_image: picture of the portability probe of user records under IKE.
         context_overflow: what IKE does beyond the model's context.
         ft_weight_decay: AdamW's decay in the fine-tuning editors.
+        mend_statistics: whether MEND's statistics come from a first pass over the training records, or run while it is
+            trained.
     """
 
     protocol: Literal["strict", "paper"]
@@ -222,6 +224,7 @@ class Switches:
     ike_user_port_image: Literal["one_hop_img", "image"]
     context_overflow: Literal["drop-far-demos", "published"]
     ft_weight_decay: float
+    mend_statistics: Literal["first pass", "running"]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the switches as plain data for run.json."""
@@ -239,6 +242,7 @@ STRICT = Switches(
     ike_user_port_image="one_hop_img",
     context_overflow="drop-far-demos",
     ft_weight_decay=0.0,
+    mend_statistics="first pass",
 )
 """What we would publish today; the default."""
 
@@ -253,6 +257,7 @@ PAPER = Switches(
     ike_user_port_image="image",
     context_overflow="published",
     ft_weight_decay=0.01,
+    mend_statistics="running",
 )
 """The published arithmetic with its quirks, for holding figures against the paper's."""
 

@@ -12,7 +12,6 @@ Deviations from the published code:
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -24,11 +23,10 @@ from torch.nn.functional import cross_entropy
 
 from mmke.backbones.answering import answer, by_ask
 from mmke.backbones.weights import written
+from mmke.editors import sites
 from mmke.editors.settings import build
-from mmke.protocols import VISION, Backbone, Cut, EditSession, Store
+from mmke.protocols import Backbone, Cut, EditSession, Store
 from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches, UserError
-
-SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,7 @@ class Settings:
     """What `ft-llm.toml` and `ft-alignment.toml` state.
 
     Attributes:
-        sites: what is edited, by role: "alignment" is every tensor of the projector or Q-Former, "language.-1.mlp_in"
-            the weight of the linear that leads into the MLP of the last decoder layer.
+        sites: what is edited, by role; see `sites.SITE`.
         steps: optimiser steps per edit.
         rate: AdamW's learning rate.
     """
@@ -86,7 +83,7 @@ class FineTuningSession:
         return written(self.backbone.module, self.weights)
 
     def _reaches(self, asked: Probe | Edit) -> bool:
-        return self.editor.layers != [] or asked.query.image is not None
+        return sites.layers(self.editor.settings.sites) != [] or asked.query.image is not None
 
     def _ask(self, probes: Sequence[Probe], ask: Ask, *, edited: bool) -> list[Answer]:
         cut, weights = (self.editor.cut(self.backbone), self.weights) if edited else (None, {})
@@ -133,21 +130,13 @@ class FineTuning:
     paper_positions: Literal["all", "answer"] = "all"
     paper_topk: Literal["native", "float32"] = "native"
 
-    @property
-    def layers(self) -> list[int]:
-        """Return the decoder layers that are edited; none when only the alignment is."""
-        return [int(site.split(".")[1]) for site in self.settings.sites if site != "alignment"]
-
     def cut(self, backbone: Backbone) -> Cut:
         """Return the highest cut below everything that is edited."""
-        if "alignment" in self.settings.sites:
-            return VISION
-        # Counted from the first before they are compared: layer -1 lies above layer 0.
-        return Cut("mlp", min(layer % backbone.layers for layer in self.layers))
+        return sites.cut_below(backbone, self.settings.sites)
 
     def names(self, backbone: Backbone) -> list[str]:
         """Return the names of the edited parameters in the backbone's module."""
-        return [name for site in self.settings.sites for name in _parameters(backbone, site)]
+        return sites.parameters(backbone, self.settings.sites)
 
     def check(self, backbone: Backbone) -> None:
         """Resolve every edited parameter."""
@@ -158,14 +147,6 @@ class FineTuning:
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; the module is never written, so leaving has nothing to undo."""
         yield FineTuningSession(self, backbone, store)
-
-
-def _parameters(backbone: Backbone, site: str) -> list[str]:
-    if site == "alignment":
-        where = backbone.site("alignment")
-        return [f"{where}.{name}" for name, _ in backbone.module.get_submodule(where).named_parameters()]
-    _, layer, slot = site.split(".")
-    return [f"{backbone.site('language', int(layer), slot)}.weight"]  # type: ignore[arg-type]
 
 
 def make_llm(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> FineTuning:
@@ -189,8 +170,7 @@ def _make(name: str, settings: Mapping[str, Any], switches: Switches) -> FineTun
 
 
 def _problems(values: Settings) -> Iterator[str]:
-    if not values.sites or not all(SITE.fullmatch(site) for site in values.sites):
-        yield f"sites = {list(values.sites)}; each is 'alignment' or like 'language.-1.mlp_in'"
+    yield from sites.site_problems(values.sites)
     if not 0 <= values.rate < math.inf:
         yield f"rate = {values.rate}; it is a finite number, 0 or more"
     if values.steps < 0:

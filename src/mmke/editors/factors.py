@@ -1,0 +1,71 @@
+"""What a gradient of an edited matrix is made of: the linear's inputs, and the gradients of its outputs.
+
+For W [out in] the gradient of the loss is the sum over rows of δ xᵀ. MEND transforms x and δ; KE wants the sum. Neither
+needs the gradient of the whole model: the trunk below the lowest edited layer is a constant, and of what lies above it
+only the edited linears' outputs take a gradient.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mmke.protocols import Backbone, Trunk, Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Of one edited matrix, in float32, at all positions.
+
+    Attributes:
+        inputs: what the linear was fed.
+        gradients: of the mean negative log-likelihood of the target, with respect to what the linear handed on.
+    """
+
+    inputs: Float[Tensor, "rows into"]
+    gradients: Float[Tensor, "rows out"]
+
+    def gradient(self) -> Float[Tensor, "out into"]:
+        """Return the gradient of the matrix."""
+        return self.gradients.T @ self.inputs
+
+
+def factors(
+    backbone: Backbone, trunk: Trunk, names: Sequence[str], target: Int[Tensor, "tokens"], weights: Weights
+) -> Mapping[str, Factors]:
+    """Return the factors of each edited matrix for one edit.
+
+    Args:
+        backbone: where the matrices are.
+        trunk: of the edit's own query, cut below the lowest of them.
+        names: their parameter names.
+        target: the answer's token ids.
+        weights: what has been edited before.
+    """
+    fed: dict[str, Tensor] = {}
+    handed: dict[str, Tensor] = {}
+    # The trunk's result takes a gradient, so that every linear above it hands on something that does.
+    leaf = replace(trunk, hidden=tuple(state.detach().clone().requires_grad_() for state in trunk.hidden))
+    with torch.enable_grad(), ExitStack() as hooks:
+        for name in names:
+            linear = backbone.module.get_submodule(name.removesuffix(".weight"))
+            hooks.callback(linear.register_forward_hook(_keeper(name, fed, handed)).remove)
+        loss = cross_entropy(backbone.tail(leaf, weights).float(), target)
+        gradients = torch.autograd.grad(loss, [handed[name] for name in names])
+    return {name: Factors(_rows(fed[name]), _rows(gradient)) for name, gradient in zip(names, gradients, strict=True)}
+
+
+def _keeper(name: str, fed: dict[str, Tensor], handed: dict[str, Tensor]) -> Any:
+    def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        fed[name], handed[name] = args[0].detach(), output
+
+    return keep
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor.detach().float().flatten(0, -2)

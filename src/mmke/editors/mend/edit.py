@@ -1,0 +1,246 @@
+"""MEND: a trained network turns the gradient of an edit into a change of six matrices.
+
+Source: Mitchell et al., arXiv:2110.11309, as MMKE-Bench (arXiv:2502.19870) runs it. The factors of the gradient at the
+MLPs of the last three layers are normalised and transformed; a matrix W moves to W + step · Σ rows δ̃ x̃ᵀ. The sign is
+plus, and nothing is normalised back: training finds the direction.
+
+Deviations from the published code:
+- Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
+- The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
+  `strict` they come from a first pass over the training records and then stand; under `paper` they run while training.
+- The second optimiser of the published code, which never moves anything, is left out.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.weights import written
+from mmke.editors import sites
+from mmke.editors.factors import Factors, factors
+from mmke.editors.filling import fill
+from mmke.editors.mend.network import Networks
+from mmke.editors.objective import ask_training
+from mmke.editors.settings import build
+from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Weights
+from mmke.types import (
+    Answer,
+    Ask,
+    Asks,
+    Edit,
+    EditCase,
+    NeedsTrainingError,
+    Probe,
+    Switches,
+    UserError,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `mend.toml` states.
+
+    Attributes:
+        sites: the edited matrices, by role, in the order of their modes.
+        rank: of the network's layers.
+        layers: of the network.
+        step: what a pseudo-gradient is multiplied by before training.
+        rate: Adam's.
+        edit_weight: of the paraphrase's loss.
+        image_edit_weight: of the loss on another picture.
+        locality_weight: of both divergences.
+        steps: see `protocols.Training`, also for the rest.
+        accumulate: see `steps`.
+        clip: see `steps`.
+        validate_every: see `steps`.
+        validation_records: see `steps`.
+        patience: see `steps`.
+    """
+
+    sites: tuple[str, ...]
+    rank: int
+    layers: int
+    step: float
+    rate: float
+    edit_weight: float
+    image_edit_weight: float
+    locality_weight: float
+    steps: int
+    accumulate: int
+    clip: float
+    validate_every: int
+    validation_records: int
+    patience: int
+
+
+@dataclass
+class MendSession:
+    """The edited matrices of one session, empty until something is applied."""
+
+    editor: "Mend"
+    backbone: Backbone
+    store: Store
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Move the matrices by each edit in turn, each at what the ones before have made of them."""
+        for edit in edits:
+            found = self.editor.factors(self.backbone, edit, store=self.store, weights=self.weights)
+            self.weights = self.editor.moved(self.backbone, self.editor.networks()(found), self.weights)
+
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe with the edited matrices."""
+        return by_ask(self._answer, probes, ask)
+
+    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        cut = self.editor.cut(self.backbone) if self.weights else None
+        return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=self.weights)
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Lend the model with the edited matrices written in, rounded to the model's own precision."""
+        return written(self.backbone.module, self.weights)
+
+
+@dataclass
+class Mend:
+    """MEND with its networks, once they are laid out."""
+
+    settings: Settings
+    switches: Switches
+    seed: int
+    name: str = "mend"
+    network: Networks | None = None
+    paper_reference: Literal["base", "previous edit"] = "base"
+    paper_positions: Literal["all", "answer"] = "all"
+    paper_topk: Literal["native", "float32"] = "native"
+
+    @property
+    def training(self) -> Training:
+        """Return how it is trained."""
+        values = self.settings
+        return Training(
+            values.steps,
+            values.accumulate,
+            values.clip,
+            values.validate_every,
+            values.validation_records,
+            values.patience,
+        )
+
+    def networks(self) -> Networks:
+        """Return the networks.
+
+        Raises:
+            NeedsTrainingError: they are not there.
+        """
+        if self.network is None:
+            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
+        return self.network
+
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the cut below the lowest edited matrix."""
+        return sites.cut_below(backbone, self.settings.sites)
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edited matrix."""
+        self._matrices(backbone)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        self.networks()
+        yield MendSession(self, backbone, store)
+
+    def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
+        """Lay out fresh networks; under `strict` their statistics are those of the training records."""
+        self._lay_out(backbone)
+        if self.switches.mend_statistics == "first pass":
+            for case in cases:
+                self.networks().observe(self.factors(backbone, case.edits[0], store=store, weights={}))
+
+    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the networks and fill them."""
+        self._lay_out(backbone)
+        network = self.networks()
+        fill(network, tensors, editor=self.name, backbone=backbone.name)
+
+    def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
+        """Return Adam over the networks and the steps."""
+        return torch.optim.Adam(self.networks().parameters(), lr=self.settings.rate), None
+
+    def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
+        """Return what a record's loss is made of: the edit on a paraphrase and another picture, and both localities."""
+        found = self.factors(backbone, case.edits[0], store=store, weights={})
+        observe = learn and self.switches.mend_statistics == "running"
+        weights = self.moved(backbone, self.networks()(found, observe=observe), {})
+        asked = ask_training(backbone, case, self.switches)
+        trunk = backbone.trunk(asked.batch, self.cut(backbone), store=store)
+        with torch.no_grad():
+            before = backbone.tail(trunk, {})
+        parts, values = asked.parts(before, backbone.tail(trunk, weights)), self.settings
+        total = (
+            values.edit_weight * parts.edit
+            + values.image_edit_weight * parts.image_edit
+            + values.locality_weight * (parts.text + parts.image)
+        )
+        return {"total": total, **parts._asdict()}
+
+    def after_step(self) -> None:
+        """Do nothing."""
+
+    def after_validation(self, figures: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def factors(self, backbone: Backbone, edit: Edit, *, store: Store, weights: Weights) -> Mapping[str, Factors]:
+        """Return the factors of every edited matrix for an edit."""
+        batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
+        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
+        target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
+        return factors(backbone, trunk, list(self._matrices(backbone)), target, weights)
+
+    def moved(self, backbone: Backbone, moves: Mapping[str, Tensor], before: Weights) -> dict[str, Tensor]:
+        """Return the matrices, moved from what they were, in float32."""
+        own = self._matrices(backbone)
+        return {name: before.get(name, own[name]).float() + move for name, move in moves.items()}
+
+    def _lay_out(self, backbone: Backbone) -> None:
+        values = self.settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            made = Networks(self._matrices(backbone), rank=values.rank, layers=values.layers, step=values.step)
+        self.network = made.to(backbone.device)
+
+    def _matrices(self, backbone: Backbone) -> dict[str, Tensor]:
+        return {name: backbone.module.get_parameter(name) for name in sites.parameters(backbone, self.settings.sites)}
+
+
+def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Mend:
+    """MEND: a trained network turns the edit's gradient into a change of the last MLPs."""
+    values = build(Settings, settings, editor="mend")
+    problems = "; ".join(_problems(values))
+    if problems:
+        raise UserError(f"settings of mend: {problems}")
+    return Mend(values, switches, seed)
+
+
+def _problems(values: Settings) -> Iterator[str]:
+    yield from sites.site_problems(values.sites)
+    if "alignment" in values.sites:
+        yield "sites name 'alignment'; MEND edits matrices of the language model"
+    counts = ("rank", "layers", "accumulate", "validate_every", "validation_records")
+    yield from (
+        f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
+    )
+    rates = ("step", "rate", "clip")
+    yield from (
+        f"{name} = {getattr(values, name)}; it is a finite number above 0"
+        for name in rates
+        if not 0 < getattr(values, name) < math.inf
+    )

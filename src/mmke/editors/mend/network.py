@@ -1,0 +1,162 @@
+"""MEND's network: from the factors of a gradient to those of an edit.
+
+Source: Mitchell et al., arXiv:2110.11309, as MMKE-Bench runs it (all of its options at their published values): one
+network for all matrices of one shape, told apart by a mode each; inputs and gradients are normalised by running
+statistics, joined, and passed through two low-rank layers that begin as the identity.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmke.editors.factors import Factors
+from mmke.types import UserError
+
+EPSILON = 1e-7
+"""Beside a standard deviation, as published."""
+
+
+class LowRankLayer(nn.Module):
+    """x + max(0, scale · (U V x + b) + shift), with a scale and a shift for each mode."""
+
+    def __init__(self, width: int, rank: int, modes: int) -> None:
+        """Begin as the identity: U and b are zero, V standard normal, scales one, shifts zero."""
+        super().__init__()
+        self.u = nn.Parameter(torch.zeros(width, rank))
+        self.v = nn.Parameter(torch.randn(rank, width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.shift = nn.Parameter(torch.zeros(modes, width))
+        self.scale = nn.Parameter(torch.ones(modes, width))
+
+    def forward(self, rows: Float[Tensor, "rows width"], mode: int) -> Float[Tensor, "rows width"]:
+        """Transform rows under a mode; the clamp is applied in every layer, the last one included, as published."""
+        before = rows @ self.v.T @ self.u.T + self.bias
+        return rows + (before * self.scale[mode] + self.shift[mode]).clamp(min=0)
+
+
+class Statistics(nn.Module):
+    """Running mean and deviation of each coordinate of one side's rows."""
+
+    mean: Tensor
+    squares: Tensor
+    deviation: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        """Begin with no row."""
+        super().__init__()
+        for name in ("mean", "squares", "deviation"):
+            self.register_buffer(name, torch.zeros(size))
+        self.register_buffer("count", torch.zeros(1))
+
+    def observe(self, rows: Float[Tensor, "rows size"]) -> None:
+        """Take rows in.
+
+        The published code goes row by row; joining the moments of both sets (Chan, Golub and LeVeque) gives the same
+        up to rounding.
+
+        Raises:
+            UserError: it is the first row and there is no second, so that there is no deviation.
+        """
+        mean = rows.mean(0)
+        away, number = mean - self.mean, len(rows)
+        count = self.count + number
+        self.squares += (rows - mean).square().sum(0) + away.square() * self.count * number / count
+        self.mean += away * number / count
+        self.count.copy_(count)
+        if count < 2:
+            raise UserError("mend: an edit gave a single row; its statistics need two, so give a longer answer")
+        self.deviation.copy_((self.squares / (count - 1)).sqrt())
+
+    def forward(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows size"]:
+        """Return rows in deviations from the mean."""
+        return (rows - self.mean) / (self.deviation + EPSILON)
+
+
+class Network(nn.Module):
+    """One network for all edited matrices of a shape."""
+
+    def __init__(self, into: int, out: int, *, rank: int, modes: int, layers: int = 2) -> None:
+        """Build it for matrices [out into]; a rank beyond the joined width is cut to it."""
+        super().__init__()
+        width = into + out
+        self.sizes = [into, out]
+        self.inputs, self.gradients = Statistics(into), Statistics(out)
+        self.layers = nn.Sequential(*(LowRankLayer(width, min(rank, width), modes) for _ in range(layers)))
+
+    def observe(self, factors: Factors) -> None:
+        """Take an edit's rows into the running statistics."""
+        inputs, gradients = informative(factors)
+        self.inputs.observe(inputs)
+        self.gradients.observe(gradients)
+
+    def forward(self, factors: Factors, mode: int) -> Float[Tensor, "out into"]:
+        """Return the pseudo-gradient: a sum over rows, not a mean, as published."""
+        inputs, gradients = informative(factors)
+        rows = torch.cat([self.inputs(inputs), self.gradients(gradients)], dim=1)
+        for layer in self.layers:
+            rows = layer(rows, mode)
+        moved_inputs, moved_gradients = torch.split(rows, self.sizes, dim=1)
+        return moved_gradients.T @ moved_inputs
+
+
+def informative(factors: Factors) -> tuple[Tensor, Tensor]:
+    """Return the rows in which neither the input nor the gradient is all zero."""
+    keep = factors.inputs.ne(0).any(1) & factors.gradients.ne(0).any(1)
+    return factors.inputs[keep], factors.gradients[keep]
+
+
+def shapes(weights: Sequence[Tensor]) -> dict[tuple[int, int], int]:
+    """Return how many matrices there are of each shape (into, out), in the order in which shapes first appear."""
+    counted: dict[tuple[int, int], int] = {}
+    for weight in weights:
+        out, into = weight.shape
+        counted[into, out] = counted.get((into, out), 0) + 1
+    return counted
+
+
+class Networks(nn.Module):
+    """A network for each shape of edited matrices, and a step for each matrix."""
+
+    def __init__(self, matrices: Mapping[str, Tensor], *, rank: int, layers: int, step: float) -> None:
+        """Lay them out for matrices [out into] by name."""
+        super().__init__()
+        counted = shapes(list(matrices.values()))
+        self.mend = nn.ModuleDict(
+            {str(shape): Network(*shape, rank=rank, modes=modes, layers=layers) for shape, modes in counted.items()}
+        )
+        self.steps = nn.Parameter(torch.full((len(matrices),), step))
+        seen: dict[str, int] = {}
+        self.places: dict[str, tuple[str, int]] = {}
+        for name, matrix in matrices.items():
+            shape = str((matrix.shape[1], matrix.shape[0]))
+            self.places[name] = shape, seen.get(shape, 0)
+            seen[shape] = seen.get(shape, 0) + 1
+
+    def observe(self, found: Mapping[str, Factors]) -> None:
+        """Take an edit's factors into the running statistics, matrix by matrix."""
+        for name, (shape, _) in self.places.items():
+            self._network(shape).observe(found[name])
+
+    def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, Tensor]:
+        """Return by how much each matrix moves.
+
+        Args:
+            found: the factors of each matrix.
+            observe: whether each matrix's rows enter the statistics of its network before they are transformed, so
+                that the second matrix of a shape sees those of the first, as published.
+        """
+        moves = {}
+        for (name, (shape, mode)), step in zip(self.places.items(), self.steps, strict=True):
+            network = self._network(shape)
+            if observe:
+                network.observe(found[name])
+            moves[name] = step * network(found[name], mode)
+        return moves
+
+    def _network(self, shape: str) -> Network:
+        network = self.mend[shape]
+        assert isinstance(network, Network)  # noqa: S101  # a ModuleDict does not know its kind
+        return network
