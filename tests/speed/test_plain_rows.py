@@ -7,9 +7,10 @@ from speed_kit import QUICK, lap, logged
 
 from hf_folders import save_qwen2_5_vl
 from mmke.backbones.composed import ComposedBackbone
+from mmke.protocols import Backbone
 from mmke.running.run import Request, load
 from mmke.speed.plain import PlainBackbone
-from mmke.types import ScoreRow
+from mmke.types import Ask, Probe, Query, ScoreRow
 
 
 def assert_same(plain: list[ScoreRow], ours: list[ScoreRow]) -> None:
@@ -34,6 +35,16 @@ def test_they_are_on_a_hub_model_whose_positions_have_three_axes(tmp_path: Path,
     assert isinstance(backbone, ComposedBackbone)
     plain, ours = logged(backbone, "ft-llm", small_data), lap(backbone, "ft-llm", small_data)
     assert_same(list(plain.rows), list(ours.rows))
+
+
+def test_it_is_asked_like_any_backbone(backbone: ComposedBackbone) -> None:
+    plain = PlainBackbone(backbone)
+    probes = [Probe("t_rel", Query(text), "here") for text in ("In which of the rooms is it?", "Where?")]
+    assert isinstance(plain, Backbone)
+    assert [a.token_ids for a in plain.answer(probes, Ask())] == [a.token_ids for a in backbone.answer(probes, Ask())]
+    assert len(plain.log) == 2
+    with pytest.raises(NotImplementedError, match="the plain loop writes no text"):
+        plain.answer(probes, Ask(decode="greedy"))
 
 
 def test_every_step_goes_through_the_whole_model(backbone: ComposedBackbone, small_data: Path) -> None:

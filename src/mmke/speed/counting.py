@@ -60,7 +60,7 @@ def shapes(backbone: ComposedBackbone) -> Shapes:
         features = [backbone.vision.encode(pixels)]
     last = backbone.decoder.layers[-1]
     into, out = (_weight(backbone, slot).numel() for slot in ("mlp_in", "mlp_out"))
-    mixing = sum(w.numel() for name, w in _matrices(last) if "attn" in name)
+    mixing = sum(w.numel() for name, w in _matrices(last) if "att" in name)  # self_attn, attn, attention
     align = _count(lambda: backbone.vision.align(features))
     return Shapes(
         vision=_count(lambda: backbone.vision.encode(pixels)),

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmke.backbones import answering
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
 from mmke.backbones.weights import call_with
 from mmke.protocols import Batch, Cut, Encoded, Store, Trunk, Weights
-from mmke.types import Ask, Asks, ImageRef, Query
+from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query
 
 
 class Forward(NamedTuple):
@@ -38,6 +40,10 @@ class Forward(NamedTuple):
     step: bool
 
 
+def _of_the_whole(name: str) -> Any:
+    return property(lambda plain: getattr(plain.whole, name))
+
+
 @dataclass(frozen=True, eq=False)
 class PlainBackbone:
     """A backbone that is not cut: its trunk is nothing, its tail the whole model, query by query.
@@ -50,9 +56,19 @@ class PlainBackbone:
     whole: ComposedBackbone
     log: list[Forward] = field(default_factory=list)
 
-    def __getattr__(self, name: str) -> Any:
-        """Take names, sites, tokenizer and limits from the backbone that it wraps."""
-        return getattr(self.whole, name)
+    # Named one by one: nothing that computes may be taken over unseen.
+    name = _of_the_whole("name")
+    revision = _of_the_whole("revision")
+    state = _of_the_whole("state")
+    module = _of_the_whole("module")
+    device = _of_the_whole("device")
+    dtype = _of_the_whole("dtype")
+    layers = _of_the_whole("layers")
+    max_positions = _of_the_whole("max_positions")
+    positions_are_a_table = _of_the_whole("positions_are_a_table")
+    length = _of_the_whole("length")
+    text = _of_the_whole("text")
+    site = _of_the_whole("site")
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt and tokenise; nothing is packed."""
@@ -83,6 +99,14 @@ class PlainBackbone:
         """Run a step many times, each from the beginning."""
         for _ in range(times):
             step()
+
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe, unedited."""
+        return answering.answer(self, probes, ask, store=MemoryStore())
+
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+        """Refuse: only forced decoding is compared."""
+        raise NotImplementedError("the plain loop writes no text of its own; compare without greedy decoding")
 
     def _tail(self, batch: Batch) -> Tensor:
         pairs = _with_pictures(batch)
