@@ -88,7 +88,7 @@ def test_the_command_prints_and_writes_what_was_measured(
     given = [*ORDER, "--data", str(small_data), "--editor", "none", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
     assert main([*given, "--words", "6", "--settings-of", "llava-1.5-7b", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "ft-llm on mmke-user, medians over 1 records, wall clock" in printed
+    assert "ft-llm on mmke-user, medians over 1 records; records and ratios: wall clock" in printed
     assert "bound by operations" in printed
     written: dict[str, Any] = json.loads(out.read_text())
     assert written["command"][:2] == ["mmke", "bench"]

@@ -120,7 +120,7 @@ def test_what_is_printed_names_both_sides_ratio_and_bound(benchmark: str) -> Non
     ours = Lap(cost(1), cost(2))
     both = Measured("ike", benchmark, {"plain": LOADED, "mmke": LOADED}, {"plain": [plain], "mmke": [ours]}, COUNTS)
     printed = "\n".join(lines(both, "wall"))
-    assert printed.startswith(f"ike on {benchmark}, medians over 1 records, wall clock")
+    assert printed.startswith(f"ike on {benchmark}, medians over 1 records; records and ratios: wall clock")
     assert "the editor alone: 3.00 times as fast; bound by operations 3.50 (86%)" in printed
     assert "2 long prompts behind 1 distinct prefixes: 2.00, of which 1.50 are reached" in printed
     assert ("passes of the published code" in printed) == (benchmark == "mini-entity")
