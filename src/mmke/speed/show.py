@@ -13,7 +13,8 @@ PUBLISHED_FORWARDS = {"entity": 31, "user": 31, "visual": 25}
 def lines(measured: Measured, clock: Clock) -> Iterator[str]:
     """Return the lines of one editor on one benchmark."""
     records = max(len(laps) for laps in measured.laps.values())
-    yield f"{measured.editor} on {measured.benchmark}, medians over {records} records; records and ratios: {clock} clock"
+    cell = f"{measured.editor} on {measured.benchmark}"
+    yield f"{cell}, medians over {records} records; records and ratios: {clock} clock"
     kinds = "  ".join(f"{kind:>9}" for kind in measured.peaks(next(iter(measured.laps))))
     yield f"side    load s  floor s  edit s  probes s  record s  peak GiB:  {kinds}"
     for side in measured.laps:
