@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmke.backbones.smol import language
+from mmke.backbones.smol import language as smol_language
 from mmke.backbones.smol.language import load_tokenizer
 from mmke.backbones.smol.parts import (
     IMAGE_TOKENS,
