@@ -215,6 +215,10 @@ class Backbone(Answerer, Protocol):
         """Return token ids as text."""
         ...
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text by itself, behind the beginning of sequence if the tokenizer has one."""
+        ...
+
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
         """Return the name of the submodule that plays a role; negative layers count from the last.
 

@@ -91,6 +91,8 @@ class Ask:
         top: how many of the most probable token ids to keep per position.
         logprobs: whether to return the log-probabilities of the whole vocabulary.
         native_topk: rank after a softmax in the model's own precision instead of float32 with ties by id.
+        begin: put the beginning of sequence before a query with a picture where the model's own prompt has none and
+            the published code of one editor has it.
         max_new: greedy answers stop after max(max_new, 2 × target tokens) tokens, at end-of-sequence or a newline.
     """
 
@@ -100,6 +102,7 @@ class Ask:
     top: int = 1
     logprobs: bool = False
     native_topk: bool = False
+    begin: bool = False
     max_new: int = 16
 
 
@@ -210,6 +213,9 @@ class Switches:
         ike_user_port_image: picture of the portability probe of user records under IKE.
         context_overflow: what IKE does beyond the model's context.
         ft_weight_decay: AdamW's decay in the fine-tuning editors.
+        ke_condition: how much of its condition text KE reads.
+        ke_begin: whether KE's queries with a picture begin with the beginning of sequence where the model's own prompt
+            has none (MiniGPT-4).
         mend_statistics: whether MEND's statistics come from a first pass over the training records, or run while it is
             trained.
     """
@@ -224,6 +230,8 @@ class Switches:
     ike_user_port_image: Literal["one_hop_img", "image"]
     context_overflow: Literal["drop-far-demos", "published"]
     ft_weight_decay: float
+    ke_condition: Literal["whole text", "first 32 tokens"]
+    ke_begin: bool
     mend_statistics: Literal["first pass", "running"]
 
     def as_dict(self) -> dict[str, Any]:
@@ -242,6 +250,8 @@ STRICT = Switches(
     ike_user_port_image="one_hop_img",
     context_overflow="drop-far-demos",
     ft_weight_decay=0.0,
+    ke_condition="whole text",
+    ke_begin=False,
     mend_statistics="first pass",
 )
 """What we would publish today; the default."""
@@ -257,6 +267,8 @@ PAPER = Switches(
     ike_user_port_image="image",
     context_overflow="published",
     ft_weight_decay=0.01,
+    ke_condition="first 32 tokens",
+    ke_begin=True,
     mend_statistics="running",
 )
 """The published arithmetic with its quirks, for holding figures against the paper's."""

@@ -77,6 +77,25 @@ def test_minigpt4_wraps_the_picture_and_has_no_beginning(llama: Any) -> None:
     check(minigpt4.prompt(llama), PICTURE, keys, LLAMA_ANSWER, LLAMA_ANSWER)
 
 
+def test_minigpt4_begins_with_a_picture_when_asked_to_and_never_with_a_text(llama: Any) -> None:
+    prompt, began = minigpt4.prompt(llama), Ask(begin=True)
+    for ask in (began, Ask(begin=True, decode="greedy")):
+        plain = prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=Ask(decode=ask.decode))
+        assert prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=ask).keys == (BOS, *plain.keys)
+    assert prompt.encode(QUESTION, ANSWER, image=None, ask=began).keys[0] != BOS
+
+
+def test_a_prompt_that_has_its_beginning_gets_no_second(llama: Any, opt: Any) -> None:
+    for prompt in (llava.prompt(llama), blip2.prompt(opt)):
+        asked = [prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=Ask(begin=begin)) for begin in (False, True)]
+        assert asked[0] == asked[1]
+
+
+def test_a_text_by_itself_stands_behind_the_beginning(llama: Any, opt: Any) -> None:
+    assert minigpt4.prompt(llama).tokens(QUESTION) == (BOS, *LLAMA_QUESTION)
+    assert blip2.prompt(opt).tokens(QUESTION) == (OPT_BEGIN, *OPT_QUESTION)
+
+
 def test_minigpt4_reads_a_text_bare(llama: Any) -> None:
     check(minigpt4.prompt(llama), None, (*LLAMA_QUESTION, *LLAMA_ANSWER), LLAMA_ANSWER, LLAMA_ANSWER)
 

@@ -111,6 +111,10 @@ class ComposedBackbone:
         """Return token ids as text."""
         return self.prompt.decode(ids)
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text by itself."""
+        return self.prompt.tokens(text)
+
     def answer(self, probes: Sequence[Probe], ask: Asks, *, store: Store | None = None) -> list[Answer]:
         """Answer each probe, unedited."""
         kept = MemoryStore() if store is None else store

@@ -2,7 +2,8 @@
 
 Source: Zhu et al., arXiv:2304.10592. Prompt as MMKE-Bench (arXiv:2502.19870) runs it: `###Human: <Img>`, the picture's
 32 positions, `</Img> `, the bare text; the two halves are tokenised by themselves and there is no beginning of
-sequence; nothing closes the turn. A query without a picture is the bare text.
+sequence; nothing closes the turn. A query without a picture is the bare text. One editor's published code (KE) does
+begin a query with a picture so, which `Ask.begin` asks for.
 """
 
 from typing import Any
@@ -72,7 +73,8 @@ def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES) -> Prompt:
     before, after = (
         tuple(tokenizer(half, add_special_tokens=False)["input_ids"]) for half in ("###Human: <Img>", "</Img> ")
     )
-    return Prompt(tokenizer, Layout(image_tokens, before, after), frozenset({tokenizer.eos_token_id}))
+    layout, stops = Layout(image_tokens, before, after), frozenset({tokenizer.eos_token_id})
+    return Prompt(tokenizer, layout, stops, begin=(tokenizer.bos_token_id,))
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:

@@ -61,6 +61,7 @@ class Prompt:
         frame: what stands before the text.
         stop_ids: end a text that the model writes.
         between: stands between question and answer: a space, or the turn of a chat template.
+        begin: what `Ask.begin` puts before a query with a picture: the beginning of sequence where the frame lacks it.
         head: what a tokenizer has to read together with the question, where pieces may reach across.
         places: the position of each key on every axis, for a model to which it is not simply the key's number (None
             where it is); takes a frame with its text, and the picture.
@@ -70,6 +71,7 @@ class Prompt:
     frame: Frame
     stop_ids: frozenset[int]
     between: str = " "
+    begin: tuple[int, ...] = ()
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
     places: Callable[[tuple[int, ...], ImageRef | None], Places | None] | None = None
     _read_before: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict, init=False, repr=False)
@@ -92,13 +94,13 @@ class Prompt:
             UserError: the answer has no tokens, or nothing stands before it that could predict it.
         """
         if ask.decode == "greedy":
-            keys = self.keys(self.opening(question), image=image)
+            keys = (*self._begin(image, ask), *self.keys(self.opening(question), image=image))
             if not keys:
                 raise UserError("an empty question without a picture leaves nothing to continue")
             return self._encoded(keys, (), (len(keys) - 1,), (), image=image, first=first)
         joint = self.joint(question, answer)
         ids, ends = self._read(joint, image)
-        keys = (*self.frame(image), *ids)
+        keys = (*self._begin(image, ask), *self.frame(image), *ids)
         target = self._target(ids, ends, answer, begin=len(joint) - len(answer), labels=ask.labels)
         begin = len(keys) - len(target)
         if not target or begin < 1:
@@ -124,10 +126,18 @@ class Prompt:
         """Return the positions of a text under the prompt, SLOT where they are the picture's."""
         return (*self.frame(image), *self._read(text, image)[0])
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text by itself, behind the beginning of sequence if the tokenizer has one."""
+        begin = self.tokenizer.bos_token_id
+        return (*(() if begin is None else (begin,)), *self._tokens(text)[0])
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return token ids as text, without special tokens."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def _begin(self, image: ImageRef | None, ask: Ask) -> tuple[int, ...]:
+        return self.begin if ask.begin and image is not None else ()
 
     def _encoded(
         self,

@@ -68,6 +68,7 @@ class PlainBackbone:
     positions_are_a_table = _of_the_whole("positions_are_a_table")
     length = _of_the_whole("length")
     text = _of_the_whole("text")
+    tokens = _of_the_whole("tokens")
     site = _of_the_whole("site")
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
