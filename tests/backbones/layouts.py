@@ -29,6 +29,7 @@ from transformers import (
     OPTConfig,
 )
 
+from mmke.backbones.loading import lay_out
 from mmke.backbones.tiny import byte_tokenizer
 
 HIDDEN = 32
@@ -193,9 +194,8 @@ def write_shards(folder: Path, tensors: Tensors, *, kind: str = "bin", shards: i
 
 
 def filled(module: Any, checkpoint: Any) -> Any:
-    """Fill a module of the same configuration, built on the meta device, from a checkpoint."""
-    with torch.device("meta"):
-        empty = type(module)(module.config) if hasattr(module, "config") else MiniGPT4(28, VOCABULARY)
+    """Fill a module of the same configuration, laid out without weights, from a checkpoint."""
+    empty = lay_out(lambda: type(module)(module.config) if hasattr(module, "config") else MiniGPT4(28, VOCABULARY))
     checkpoint.fill(empty, dtype=lambda _: torch.float32, device=torch.device("cpu"))
     return empty.eval()
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.checkpoints.checkpoint import Checkpoint, Source, assemble
 from mmke.backbones.checkpoints.llava import locate
+from mmke.backbones.loading import lay_out
 from mmke.types import UserError
 
 CPU = torch.device("cpu")
@@ -39,9 +39,8 @@ def checkpoint(folder: Path, found: dict[str, Tensor], *, safe: bool = True) -> 
     return assemble("a layout", folder, [Source([file], RULES)])
 
 
-def on_meta(build: Callable[[], nn.Module] = Small) -> nn.Module:
-    with torch.device("meta"):
-        return build()
+def empty() -> nn.Module:
+    return lay_out(Small)
 
 
 def full(_: str) -> torch.dtype:
@@ -51,7 +50,7 @@ def full(_: str) -> torch.dtype:
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32])
 def test_each_tensor_gets_its_own_precision(stored: torch.dtype, tmp_path: Path) -> None:
     found = {name: tensor.to(stored) for name, tensor in tensors().items()}
-    module = on_meta()
+    module = empty()
     checkpoint(tmp_path, found).fill(
         module, dtype=lambda name: torch.float32 if name.startswith("norm") else torch.float16, device=CPU
     )
@@ -63,7 +62,7 @@ def test_each_tensor_gets_its_own_precision(stored: torch.dtype, tmp_path: Path)
 
 @pytest.mark.parametrize("safe", [True, False])
 def test_the_model_does_not_hang_on_its_file(safe: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    found, module = tensors(), on_meta()
+    found, module = tensors(), empty()
     checkpoint(tmp_path, found, safe=safe).fill(module, dtype=full, device=CPU)
     file = next(tmp_path.glob("x.*"))
     with file.open("r+b") as opened:
@@ -80,7 +79,7 @@ def test_all_that_does_not_fit_is_told_at_once_and_nothing_is_filled(tmp_path: P
         "old_more": torch.ones(1),
         "strange": torch.ones(1),
     }
-    module = on_meta()
+    module = empty()
     with pytest.raises(UserError) as caught:
         checkpoint(tmp_path, found).fill(module, dtype=full, device=CPU)
     file = f"{tmp_path.name}/x.safetensors"
@@ -105,22 +104,20 @@ def test_a_later_source_stands_in_and_the_earlier_is_listed(tmp_path: Path) -> N
     save_file(tensors(), first)
     save_file({"old_norm.bias": torch.full((3,), 5.0)}, second)
     found = assemble("two", tmp_path, [Source([first], RULES), Source([second], RULES)])
-    module = on_meta()
+    module = empty()
     found.fill(module, dtype=full, device=CPU)
     assert module.state_dict()["norm.bias"].tolist() == [5, 5, 5]
     assert found.unused == (f"{tmp_path.name}/1.safetensors: old_norm.bias",)
 
 
-def test_tables_that_no_file_holds_are_computed_and_no_randomness_is_used(tmp_path: Path) -> None:
+def test_tables_that_no_file_holds_keep_their_values_and_precision(tmp_path: Path) -> None:
     model = llava()
     model.save_pretrained(model_folder(tmp_path, {}))
-    empty = on_meta(lambda: type(model)(model.config))
-    before = torch.get_rng_state()
-    locate(tmp_path).fill(empty, dtype=lambda _: torch.float16, device=CPU)
-    assert torch.equal(torch.get_rng_state(), before)
+    filled = lay_out(lambda: type(model)(model.config))
+    locate(tmp_path).fill(filled, dtype=lambda _: torch.float16, device=CPU)
     theirs = dict(model.named_buffers())
-    assert {name: tensor.dtype for name, tensor in empty.named_buffers()} == {n: t.dtype for n, t in theirs.items()}
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in empty.named_buffers())
+    assert {name: tensor.dtype for name, tensor in filled.named_buffers()} == {n: t.dtype for n, t in theirs.items()}
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in filled.named_buffers())
 
 
 def test_the_revision_is_of_the_weights_and_not_of_their_place(tmp_path: Path) -> None:

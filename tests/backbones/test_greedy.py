@@ -27,14 +27,14 @@ def ids(text: str) -> list[int]:
 @pytest.mark.parametrize("token", [EOS, *ids("\n")], ids=["end of sequence", "newline"])
 def test_a_stop_is_not_written(backbone: ComposedBackbone, token: int) -> None:
     written = ids("a")
-    assert not _goes_on(backbone, written, token, 5)
+    assert not _goes_on(written, token, 5, backbone.prompt.stops)
     assert written == ids("a")
 
 
 def test_the_limit_ends_it_after_the_last_token(backbone: ComposedBackbone) -> None:
     written: list[int] = []
-    assert _goes_on(backbone, written, ids("a")[0], 2)
-    assert not _goes_on(backbone, written, ids("b")[0], 2)
+    assert _goes_on(written, ids("a")[0], 2, backbone.prompt.stops)
+    assert not _goes_on(written, ids("b")[0], 2, backbone.prompt.stops)
     assert written == ids("ab")
 
 
@@ -47,3 +47,9 @@ def test_a_table_of_positions_is_never_run_past() -> None:
     table = load("tiny-blip2")
     probe = Probe("port", Query("a" * (table.max_positions - 4)), "no")
     assert len(table.answer([probe], Ask(decode="greedy"))[0].token_ids) <= 4
+
+
+def test_where_a_table_of_positions_is_full_nothing_is_written() -> None:
+    table = load("tiny-blip2")
+    probe = Probe("port", Query("a" * (table.max_positions - 1)), "no")
+    assert table.answer([probe], Ask(decode="greedy"))[0].token_ids == ()

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import init_empty_weights
 from torch import nn
 from transformers import OPTConfig, OPTForCausalLM
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import RANDOM, Order, Stock, check_memory, half_on_card, read_tokenizer, stock
+from mmke.backbones.loading import RANDOM, Order, Stock, check_memory, half_on_card, lay_out, read_tokenizer, stock
 from mmke.backbones.stand_in import StandInTokenizer
 from mmke.running.run import Request, load
 from mmke.types import ImageRef, UserError
@@ -41,9 +40,7 @@ def stocked(*, skeleton: bool = False) -> Stock:
     config = OPTConfig(
         vocab_size=60, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2
     )
-    with init_empty_weights():
-        model = OPTForCausalLM(config)
-    model.tie_weights()
+    model = lay_out(lambda: OPTForCausalLM(config))
     return stock(order(skeleton=skeleton), model, never, read=never, vocabulary=60)
 
 
@@ -101,6 +98,12 @@ def skeleton(request: pytest.FixtureRequest) -> ComposedBackbone:
     made = load(Request(request.param, None, (), weights=RANDOM), skeleton=True)
     assert isinstance(made, ComposedBackbone)
     return made
+
+
+@pytest.mark.parametrize("name", [*SITES, "smol-llava", "smol-minigpt4"])
+def test_a_skeleton_states_the_precision_of_the_whole(name: str) -> None:
+    weights = RANDOM if name in SITES else None
+    assert load(Request(name, None, (), weights=weights, dtype="float16"), skeleton=True).dtype == torch.float16
 
 
 def test_a_full_size_skeleton_takes_no_memory(skeleton: ComposedBackbone) -> None:

@@ -13,7 +13,7 @@ from mmke.backbones.composed import ComposedBackbone
 from mmke.benchmarks.open import open_benchmark
 from mmke.protocols import OUTPUT
 from mmke.running.fingerprint import fingerprint
-from mmke.types import STRICT, Ask, EditCase, Probe, Query
+from mmke.types import STRICT, Ask, EditCase, Probe, Query, UserError
 
 SUM, WHAT, RED_APPLE = [1780, 314, 216, 34, 27, 34, 47, 216, 36], [1780, 314, 451, 47], [253, 2382, 11977]
 HUMAN, CLOSED = [3757, 14917, 42, 2067, 2777, 87, 46], [9617, 2777, 87, 46, 216]
@@ -104,3 +104,9 @@ def test_phone_and_scanner_pictures_are_read(backbone: ComposedBackbone, tmp_pat
     )
     assert deep.target_logprob == pytest.approx(plain.target_logprob, abs=1e-3)
     assert torch.isfinite(torch.tensor(deep.target_logprob))
+
+
+@pytest.mark.parametrize("name", ["smol-llava", "smol-minigpt4"])
+def test_weights_for_a_model_that_brings_its_own_are_a_mistake(name: str) -> None:
+    with pytest.raises(UserError, match=f"--weights random: {name} comes with its weights"):
+        mmke.load_backbone(name, weights="random")

@@ -7,12 +7,12 @@ Source: Li et al., arXiv:2301.12597. Prompt as MMKE-Bench (arXiv:2502.19870) run
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
 
 from mmke.backbones import decoder, qformer
+from mmke.backbones.checkpoints.blip2 import locate
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, read_tokenizer, stock
+from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, read_tokenizer, stock
 from mmke.backbones.prompt import Layout, Prompt
 
 VOCABULARY = 50272
@@ -28,14 +28,10 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    from mmke.backbones.checkpoints.blip2 import locate
-
     half = half_on_card(dtype, device)
     order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
-    with init_empty_weights():
-        model = Blip2ForConditionalGeneration(config())
+    model = lay_out(lambda: Blip2ForConditionalGeneration(config()))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    model.language_model.tie_weights()
     stocked = stock(order, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
     return compose(
         stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels

@@ -20,7 +20,7 @@ from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import Prompt
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.weights import call_with, lent
-from mmke.protocols import OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
+from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query, UserError
 
 
@@ -145,7 +145,7 @@ class ComposedBackbone:
         """Continue each query with its most probable tokens."""
         below = self.trunk(batch, VISION, store=store)
         with torch.no_grad():
-            return call_with(self.module, weights, greedy.continue_batch, self, below, limits)
+            return call_with(self.module, weights, self._continue, below, limits)
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
         """Run a step many times; on a card it is recorded once and replayed."""
@@ -165,11 +165,6 @@ class ComposedBackbone:
         if slot not in self.decoder.mlp.slots:
             raise UserError(f"{self.name} has no linear that plays the role {slot} in its decoder layers")
         return f"{where}.{self.decoder.mlp.slots[slot]}"
-
-    def embed(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
-        """Return each pack's input embeddings, from the vision features on."""
-        slots = self._slots(trunk)
-        return [self._embed(pack, slots) for pack in trunk.batch.packs]
 
     def _check_positions(self, queries: Sequence[Query], lengths: Sequence[int]) -> None:
         longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
@@ -195,6 +190,11 @@ class ComposedBackbone:
         """Return the embeddings of all image positions [positions hidden], or None without images."""
         return self.vision.align(trunk.features) if trunk.features else None
 
+    def _inputs(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
+        """Return each pack's input embeddings, from the vision features on."""
+        slots = self._slots(trunk)
+        return [self._embed(pack, slots) for pack in trunk.batch.packs]
+
     def _embed(self, pack: Pack, slots: Tensor | None) -> Tensor:
         embeds: Tensor = self.decoder.embed(pack.keys.clamp(min=0))
         if slots is not None:
@@ -205,7 +205,7 @@ class ComposedBackbone:
 
     def _at(self, cut: Cut, pack: Pack, slots: Tensor | None) -> tuple[Tensor, Mapping[str, Any]]:
         embeds = self._embed(pack, slots)
-        if cut.place == "inputs":
+        if cut == INPUTS:
             return embeds, {}
         if cut == OUTPUT:
             return self.decoder.run(embeds, pack.mask, pack.positions)[0, pack.rows], {}
@@ -215,9 +215,12 @@ class ComposedBackbone:
             return state.hidden[0, pack.rows], {}
         return state.hidden, state.context
 
+    def _continue(self, below: Trunk, limits: Sequence[int]) -> list[tuple[int, ...]]:
+        return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, stops=self.prompt.stops)
+
     def _tail(self, trunk: Trunk) -> Tensor:
         if trunk.cut == VISION:
-            trunk = replace(trunk, hidden=tuple(self.embed(trunk)), cut=Cut("inputs"))
+            trunk = replace(trunk, hidden=tuple(self._inputs(trunk)), cut=INPUTS)
         rows = [self._above(trunk, i, pack) for i, pack in enumerate(trunk.batch.packs)]
         logits: Tensor = self.decoder.head(torch.cat(rows)[trunk.batch.order])
         return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
@@ -227,7 +230,7 @@ class ComposedBackbone:
         state = trunk.hidden[i]
         if trunk.cut == OUTPUT:
             return state
-        if trunk.cut.place == "inputs":
+        if trunk.cut == INPUTS:
             return self.decoder.run(state, pack.mask, pack.positions)[0, pack.rows]
         layer = self._layer(trunk.cut)
         if trunk.cut.place == "layer":

@@ -1,35 +1,42 @@
 """Greedy decoding of a whole batch at once: each step adds one node under every query that has not ended."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from mmke.backbones.decoder import Decoder
 from mmke.backbones.packing import sight
-from mmke.protocols import Pack, Trunk
+from mmke.protocols import Batch, Pack
+
+Stops = Callable[[int], bool]
 
 
-def continue_batch(backbone: Any, below: Trunk, limits: Sequence[int]) -> list[tuple[int, ...]]:
+def continue_batch(
+    decoder: Decoder, batch: Batch, embeds: Sequence[Tensor], limits: Sequence[int], *, stops: Stops
+) -> list[tuple[int, ...]]:
     """Continue every query of a batch from its last position.
 
     Args:
-        backbone: the composed backbone.
-        below: its trunk at the cut `vision`.
+        decoder: the language model.
+        batch: the queries.
+        embeds: the input embeddings of each pack [1 seq hidden].
         limits: the most tokens for each query.
+        stops: whether a token ends what is written.
 
     Returns:
         The ids written, without the end-of-sequence or newline token that stopped them.
     """
     written: dict[int, tuple[int, ...]] = {}
-    for pack, embeds in zip(below.batch.packs, backbone.embed(below), strict=True):
-        written |= _continue_pack(backbone, pack, embeds, limits)
-    return [written[i] for i in range(len(below.batch.encoded))]
+    for pack, each in zip(batch.packs, embeds, strict=True):
+        written |= _continue_pack(decoder, pack, each, limits, stops)
+    return [written[i] for i in range(len(batch.encoded))]
 
 
-def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    decoder = backbone.decoder
+def _continue_pack(
+    decoder: Decoder, pack: Pack, embeds: Tensor, limits: Sequence[int], stops: Stops
+) -> dict[int, tuple[int, ...]]:
     cache = DynamicCache(config=decoder.config)
     hidden = decoder.run(embeds, pack.mask, pack.positions, cache=cache)[0, pack.ends]
     seen, positions = sight(pack, pack.ends), pack.positions[..., pack.ends]
@@ -40,7 +47,7 @@ def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[i
         keep = [
             i
             for i, (member, token) in enumerate(zip(active, ids.tolist(), strict=True))
-            if _goes_on(backbone, written[member], token, limits[member])
+            if _goes_on(written[member], token, limits[member], stops)
         ]
         active = [active[i] for i in keep]
         if not active:
@@ -52,9 +59,9 @@ def _continue_pack(backbone: Any, pack: Pack, embeds: Tensor, limits: Sequence[i
     return {member: tuple(ids) for member, ids in written.items()}
 
 
-def _goes_on(backbone: Any, written: list[int], token: int, limit: int) -> bool:
-    """Append a token unless it ends the answer; return whether more may follow."""
-    if token in backbone.prompt.stop_ids or "\n" in backbone.text([token]):
+def _goes_on(written: list[int], token: int, limit: int, stops: Stops) -> bool:
+    """Append a token unless it ends the answer or none may be written; return whether more may follow."""
+    if limit == 0 or stops(token):
         return False
     written.append(token)
     return len(written) < limit

@@ -2,21 +2,24 @@
 
 Source: Liu et al., arXiv:2310.03744. Prompt, picture and precision as MMKE-Bench (arXiv:2502.19870) runs it: beginning
 of sequence, the picture's 576 positions, the bare text; no template; centre crop and no padding; the language model
-and the projector in half precision on a card, the tower in float32 behind a picture that was rounded to half.
+and the projector in half precision on a card, the tower in float32 behind a picture that was rounded to half (with
+`--dtype float32` all of it in float32, as published for fine-tuning). Differs from there: a prompt is never cut, where
+a checkpoint with `tokenizer_model_max_length` lost what lay beyond it behind a picture.
 """
 
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from mmke.backbones import decoder, llama_tokenizer
+from mmke.backbones.checkpoints.llava import locate
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
-from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
+from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 
 SIDE = 336
@@ -33,12 +36,9 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    from mmke.backbones.checkpoints.llava import locate
-
     half = half_on_card(dtype, device)
     order = Order(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
-    with init_empty_weights():
-        model = LlavaForConditionalGeneration(config())
+    model = lay_out(lambda: LlavaForConditionalGeneration(config()))
     stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(
         stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=pixels
@@ -85,8 +85,7 @@ def prompt(tokenizer: Any, *, image_tokens: int = PATCHES) -> Prompt:
 
 def pixels(picture: Image.Image) -> Tensor:
     """Return a picture as the tower reads it [3 336 336]: shortest edge to 336, bicubic, and the middle cut out."""
-    # As published: transparency is dropped, where the library's present processor would lay it on white.
-    return PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
+    return processed(picture, PROCESSOR)
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:

@@ -7,17 +7,23 @@ them. It is what a user's mistakes are found with before 14 GB are read.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
+from accelerate import init_empty_weights
 from torch import Tensor, nn
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
+from mmke.backbones.checkpoints.checkpoint import Checkpoint
+from mmke.backbones.reason import reason
 from mmke.backbones.stand_in import StandInTokenizer
 from mmke.types import UserError
 
 RANDOM: Literal["random"] = "random"
 """In place of a folder: random weights and a stand-in tokenizer, for time and memory, which do not depend on values."""
+
+RANDOM_REVISION = "random, seed 0"
+"""What identifies random weights."""
 
 WeightSource = Path | Literal["random"] | None
 
@@ -26,19 +32,6 @@ WORKSPACE = 3 << 30
 
 SPREAD = 0.02
 """Of random weights."""
-
-
-class Checkpoint(Protocol):
-    """WeightSource that were found; see `checkpoint.py`."""
-
-    @property
-    def layout(self) -> str: ...
-    @property
-    def revision(self) -> str: ...
-    @property
-    def tokenizer(self) -> Path: ...
-    def check(self, module: nn.Module) -> None: ...
-    def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +62,17 @@ class Stock:
     revision: str
 
 
+def lay_out(build: Callable[[], Any]) -> Any:
+    """Build a module without weights: parameters on the meta device, tables with their values, what is tied tied."""
+    with init_empty_weights():
+        module = build()
+    for part in module.modules():
+        # A parameter is replaced when it is registered, which undoes the ties that its class makes.
+        if isinstance(part, PreTrainedModel):
+            part.tie_weights()
+    return module
+
+
 def stock(
     order: Order,
     module: nn.Module,
@@ -90,11 +94,12 @@ def stock(
         UserError: no weights, wrong ones, or too little memory on the card.
     """
     module.requires_grad_(requires_grad=False).eval()
+    set_precision(module, order.dtype)
     if order.weights == RANDOM:
+        check_memory(order, module)
         if not order.skeleton:
-            check_memory(order, module)
             fill_at_random(module, order)
-        return Stock(module, StandInTokenizer(vocabulary), "random, seed 0")
+        return Stock(module, StandInTokenizer(vocabulary), RANDOM_REVISION)
     checkpoint = locate(order.weights)
     checkpoint.check(module)
     check_memory(order, module)
@@ -103,6 +108,12 @@ def stock(
         checkpoint.fill(module, dtype=order.dtype, device=order.device)
         module.to(order.device)
     return Stock(module, tokenizer, checkpoint.revision)
+
+
+def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
+    """Give every parameter its precision by its name, in a skeleton too, which states it; tied ones stay tied."""
+    for name, tensor in module.named_parameters():
+        tensor.data = tensor.data.to(dtype(name))
 
 
 def half_on_card(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
@@ -121,8 +132,9 @@ def read_tokenizer(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{folder} holds no tokenizer that can be read ({reason}); copy its files there") from error
+        raise UserError(
+            f"{folder} holds no tokenizer that can be read ({reason(error)}); copy its files there"
+        ) from error
 
 
 def check_memory(order: Order, module: nn.Module) -> None:

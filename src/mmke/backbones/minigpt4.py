@@ -9,13 +9,13 @@ begin a query with a picture so, which `Ask.begin` asks for.
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from torch import nn
 from transformers import Blip2QFormerModel, Blip2VisionModel, LlamaConfig, LlamaForCausalLM
 
 from mmke.backbones import decoder, llama_tokenizer, qformer
+from mmke.backbones.checkpoints.minigpt4 import locate
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, stock
+from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, stock
 from mmke.backbones.prompt import Layout, Prompt
 
 VOCABULARY = 32000
@@ -42,12 +42,10 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    from mmke.backbones.checkpoints.minigpt4 import locate
-
     half = half_on_card(dtype, device)
     order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
-    with init_empty_weights():
-        model = MiniGPT4(qformer.vision_config(), qformer.qformer_config(), text_config(), query_tokens=qformer.QUERIES)
+    parts = qformer.vision_config(), qformer.qformer_config(), text_config()
+    model = lay_out(lambda: MiniGPT4(*parts, query_tokens=qformer.QUERIES))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
     stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(

@@ -1,9 +1,11 @@
-"""Reading a picture's file."""
+"""Reading a picture's file, and making it ready with a processor of the library."""
 
 import struct
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from mmke.types import ImageRef, UserError
 
@@ -22,6 +24,15 @@ def read_picture(image: ImageRef) -> Image.Image:
             f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
         ) from error
     return _eight_bits(picture)
+
+
+def processed(picture: Image.Image, processor: Any) -> Tensor:
+    """Return a picture as a tower reads it [3 height width].
+
+    As MMKE-Bench does, transparency is dropped, where the library's present processors would lay it on white.
+    """
+    pixels: Tensor = processor(picture.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+    return pixels
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -52,6 +52,12 @@ class Head(NamedTuple):
     known: int = 0
 
 
+def read_text(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
+    """Return a text's tokens, none added, and where in the text each ends."""
+    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    return tokens["input_ids"], [end for _, end in tokens["offset_mapping"]]
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """A frame with the tokenizer that fills it.
@@ -136,6 +142,10 @@ class Prompt:
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def stops(self, token: int) -> bool:
+        """Tell whether a token ends what a model writes: end of sequence, or a newline."""
+        return token in self.stop_ids or "\n" in self.decode([token])
+
     def _begin(self, image: ImageRef | None, ask: Ask) -> tuple[int, ...]:
         return self.begin if ask.begin and image is not None else ()
 
@@ -165,8 +175,7 @@ class Prompt:
         if text not in self._read_before:
             while len(self._read_before) >= REMEMBERED:
                 del self._read_before[next(iter(self._read_before))]
-            tokens = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-            self._read_before[text] = tokens["input_ids"], [end for _, end in tokens["offset_mapping"]]
+            self._read_before[text] = read_text(self.tokenizer, text)
         return self._read_before[text]
 
     def _target(self, ids: list[int], ends: list[int], answer: str, *, begin: int, labels: str) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 Source: Li et al., arXiv:2301.12597, through the library's classes. The picture is squeezed to 364 x 364 and not
 cropped. Tower, Q-Former and projection are kept in float32; on a card the tower computes under float16 autocast, as
-published. Differs from MMKE-Bench: MiniGPT-4's Q-Former and projection stay in float32 there too, and BLIP2's language
-model keeps its residual stream in half precision, where the published code promotes it to float32.
+published. Differs from MMKE-Bench: MiniGPT-4's Q-Former and projection stay in float32 there too; BLIP2's language
+model keeps its residual stream in half precision, where the published code promotes it to float32; and with
+`--dtype float32` nothing is autocast, where the published fine-tuning kept float16 autocast over float32 weights.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from transformers import Blip2QFormerConfig, Blip2VisionConfig
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from mmke.backbones.composed import Vision, stacked
+from mmke.backbones.pictures import processed
 
 SIDE = 364
 QUERIES = 32
@@ -36,8 +38,7 @@ def qformer_config() -> Blip2QFormerConfig:
 
 def pixels(picture: Image.Image) -> Tensor:
     """Return a picture as the tower reads it [3 364 364]."""
-    # As published: transparency is dropped, where the library's present processor would lay it on white.
-    return PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"][0]  # type: ignore[no-any-return]
+    return processed(picture, PROCESSOR)
 
 
 def vision(model: Any, pixels: Callable[[Image.Image], Tensor]) -> Vision:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from mmke.backbones.reason import reason
+
 WARM = 1
 """Steps before the recording: libraries choose kernels and make their workspaces in the first."""
 WORTH = 6
@@ -46,10 +48,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     torch.use_deterministic_algorithms(mode=True)
     # The library would also overwrite every new tensor, so that reading one too early repeats itself.
     settings: Any = torch.utils.deterministic
-    filling, settings.fill_uninitialized_memory = (
-        settings.fill_uninitialized_memory,
-        False,
-    )
+    filling, settings.fill_uninitialized_memory = settings.fill_uninitialized_memory, False
     try:
         yield
     finally:
@@ -84,7 +83,7 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
             step()
             graph.capture_end()
         except RuntimeError as error:
-            logger.warning("a step cannot be recorded and runs as it is (%s)", str(error).partition("\n")[0])
+            logger.warning("a step cannot be recorded and runs as it is (%s)", reason(error))
             with suppress(RuntimeError):
                 graph.capture_end()
             return None

@@ -27,6 +27,7 @@ from transformers import (
 
 from mmke.backbones import blip2, llava, minigpt4, qformer
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.loading import RANDOM_REVISION, set_precision
 from mmke.backbones.minigpt4 import MiniGPT4
 
 LAYERS = 4
@@ -40,7 +41,6 @@ VOCABULARY = 260
 POSITIONS = 4096
 SPREAD = 0.3
 """Of the image side's random weights: with the library's 0.02 one picture would look like another."""
-REVISION = "random, seed 0"
 
 
 def load_llava(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
@@ -57,7 +57,7 @@ def load_llava(*, name: str, dtype: torch.dtype | None, device: torch.device, **
     model = _seeded(lambda: LlavaForConditionalGeneration(config))
     placed = _placed(model, llava.tensor_dtype, dtype=dtype, device=device)
     prompt = llava.prompt(byte_tokenizer(), image_tokens=PATCHES)
-    return llava.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
+    return llava.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
 def load_minigpt4(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
@@ -65,7 +65,7 @@ def load_minigpt4(*, name: str, dtype: torch.dtype | None, device: torch.device,
     model = _seeded(lambda: MiniGPT4(_blip2_vision(), _qformer(), _llama(), query_tokens=QUERIES))
     placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
     prompt = minigpt4.prompt(byte_tokenizer(), image_tokens=QUERIES)
-    return minigpt4.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
+    return minigpt4.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
 def load_blip2(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
@@ -93,7 +93,7 @@ def load_blip2(*, name: str, dtype: torch.dtype | None, device: torch.device, **
     model = _seeded(lambda: Blip2ForConditionalGeneration(config))
     placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
     prompt = blip2.prompt(byte_tokenizer(), image_tokens=QUERIES, begin=BOS)
-    return blip2.compose(placed, name=name, revision=REVISION, prompt=prompt, pixels=_pixels)
+    return blip2.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -121,8 +121,7 @@ def _seeded(build: Callable[[], Any]) -> Any:
 def _placed(
     model: Any, precision: Callable[[str, torch.dtype], torch.dtype], *, dtype: torch.dtype | None, device: torch.device
 ) -> Any:
-    for name, tensor in model.named_parameters():
-        tensor.data = tensor.data.to(precision(name, dtype or torch.float32))
+    set_precision(model, lambda name: precision(name, dtype or torch.float32))
     return model.requires_grad_(requires_grad=False).eval().to(device=device)
 
 

@@ -78,10 +78,11 @@ class Checkpoint:
         self._plan(module)
 
     def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None:
-        """Read the tensors one at a time into a module on the meta device.
+        """Read the tensors one at a time into a module that was laid out without weights.
 
         Args:
-            module: all of its parameters are replaced, and tables on the meta device; without gradient.
+            module: all of its parameters are replaced, without gradient; its tables, which no checkpoint holds, are its
+                own (see `loading.lay_out`).
             dtype: of a tensor of the module, by its name.
             device: where they go.
 
@@ -103,7 +104,6 @@ class Checkpoint:
             parameter = nn.Parameter(tensor, requires_grad=False)
             for name in names:
                 _put(module, name, parameter)
-        _make_buffers(module, device)
 
     def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], Stored]]:
         """Return what to read for each tensor of a module, under all of its names; raise when that is not to be had."""
@@ -214,17 +214,6 @@ def _owned(module: nn.Module) -> dict[tuple[str, ...], Tensor]:
 def _put(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     place, _, own = name.rpartition(".")
     setattr(module.get_submodule(place), own, parameter)
-
-
-def _make_buffers(module: nn.Module, device: torch.device) -> None:
-    """Compute the tables that no checkpoint holds (rotary frequencies, position ids), as the library does."""
-    for part in module.modules():
-        tables = {name for name, buffer in part.named_buffers(recurse=False) if buffer.is_meta}
-        if tables:
-            with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-                fresh = type(part)(part.config)
-            for name in tables:
-                setattr(part, name, fresh.get_buffer(name).to(device))
 
 
 def _place(stored: Stored) -> str:

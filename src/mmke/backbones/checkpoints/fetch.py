@@ -15,6 +15,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[
 
 from mmke.backbones.checkpoints import blip2, lavis, llava, minigpt4
 from mmke.backbones.checkpoints.checkpoint import Checkpoint
+from mmke.backbones.reason import reason
 from mmke.downloads import Listing, download, list_repository, list_web_file
 from mmke.types import UserError
 
@@ -64,9 +65,8 @@ def _download(name: str, listings: Callable[[Path], Sequence[Listing]], to: Path
     try:
         download(listings(to), root=to)
     except (OSError, HTTPError, HFValidationError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"cannot download {name}: {reason}\n"
+            f"cannot download {name}: {reason(error)}\n"
             "What arrived is kept, and the same command goes on. If HF_HUB_OFFLINE is set, unset it. Without a "
             f"network: {by_hand}"
         ) from error

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from mmke.backbones.checkpoints.tensor_files import WEIGHTS, read_json
 from mmke.types import UserError
 
+CONFIG = "config.json"
 FOLDER = Path("hugging_cache")
 """Where the published list of weights puts them, relative to the current folder."""
 
@@ -23,15 +25,22 @@ class Places:
     @property
     def is_model(self) -> bool:
         """Whether the folder is itself a model's, rather than one that holds such."""
-        return (self.root / "config.json").is_file() or any((self.root / name).is_file() for name in WEIGHTS)
+        return (self.root / CONFIG).is_file() or any((self.root / name).is_file() for name in WEIGHTS)
 
     def folder(self, names: Sequence[str], *, hub: str | None = None) -> Path | None:
         """Return the first folder of these names, or else what the hub's cache has of the repository `hub`."""
         found = next((self.root / name for name in names if (self.root / name).is_dir()), None)
-        if found is None and hub is not None and not self.named:
-            config = try_to_load_from_cache(hub, "config.json")
-            found = Path(config).parent if isinstance(config, str) else None
-        return found
+        return self.cached(hub) if found is None and hub is not None else found
+
+    def cached(self, hub: str) -> Path | None:
+        """Return what the hub's cache has of a repository, where that is looked at; a wrong name is in no cache."""
+        if self.named:
+            return None
+        try:
+            config = try_to_load_from_cache(hub, CONFIG)
+        except HFValidationError:
+            return None
+        return Path(config).parent if isinstance(config, str) else None
 
     def file(self, names: Sequence[str]) -> Path | None:
         """Return the first file of these names."""
@@ -75,9 +84,9 @@ def check_type(folder: Path, kinds: Collection[str], *, name: str) -> None:
     Raises:
         UserError: it is not, or its configuration cannot be read.
     """
-    kind = read_json(folder / "config.json").get("model_type")
+    kind = read_json(folder / CONFIG).get("model_type")
     if kind not in kinds:
         raise UserError(
-            f"{folder / 'config.json'} is of a {kind!r} model, where {name} is of kind {' or '.join(sorted(kinds))}; "
+            f"{folder / CONFIG} is of a {kind!r} model, where {name} is of kind {' or '.join(sorted(kinds))}; "
             f"put {name} there, or name another folder"
         )

@@ -78,20 +78,20 @@ def check(backbone: ComposedBackbone, own: Sequence[Tensor], image: ImageRef) ->
         raise UserError(
             f"{backbone.name}: the model's processor makes other tokens of a whole prompt than of its parts"
         )
-    strayed = max(_distance(piece, each) for piece, each in zip(pieces, own, strict=True))
+    strayed = float(torch.stack([_distance(piece, each) for piece, each in zip(pieces, own, strict=True)]).max())
     limit = TOLERANCE.get(backbone.dtype, TOLERANCE[torch.bfloat16])
-    if not strayed <= limit:
+    if not strayed <= limit:  # so that "no number" is too far as well
         raise UserError(
             f"{backbone.name}: taken apart, the model strays from itself by {strayed:.2g} nats, and rounding explains "
             f"{limit:g}; it mixes positions in a way that mmke does not know, and its figures would be wrong"
         )
 
 
-def _distance(ours: Tensor, own: Tensor) -> float:
+def _distance(ours: Tensor, own: Tensor) -> Tensor:
     apart = (ours.float().log_softmax(-1) - own.float().log_softmax(-1)).abs()
     if own.dtype == torch.float32:
-        return float(apart.max())
-    return float(apart.gather(1, own.argmax(-1, keepdim=True)).max())
+        return apart.max()
+    return apart.gather(1, own.argmax(-1, keepdim=True)).max()
 
 
 def _brought(made: Any, model: Any) -> dict[str, Any]:

@@ -7,31 +7,52 @@ apart is compared with the model itself before it is used (`check`). No code out
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import transformers
-from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.utils import logging
 
+from mmke.backbones.checkpoints.tensor_files import open_file, weight_files
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.hf.check import asked, check, own_logits, small_picture
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
-from mmke.backbones.hf.folder import check_weights, find_folder, revision
+from mmke.backbones.hf.folder import find_folder, revision
 from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf.prompt import QUESTION, Template
 from mmke.backbones.hf.sites import Sites, find_sites
 from mmke.backbones.hf.vision import divide
-from mmke.backbones.loading import RANDOM, Order, WeightSource, check_memory, fill_at_random
+from mmke.backbones.loading import (
+    RANDOM,
+    RANDOM_REVISION,
+    Order,
+    WeightSource,
+    check_memory,
+    fill_at_random,
+    lay_out,
+    set_precision,
+)
+from mmke.backbones.reason import reason
 from mmke.types import UserError
 
 FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a model before its weights are read."""
+
+    name: str
+    revision: str
+    sites: Sites
+    template: Template
+    stop_ids: frozenset[int]
 
 
 def load(
@@ -45,16 +66,20 @@ def load(
     folder = find_folder(name, None if weights == RANDOM else weights)
     config = read_config(folder)
     template = read_template(folder, config)
-    with init_empty_weights():
-        model = AutoModelForImageTextToText.from_config(config)  # type: ignore[no-untyped-call]
-    order = Order(name, weights, lambda _: precision(config, dtype, device), device, skeleton)
-    sites = find_sites(model)
-    if weights != RANDOM:
-        check_weights(folder)
+    model = lay_out(lambda: AutoModelForImageTextToText.from_config(config))  # type: ignore[no-untyped-call]
+    own = precision(config, dtype, device)
+    order = Order(name, weights, lambda _: own, device, skeleton)
+    set_precision(model, order.dtype)
+    sites, stops = find_sites(model), stop_ids(folder, model, template)
+    known = Known(name, _check_weights(folder, weights), sites, template, stops)
     check_memory(order, model)
     if skeleton:
-        return compose(model, sites, template, name=name, folder=folder)
-    return _checked(_fill(model, folder, order), sites, template, name=name, folder=folder)
+        return compose(model, known)
+    if weights == RANDOM:
+        fill_at_random(model, order)
+    else:
+        model = _read(folder, own, device)
+    return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 
 
 def read_config(folder: Path) -> Any:
@@ -67,7 +92,7 @@ def read_config(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except CANNOT_READ as error:
         raise UserError(
-            f"{folder}: transformers {transformers.__version__} cannot read this model ({_first_line(error)})"
+            f"{folder}: transformers {transformers.__version__} cannot read this model ({reason(error)})"
         ) from error
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise UserError(
@@ -97,31 +122,33 @@ def read_template(folder: Path, config: Any) -> Template:
 
 
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Return the precision of the whole model: on a card, where the user leaves it open, that of its weights' files."""
+    """Return the precision of the whole model: on a card, where the user leaves it open, that of its weights' files.
+
+    Half where the card has no bfloat16, or the configuration does not say.
+    """
     if dtype is not None:
         return dtype
     if device.type != "cuda":
         return torch.float32
-    own = getattr(config, "dtype", None)
+    own = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
     if own == torch.bfloat16 and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
-    return torch.float16
+    return torch.float32 if own == torch.float32 else torch.float16
 
 
-def compose(
-    model: Any, sites: Sites, template: Template, *, name: str, folder: Path, seen: Seen | None = None
-) -> ComposedBackbone:
-    """Put a model that was found its roles together as a backbone."""
+def compose(model: Any, known: Known, seen: Seen | None = None) -> ComposedBackbone:
+    """Put a model together as a backbone; a skeleton was not seen reading."""
+    sites, template = known.sites, known.template
     rotary = next((part.get_rope_index for part in model.modules() if hasattr(part, "get_rope_index")), None)
     placed = replace(template, rotary=rotary, window=window(model.config.get_text_config()))
     return ComposedBackbone(
-        name=name,
-        revision=revision(folder),
+        name=known.name,
+        revision=known.revision,
         module=model,
         vision=divide(model, sites, template.processor, lambda: template.render(QUESTION, pictured=True)),
         decoder=take_apart(model, sites, seen),
         decoder_name=sites.language,
-        prompt=placed.prompt(stop_ids(folder, model, template)),
+        prompt=placed.prompt(known.stop_ids),
     )
 
 
@@ -149,12 +176,13 @@ def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
     return frozenset(ids)
 
 
-def _fill(model: Any, folder: Path, order: Order) -> Any:
-    if order.weights == RANDOM:
-        fill_at_random(model, order)
-    else:
-        model = _read(folder, order.dtype(""), order.device)
-    return model.requires_grad_(requires_grad=False).eval()
+def _check_weights(folder: Path, weights: WeightSource) -> str:
+    """Look whether all files of weights are there and whole, by what stands at their beginning; return the revision."""
+    if weights == RANDOM:
+        return RANDOM_REVISION
+    for file in weight_files(folder):
+        open_file(file)
+    return revision(folder)
 
 
 def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
@@ -164,7 +192,7 @@ def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
                 folder, dtype=dtype, device_map={"": device}, trust_remote_code=False, output_loading_info=True
             )
     except (*CANNOT_READ, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise UserError(f"{folder}: its weights cannot be read ({_first_line(error)}); copy them anew") from error
+        raise UserError(f"{folder}: its weights cannot be read ({reason(error)}); copy them anew") from error
     model, info = read
     lacking = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
     if lacking:
@@ -183,24 +211,20 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _checked(model: Any, sites: Sites, template: Template, *, name: str, folder: Path) -> ComposedBackbone:
+def _checked(model: Any, known: Known) -> ComposedBackbone:
     with small_picture() as image:
         try:
             prompts = asked(model)
-            own = own_logits(model, template, image, prompts)
+            own = own_logits(model, known.template, image, prompts)
             # Of the last and shortest alone: what is seen of every layer is kept until it has been looked at.
-            _, seen = watch(model, sites, lambda: own_logits(model, template, image, prompts[-1:]))
-            backbone = compose(model, sites, template, name=name, folder=folder, seen=seen)
+            _, seen = watch(model, known.sites, lambda: own_logits(model, known.template, image, prompts[-1:]))
+            backbone = compose(model, known, seen)
             check(backbone, own, image)
         except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows "
-                f"({type(error).__name__}: {_first_line(error)})"
+                f"{known.name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows "
+                f"({type(error).__name__}: {reason(error)})"
             ) from error
     return backbone

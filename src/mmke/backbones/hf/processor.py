@@ -15,6 +15,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 
+from mmke.backbones.reason import reason
 from mmke.types import UserError
 
 CANNOT_READ = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, IndexError)
@@ -34,11 +35,11 @@ def load_processor(folder: Path, config: Any) -> Any:
         facts, rest = kind.get_processor_dict(folder)
         processor = _without_video(kind).from_args_and_dict(parts, facts, **rest)
     except CANNOT_READ as error:
-        reason = str(error).strip().partition("\n")[0]
+        why = reason(error)
         if isinstance(error, ImportError):
-            raise UserError(f"{folder}: its processor needs a package that is not installed ({reason})") from error
+            raise UserError(f"{folder}: its processor needs a package that is not installed ({why})") from error
         raise UserError(
-            f"{folder} holds no processor that can be read ({reason}); copy its tokenizer and preprocessor files there"
+            f"{folder} holds no processor that can be read ({why}); copy its tokenizer and preprocessor files there"
         ) from error
     if not getattr(getattr(processor, "tokenizer", None), "is_fast", False):
         raise UserError(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmke.backbones.hf.processor import CANNOT_READ, TEXT_KEYS, process
 from mmke.backbones.pictures import read_picture
-from mmke.backbones.prompt import SLOT, Head, Prompt
+from mmke.backbones.prompt import SLOT, Head, Prompt, read_text
 from mmke.protocols import Places
 from mmke.types import ImageRef, UserError
 
@@ -156,7 +156,7 @@ class Template:
         """Divide a prompt's tokens behind the last special one before the question."""
         tokenizer = self.processor.tokenizer
         special = tokenizer.added_tokens_decoder
-        follow = sum(token in special for token in self._read(behind)[0])
+        follow = sum(token in special for token in read_text(tokenizer, behind)[0])
         places = [place for place, token in enumerate(ids) if token in special]
         places = places[: len(places) - follow]
         frame = tuple(ids[: places[-1] + 1]) if places else ()
@@ -166,7 +166,7 @@ class Template:
         # behind a token which the tokenizer itself put there may read otherwise: what fits is right.
         for literal in (self._literal(before), decoded.partition(QUESTION)[0]):
             for head in (Head(begin + literal, known=len(frame[-1:])), Head(literal)):
-                if [*frame, *self._read(head.text + behind)[0][head.known :]] == ids:
+                if [*frame, *read_text(tokenizer, head.text + behind)[0][head.known :]] == ids:
                     return frame, head
         raise UserError(
             "the model's tokenizer reads a question in a way that cannot be told apart from what stands before it "
@@ -175,14 +175,10 @@ class Template:
 
     def _literal(self, before: str) -> str:
         """Return the plain text at the end of what stands before the question."""
-        ids, ends = self._read(before)
+        ids, ends = read_text(self.processor.tokenizer, before)
         special = self.processor.tokenizer.added_tokens_decoder
         placeholder = str(getattr(self.processor, "image_token", None) or "")
         last = [end for token, end in zip(ids, ends, strict=True) if token in special]
         if placeholder and placeholder in before:
             last.append(before.rindex(placeholder) + len(placeholder))
         return before[max(last, default=0) :]
-
-    def _read(self, text: str) -> tuple[list[int], list[int]]:
-        read = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return read["input_ids"], [end for _, end in read["offset_mapping"]]

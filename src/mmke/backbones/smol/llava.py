@@ -4,33 +4,35 @@ Prompt: the image's positions, then the bare text; no template and no beginning-
 does not use.
 """
 
-import hashlib
-
 import torch
 
 from mmke.backbones import decoder
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
+from mmke.backbones.loading import WeightSource
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.smol.language import WHEEL, load_tokenizer
-from mmke.backbones.smol.parts import IMAGE_TOKENS, WEIGHTS, load_smol_llava
+from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.parts import IMAGE_TOKENS, LLAVA_FILES, check_none_named, load_smol_llava, revision
 from mmke.backbones.smol.vision import preprocess
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: object = None, skeleton: bool = False
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
 ) -> ComposedBackbone:
-    """Load the model; `dtype` is the language model's (float32 if None), the image side stays in float32.
+    """The small LLaVA that comes with the package: EfficientNet-Lite0, a projector, SmolLM2-135M.
+
+    `dtype` is the language model's (float32 if None); the image side stays in float32.
 
     Raises:
-        UserError: a weight package is missing.
+        UserError: a weight package is missing, or weights were named for a model that brings its own.
     """
+    check_none_named(name, weights)
     parts = load_smol_llava(dtype or torch.float32, skeleton=skeleton).requires_grad_(requires_grad=False)
     if not skeleton:
         parts = parts.to(device)
     tokenizer = load_tokenizer()
     return ComposedBackbone(
         name=name,
-        revision=revision("smol-llava"),
+        revision=revision(LLAVA_FILES),
         module=parts,
         vision=Vision(
             pixels=preprocess,
@@ -44,9 +46,3 @@ def load(
         prompt=Prompt(tokenizer, Layout(IMAGE_TOKENS), frozenset({tokenizer.eos_token_id})),
         logits_dtype=torch.float32,
     )
-
-
-def revision(*files: str) -> str:
-    """Return what identifies the weights: the language model's wheel and the sha256 of the trained parts."""
-    digests = (hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()[:16] for name in files)
-    return "+".join([WHEEL, *digests])

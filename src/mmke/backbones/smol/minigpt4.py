@@ -8,30 +8,32 @@ import torch
 
 from mmke.backbones import decoder
 from mmke.backbones.composed import ComposedBackbone, Vision, stacked
+from mmke.backbones.loading import WeightSource
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol.language import load_tokenizer
-from mmke.backbones.smol.llava import revision
-from mmke.backbones.smol.parts import QUERIES, load_smol_minigpt4
+from mmke.backbones.smol.parts import MINIGPT4_FILES, QUERIES, check_none_named, load_smol_minigpt4, revision
 from mmke.backbones.smol.vision import preprocess
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: object = None, skeleton: bool = False
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
 ) -> ComposedBackbone:
-    """Load the model; `dtype` is the language model's (float32 if None), the image side stays in float32.
+    """The small MiniGPT-4 that comes with the package: EfficientNet-Lite0, a Q-Former, SmolLM2-135M.
+
+    `dtype` is the language model's (float32 if None); the image side stays in float32.
 
     Raises:
-        UserError: a weight package is missing.
+        UserError: a weight package is missing, or weights were named for a model that brings its own.
     """
+    check_none_named(name, weights)
     parts = load_smol_minigpt4(dtype or torch.float32, skeleton=skeleton).requires_grad_(requires_grad=False)
     if not skeleton:
         parts = parts.to(device)
     tokenizer = load_tokenizer()
-
     before, after = (tuple(tokenizer(half)["input_ids"]) for half in ("###Human: <Img>", "</Img> "))
     return ComposedBackbone(
         name=name,
-        revision=revision("smol-llava", "smol-minigpt4"),
+        revision=revision(MINIGPT4_FILES),
         module=parts,
         vision=Vision(
             pixels=preprocess,

@@ -6,6 +6,8 @@ Differs from LLaVA: the projector pools the 49 features to a 3 x 4 grid and thei
 MiniGPT-4: the Q-Former is small and the same tower feeds both models.
 """
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.smol.language import HIDDEN, language_config, language_file, load_language_model
+from mmke.backbones.loading import WeightSource, set_precision
+from mmke.backbones.smol.language import HIDDEN, WHEEL, language_config, language_file, load_language_model
 from mmke.backbones.smol.vision import FEATURES, VisionTower
 from mmke.types import UserError
 
@@ -26,6 +29,9 @@ IMAGE_TOKENS = GRID[0] * GRID[1] + 1
 PROJECTOR_WIDTH = 1792
 QUERIES = 16
 QFORMER_WIDTH = 320
+LLAVA_FILES = ("smol-llava",)
+MINIGPT4_FILES = ("smol-llava", "smol-minigpt4")
+"""The Q-Former was trained on the other model's tower."""
 
 Parts = TypeVar("Parts", "SmolLlava", "SmolMiniGPT4")
 
@@ -124,7 +130,7 @@ def load_smol_llava(dtype: torch.dtype, *, skeleton: bool = False) -> SmolLlava:
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolLlava, ("smol-llava",), dtype=dtype, skeleton=skeleton)
+    return _assemble(SmolLlava, LLAVA_FILES, dtype=dtype, skeleton=skeleton)
 
 
 def load_smol_minigpt4(dtype: torch.dtype, *, skeleton: bool = False) -> SmolMiniGPT4:
@@ -137,18 +143,40 @@ def load_smol_minigpt4(dtype: torch.dtype, *, skeleton: bool = False) -> SmolMin
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolMiniGPT4, ("smol-llava", "smol-minigpt4"), dtype=dtype, skeleton=skeleton)
+    return _assemble(SmolMiniGPT4, MINIGPT4_FILES, dtype=dtype, skeleton=skeleton)
+
+
+def revision(files: Sequence[str]) -> str:
+    """Return what identifies the weights: the language model's wheel and the sha256 of the trained parts.
+
+    Raises:
+        UserError: a weight file is missing.
+    """
+    digests = (hashlib.sha256(_weight_file(name).read_bytes()).hexdigest()[:16] for name in files)
+    return "+".join([WHEEL, *digests])
+
+
+def check_none_named(name: str, weights: WeightSource) -> None:
+    """Refuse weights for a model that brings its own.
+
+    Raises:
+        UserError: some were named.
+    """
+    if weights is not None:
+        raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
 
 
 def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, skeleton: bool) -> Parts:
     with torch.device("meta"):
         parts = kind(LlamaForCausalLM(language_config()))
+    paths = [_weight_file(name) for name in files]
     if skeleton:
         language_file()
+        set_precision(parts.language_model, lambda _: dtype)
         return parts.eval()
     weights: dict[str, Tensor] = {}
-    for name in files:
-        weights |= {key: tensor.float() for key, tensor in load_file(_weight_file(name)).items()}
+    for path in paths:
+        weights |= {key: tensor.float() for key, tensor in load_file(path).items()}
     wanted = {key for key in parts.state_dict() if not key.startswith("language_model.")}
     parts.language_model = load_language_model(dtype=dtype)
     missing = wanted - weights.keys()
