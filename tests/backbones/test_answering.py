@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.answering import _forced, top_ids
+from mmke.backbones.answering import read_off, top_ids
 from mmke.protocols import Encoded
 from mmke.types import Answer, Ask
 
@@ -23,7 +23,7 @@ def forced(
         name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
     )
     encoded = Encoded((0,) * 6, target, tuple(range(6)), rows)
-    return _forced(backbone, encoded, logits, ask)
+    return read_off(backbone, encoded, logits, ask)
 
 
 def test_predictions_and_log_probability_come_from_the_rows_before_the_answer() -> None:

@@ -11,10 +11,12 @@ from hf_hub import Hub, load
 
 from mmke import registry
 from mmke.backbones.hf import model as hf
+from mmke.backbones.hf.check import ASKED, check
 from mmke.backbones.store import MemoryStore
 from mmke.protocols import INPUTS, Cut
 from mmke.types import Ask, ImageRef, Query, UserError
 
+ALL = Ask(positions="all")
 OFFERED = ["llava-onevision", "qwen2.5-vl", "internvl", "idefics3", "llava", "bare-llava", "glm4v"]
 
 
@@ -48,6 +50,37 @@ def test_a_skeleton_names_what_the_model_has(hub: Hub, name: str) -> None:
 def test_a_model_that_mixes_positions_otherwise_is_refused(hub: Hub, name: str, how: str) -> None:
     with pytest.raises(UserError, match="mixes positions in a way that mmke does not know"):
         hub.load(name)
+
+
+def test_logits_that_are_no_numbers_are_too_far_away(hub: Hub, picture: ImageRef) -> None:
+    backbone = hub.load("internvl")
+    batch = backbone.encode([Query(q, picture if p else None) for q, _, p in ASKED], [a for _, a, _ in ASKED], ALL)
+    ours = backbone.tail(backbone.trunk(batch, Cut("layer", 0), store=MemoryStore()), {})
+    own = list(ours.split([len(each.rows) for each in batch.encoded]))
+    check(backbone, own, picture)
+    own[1] = own[1] * torch.nan
+    with pytest.raises(UserError, match="strays from itself by nan"):
+        check(backbone, own, picture)
+
+
+@pytest.mark.parametrize(
+    ("stored", "bfloat16", "taken"),
+    [
+        (torch.float32, True, torch.float32),
+        (torch.bfloat16, True, torch.bfloat16),
+        (torch.bfloat16, False, torch.float16),
+        (None, True, torch.float16),
+    ],
+)
+def test_on_a_card_a_model_has_the_precision_of_its_files(
+    stored: torch.dtype | None, taken: torch.dtype, monkeypatch: pytest.MonkeyPatch, *, bfloat16: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
+    text = SimpleNamespace(dtype=stored)
+    config = SimpleNamespace(dtype=None, get_text_config=lambda: text)
+    assert hf.precision(config, None, torch.device("cuda")) == taken
+    assert hf.precision(config, None, torch.device("cpu")) == torch.float32
+    assert hf.precision(config, torch.float16, torch.device("cpu")) == torch.float16
 
 
 def test_layers_of_an_unknown_form_are_cut_before_the_layer(hub: Hub, picture: ImageRef) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmke.backbones.checkpoints.tensor_files import open_file, weight_files
+from mmke.backbones.checkpoints.tensor_files import open_file, sampled, weight_files
 from mmke.types import UserError
 
 TENSORS = {"a": torch.arange(300.0), "b": torch.ones(2, 3, dtype=torch.float16)}
@@ -156,3 +156,16 @@ def test_an_index_that_names_no_files_beside_itself_is_told(index: str, tmp_path
 def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no weights \(none of model.safetensors.index.json, "):
         weight_files(tmp_path)
+
+
+def test_a_change_of_a_64th_of_a_large_file_is_sampled_wherever_it_is(tmp_path: Path) -> None:
+    file, size = tmp_path / "large.bin", 16 << 20
+    file.write_bytes(bytes(size))
+    before = list(sampled(file))
+    assert sum(map(len, before)) == 64 << 16
+    for begin in (0, size // 5, size - size // 64):
+        with file.open("r+b") as opened:
+            opened.seek(begin)
+            opened.write(b"\1" * (size // 64))
+        assert list(sampled(file)) != before
+        file.write_bytes(bytes(size))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,21 +44,42 @@ def answer(
     if not probes:
         return []
     asks = [ask] * len(probes) if isinstance(ask, Ask) else list(ask)
-    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
     if asks[0].decode == "greedy":
+        batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
         limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
         ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_written(backbone, each) for each in ids]
+    with torch.no_grad():
+        forced = wanted_logits(backbone, probes, asks, store=store, cut=cut, weights=weights)
+    return [
+        read_off(backbone, encoded, piece, each)
+        for encoded, piece, each in zip(forced.encoded, forced.logits, asks, strict=True)
+    ]
+
+
+class Forced(NamedTuple):
+    """Probes as a model reads them with their gold answers, and of each the logits of its wanted rows [rows vocab]."""
+
+    encoded: Sequence[Encoded]
+    logits: Sequence[Tensor]
+
+
+def wanted_logits(
+    backbone: Backbone,
+    probes: Sequence[Probe],
+    asks: Sequence[Ask],
+    *,
+    store: Store,
+    cut: Cut | None = None,
+    weights: Weights | None = None,
+) -> Forced:
+    """Compute the logits of every wanted row, teacher-forced, with gradient into `weights`; see `answer`."""
+    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
     place = Cut("mlp", backbone.layers - 1) if cut is None else cut
     key = (backbone.state, place, batch.digest)
     trunk = store.get(key, lambda: backbone.trunk(batch, place, store=store))
-    with torch.no_grad():
-        logits = backbone.tail(trunk, weights or {})
-    pieces = torch.split(logits, [len(encoded.rows) for encoded in batch.encoded])
-    return [
-        _forced(backbone, encoded, piece, each)
-        for encoded, piece, each in zip(batch.encoded, pieces, asks, strict=True)
-    ]
+    logits = backbone.tail(trunk, weights or {})
+    return Forced(batch.encoded, torch.split(logits, [len(encoded.rows) for encoded in batch.encoded]))
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
@@ -72,7 +94,8 @@ def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
     return Answer(backbone.text(ids).strip(), tuple(ids), (), math.nan, nothing)
 
 
-def _forced(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
+def read_off(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
+    """Return what the logits of a probe's wanted rows [rows vocab] say."""
     everywhere = len(encoded.answer_rows) == len(encoded.rows)
     answering = (logits if everywhere else logits[list(encoded.answer_rows)]).float()
     target = torch.tensor(encoded.target_ids, device=logits.device)

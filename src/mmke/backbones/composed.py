@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 
 from mmke.backbones import answering, greedy, packing, replay
@@ -19,28 +18,10 @@ from mmke.backbones.decoder import Decoder
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import Prompt
 from mmke.backbones.store import MemoryStore
+from mmke.backbones.vision import Vision
 from mmke.backbones.weights import call_with, lent
 from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query, UserError
-
-
-@dataclass(frozen=True)
-class Vision:
-    """The image side of a backbone.
-
-    Attributes:
-        pixels: a picture to what the encoder reads, on the CPU; a tensor [3 height width] or anything else with `to`.
-        encode: that, on the model's device, to the picture's features: a tensor or a dataclass of tensors.
-        align: the features of several pictures to the embeddings of all their positions [positions hidden], in order.
-        tower: name of the encoder's submodule.
-        alignment: name of the projector or Q-Former.
-    """
-
-    pixels: Callable[[Image.Image], Any]
-    encode: Callable[[Any], Any]
-    align: Callable[[Sequence[Any]], Tensor]
-    tower: str
-    alignment: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +39,8 @@ class ComposedBackbone:
     """In which precision logits are handed out; None: as the head computes them."""
     published_autocast: bool = False
     """Whether the published code runs the whole model under float16 autocast on a card."""
+    seer: "ComposedBackbone | None" = None
+    """Whose image encoder it reads through, so that a picture is encoded once for both; None: its own."""
 
     @property
     def device(self) -> torch.device:
@@ -123,7 +106,8 @@ class ComposedBackbone:
     @torch.no_grad()
     def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
         """Compute what lies below `cut`, without gradient."""
-        features = tuple(self._features(image, store) for image in batch.images)
+        seer = self if self.seer is None else self.seer
+        features = tuple(seer.features(image, store) for image in batch.images)
         below = Trunk(VISION, batch, features)
         if cut == VISION:
             return below
@@ -174,7 +158,8 @@ class ComposedBackbone:
                 f"{self.max_positions}; shorten the question or its answer"
             )
 
-    def _features(self, image: ImageRef, store: Store) -> Any:
+    def features(self, image: ImageRef, store: Store) -> Any:
+        """Return what the image encoder makes of a picture, kept in `store`."""
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
         return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
 
@@ -244,12 +229,3 @@ class ComposedBackbone:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:
             raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
         return cut.layer % self.layers
-
-
-def stacked(project: Callable[[Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:
-    """Return `Vision.align` for pictures of one size.
-
-    Args:
-        project: features [images patches width] to embeddings [images positions hidden].
-    """
-    return lambda features: project(torch.stack(list(features))).flatten(0, 1)

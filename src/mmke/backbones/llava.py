@@ -17,10 +17,11 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from mmke.backbones import decoder, llama_tokenizer
 from mmke.backbones.checkpoints.llava import locate
-from mmke.backbones.composed import ComposedBackbone, Vision, stacked
+from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, stock
 from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.vision import Vision, stacked
 
 SIDE = 336
 PATCHES = 24**2

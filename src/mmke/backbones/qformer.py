@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import Blip2QFormerConfig, Blip2VisionConfig
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-from mmke.backbones.composed import Vision, stacked
 from mmke.backbones.pictures import processed
+from mmke.backbones.vision import Vision, stacked
 
 SIDE = 364
 QUERIES = 32

@@ -10,6 +10,9 @@ from torch.func import functional_call
 
 T = TypeVar("T")
 
+LENT = "mmke_lent"
+"""Under this name a module carries what identifies the edit that is written into it."""
+
 
 class _Call(nn.Module):
     """Makes any function of a module callable by `functional_call`."""
@@ -35,9 +38,6 @@ def call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callab
         # Looking for tied tensors would take longer than a step; no editor edits one.
         result: T = functional_call(_Call(module, function), tensors, args, tie_weights=False)
         return result
-
-
-LENT = "mmke_lent"
 
 
 def lent(module: nn.Module) -> object:

@@ -15,11 +15,11 @@ from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[
 
 from mmke.backbones.checkpoints import blip2, lavis, llava, minigpt4
 from mmke.backbones.checkpoints.checkpoint import Checkpoint
+from mmke.backbones.checkpoints.places import HUB
 from mmke.backbones.reason import reason
 from mmke.downloads import Listing, download, list_repository, list_web_file
 from mmke.types import UserError
 
-PREFIX = "hf:"
 LINEAR_COPY = "wangrongsheng/MiniGPT4-7B"
 LINEAR_ORIGINAL = "https://drive.google.com/file/d/1RY9jV0dyqLX-o38LrumkKRh6Jtaop58R"
 
@@ -42,7 +42,7 @@ def fetch_weights(name: str, to: Path) -> Path:
     Raises:
         UserError: no network, no room, or an incomplete download.
     """
-    if name.startswith(PREFIX):
+    if name.startswith(HUB):
         return _fetch_hub(name, to)
     wanted = BACKBONES[name]
     _download(name, wanted.listings, to, wanted.by_hand.format(to=to))
@@ -53,7 +53,7 @@ def fetch_weights(name: str, to: Path) -> Path:
 
 
 def _fetch_hub(name: str, to: Path) -> Path:
-    bare = name.removeprefix(PREFIX)
+    bare = name.removeprefix(HUB)
     folder = to / bare
     by_hand = f"copy the files of the hub's {bare} to {folder}"
     _download(name, lambda _: [_model(bare, folder)], to, by_hand)

@@ -10,6 +10,8 @@ from huggingface_hub.errors import HFValidationError
 from mmke.backbones.checkpoints.tensor_files import WEIGHTS, read_json
 from mmke.types import UserError
 
+HUB = "hf:"
+"""Before the name of any model of the hub."""
 CONFIG = "config.json"
 FOLDER = Path("hugging_cache")
 """Where the published list of weights puts them, relative to the current folder."""

@@ -7,15 +7,13 @@ watched while the model reads a prompt in its own way; the form is then computed
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmke.backbones.decoder import Decoder, Mlp, attend_in_packs
 from mmke.backbones.hf.sites import Sites, parent
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -39,8 +37,8 @@ class Seen:
         self.behind.clear()
 
 
-def watch(model: Any, sites: Sites, read: Callable[[], T]) -> tuple[T, Seen]:
-    """Return what `read` returns, and what was seen of the language model at its last pass."""
+def watch(model: Any, sites: Sites, read: Callable[[], object]) -> Seen:
+    """Return what was seen of the language model at its last pass while `read` ran."""
     language = model.get_submodule(sites.language)
     seen = Seen([LayerSeen() for _ in language.layers])
     with ExitStack() as hooks:
@@ -52,7 +50,8 @@ def watch(model: Any, sites: Sites, read: Callable[[], T]) -> tuple[T, Seen]:
             hooks.callback(layer.register_forward_hook(_finished(each), with_kwargs=True).remove)
             for name, child in layer.named_children():
                 hooks.callback(child.register_forward_hook(_part(each, name), with_kwargs=True).remove)
-        return read(), seen
+        read()
+    return seen
 
 
 def take_apart(model: Any, sites: Sites, seen: Seen | None) -> Decoder:

@@ -6,11 +6,10 @@ Nothing is downloaded here: a name is looked up in folders and in the hub's cach
 import hashlib
 from pathlib import Path
 
-from mmke.backbones.checkpoints.places import CONFIG, places
+from mmke.backbones.checkpoints.places import CONFIG, HUB, places
 from mmke.backbones.checkpoints.tensor_files import sampled
 from mmke.types import UserError
 
-PREFIX = "hf:"
 READ = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 """Suffixes of what is read of a folder; notes beside it make no other model."""
 
@@ -25,7 +24,7 @@ def find_folder(name: str, weights: Path | None) -> Path:
     Raises:
         UserError: it is in none of these places.
     """
-    bare = name.removeprefix(PREFIX)
+    bare = name.removeprefix(HUB)
     if not bare:
         raise UserError("hf: names no model; give a folder or a name on the hub, such as hf:org/model")
     where = places(weights)

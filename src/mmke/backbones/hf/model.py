@@ -217,7 +217,7 @@ def _checked(model: Any, known: Known) -> ComposedBackbone:
             prompts = asked(model)
             own = own_logits(model, known.template, image, prompts)
             # Of the last and shortest alone: what is seen of every layer is kept until it has been looked at.
-            _, seen = watch(model, known.sites, lambda: own_logits(model, known.template, image, prompts[-1:]))
+            seen = watch(model, known.sites, lambda: own_logits(model, known.template, image, prompts[-1:]))
             backbone = compose(model, known, seen)
             check(backbone, own, image)
         except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:

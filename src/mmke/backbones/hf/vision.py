@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from mmke.backbones.composed import Vision
 from mmke.backbones.hf.processor import TEXT_KEYS, process
 from mmke.backbones.hf.sites import Sites, below
+from mmke.backbones.vision import Vision
 from mmke.types import UserError
 
 Answer = Callable[[nn.Module], Any]

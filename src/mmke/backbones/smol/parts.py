@@ -1,7 +1,7 @@
 """The two small real models: EfficientNet-Lite0 seen through a projector or a Q-Former by SmolLM2-135M-Instruct.
 
 Sources: shapes of LLaVA (arXiv:2304.08485) and MiniGPT-4 (arXiv:2304.10592). The language model comes from its wheel
-unchanged; tower, projector and Q-Former were trained by recipes/smol and lie in `smol/` in half precision.
+unchanged; tower, projector and Q-Former were trained by recipes/smol and lie beside this file in half precision.
 Differs from LLaVA: the projector pools the 49 features to a 3 x 4 grid and their mean, 13 tokens in all. Differs from
 MiniGPT-4: the Q-Former is small and the same tower feeds both models.
 """
