@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_table(commands)
     _add_fetch(commands)
+    _add_train(commands)
     _add_bench(commands)
     return parser
 
@@ -107,6 +108,13 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     how.add_argument("--generate", action="store_true", help="also score free greedy decoding (exact match, token F1)")
     how.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
     how.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with one table per editor")
+    how.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="E=PATH",
+        help="of a trained editor; repeatable (default: checkpoints/, then those that come with mmke)",
+    )
     how.add_argument("--seed", type=int, default=0, help="for whatever draws (default: 0)")
     where = command.add_argument_group("where")
     where.add_argument(
@@ -152,6 +160,41 @@ def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--to", type=Path, metavar="DIR", help="where to (default: data here, weights in hugging_cache)"
     )
     command.set_defaults(command=_fetch)
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "train",
+        help="train an editor that needs it",
+        description=(
+            "Train an editor on the training records of one or more benchmarks, validate it on some that are held out, "
+            "and keep the best and the last checkpoint where `mmke run` finds them. A training that was stopped "
+            "continues with the same command. Several processes: accelerate launch -m mmke.cli train …"
+        ),
+    )
+    command.add_argument("editor", help="mmke ls editors")
+    command.add_argument("--backbone", default="smol-llava", help="mmke ls backbones (default: smol-llava)")
+    command.add_argument(
+        "--benchmark",
+        action="append",
+        metavar="D",
+        help="repeatable, trained on together (default: the three mini ones)",
+    )
+    command.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        default="strict",
+        help="paper: validate on the evaluation records, as published (default: strict)",
+    )
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; repeatable")
+    command.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with a table of the editor's name")
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder with data_json/ and data_image/")
+    command.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="default: checkpoints")
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
+    command.add_argument("--dtype", help="of the language model (see mmke run)")
+    command.add_argument("--weights", type=Path, metavar="DIR", help="where the backbone's weights lie (see mmke run)")
+    command.set_defaults(command=_train)
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -246,6 +289,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
         protocol=arguments.protocol,
         generate=arguments.generate,
         changes=read_changes(arguments.set, arguments.settings),
+        checkpoints=_checkpoints(arguments.checkpoint),
         data=arguments.data,
         out=arguments.out,
         device=arguments.device,
@@ -253,6 +297,17 @@ def _request(arguments: argparse.Namespace) -> "Request":
         weights=arguments.weights,
         seed=arguments.seed,
     )
+
+
+def _checkpoints(assignments: Sequence[str]) -> dict[str, Path]:
+    given = {}
+    for assignment in assignments:
+        editor, equals, path = assignment.partition("=")
+        if not equals or not path:
+            raise UserError(f"--checkpoint {assignment!r} is not of the form EDITOR=PATH, such as mend=my.safetensors")
+        registry.import_string("editors", editor)
+        given[editor] = Path(path)
+    return given
 
 
 def _announce(planned: "Plan") -> None:
@@ -298,6 +353,37 @@ def _fetch(arguments: argparse.Namespace) -> int:
     from mmke.fetching import fetch
 
     print(f"complete: {fetch(arguments.name, arguments.to)}")
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from mmke.editors.settings import read_changes
+    from mmke.training.train import TrainRequest, expected, plan, reached, train
+
+    name = arguments.editor
+    given = [each if each.partition("=")[0].startswith(f"{name}.") else f"{name}.{each}" for each in arguments.set]
+    request = TrainRequest(
+        editor=name,
+        backbone=arguments.backbone,
+        benchmarks=tuple(arguments.benchmark or QUICK_BENCHMARKS),
+        protocol=arguments.protocol,
+        changes=read_changes(given, arguments.settings).get(name, {}),
+        data=arguments.data,
+        out=arguments.out,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        weights=arguments.weights,
+        seed=arguments.seed,
+    )
+    planned = plan(request)
+    print(
+        f"{name} on {request.backbone}: {len(planned.cases)} records to train on, {len(planned.held)} to validate with"
+    )
+    with tqdm(total=expected(planned), initial=reached(planned), unit="record", disable=None) as bar:
+        best = train(planned, on_step=lambda records: bar.update(records - bar.n))
+    print(f"best: {best}\ncurves: {planned.folder}/curves.jsonl, and for TensorBoard {planned.folder}/tensorboard")
     return 0
 
 

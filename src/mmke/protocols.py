@@ -309,11 +309,14 @@ class TrainableEditor(Editor, Protocol):
 
     Attributes:
         training: how.
+        alone: why it can only be trained by a single process; None: it need not.
         network: what is trained and saved; None before `prepare` or `load`.
     """
 
     @property
     def training(self) -> Training: ...
+    @property
+    def alone(self) -> str | None: ...
     @property
     def network(self) -> nn.Module | None: ...
 

@@ -40,6 +40,7 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "ft-alignment": "mmke.editors.ft.edit:make_alignment",
         "ike": "mmke.editors.ike.edit:make_ike",
         "ike-random": "mmke.editors.ike.edit:make_ike_random",
+        "mend": "mmke.editors.mend.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmke import registry
 from mmke.backbones.loading import RANDOM, WeightSource
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
-from mmke.protocols import Backbone, Editor
+from mmke.editors.trained import check_fits, digest, find, network_tensors, read, read_facts
+from mmke.protocols import Backbone, Editor, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import finished_ids, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
@@ -49,6 +50,7 @@ class Request:
         data: folder of benchmarks that are not embedded.
         out: where results go.
         device: "cpu", "cuda", "cuda:1", …
+        checkpoints: of trained editors, by name; for others the usual places are looked at.
         dtype: of the backbone's language model; None: as the backbone was published for the device.
         weights: folder with the backbone's weights, or "random"; None: the usual places.
         seed: for whatever draws.
@@ -62,6 +64,7 @@ class Request:
     protocol: str = "strict"
     generate: bool = False
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
     data: Path | None = None
     out: Path = Path("results")
     device: str = "cpu"
@@ -82,6 +85,7 @@ class PlannedCell:
     switches: Switches
     available: int
     data_revision: str
+    checkpoint: Path | None = None
 
     @property
     def limited(self) -> bool:
@@ -170,6 +174,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
                 on_record()
             continue
         facts = RunFacts(device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
+        adopt(cell, backbone)
         with open_run(request.out, settings, facts) as folder:
             floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
             for _ in folder.done & wanted:
@@ -184,6 +189,16 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
             )
         folders.append(folder.path)
     return folders
+
+
+def adopt(cell: PlannedCell, backbone: Backbone) -> None:
+    """Fill a trained editor from its checkpoint.
+
+    Raises:
+        UserError: the checkpoint is broken, or of another editor, backbone or other settings.
+    """
+    if cell.checkpoint is not None and isinstance(cell.editor, TrainableEditor):
+        cell.editor.adopt(backbone, network_tensors(read(cell.checkpoint).tensors))
 
 
 def check_sites(planned: Plan) -> None:
@@ -260,24 +275,60 @@ def plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str
     train = benchmark.load("train", hop=0, switches=switches).cases
     limited = Split(split.cases[: request.limit or None], split.dropped)
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
-    for editor_name in editors:
-        values = editor_settings.resolve(editor_name, request.backbone, request.changes.get(editor_name, {}))
-        make = registry.factory("editors", editor_name)
+    for name in editors:
         try:
-            resolved = resolve_switches(switches, make(values, switches, train=train, seed=request.seed))
+            made = _make_editor(request, name, benchmark.name, train=train)
         except NeedsTrainingError as error:
             if request.editors:
                 raise
-            logger.info("%s: left out (%s)", editor_name, error)
+            logger.info("%s: left out (%s)", name, error)
             continue
-        editor: Editor = make(values, resolved, train=train, seed=request.seed)
-        if editor.name != editor_name:
-            raise UserError(
-                f"the editor registered as {editor_name!r} calls itself {editor.name!r}; results are kept by name, so "
-                "let its factory return an editor of the registered name"
+        metrics = tuple(make_metrics(made.switches, generate=request.generate))
+        yield PlannedCell(
+            benchmark,
+            limited,
+            made.editor,
+            metrics,
+            made.settings,
+            made.switches,
+            len(split.cases),
+            revision,
+            made.checkpoint,
+        )
+
+
+class _Made(NamedTuple):
+    """An editor, the settings and switches that it was made with, and the checkpoint that it is to be filled from."""
+
+    editor: Editor
+    settings: Mapping[str, Any]
+    switches: Switches
+    checkpoint: Path | None
+
+
+def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[EditCase]) -> _Made:
+    switches, changes = PROTOCOLS[request.protocol], request.changes.get(name, {})
+    values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes)
+    make, checkpoint = registry.factory("editors", name), None
+    editor: Editor = make(values, switches, train=train, seed=request.seed)
+    if isinstance(editor, TrainableEditor):
+        checkpoint = request.checkpoints.get(name) or find(name, request.backbone, benchmark)
+        if checkpoint is None:
+            raise NeedsTrainingError(
+                f"{name} has to be trained for {request.backbone} and {benchmark} first: mmke train {name} --backbone "
+                f"{request.backbone} --benchmark {benchmark}; or name a checkpoint: --checkpoint {name}=PATH"
             )
-        metrics = tuple(make_metrics(resolved, generate=request.generate))
-        yield PlannedCell(benchmark, limited, editor, metrics, values, resolved, len(split.cases), revision)
+        facts, _ = read_facts(checkpoint)
+        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
+        values = {**values, **facts.settings}
+    resolved = resolve_switches(switches, editor)
+    editor = make(values, resolved, train=train, seed=request.seed)
+    if editor.name != name:
+        raise UserError(
+            f"the editor registered as {name!r} calls itself {editor.name!r}; results are kept by name, so let its "
+            "factory return an editor of the registered name"
+        )
+    return _Made(editor, values, resolved, checkpoint)
 
 
 def _pictures(cases: Sequence[EditCase]) -> str:
@@ -293,7 +344,7 @@ def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> Ru
         benchmark=cell.benchmark.name,
         hop=request.hop,
         switches=cell.switches,
-        settings=cell.settings,
+        settings=_with_checkpoint(cell),
         metrics=tuple(metric.name for metric in cell.metrics),
         generate=request.generate,
         seed=request.seed,
@@ -302,6 +353,11 @@ def _run_settings(request: Request, cell: PlannedCell, backbone: Backbone) -> Ru
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
     )
+
+
+def _with_checkpoint(cell: PlannedCell) -> Mapping[str, Any]:
+    """Return the editor's settings, and what it was trained to where it was."""
+    return cell.settings if cell.checkpoint is None else {**cell.settings, "checkpoint": digest(cell.checkpoint)}
 
 
 def _read_floor(folder: Path) -> Floor:

@@ -134,6 +134,12 @@ class Mend:
             values.patience,
         )
 
+    @property
+    def alone(self) -> str | None:
+        """Return why a single process has to train it, under `paper`."""
+        running = self.switches.mend_statistics == "running"
+        return "under paper its statistics run from record to record" if running else None
+
     def networks(self) -> Networks:
         """Return the networks.
 

@@ -1,0 +1,168 @@
+"""Checkpoints of trained editors: safetensors, with what they were trained for in the file itself.
+
+A run looks for them where training wrote them, `checkpoints/<backbone>/<benchmark>/<editor>/best.safetensors`, and then
+among those that come with the editor, `trained/<editor>-<backbone>.safetensors` beside its module.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmke import registry
+from mmke.types import UserError
+
+VERSION = 1
+KEY = "mmke"
+"""Under which the facts stand in a file's metadata."""
+BEST, LAST = "best.safetensors", "last.safetensors"
+FOLDER = Path("checkpoints")
+NETWORK = "network."
+"""Before the names of the networks' own tensors; what else there is serves training."""
+
+
+@dataclass(frozen=True)
+class TrainedFor:
+    """What a checkpoint was trained for and how.
+
+    Attributes:
+        editor: its name.
+        backbone: its name.
+        weights_revision: of the backbone.
+        benchmarks: whose training records it saw.
+        protocol: under which.
+        settings: of the editor, resolved.
+        seed: of the order and of the fresh networks.
+        records: that were trained on so far.
+        figures: of the validation, where it is the best one.
+    """
+
+    editor: str
+    backbone: str
+    weights_revision: str
+    benchmarks: tuple[str, ...]
+    protocol: str
+    settings: Mapping[str, Any]
+    seed: int
+    records: int
+    figures: Mapping[str, float]
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor, *, further: Mapping[str, Any]) -> None:
+    """Write a checkpoint so that, whenever the machine stops, the old or the new one is there.
+
+    Args:
+        path: where to.
+        tensors: of the networks, and whatever training needs to go on.
+        facts: what it was trained for.
+        further: plain data that training needs to go on.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.tmp")
+    plain = {"version": VERSION, **asdict(facts), "further": dict(further)}
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(own, draft, metadata={KEY: json.dumps(plain, sort_keys=True)})
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())
+    draft.replace(path)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read: its tensors, what it was trained for, and what training needs to go on."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    facts: TrainedFor
+    further: Mapping[str, Any]
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        UserError: no such file, a broken one, one of another program or of another version, a pickle.
+    """
+    facts, further = read_facts(path)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is broken ({error}); train again, or copy the file again") from error
+    return Checkpoint(path, tensors, facts, further)
+
+
+def read_facts(path: Path) -> tuple[TrainedFor, Mapping[str, Any]]:
+    """Read what a checkpoint was trained for, and what training needs to go on, but no tensor.
+
+    Raises:
+        UserError: see `read`.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; mmke train writes them")
+    if path.suffix != ".safetensors":
+        raise UserError(
+            f"{path} is no safetensors file; checkpoints of the published code come in by: mmke import --help"
+        )
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        plain = json.loads(metadata[KEY])
+    except KeyError as error:
+        raise UserError(f"{path} does not say which editor it is of; mmke train writes checkpoints that do") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is broken ({error}); train again, or copy the file again") from error
+    version = plain.pop("version", None)
+    if version != VERSION:
+        raise UserError(f"{path} has version {version} and this program reads {VERSION}; train again")
+    further = plain.pop("further")
+    return TrainedFor(**{**plain, "benchmarks": tuple(plain["benchmarks"])}), further
+
+
+def check_fits(path: Path, facts: TrainedFor, *, editor: str, backbone: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another editor or backbone, or one that was trained with other values of some settings.
+
+    Raises:
+        UserError: the message says which.
+    """
+    for what, there, here in (("editor", facts.editor, editor), ("backbone", facts.backbone, backbone)):
+        if there != here:
+            raise UserError(f"{path} is a checkpoint of the {what} {there!r}, and this run uses {here!r}")
+    now = json.loads(json.dumps(dict(settings)))
+    other = sorted(key for key, value in now.items() if facts.settings.get(key) != value)
+    if other:
+        told = "; ".join(f"{key} = {facts.settings.get(key)} there and {now[key]} here" for key in other)
+        raise UserError(f"{path} was trained with other settings: {told}; train again, or give its settings with --set")
+
+
+def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -> Path | None:
+    """Return the checkpoint of an editor for a backbone and a benchmark; None when there is none."""
+    for place in sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}")):
+        if benchmark in place.parent.parent.name.split("+"):
+            return place
+    module = registry.import_string("editors", editor).partition(":")[0]
+    shipped = Path(str(files(module.rpartition(".")[0]))) / "trained" / f"{editor}-{backbone}.safetensors"
+    return shipped if shipped.is_file() else None
+
+
+def home(backbone: str, *, folder: Path = FOLDER) -> Path:
+    """Return where a backbone's checkpoints are."""
+    return folder / backbone.replace("/", "--")
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a checkpoint."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def network_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the networks among those of a checkpoint."""
+    return {name.removeprefix(NETWORK): tensor for name, tensor in tensors.items() if name.startswith(NETWORK)}

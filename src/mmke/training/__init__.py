@@ -1,0 +1,1 @@
+"""Training editors: one loop, its pace, its checkpoints and its curves."""

@@ -1,0 +1,53 @@
+"""This process and those that train with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import nn
+
+from mmke.types import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Of several processes, which one this is; started by `accelerate launch` or `torchrun`."""
+
+    number: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Return whether this one writes and speaks."""
+        return self.number == 0
+
+    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients of all processes into each one's parameters."""
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = reduce(own, reduction="sum")
+
+
+def find_processes(*, accumulate: int, alone: str | None) -> Processes:
+    """Return this process among those that were started together.
+
+    Args:
+        accumulate: records of each step, which they share.
+        alone: why an editor can only be trained by one process, if so.
+
+    Raises:
+        UserError: there are several and they cannot share a step.
+    """
+    state = PartialState()
+    if state.num_processes > 1 and alone is not None:
+        raise UserError(f"{state.num_processes} processes were started, and {alone}; start one")
+    if accumulate % state.num_processes:
+        raise UserError(
+            f"{state.num_processes} processes cannot share the {accumulate} records of a step; set accumulate to a "
+            f"multiple of {state.num_processes}, or start as many as divide {accumulate}"
+        )
+    return Processes(state.process_index, state.num_processes)

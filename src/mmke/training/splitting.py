@@ -1,0 +1,72 @@
+"""Which records are trained on, and which validate."""
+
+import hashlib
+from collections.abc import Sequence
+
+from mmke.editors.objective import missing_probes
+from mmke.types import EditCase, UserError
+
+HELD_OUT = 10
+"""One record in so many validates."""
+
+
+def trainable(cases: Sequence[EditCase], benchmark: str) -> tuple[list[EditCase], list[EditCase]]:
+    """Divide training records into those that can be trained on and those that lack a probe for it.
+
+    Raises:
+        UserError: none can be trained on.
+    """
+    fit = [case for case in cases if case.edits and not missing_probes(case)]
+    if not fit:
+        raise UserError(
+            f"{benchmark} has {len(cases)} training records, and none with an answer, a paraphrase, another "
+            "picture and both unrelated questions; there is nothing to train on"
+        )
+    return fit, [case for case in cases if case not in fit]
+
+
+def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], list[EditCase]]:
+    """Divide records into those to train on and those to validate with; records that share a picture stay together.
+
+    Raises:
+        UserError: too few to divide.
+    """
+    groups = _groups(cases)
+    numbers = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed} {group}".encode()).hexdigest())
+    wanted, held = max(1, len(cases) // HELD_OUT), set[int]()
+    for number in numbers:
+        if sum(group in held for group in groups) >= wanted:
+            break
+        if groups.count(number) < len(cases) - sum(group in held for group in groups):
+            held.add(number)
+    if not held:
+        raise UserError(
+            f"{len(cases)} training records cannot be divided into some to train on and some to validate with, "
+            "since they share their pictures; give more of them"
+        )
+    kept = [case for case, group in zip(cases, groups, strict=True) if group not in held]
+    return kept, [case for case, group in zip(cases, groups, strict=True) if group in held]
+
+
+def _groups(cases: Sequence[EditCase]) -> list[int]:
+    """Return for each record the number of the first record that it is tied to by pictures of what is edited."""
+    first: dict[str, int] = {}
+    leader = list(range(len(cases)))
+
+    def lead(number: int) -> int:
+        while leader[number] != number:
+            number = leader[number]
+        return number
+
+    for number, case in enumerate(cases):
+        for picture in _pictures(case):
+            one, other = sorted((lead(first.setdefault(picture, number)), lead(number)))
+            leader[other] = one
+    return [lead(number) for number in range(len(cases))]
+
+
+def _pictures(case: EditCase) -> set[str]:
+    """Return the pictures of what is edited; those of unrelated questions tie nothing together."""
+    asked = [edit.query.image for edit in case.edits]
+    asked += [probe.query.image for probe in case.probes if probe.kind != "i_loc"]
+    return {image.sha256 for image in asked if image is not None}
