@@ -1,8 +1,10 @@
 """`mmke fetch NAME`: what can be fetched, and which part does it."""
 
 import difflib
+import os
 from pathlib import Path
 
+from mmke import registry
 from mmke.types import UserError
 
 DATA = ("mmke",)
@@ -19,8 +21,11 @@ def fetch(name: str, to: Path | None) -> Path:
         to: the folder; None: the current one for data, `hugging_cache` for weights.
 
     Raises:
-        UserError: unknown name, no network, no room, or an incomplete download.
+        UserError: unknown name, no folder that can be written to, no network, no room, or an incomplete download.
     """
+    if name.startswith(HUB):
+        _check_hub_name(name)
+    _check_folder(to or Path())
     if name in DATA:
         from mmke.benchmarks.fetch import fetch_mmke
 
@@ -29,7 +34,29 @@ def fetch(name: str, to: Path | None) -> Path:
         from mmke.backbones.checkpoints.fetch import fetch_weights
 
         return fetch_weights(name, to or WEIGHTS_FOLDER)
+    if name in registry.BUILT_IN["backbones"]:
+        raise UserError(f"{name} brings its own weights, there is nothing to fetch: mmke run --backbone {name}")
     known = [*DATA, *WEIGHTS]
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     raise UserError(f"nothing to fetch is called {name!r}{guess} (there is: {', '.join(known)}, {HUB}NAME)")
+
+
+def _check_hub_name(name: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name.removeprefix(HUB))
+    except HFValidationError as error:
+        raise UserError(
+            f"{name!r} is no name on the hub, such as hf:org/model; a folder needs no fetching: "
+            "mmke run --backbone hf:FOLDER"
+        ) from error
+
+
+def _check_folder(to: Path) -> None:
+    # Told now: the disk is asked only after the network.
+    there = next(folder for folder in [to, *to.absolute().parents] if os.path.lexists(folder))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"--to {to}: {there} is no folder that can be written to; choose another --to")
