@@ -216,6 +216,14 @@ class Switches:
         ke_condition: how much of its condition text KE reads.
         ke_begin: whether KE's queries with a picture begin with the beginning of sequence where the model's own prompt
             has none (MiniGPT-4).
+        serac_scope: whether SERAC mixes both models by how near the edit is, or decides which of them answers, and is
+            trained to decide.
+        serac_key: what SERAC's scope compares: the published texts, of which the probe's holds its gold answer, or a
+            text without it.
+        serac_counterfactual: whether the counterfactual model is the published one, or the backbone's own language
+            model with trained copies of its last layers (or what the settings name).
+        serac_projection: whether a counterfactual model of another width reads pictures through a trained projection,
+            or through a random one, drawn for each edit.
         mend_statistics: whether MEND's statistics come from a first pass over the training records, or run while it is
             trained.
     """
@@ -232,6 +240,10 @@ class Switches:
     ft_weight_decay: float
     ke_condition: Literal["whole text", "first 32 tokens"]
     ke_begin: bool
+    serac_scope: Literal["decided", "soft"]
+    serac_key: Literal["without answer", "with answer"]
+    serac_counterfactual: Literal["own", "published"]
+    serac_projection: Literal["trained", "random"]
     mend_statistics: Literal["first pass", "running"]
 
     def as_dict(self) -> dict[str, Any]:
@@ -252,6 +264,10 @@ STRICT = Switches(
     ft_weight_decay=0.0,
     ke_condition="whole text",
     ke_begin=False,
+    serac_scope="decided",
+    serac_key="without answer",
+    serac_counterfactual="own",
+    serac_projection="trained",
     mend_statistics="first pass",
 )
 """What we would publish today; the default."""
@@ -269,6 +285,10 @@ PAPER = Switches(
     ft_weight_decay=0.01,
     ke_condition="first 32 tokens",
     ke_begin=True,
+    serac_scope="soft",
+    serac_key="with answer",
+    serac_counterfactual="published",
+    serac_projection="random",
     mend_statistics="running",
 )
 """The published arithmetic with its quirks, for holding figures against the paper's."""
