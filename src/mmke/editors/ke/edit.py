@@ -1,0 +1,233 @@
+"""KE: a trained network bends the gradient of an edit into a change of six matrices.
+
+Source: De Cao et al., arXiv:2104.08164, as MMKE-Bench (arXiv:2502.19870) runs it. What the network knows of an edit is
+the text `{before} >> {target} || {question}`. It is trained so that the edit is said while the changes stay small: the
+loss of a record is nll(edit, after it) + multiplier · (size of the changes − margin), and the multiplier climbs.
+
+Deviations from the published code:
+- Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
+- They are products of float32 factors, and both likelihoods are computed in float32; published: in the precision of the
+  model, which on a card rounds them to float16. Where the model is in float32 there is no difference.
+- The multiplier is brought back to zero right behind the step that took it below; published: before the next one's
+  gradient. The steps are the same, the printed loss of the record between them is not.
+- Under `paper` the text is cut to 32 tokens, and MiniGPT-4 reads a beginning of sequence before a picture; under
+  `strict` neither.
+- Published is an epoch between two validations, here a number of records.
+- Edits that follow each other in one session start from what the ones before have made; published are single edits.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.weights import written
+from mmke.editors import sites
+from mmke.editors.factors import Factors, factors
+from mmke.editors.filling import fill
+from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
+from mmke.editors.ke.settings import Settings, problems, schedule
+from mmke.editors.losses import answer_loss
+from mmke.editors.settings import build
+from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Trunk, Weights
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Switches, UserError
+
+CUT = 32
+"""Tokens of the text that are read under `paper`."""
+
+
+class Changed(NamedTuple):
+    """An edit as it was made: the matrices, the size of each one's change, and the edit's own query with its target."""
+
+    weights: dict[str, Tensor]
+    sizes: list[Tensor]
+    trunk: Trunk
+    target: Tensor
+
+
+@dataclass
+class KnowledgeEditorSession:
+    """The edited matrices of one session, empty until something is applied."""
+
+    editor: "KnowledgeEditor"
+    backbone: Backbone
+    store: Store
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Change the matrices by each edit in turn, each at what the ones before have made of them."""
+        for edit in edits:
+            self.weights = self.editor.change(self.backbone, edit, store=self.store, before=self.weights).weights
+
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe with the edited matrices."""
+        return by_ask(self._answer, probes, ask)
+
+    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        cut = self.editor.cut(self.backbone) if self.weights else None
+        asked = replace(ask, begin=self.editor.switches.ke_begin)
+        return answer(self.backbone, probes, asked, store=self.store, cut=cut, weights=self.weights)
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Lend the model with the edited matrices written in, rounded to the model's own precision."""
+        return written(self.backbone.module, self.weights)
+
+
+@dataclass
+class KnowledgeEditor:
+    """KE with its network, once it is laid out."""
+
+    settings: Settings
+    switches: Switches
+    seed: int
+    name: str = "ke"
+    network: Network | None = None
+    alone: str | None = None
+    paper_reference: Literal["base", "previous edit"] = "base"
+    paper_positions: Literal["all", "answer"] = "all"
+    paper_topk: Literal["native", "float32"] = "native"
+
+    @property
+    def training(self) -> Training:
+        """Return how it is trained."""
+        return self.settings.training()
+
+    def trained(self) -> Network:
+        """Return the network.
+
+        Raises:
+            NeedsTrainingError: it is not there.
+        """
+        if self.network is None:
+            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
+        return self.network
+
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the cut below the lowest edited matrix."""
+        return sites.cut_below(backbone, self.settings.sites)
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edited matrix."""
+        self._matrices(backbone)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        self.trained()
+        yield KnowledgeEditorSession(self, backbone, store)
+
+    def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
+        """Lay out a fresh network; nothing has to be known of the records."""
+        self._lay_out(backbone)
+
+    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the network and fill it."""
+        self._lay_out(backbone)
+        fill(self.trained(), tensors, editor=self.name, backbone=backbone.name)
+
+    def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Return centred RMSprop over the learner and the multiplier, each with its rate, and their rise and fall."""
+        values, network = self.settings, self.trained()
+        groups = [
+            {"params": list(network.learner.parameters()), "lr": values.rate},
+            {"params": [network.alpha_lp], "lr": values.multiplier_rate},
+        ]
+        optimiser = torch.optim.RMSprop(groups, centered=True)
+        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, schedule(values))
+
+    def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
+        """Return what a record's loss is made of, and how many of the edit's tokens are right after it.
+
+        In validation `total` is the share of tokens that are wrong: that is what the published code chooses its
+        checkpoint by, and the loss itself moves with the multiplier.
+        """
+        network = self.trained()
+        changed = self.change(backbone, case.edits[0], store=store, before={})
+        logits = backbone.tail(changed.trunk, changed.weights)
+        nll, lp = answer_loss(logits, changed.target), torch.stack(changed.sizes).mean()
+        right = (logits.argmax(-1) == changed.target).sum()
+        accuracy = right / len(changed.target)
+        return {
+            "total": nll + network.penalty(lp) if learn else 1 - accuracy,
+            "nll": nll,
+            "lp": lp,
+            "alpha": network.alpha_lp,
+            "margin": network.margin_lp,
+            "accuracy": accuracy,
+            "right": right,
+            "tokens": torch.tensor(len(changed.target)),
+        }
+
+    def after_step(self) -> None:
+        """Keep the multiplier from going below zero."""
+        self.trained().clamp()
+
+    def after_validation(self, figures: Mapping[str, float]) -> None:
+        """Make the margin smaller where enough of all tokens are right."""
+        if figures["right"] / figures["tokens"] > self.settings.margin_accuracy:
+            self.trained().tighten(factor=self.settings.margin_factor, least=self.settings.margin_least)
+
+    def condition(self, backbone: Backbone, edit: Edit) -> tuple[int, ...]:
+        """Return the tokens by which the network knows an edit."""
+        ids = backbone.tokens(f"{edit.original or ''} >> {edit.target} || {edit.query.text}")
+        return ids[:CUT] if self.switches.ke_condition == "first 32 tokens" else ids
+
+    def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Changed:
+        """Make an edit, on top of those before; gradients flow into the network."""
+        ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
+        batch = backbone.encode([edit.query], [edit.target], ask)
+        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
+        target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
+        matrices = self._matrices(backbone)
+        found = factors(backbone, trunk, list(matrices), target, before)
+        ids = torch.tensor(self.condition(backbone, edit), device=backbone.device)
+        vectors = self.trained().learner(ids, _table(backbone))
+        weights, sizes = {}, []
+        for name, matrix in matrices.items():
+            start = before.get(name, matrix)
+            weights[name], moved = self._moved(start, found[name], vectors[name])
+            sizes.append(moved)
+        return Changed(weights, sizes, trunk, target)
+
+    def _moved(self, matrix: Tensor, found: Factors, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a matrix after its change, in float32, and the size of the change."""
+
+        def move(vectors: Tensor) -> tuple[Tensor, Tensor]:
+            change = shift(found.gradient(), vectors, max_scale=self.settings.max_scale)
+            return matrix.float() + change, size(change)
+
+        # Computed anew where gradients flow back: gradient and change are as large as the matrix, the factors small.
+        moved: tuple[Tensor, Tensor] = checkpoint(move, vectors, use_reentrant=False, preserve_rng_state=False)
+        return moved
+
+    def _lay_out(self, backbone: Backbone) -> None:
+        values = self.settings
+        widths = Widths(values.lstm, values.condition, values.conditioner)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            learner = Learner(self._matrices(backbone), _table(backbone), widths, own=values.embedding == "own")
+        self.network = Network(learner, margin=values.margin).to(backbone.device)
+
+    def _matrices(self, backbone: Backbone) -> dict[str, Tensor]:
+        return {name: backbone.module.get_parameter(name) for name in sites.parameters(backbone, self.settings.sites)}
+
+
+def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> KnowledgeEditor:
+    """KE: a trained network bends the edit's gradient into a change of the last MLPs."""
+    values = build(Settings, settings, editor="ke")
+    wrong = "; ".join(problems(values))
+    if wrong:
+        raise UserError(f"settings of ke: {wrong}")
+    return KnowledgeEditor(values, switches, seed)
+
+
+def _table(backbone: Backbone) -> Tensor:
+    language: Any = backbone.module.get_submodule(backbone.site("language"))
+    table: Tensor = language.get_input_embeddings().weight
+    return table
