@@ -10,7 +10,7 @@ import torch
 
 from mmke import registry
 from mmke.cli import main
-from mmke.running.devices import check_dtype, dtype_name, resolve_dtype
+from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
 from mmke.running.run import Request, check_sites, load_backbone, plan, run
 from mmke.types import UserError
 
@@ -97,6 +97,30 @@ def test_a_run_writes_down_the_precision_that_an_open_dtype_became(request_: Req
     run(plan(request_))
     (manifest,) = request_.out.rglob("ft-llm/run.json")
     assert '"dtype": "float32"' in manifest.read_text()
+
+
+@pytest.mark.parametrize(
+    ("cards", "built_for", "told"),
+    [
+        (0, None, "this PyTorch is built without CUDA; install one that has it, or take --device cpu"),
+        (0, "12.8", "this PyTorch sees no card (nvidia-smi, CUDA_VISIBLE_DEVICES); take --device cpu"),
+        (2, "12.8", "this PyTorch sees cuda:0 to cuda:1; take one of these"),
+    ],
+)
+def test_a_card_that_is_not_there_is_told_with_what_would_help(
+    cards: int, built_for: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    with pytest.raises(UserError) as caught:
+        resolve_device("cuda:7")
+    assert str(caught.value) == f"device 'cuda:7' is not there: {told}"
+
+
+@pytest.mark.parametrize("backbone", ["tiny-llava", "tiny-minigpt4", "tiny-blip2"])
+def test_weights_for_a_model_that_has_its_own_are_a_mistake(request_: Request, backbone: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"--weights .*: {backbone} comes with its weights; leave it out"):
+        check_sites(plan(replace(request_, backbone=backbone, weights=tmp_path)))
 
 
 def old_card(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:

@@ -110,6 +110,16 @@ def stock(
     return Stock(module, tokenizer, checkpoint.revision)
 
 
+def check_none_named(name: str, weights: WeightSource) -> None:
+    """Refuse weights for a model that brings its own.
+
+    Raises:
+        UserError: some were named.
+    """
+    if weights is not None:
+        raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
+
+
 def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
     """Give every parameter its precision by its name, in a skeleton too, which states it; tied ones stay tied."""
     for name, tensor in module.named_parameters():

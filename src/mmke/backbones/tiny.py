@@ -27,7 +27,7 @@ from transformers import (
 
 from mmke.backbones import blip2, llava, minigpt4, qformer
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import RANDOM_REVISION, set_precision
+from mmke.backbones.loading import RANDOM, RANDOM_REVISION, WeightSource, check_none_named, set_precision
 from mmke.backbones.minigpt4 import MiniGPT4
 
 LAYERS = 4
@@ -43,8 +43,11 @@ SPREAD = 0.3
 """Of the image side's random weights: with the library's 0.02 one picture would look like another."""
 
 
-def load_llava(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
+def load_llava(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+) -> ComposedBackbone:
     """A random four-layer LLaVA, for tests."""
+    _check_own(name, weights)
     vision = CLIPVisionConfig(
         hidden_size=HIDDEN,
         intermediate_size=64,
@@ -60,16 +63,22 @@ def load_llava(*, name: str, dtype: torch.dtype | None, device: torch.device, **
     return llava.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
-def load_minigpt4(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
+def load_minigpt4(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+) -> ComposedBackbone:
     """A random four-layer MiniGPT-4, for tests."""
+    _check_own(name, weights)
     model = _seeded(lambda: MiniGPT4(_blip2_vision(), _qformer(), _llama(), query_tokens=QUERIES))
     placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
     prompt = minigpt4.prompt(byte_tokenizer(), image_tokens=QUERIES)
     return minigpt4.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
-def load_blip2(*, name: str, dtype: torch.dtype | None, device: torch.device, **_: object) -> ComposedBackbone:
+def load_blip2(
+    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+) -> ComposedBackbone:
     """A random four-layer BLIP2-OPT, for tests."""
+    _check_own(name, weights)
     text = OPTConfig(
         vocab_size=VOCABULARY,
         hidden_size=HIDDEN,
@@ -106,6 +115,11 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>"
     )
+
+
+def _check_own(name: str, weights: WeightSource) -> None:
+    """Refuse weights other than the random ones that these models have."""
+    check_none_named(name, None if weights == RANDOM else weights)
 
 
 def _seeded(build: Callable[[], Any]) -> Any:

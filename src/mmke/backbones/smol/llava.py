@@ -8,10 +8,10 @@ import torch
 
 from mmke.backbones import decoder
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import WeightSource
+from mmke.backbones.loading import WeightSource, check_none_named
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol.language import load_tokenizer
-from mmke.backbones.smol.parts import IMAGE_TOKENS, LLAVA_FILES, check_none_named, load_smol_llava, revision
+from mmke.backbones.smol.parts import IMAGE_TOKENS, LLAVA_FILES, load_smol_llava, revision
 from mmke.backbones.smol.vision import preprocess
 from mmke.backbones.vision import Vision, stacked
 

