@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from tensorboardX import SummaryWriter
 
@@ -26,7 +25,7 @@ class Curves:
         self._file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=records + 1)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Curves":  # noqa: PYI034  # beartype knows no Self here
         """Begin."""
         return self
 

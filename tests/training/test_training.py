@@ -1,0 +1,167 @@
+"""Training: it learns, it can be stopped anywhere, and it tells what went wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors.mend.edit import Mend
+from mmke.editors.trained import find, read
+from mmke.running.fingerprint import fingerprint
+from mmke.training import loop
+from mmke.training import train as training
+from mmke.training.curves import CURVES
+from mmke.training.train import TrainRequest, plan, train
+from mmke.types import PAPER, UserError
+
+Asked = Callable[..., TrainRequest]
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = load_file(one), load_file(other)
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_training_lowers_the_loss_and_says_what_the_checkpoint_is_for(asked: Asked) -> None:
+    planned = plan(asked())
+    best = read(train(planned))
+    lines = [json.loads(line) for line in (planned.folder / CURVES).read_text().splitlines()]
+    validations = [line["total"] for line in lines if line["kind"] == "validation"]
+    assert [line["records"] for line in lines if line["kind"] == "train"] == [2, 4, 6, 8, 10, 12]
+    assert validations[-1] < validations[0]
+    assert (best.facts.editor, best.facts.backbone, best.facts.benchmarks) == ("mend", "tiny-llava", ("mmke-user",))
+    assert best.facts.figures["total"] == pytest.approx(min(validations))
+    assert list((planned.folder / "tensorboard").glob("events.*"))
+
+
+def test_training_leaves_the_backbone_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    monkeypatch.setattr(training, "load", lambda request: loaded.append(LOAD(request)) or loaded[0])
+    before = fingerprint(LOAD(training.Request("tiny-llava", None, ())).module)
+    train(plan(asked()))
+    assert fingerprint(loaded[0].module) == before
+
+
+LOAD = training.load
+
+
+def test_equal_seeds_train_equal_weights_and_others_do_not(asked: Asked, tmp_path: Path) -> None:
+    one, two, other = (train(plan(asked(out=tmp_path / str(i), seed=i // 2))) for i in range(3))
+    assert same(one, two)
+    assert not same(one, other)
+
+
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(plan(asked(out=tmp_path / "whole")))
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    halted, steps = asked(out=tmp_path / "halted"), 0
+
+    def stop(_records: int) -> None:
+        nonlocal steps
+        steps += 1
+        if steps in (2, 5):
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(plan(halted), on_step=stop)
+    last = train(plan(halted))
+    assert same(last, whole)
+    assert same(last.with_name("last.safetensors"), whole.with_name("last.safetensors"))
+    assert last.with_name(CURVES).read_bytes() == whole.with_name(CURVES).read_bytes()
+
+
+def test_a_killed_training_ends_with_the_same_bits(asked: Asked, tmp_path: Path) -> None:
+    whole = train(plan(asked(out=tmp_path / "whole", changes={"steps": 20})))
+    request = asked(out=tmp_path / "killed", changes={"steps": 20})
+    program = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from mmke.training import loop; loop.SAVE_SECONDS = 0.0\n"
+        "from mmke.training.train import TrainRequest, plan, train\n"
+        f"train(plan(TrainRequest('mend', 'tiny-llava', ('mmke-user',), changes={dict(request.changes)!r}, "
+        f"data=Path({str(request.data)!r}), out=Path({str(request.out)!r}))))\n"
+    )
+    folder = plan(request).folder
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", program]) as process:  # noqa: S603
+            written = (folder / "last.safetensors").stat().st_mtime_ns if folder.exists() else 0
+            while process.poll() is None and not _newer(folder / "last.safetensors", written):
+                time.sleep(0.01)
+            os.kill(process.pid, signal.SIGKILL)
+    assert same(train(plan(request)), whole)
+
+
+def _newer(file: Path, than: int) -> bool:
+    return file.exists() and file.stat().st_mtime_ns > than
+
+
+def test_a_loss_that_is_no_number_stops_with_the_record_and_keeps_what_was_good(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned, losses, seen = plan(asked()), Mend.losses, []
+
+    def broken(self: Mend, backbone: object, case: object, **options: object) -> object:
+        found = losses(self, backbone, case, **options)  # type: ignore[arg-type]
+        seen.append(case.id)  # type: ignore[attr-defined]
+        return {**found, "total": found["total"] * float("nan")} if len(seen) == 7 else found
+
+    monkeypatch.setattr(Mend, "losses", broken)
+    with pytest.raises(UserError, match=r"the loss of record .* is no finite number .* kept in"):
+        train(planned)
+    assert read(planned.folder / "last.safetensors").facts.records == 4
+    assert read(planned.folder / "best.safetensors").facts.records == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"editor": "ft-llm", "changes": {}}, "ft-llm is not trained"),
+        ({"editor": "mand"}, "did you mean 'mend'"),
+        ({"backbone": "tiny-lava"}, "did you mean 'tiny-llava'"),
+        ({"changes": {"steps": 0}}, "would be trained on no record"),
+        ({"changes": {"accumulate": 0}}, "accumulate = 0; it counts from 1 up"),
+        ({"changes": {"rnak": 3}}, "did you mean 'rank'"),
+    ],
+)
+def test_mistakes_are_told_before_weights_are_read(asked: Asked, changes: dict[str, object], message: str) -> None:
+    if changes.get("editor") == "ft-llm":
+        request = TrainRequest("ft-llm", "tiny-llava", ("mmke-user",), data=asked().data)
+    else:
+        request = asked(**changes)
+    with pytest.raises(UserError, match=message):
+        plan(request)
+
+
+def test_a_folder_of_another_training_is_refused(asked: Asked) -> None:
+    train(plan(asked()))
+    with pytest.raises(UserError, match=r"rank = 4 there and 5 here"):
+        train(plan(asked(changes={"rank": 5})))
+    with pytest.raises(UserError, match="was trained with seed 0, and this is 1"):
+        train(plan(asked(seed=1)))
+
+
+def test_paper_validates_on_evaluation_records(asked: Asked) -> None:
+    strict, paper = plan(asked()), plan(asked(protocol="paper"))
+    assert {case.id for case in strict.held}.isdisjoint(case.id for case in strict.cases)
+    assert len(paper.cases) == len(strict.cases) + len(strict.held)
+    evaluated = open_benchmark("mmke-user", data=paper.request.data).load("eval", hop=0, switches=PAPER).cases
+    assert [case.id for case in paper.held] == [case.id for case in evaluated]
+
+
+def test_a_run_finds_what_was_trained(asked: Asked) -> None:
+    request = asked()
+    best = train(plan(request))
+    assert find("mend", "tiny-llava", "mmke-user", folder=request.out) == best
+    assert find("mend", "tiny-llava", "mmke-entity", folder=request.out) is None
