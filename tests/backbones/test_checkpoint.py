@@ -135,6 +135,13 @@ def test_the_revision_tells_changed_weights(tmp_path: Path) -> None:
     assert len({before, changed, narrowed}) == 3
 
 
+def test_the_revision_tells_another_tokenizer(tmp_path: Path) -> None:
+    found = tensors()
+    before = checkpoint(tmp_path, found).revision
+    (tmp_path / "vocab.json").write_text("{}")
+    assert checkpoint(tmp_path, found).revision != before
+
+
 def test_a_folder_without_a_tokenizer_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no tokenizer \(none of tokenizer.json, tokenizer.model, vocab.json\)"):
         assemble("a layout", tmp_path, [])

@@ -52,7 +52,7 @@ class Checkpoint:
     Attributes:
         layout: what was found, in one line.
         tokenizer: folder with the tokenizer's files.
-        revision: tells these weights from others; see `_revision`.
+        revision: tells these weights and their tokenizer from others; see `_revision`.
         unused: what the files hold and this model does not take, as `file: name`.
         bytes: what the tensors to be read take in the files.
         tensors: what is to be read, by the module's names.
@@ -152,7 +152,8 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
     Raises:
         UserError: a file cannot be read, or the tokenizer is not there.
     """
-    if not any((tokenizer / name).is_file() for name in TOKENIZER_FILES):
+    vocabulary = [tokenizer / name for name in TOKENIZER_FILES if (tokenizer / name).is_file()]
+    if not vocabulary:
         raise UserError(f"{tokenizer} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}); download it again")
     tensors: dict[str, Stored] = {}
     unused: list[str] = []
@@ -177,7 +178,7 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
     files = [file for source in sources for file in source.files]
     size = sum(stored.bytes for stored in tensors.values())
     folders = tuple(dict.fromkeys(file.parent for file in files))
-    revision = _revision(files, every)
+    revision = _revision([*files, *vocabulary], every)
     return Checkpoint(layout, tokenizer, revision, tuple(unused), size, tensors, tuple(surplus), folders)
 
 
