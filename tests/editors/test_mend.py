@@ -1,0 +1,136 @@
+"""MEND's arithmetic: the oracles were produced by the published functions themselves, on toy inputs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mmke import registry
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editors.factors import Factors, factors
+from mmke.editors.mend.network import LowRankLayer, Network, Networks, Statistics, informative
+from mmke.editors.settings import resolve
+from mmke.types import STRICT, Ask, EditCase, NeedsTrainingError, UserError
+
+
+def two_modes() -> LowRankLayer:
+    layer = LowRankLayer(2, 2, 2)
+    with torch.no_grad():
+        layer.u.copy_(torch.eye(2))
+        layer.v.copy_(torch.eye(2))
+        layer.bias.fill_(0.5)
+        layer.scale[1] = 2.0
+        layer.shift[1] = torch.tensor([0.0, 3.0])
+    return layer
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0, [2.5, -2.0]), (1, [4.0, -2.0])])
+def test_a_layer_clamps_what_it_adds_and_tells_modes_apart(mode: int, expected: list[float]) -> None:
+    torch.testing.assert_close(two_modes()(torch.tensor([[1.0, -2.0]]), mode), torch.tensor([expected]))
+
+
+def test_a_fresh_layer_is_the_identity() -> None:
+    rows = torch.randn(3, 5)
+    assert torch.equal(LowRankLayer(5, 2, 1)(rows, 0), rows)
+
+
+ROWS = Factors(torch.tensor([[1.0, 2], [3, 6], [0, 0]]), torch.tensor([[1.0], [3], [5]]))
+
+
+def observed() -> Network:
+    network = Network(2, 1, rank=2, modes=1)
+    network.observe(ROWS)
+    return network
+
+
+def test_a_row_without_input_is_left_out() -> None:
+    assert [len(rows) for rows in informative(ROWS)] == [2, 2]
+
+
+def test_statistics_are_mean_and_sample_deviation_of_informative_rows() -> None:
+    network = observed()
+    torch.testing.assert_close(network.inputs.mean, torch.tensor([2.0, 4.0]))
+    torch.testing.assert_close(network.inputs.deviation, torch.tensor([1.4142135, 2.8284271]))
+    torch.testing.assert_close(network.gradients.deviation, torch.tensor([1.4142135]))
+    torch.testing.assert_close(network.inputs(ROWS.inputs[:1]), torch.tensor([[-0.7071, -0.7071]]), atol=1e-4, rtol=0)
+
+
+def test_later_rows_are_held_against_what_was_seen() -> None:
+    network = observed()
+    torch.testing.assert_close(network.inputs(torch.tensor([[5.0, 10]])), torch.full((1, 2), 2.1213), atol=1e-4, rtol=0)
+    torch.testing.assert_close(network.gradients(torch.tensor([[7.0]])), torch.tensor([[3.5355]]), atol=1e-4, rtol=0)
+
+
+def test_rows_one_by_one_and_all_at_once_give_the_same_statistics() -> None:
+    rows, whole, parts = torch.randn(9, 4), Statistics(4), Statistics(4)
+    whole.observe(rows)
+    parts.observe(rows[:2])
+    for row in rows[2:]:
+        parts.observe(row[None])
+    torch.testing.assert_close(parts.deviation, whole.deviation)
+    torch.testing.assert_close(parts.mean, whole.mean)
+
+
+def test_a_single_row_has_no_deviation() -> None:
+    with pytest.raises(UserError, match="gave a single row"):
+        Statistics(3).observe(torch.ones(1, 3))
+
+
+def test_a_fresh_network_moves_along_the_sum_of_normalised_factors() -> None:
+    linear = nn.Linear(2, 1, bias=False)
+    networks = Networks({"w": linear.weight}, rank=2, layers=2, step=1e-4)
+    before = linear.weight.detach().clone()
+    move = networks({"w": ROWS}, observe=True)["w"]
+    network = networks.mend["(2, 1)"]
+    inputs, gradients = informative(ROWS)
+    expected = 1e-4 * network.gradients(gradients).T @ network.inputs(inputs)
+    torch.testing.assert_close(move, expected)
+    assert torch.equal(linear.weight, before)
+
+
+def test_matrices_of_one_shape_share_a_network_and_its_statistics_in_order() -> None:
+    one, other = (Factors(torch.randn(4, 2), torch.randn(4, 1)) for _ in range(2))
+    networks = Networks({"a": torch.zeros(1, 2), "b": torch.zeros(1, 2)}, rank=2, layers=2, step=1.0)
+    assert list(networks.mend) == ["(2, 1)"]
+    moves = networks({"a": one, "b": other}, observe=True)
+    alone = Network(2, 1, rank=2, modes=2)
+    alone.observe(one)
+    torch.testing.assert_close(moves["a"], alone(one, 0))
+    alone.observe(other)
+    torch.testing.assert_close(moves["b"], alone(other, 1))
+
+
+@pytest.fixture(scope="module")
+def backbone() -> ComposedBackbone:
+    return registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+
+
+@pytest.fixture(scope="module")
+def case(small_data: Path) -> EditCase:
+    return open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases[0]
+
+
+def test_factors_multiply_to_the_gradient_of_the_matrix(backbone: ComposedBackbone, case: EditCase) -> None:
+    editor = registry.factory("editors", "mend")(resolve("mend", "tiny-llava", {}), STRICT, train=(), seed=0)
+    edit = case.edits[0]
+    batch = backbone.encode([edit.query], [edit.target], Ask())
+    trunk = backbone.trunk(batch, editor.cut(backbone), store=MemoryStore())
+    target = torch.tensor(batch.encoded[0].target_ids)
+    names = [f"{backbone.site('language', layer, slot)}.weight" for layer in (-3, -1) for slot in ("mlp_in", "mlp_out")]
+    leaves = {name: backbone.module.get_parameter(name).clone().requires_grad_() for name in names}
+    loss = nn.functional.cross_entropy(backbone.tail(trunk, leaves).float(), target)
+    expected = dict(zip(names, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+    found = factors(backbone, trunk, names, target, {})
+    for name in names:
+        torch.testing.assert_close(found[name].gradient(), expected[name])
+
+
+def test_an_untrained_editor_says_how_to_train_it(backbone: ComposedBackbone) -> None:
+    editor = registry.factory("editors", "mend")(resolve("mend", "tiny-llava", {}), STRICT, train=(), seed=0)
+    with pytest.raises(NeedsTrainingError, match="mmke train mend"), editor.open(backbone, MemoryStore()):
+        pass
