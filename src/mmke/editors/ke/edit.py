@@ -157,7 +157,7 @@ class KnowledgeEditor:
             "total": nll + network.penalty(lp) if learn else 1 - accuracy,
             "nll": nll,
             "lp": lp,
-            "alpha": network.alpha_lp,
+            "alpha": network.alpha_lp.detach(),
             "margin": network.margin_lp,
             "accuracy": accuracy,
             "right": right,

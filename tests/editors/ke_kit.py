@@ -1,0 +1,51 @@
+"""What the tests of KE share: tiny backbones, an editor with small networks, and a training of a few steps."""
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+import torch
+
+from mmke import registry
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
+from mmke.editors.ke.edit import KnowledgeEditor, make
+from mmke.types import STRICT, Edit, EditCase, Query, Switches
+
+TINY = ["tiny-llava", "tiny-minigpt4", "tiny-blip2"]
+SMALL = {"lstm": 8, "condition": 16, "conditioner": 8}
+LONG = Edit(Query("what is it"), "a tin lid", original="a red disc that stands on a very long shelf")
+
+
+def load(name: str, dtype: torch.dtype = torch.float32) -> ComposedBackbone:
+    return registry.factory("backbones", name)(name=name, dtype=dtype, device=torch.device("cpu"))
+
+
+def shipped(backbone: str) -> dict[str, Any]:
+    """Return the settings that are shipped for a backbone."""
+    values = tomllib.loads((files("mmke.editors.ke") / "ke.toml").read_text())
+    differing = values.pop("backbone", {})
+    return {**values, **differing.get(backbone, {})}
+
+
+def prepared(backbone: ComposedBackbone, switches: Switches = STRICT, **changes: object) -> KnowledgeEditor:
+    editor = make({**shipped(backbone.name), **SMALL, **changes}, switches, train=(), seed=0)
+    editor.prepare(backbone, (), store=MemoryStore())
+    return editor
+
+
+def trained(
+    editor: KnowledgeEditor, backbone: ComposedBackbone, cases: tuple[EditCase, ...], steps: int
+) -> list[float]:
+    """Train on the records in turn, and return how likely each edit's answer was in nats, before each step."""
+    optimiser, falling = editor.optimiser()
+    store, heard = MemoryStore(), []
+    for number in range(steps):
+        optimiser.zero_grad()
+        losses = editor.losses(backbone, cases[number % len(cases)], store=store, learn=True)
+        losses["total"].backward()
+        optimiser.step()
+        falling.step()
+        editor.after_step()
+        heard.append(losses["nll"].item())
+    return heard
