@@ -12,6 +12,7 @@ from hf_hub import Hub, load
 from mmke import registry
 from mmke.backbones.hf import model as hf
 from mmke.backbones.hf.check import ASKED, check
+from mmke.backbones.hf.folder import revision
 from mmke.backbones.store import MemoryStore
 from mmke.protocols import INPUTS, Cut
 from mmke.types import Ask, ImageRef, Query, UserError
@@ -58,7 +59,7 @@ def test_logits_that_are_no_numbers_are_too_far_away(hub: Hub, picture: ImageRef
     ours = backbone.tail(backbone.trunk(batch, Cut("layer", 0), store=MemoryStore()), {})
     own = list(ours.split([len(each.rows) for each in batch.encoded]))
     check(backbone, own, picture)
-    own[1] = own[1] * torch.nan
+    own[1] = own[1] * torch.inf
     with pytest.raises(UserError, match="strays from itself by nan"):
         check(backbone, own, picture)
 
@@ -201,14 +202,14 @@ def test_a_broken_file_of_weights_is_told(copied: Path) -> None:
 
 
 def test_other_weights_are_another_revision(copied: Path) -> None:
-    before = hf.revision(copied)
+    before = revision(copied)
     (copied / "README.md").write_text("A note.")
-    assert hf.revision(copied) == before
+    assert revision(copied) == before
     file = copied / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)
-    assert hf.revision(copied) != before
+    assert revision(copied) != before
 
 
 def test_layers_of_another_kind_are_told() -> None:

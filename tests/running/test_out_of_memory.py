@@ -9,7 +9,7 @@ import torch
 from mmke.cli import main
 from mmke.editors.ft.edit import FineTuningSession
 from mmke.results.finished import read_finished
-from mmke.running.run import Request, plan, run
+from mmke.running.run import Request, load, plan, run
 from mmke.types import UserError
 
 RUN = ["run", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
@@ -77,3 +77,14 @@ def test_the_same_command_goes_on_to_the_same_bytes(
     assert main([*given, str(tmp_path / "whole")]) == 0
     assert rows(tmp_path / "results") == rows(tmp_path / "whole")
     assert len({json.loads(line)["case_id"] for line in rows(tmp_path / "whole").splitlines()}) == 4
+
+
+def test_a_card_that_is_full_while_the_model_is_read_costs_one_line(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("mmke.running.run.registry.factory", lambda *_: full)
+    with pytest.raises(UserError, match="cpu has too little memory to load tiny-llava; end what else runs there"):
+        load(request_)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from mmke import registry
 from mmke.backbones.loading import RANDOM, WeightSource
 from mmke.backbones.store import MemoryStore
@@ -241,9 +243,15 @@ def load(request: Request, *, skeleton: bool = False) -> Backbone:
     make = registry.factory("backbones", request.backbone)
     dtype, device = resolve_dtype(request.dtype), resolve_device(request.device)
     check_dtype(dtype, device)
-    backbone: Backbone = make(
-        name=request.backbone, dtype=dtype, device=device, weights=request.weights, skeleton=skeleton
-    )
+    try:
+        backbone: Backbone = make(
+            name=request.backbone, dtype=dtype, device=device, weights=request.weights, skeleton=skeleton
+        )
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{device} has too little memory to load {request.backbone}; end what else runs there (nvidia-smi), take "
+            "--dtype float16, or another --device"
+        ) from error
     return backbone
 
 

@@ -62,6 +62,25 @@ def own_logits(
     return found
 
 
+def check_prompt(model: Any, template: Template, folder: Path) -> None:
+    """Look, before weights are read, whether tokenizer, picture processing and chat template are this model's.
+
+    Raises:
+        UserError: they make no position of a picture, or ids that the model does not have.
+    """
+    text = template.render(QUESTION, pictured=True)
+    ids = process(template.processor, text, Image.new("RGB", (48, 32)))["input_ids"]
+    rows = len(model.get_input_embeddings().weight)
+    words = ids[ids != template.image_token]
+    if len(words) == ids.numel():
+        wrong = f"they make no position of a picture, which is the id {template.image_token} in config.json"
+    elif int(words.max()) >= rows:
+        wrong = f"they make the id {int(words.max())}, and the model has {rows}"
+    else:
+        return
+    raise UserError(f"{folder}: its tokenizer and processor are not this model's: {wrong}; copy them all anew")
+
+
 @torch.no_grad()
 def check(backbone: ComposedBackbone, own: Sequence[Tensor], image: ImageRef) -> None:
     """Compare a model taken apart with its own logits.
@@ -69,6 +88,12 @@ def check(backbone: ComposedBackbone, own: Sequence[Tensor], image: ImageRef) ->
     Raises:
         UserError: they differ by more than rounding.
     """
+    if any(each.isnan().any() for each in own):
+        half = backbone.dtype != torch.float32
+        raise UserError(
+            f"{backbone.name}: the model itself computes what is no number; its weights are damaged: copy them anew"
+            + (f", or too large for {backbone.dtype}: take --dtype float32" if half else "")
+        )
     prompts = asked(backbone.module)
     queries = [Query(question, image if pictured else None) for question, _, pictured in prompts]
     batch = backbone.encode(queries, [answer for _, answer, _ in prompts], Ask(positions="all"))

@@ -4,12 +4,25 @@ Nothing is downloaded here: a name is looked up in folders and in the hub's cach
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 from mmke.backbones.checkpoints.places import CONFIG, HUB, places
-from mmke.backbones.checkpoints.tensor_files import sampled
+from mmke.backbones.checkpoints.tensor_files import read_json, sampled
 from mmke.types import UserError
 
+SETTINGS = (
+    CONFIG,
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+)
+"""What the library reads where it is there, and where some is passed over in silence when it is not."""
 READ = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 """Suffixes of what is read of a folder; notes beside it make no other model."""
 
@@ -29,8 +42,11 @@ def find_folder(name: str, weights: Path | None) -> Path:
         raise UserError("hf: names no model; give a folder or a name on the hub, such as hf:org/model")
     where = places(weights)
     itself = where.root if where.named else Path(bare).expanduser()
-    looked = [itself, where.root / bare.lstrip("/"), where.root / Path(bare).name]
-    found = next((folder for folder in looked if (folder / CONFIG).is_file()), None) or where.cached(bare)
+    other = Path(bare).expanduser()
+    if where.named and (other / CONFIG).is_file() and not other.samefile(itself):
+        raise UserError(f"{name} is a folder with a model, and --weights {weights} another; give one of them")
+    looked = list(dict.fromkeys([itself, where.root / bare.lstrip("/"), where.root / Path(bare).name]))
+    found = next((folder for folder in looked if os.path.lexists(folder / CONFIG)), None) or where.cached(bare)
     if found is None:
         every = ", ".join(map(str, looked)) + ("" if where.named else " and the hub's cache")
         raise UserError(
@@ -38,6 +54,21 @@ def find_folder(name: str, weights: Path | None) -> Path:
             f"there is a network: mmke fetch {name}"
         )
     return found
+
+
+def check_files(folder: Path) -> None:
+    """Look whether a folder's small files are whole: without a chat template a model is asked in another way.
+
+    Raises:
+        UserError: one is empty, no JSON, or a link to nothing.
+    """
+    for file in sorted(folder.iterdir()):
+        if file.is_symlink() and not file.exists() and file.suffix in READ:
+            raise UserError(f"{file} is a link to {file.readlink()}, which is not there; download or copy it again")
+        if file.name in SETTINGS:
+            read_json(file)
+        elif file.suffix == ".jinja" and not file.stat().st_size:
+            raise UserError(f"{file} is empty; download or copy it again")
 
 
 def revision(folder: Path) -> str:

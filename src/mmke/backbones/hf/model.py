@@ -5,37 +5,33 @@ alignment by running the model's own code (`vision`), the prompt is its own chat
 apart is compared with the model itself before it is used (`check`). No code out of a model's folder is run.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-import transformers
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-from transformers.utils import logging
 
-from mmke.backbones.checkpoints.tensor_files import open_file, weight_files
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.hf.check import asked, check, own_logits, small_picture
+from mmke.backbones.hf.check import asked, check, check_prompt, own_logits, small_picture
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
-from mmke.backbones.hf.folder import find_folder, revision
-from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
+from mmke.backbones.hf.folder import check_files, find_folder
+from mmke.backbones.hf.processor import CANNOT_READ
 from mmke.backbones.hf.prompt import QUESTION, Template
+from mmke.backbones.hf.reading import (
+    check_weights,
+    lay_out_model,
+    read_config,
+    read_template,
+    read_weights,
+    stop_ids,
+)
 from mmke.backbones.hf.sites import Sites, find_sites
 from mmke.backbones.hf.vision import divide
 from mmke.backbones.loading import (
     RANDOM,
-    RANDOM_REVISION,
     Order,
     WeightSource,
     check_memory,
     fill_at_random,
-    lay_out,
     set_precision,
 )
 from mmke.backbones.reason import reason
@@ -64,61 +60,24 @@ def load(
         UserError: it is not there, is no such model, lacks a part, or cannot be taken apart without changing it.
     """
     folder = find_folder(name, None if weights == RANDOM else weights)
+    check_files(folder)
     config = read_config(folder)
     template = read_template(folder, config)
-    model = lay_out(lambda: AutoModelForImageTextToText.from_config(config))  # type: ignore[no-untyped-call]
+    model = lay_out_model(folder, config)
     own = precision(config, dtype, device)
     order = Order(name, weights, lambda _: own, device, skeleton)
     set_precision(model, order.dtype)
     sites, stops = find_sites(model), stop_ids(folder, model, template)
-    known = Known(name, _check_weights(folder, weights), sites, template, stops)
+    check_prompt(model, template, folder)
+    known = Known(name, check_weights(folder, weights), sites, template, stops)
     check_memory(order, model)
     if skeleton:
         return compose(model, known)
     if weights == RANDOM:
         fill_at_random(model, order)
     else:
-        model = _read(folder, own, device)
+        model = read_weights(folder, own, device)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
-
-
-def read_config(folder: Path) -> Any:
-    """Read a model's configuration.
-
-    Raises:
-        UserError: it is none of an image-text-to-text model that this library has, or of a quantised one.
-    """
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except CANNOT_READ as error:
-        raise UserError(
-            f"{folder}: transformers {transformers.__version__} cannot read this model ({reason(error)})"
-        ) from error
-    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise UserError(
-            f"{folder} holds a model of the type {config.model_type!r}, which is no image-text-to-text model of "
-            f"transformers {transformers.__version__}"
-        )
-    if getattr(config, "quantization_config", None) is not None:
-        raise UserError(
-            f"{folder} holds quantised weights, which cannot be edited; take the model that is not quantised"
-        )
-    return config
-
-
-def read_template(folder: Path, config: Any) -> Template:
-    """Read a model's processor and chat template.
-
-    Raises:
-        UserError: they are missing or cannot be read.
-    """
-    image_token = next(
-        (getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key)), None
-    )
-    if image_token is None:
-        raise UserError(f"{folder}: config.json names no token that stands at a picture's positions (image_token_id)")
-    processor = load_processor(folder, config)
-    return Template(processor, image_token, "" if processor.chat_template else placeholder(processor, image_token))
 
 
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
@@ -167,50 +126,6 @@ def window(text: Any) -> int | None:
     return seen
 
 
-def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
-    """Return the ids that end what the model writes."""
-    stated: list[Any] = [template.processor.tokenizer.eos_token_id, model.config.get_text_config().eos_token_id]
-    if (folder / "generation_config.json").is_file():
-        stated.append(GenerationConfig.from_pretrained(folder).eos_token_id)
-    ids = {each for entry in stated if entry is not None for each in (entry if isinstance(entry, list) else [entry])}
-    return frozenset(ids)
-
-
-def _check_weights(folder: Path, weights: WeightSource) -> str:
-    """Look whether all files of weights are there and whole, by what stands at their beginning; return the revision."""
-    if weights == RANDOM:
-        return RANDOM_REVISION
-    for file in weight_files(folder):
-        open_file(file)
-    return revision(folder)
-
-
-def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    try:
-        with _without_bars():
-            read: Any = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=dtype, device_map={"": device}, trust_remote_code=False, output_loading_info=True
-            )
-    except (*CANNOT_READ, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise UserError(f"{folder}: its weights cannot be read ({reason(error)}); copy them anew") from error
-    model, info = read
-    lacking = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
-    if lacking:
-        raise UserError(f"{folder} lacks {len(lacking)} tensors of this model, among them {lacking[0]}; copy it anew")
-    return model
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
 def _checked(model: Any, known: Known) -> ComposedBackbone:
     with small_picture() as image:
         try:
@@ -220,9 +135,9 @@ def _checked(model: Any, known: Known) -> ComposedBackbone:
             seen = watch(model, known.sites, lambda: own_logits(model, known.template, image, prompts[-1:]))
             backbone = compose(model, known, seen)
             check(backbone, own, image)
+        except torch.OutOfMemoryError:
+            raise
         except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:
-            if isinstance(error, UserError):
-                raise
             raise UserError(
                 f"{known.name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows "
                 f"({type(error).__name__}: {reason(error)})"

@@ -65,7 +65,10 @@ def process(processor: Any, text: str, picture: Image.Image | None) -> Mapping[s
             warnings.simplefilter("ignore", DeprecationWarning)
             made: Mapping[str, Any] = processor(text=[text], return_tensors="pt", **options)
     except CANNOT_READ as error:
-        raise UserError(f"the model's processor refuses the prompt {text[:80]!r} ({error})") from error
+        raise UserError(
+            f"the model's processor refuses the prompt {text[:80]!r} ({reason(error)}); its tokenizer, processor and "
+            "chat template have to be of one model"
+        ) from error
     return made
 
 
