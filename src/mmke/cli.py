@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_table(commands)
     _add_fetch(commands)
     _add_train(commands)
+    _add_import(commands)
     _add_bench(commands)
     return parser
 
@@ -195,6 +196,21 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--dtype", help="of the language model (see mmke run)")
     command.add_argument("--weights", type=Path, metavar="DIR", help="where the backbone's weights lie (see mmke run)")
     command.set_defaults(command=_train)
+
+
+def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "import",
+        help="bring in a trained checkpoint of the published code",
+        description="Turn a checkpoint of the published code into one of ours; nothing pickled in it is run.",
+    )
+    command.add_argument("editor", help="mmke ls editors")
+    command.add_argument("file", type=Path, help="such as a .pt of MEND or SERAC, or a .ckpt of KE")
+    command.add_argument("--backbone", required=True, help="it was trained for; mmke ls backbones")
+    command.add_argument("--benchmark", required=True, metavar="D", help="it was trained on, such as mmke-entity")
+    command.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="default: checkpoints")
+    command.add_argument("--weights", type=Path, metavar="DIR", help="where the backbone's weights lie (see mmke run)")
+    command.set_defaults(command=_import)
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -384,6 +400,21 @@ def _train(arguments: argparse.Namespace) -> int:
     with tqdm(total=expected(planned), initial=reached(planned), unit="record", disable=None) as bar:
         best = train(planned, on_step=lambda records: bar.update(records - bar.n))
     print(f"best: {best}\ncurves: {planned.folder}/curves.jsonl, and for TensorBoard {planned.folder}/tensorboard")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from mmke.training.importing import import_checkpoint
+
+    path = import_checkpoint(
+        arguments.editor,
+        arguments.file,
+        backbone=arguments.backbone,
+        benchmark=arguments.benchmark,
+        out=arguments.out,
+        weights=arguments.weights,
+    )
+    print(f"written: {path} ({path.stat().st_size / 1e6:,.0f} MB)")
     return 0
 
 

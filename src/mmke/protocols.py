@@ -332,6 +332,14 @@ class TrainableEditor(Editor, Protocol):
         """
         ...
 
+    def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a checkpoint of the published code under the networks' own names.
+
+        Raises:
+            UserError: it is not one of this editor's.
+        """
+        ...
+
     def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
         """Return the optimiser of the networks, and its schedule if it has one."""
         ...

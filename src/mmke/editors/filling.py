@@ -22,7 +22,8 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, editor: str, back
             f"{first!r} is {_described(tensors, first)} there and {_described(wanted, first)} here; train again, or "
             "give the settings that its metadata state"
         )
-    network.load_state_dict(dict(tensors))
+    if not any(tensor.is_meta for tensor in wanted.values()):  # on a skeleton there is nothing to fill
+        network.load_state_dict(dict(tensors))
 
 
 def _described(tensors: Mapping[str, Tensor], name: str) -> str:

@@ -75,6 +75,11 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor, *, furth
     draft.replace(path)
 
 
+def write_network(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor) -> None:
+    """Write a checkpoint that holds an editor's networks alone."""
+    write(path, {f"{NETWORK}{name}": tensor for name, tensor in tensors.items()}, facts, further={})
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that was read: its tensors, what it was trained for, and what training needs to go on."""

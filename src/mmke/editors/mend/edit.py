@@ -26,6 +26,7 @@ from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
 from mmke.editors.filling import fill
 from mmke.editors.mend.network import Networks
+from mmke.editors.mend.published import translate
 from mmke.editors.objective import ask_training
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Weights
@@ -176,6 +177,10 @@ class Mend:
         self._lay_out(backbone)
         network = self.networks()
         fill(network, tensors, editor=self.name, backbone=backbone.name)
+
+    def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a published checkpoint under the networks' own names."""
+        return translate(published)
 
     def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the networks and the steps."""
