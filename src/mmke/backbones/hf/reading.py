@@ -179,6 +179,6 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        library.set_verbosity(verbosity)  # type: ignore[no-untyped-call]
+        library.set_verbosity(verbosity)
         if shown:
             library.enable_progress_bar()  # type: ignore[no-untyped-call]
