@@ -1,0 +1,250 @@
+"""SERAC: edits are remembered; a classifier tells which probes they concern, and another model answers those.
+
+Source: Mitchell et al., arXiv:2206.06520, as MMKE-Bench (arXiv:2502.19870) runs it. No weight changes when an edit is
+made. Under `paper` every answer is a mixture of the base's and the counterfactual model's, by how near the probe with
+its gold answer is to the nearest edit; under `strict` a probe's question alone decides which of the two answers.
+
+Deviations from the published code:
+- Several edits may be remembered; the nearest one speaks.
+- Free decoding is not published: under either protocol the question alone decides, and one model writes the answer.
+- BLIP2's random projection, under `paper`, is drawn from the seed and the newest edit, so that a run repeats itself.
+- Under `strict` the counterfactual model is the backbone's own language model with trained copies of its last layers,
+  and the scope classifier is trained to decide (see `training`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmke.backbones.answering import answer, by_ask, read_off, wanted_logits
+from mmke.editors.filling import fill
+from mmke.editors.serac import replacement
+from mmke.editors.serac.counterfactual import Counterfactual
+from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
+from mmke.editors.serac.networks import Networks, Trained
+from mmke.editors.serac.projection import PROJECTION, draw
+from mmke.editors.serac.scope import (
+    Keys,
+    Nearness,
+    PublishedKeys,
+    QuestionKeys,
+    Scope,
+    find_encoder,
+    load_encoder,
+)
+from mmke.editors.serac.settings import Settings, problems
+from mmke.editors.serac.training import losses, unrelated
+from mmke.editors.settings import build
+from mmke.protocols import Backbone, EditSession, Store, Training, Weights
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Switches, UserError
+
+
+@dataclass
+class SeracSession:
+    """The edits that are remembered."""
+
+    editor: "Serac"
+    backbone: Backbone
+    store: Store
+    edits: list[Edit] = field(default_factory=list)
+    weights: Weights = field(default_factory=dict)
+
+    @torch.no_grad()
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Remember edits."""
+        self.edits += edits
+        if edits:
+            self.weights = self.editor.weights(self.editor.counterfactual(self.backbone), edits[-1])
+
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe: as the unedited model does, or as the counterfactual model, or as their mixture."""
+        return by_ask(self._answer, probes, ask)
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Refuse: there is no edited module."""
+        raise UserError(
+            f"{self.editor.name} answers with a second model and leaves the module as it is; ask the session instead"
+        )
+
+    @torch.no_grad()
+    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        if not self.edits or not probes:
+            return answer(self.backbone, probes, ask, store=self.store)
+        near = self._nearest(probes, written=ask.decode == "greedy")
+        if self.editor.soft and ask.decode == "forced":
+            return self._mix(probes, ask, near)
+        return self._decide(probes, ask, near)
+
+    def _nearest(self, probes: Sequence[Probe], *, written: bool) -> Nearness:
+        keys = self.editor.keys
+        texts = [keys.of_probe(probe.query.text, "" if written else probe.target) for probe in probes]
+        scope = self.editor.networks().scope
+        return scope.nearest(texts, [keys.of_edit(edit) for edit in self.edits], self.store)
+
+    def _mix(self, probes: Sequence[Probe], ask: Ask, near: Nearness) -> list[Answer]:
+        asks = [ask] * len(probes)
+        base = wanted_logits(self.backbone, probes, asks, store=self.store)
+        other = self.editor.counterfactual(self.backbone).logits(
+            probes, [self.edits[i] for i in near.edits], asks, store=self.store, weights=self.weights
+        )
+        pieces = zip(base.encoded, base.logits, other.logits, near.log_similarity.exp(), strict=True)
+        return [read_off(self.backbone, encoded, soft(old, new, s), ask) for encoded, old, new, s in pieces]
+
+    def _decide(self, probes: Sequence[Probe], ask: Ask, near: Nearness) -> list[Answer]:
+        inside = [i for i, s in enumerate(near.log_similarity.exp().tolist()) if s > THRESHOLD]
+        # The unedited model is asked all of them together, as it was before the edit: the same company, the same bits.
+        base = [] if len(inside) == len(probes) else answer(self.backbone, probes, ask, store=self.store)
+        speaking = [self.edits[near.edits[i]] for i in inside]
+        other = dict(zip(inside, self._counter([probes[i] for i in inside], speaking, ask), strict=True))
+        return [other[i] if i in other else base[i] for i in range(len(probes))]
+
+    def _counter(self, probes: Sequence[Probe], edits: Sequence[Edit], ask: Ask) -> list[Answer]:
+        """Answer with the counterfactual model, each probe behind its edit."""
+        if not probes:
+            return []
+        model = self.editor.counterfactual(self.backbone)
+        if ask.decode == "greedy":
+            return model.write(probes, edits, ask, store=self.store, weights=self.weights)
+        asks = [ask] * len(probes)
+        asked = self.backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
+        other = model.logits(probes, edits, asks, store=self.store, weights=self.weights)
+        return [
+            read_off(self.backbone, encoded, aligned(logits, len(encoded.rows)), ask)
+            for encoded, logits in zip(asked.encoded, other.logits, strict=True)
+        ]
+
+
+@dataclass
+class Serac:
+    """SERAC with its networks, once they are laid out.
+
+    Attributes:
+        unrelated: unrelated questions of the training records.
+        network: what is trained.
+        replaced: the counterfactual language model, where it is not the backbone's own.
+        keys: what the scope classifier compares; known with its encoder.
+    """
+
+    settings: Settings
+    switches: Switches
+    unrelated: Sequence[str]
+    seed: int
+    name: str = "serac"
+    network: Networks | None = None
+    replaced: Backbone | None = None
+    keys: Keys = field(default_factory=QuestionKeys)
+    alone: str | None = None
+    paper_reference: Literal["base", "previous edit"] = "base"
+    paper_positions: Literal["all", "answer"] = "all"
+    paper_topk: Literal["native", "float32"] = "native"
+
+    @property
+    def training(self) -> Training:
+        """Return how it is trained."""
+        return self.settings.training()
+
+    @property
+    def soft(self) -> bool:
+        """Tell whether answers are mixtures."""
+        return self.switches.serac_scope == "soft"
+
+    def networks(self) -> Networks:
+        """Return the networks.
+
+        Raises:
+            NeedsTrainingError: they are not there.
+        """
+        if self.network is None:
+            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
+        return self.network
+
+    def counterfactual(self, backbone: Backbone) -> Counterfactual:
+        """Return the counterfactual model."""
+        return Counterfactual(self.replaced or backbone, self.settings.layers)
+
+    def weights(self, model: Counterfactual, edit: Edit) -> dict[str, Tensor]:
+        """Return the counterfactual model's trained tensors, and the projection drawn for an edit, by name."""
+        trained = self.networks().counterfactual(model.reader.module)
+        named = {name: trained[first] for name, first in model.names().items() if first in trained}
+        if not model.projects:
+            return named
+        if self.switches.serac_projection == "random":
+            return named | draw(model.reader, f"{self.seed} {edit.query.text} {edit.target}")
+        return named | {name: tensor for name, tensor in trained.items() if name.startswith(PROJECTION)}
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve the trained layers.
+
+        Raises:
+            UserError: there are fewer.
+        """
+        backbone.site("language", -max(self.settings.layers, 1))
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        self.networks()
+        yield SeracSession(self, backbone, store)
+
+    def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
+        """Lay out fresh networks."""
+        self._lay_out(backbone)
+
+    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the networks and fill them."""
+        self._lay_out(backbone)
+        fill(self.networks(), tensors, editor=self.name, backbone=backbone.name)
+
+    def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
+        """Return Adam over the classifier and the counterfactual model."""
+        networks, values = self.networks(), self.settings
+        groups = [
+            {"params": list(networks.scope.parameters()), "lr": values.scope_rate},
+            {"params": list(networks.counterfactual.parameters()), "lr": values.rate},
+        ]
+        return torch.optim.Adam(groups), None
+
+    def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
+        """Return what a record's loss is made of; see `training`."""
+        return losses(self, backbone, case, store=store)
+
+    def after_step(self) -> None:
+        """Do nothing."""
+
+    def after_validation(self, figures: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def _lay_out(self, backbone: Backbone) -> None:
+        values = self.settings
+        encoder = load_encoder(find_encoder(values.encoder))
+        if self.switches.serac_key == "with answer":
+            self.keys = PublishedKeys(encoder.tokenizer.sep_token)
+        name = replacement.chosen(values, self.switches)
+        if name != replacement.OWN:
+            self.replaced = replacement.load(name, backbone, values, seed=self.seed)
+        model = self.counterfactual(backbone)
+        originals = {first: model.reader.module.get_parameter(first) for first in model.names().values()}
+        projection = {n: t for n, t in model.reader.module.named_parameters() if n.startswith(f"{PROJECTION}.")}
+        whole = projection if self.switches.serac_projection == "trained" else {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            scope = Scope(encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head)
+            trained = Trained(originals, rank=values.rank, whole=whole)
+        encoder.model.to(backbone.device)
+        self.network = Networks(scope, trained).to(backbone.device)
+
+
+def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:
+    """SERAC: edits are remembered, and a second model answers what they concern."""
+    values = build(Settings, settings, editor="serac")
+    wrong = "; ".join(problems(values))
+    if wrong:
+        raise UserError(f"settings of serac: {wrong}")
+    # Looked for here, before a backbone's weights are read.
+    find_encoder(values.encoder)
+    replacement.find(replacement.chosen(values, switches))
+    return Serac(values, switches, unrelated(train), seed)

@@ -1,0 +1,57 @@
+"""SERAC's networks: the scope classifier, and the trained tensors of the counterfactual model."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmke.editors.serac.scope import Scope
+
+
+class Trained(nn.Module):
+    """The trained tensors of a counterfactual model.
+
+    A parameter's name is that in the reader's module, with `/` for the dot that a name may not hold here.
+    """
+
+    def __init__(self, originals: Mapping[str, Tensor], *, rank: int, whole: Mapping[str, Tensor]) -> None:
+        """Begin as the originals.
+
+        Args:
+            originals: the tensors of the last layers, by name.
+            rank: of the change of each matrix; 0: copies of all tensors.
+            whole: tensors of which there are copies in any case.
+        """
+        super().__init__()
+        copied = {**(originals if rank == 0 else {}), **whole}
+        self.copies = nn.ParameterDict({_key(name): tensor.detach().float().clone() for name, tensor in copied.items()})
+        matrices = {name: tensor for name, tensor in originals.items() if rank and tensor.ndim == 2}
+        self.up = nn.ParameterDict({_key(n): torch.zeros(len(t), rank, device=t.device) for n, t in matrices.items()})
+        self.down = nn.ParameterDict(
+            {_key(n): torch.randn(rank, t.shape[1]).to(t.device) / t.shape[1] ** 0.5 for n, t in matrices.items()}
+        )
+
+    def forward(self, module: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors by name, in float32, with gradient."""
+        weights: dict[str, Tensor] = {_name(key): copy for key, copy in self.copies.items()}
+        for key, up in self.up.items():
+            weights[_name(key)] = module.get_parameter(_name(key)).float() + up @ self.down[key]
+        return weights
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")
+
+
+def _name(key: str) -> str:
+    return key.replace("/", ".")
+
+
+class Networks(nn.Module):
+    """What is trained: the scope classifier, and tensors of the counterfactual model."""
+
+    def __init__(self, scope: Scope, counterfactual: Trained) -> None:
+        """Put them together."""
+        super().__init__()
+        self.scope = scope
+        self.counterfactual = counterfactual

@@ -1,0 +1,210 @@
+"""A language model of its own for SERAC's counterfactual, which reads pictures through a backbone.
+
+As published the picture stands where the backbone's prompt has it and the text begins with the beginning of sequence.
+Where the replacement is as wide as the backbone's language model it takes the picture's embeddings as they are;
+where it is not, it takes what the alignment hands on (BLIP2: the Q-Former) through a projection of its own.
+Its tokens are the backbone's: the mixture compares vocabularies position by position.
+
+Deviation: layers that are not trained may be held in half precision or in int8, a scale for each row; published: fp32.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import init_empty_weights
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForCausalLM
+
+from mmke.backbones import decoder as decoding
+from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.decoder import Decoder
+from mmke.backbones.hf.decoder import take_apart, watch
+from mmke.backbones.hf.folder import find_folder
+from mmke.backbones.hf.folder import revision as files_revision
+from mmke.backbones.hf.sites import Sites
+from mmke.backbones.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
+from mmke.backbones.prompt import Frame
+from mmke.editors.serac import projection
+from mmke.editors.serac.settings import Settings
+from mmke.protocols import Backbone
+from mmke.types import ImageRef, Switches, UserError
+
+OWN = "own"
+"""In place of a replacement: the backbone's own language model."""
+
+LANGUAGE = "language"
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose matrix is held in int8, each row under a scale of its own; nothing in it is trained."""
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        """Round a linear layer's matrix."""
+        super().__init__()
+        whole = linear.weight.detach().float()
+        scale = whole.abs().amax(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / 127
+        self.register_buffer("weight", (whole / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.bias = linear.bias
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Apply it, in the precision of the inputs."""
+        return functional.linear(inputs, (self.weight * self.scale).to(inputs.dtype), self.bias)
+
+
+class BorrowedTable(nn.Module):
+    """Token embeddings of another model, handed on in a given precision; they are no part of this module."""
+
+    def __init__(self, table: nn.Module, dtype: torch.dtype) -> None:
+        """Borrow a table."""
+        super().__init__()
+        self.table = (table,)
+        self.dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the embeddings."""
+        embedded: Tensor = self.table[0](ids)
+        return embedded.to(self.dtype)
+
+
+def chosen(values: Settings, switches: Switches) -> str:
+    """Return which counterfactual model the protocol takes."""
+    published = switches.serac_counterfactual == "published"
+    return values.published_counterfactual if published else values.counterfactual
+
+
+def find(name: str) -> Path | None:
+    """Return the folder of a replacement, or None where none has to be found.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if name in (OWN, RANDOM):
+        return None
+    try:
+        return find_folder(f"hf:{name}", None)
+    except UserError as error:
+        raise UserError(
+            f"serac: there is no counterfactual model {name!r} in this folder, in hugging_cache or in the hub's cache; "
+            f"fetch it where there is a network (hf download {name}), or take the backbone's own language model: "
+            "--set serac.published_counterfactual=own (serac.counterfactual under strict)"
+        ) from error
+
+
+def load(name: str, backbone: Backbone, values: Settings, *, seed: int) -> ComposedBackbone:
+    """Load a replacement and put it together with a backbone's image side.
+
+    Raises:
+        UserError: it is not there, is no causal language model, or does not fit the backbone.
+    """
+    if not isinstance(backbone, ComposedBackbone):
+        raise UserError(
+            f"serac: {backbone.name} is not made of parts, so that no other language model can read through it; take "
+            "its own: --set serac.counterfactual=own"
+        )
+    dtype = torch.float32 if values.held == "float32" else half_on_card(None, backbone.device)
+    folder = find(name)
+    if folder is None:
+        model, revision = _random(backbone, dtype), RANDOM_REVISION
+    else:
+        try:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"serac: {folder} holds no causal language model that can be read: {error}") from error
+        revision = files_revision(folder)
+    told = f"{name} {revision} {values.held}"
+    reader = compose(backbone, model.to(backbone.device), revision=told, embeddings=values.embeddings, seed=seed)
+    if values.held == "int8" and values.layers:
+        hold_in_int8(list(reader.decoder.layers)[: -values.layers])
+    return reader
+
+
+def hold_in_int8(layers: Sequence[nn.Module]) -> None:
+    """Round the linear layers within some modules."""
+    for layer in layers:
+        for name, linear in [(n, part) for n, part in layer.named_modules() if isinstance(part, nn.Linear)]:
+            owner, _, attribute = name.rpartition(".")
+            setattr(layer.get_submodule(owner), attribute, Int8Linear(linear))
+
+
+def compose(
+    backbone: ComposedBackbone, model: Any, *, revision: str, embeddings: Literal["own", "base"], seed: int
+) -> ComposedBackbone:
+    """Let a causal language model of the library read through a backbone.
+
+    Raises:
+        UserError: their vocabularies are of different sizes, or it shall use embeddings of another width.
+    """
+    model.requires_grad_(requires_grad=False).eval()
+    decoder, where = _apart(model)
+    ids, known = (len(d.head.get_parameter("weight")) for d in (backbone.decoder, decoder))
+    width = model.get_input_embeddings().weight.shape[1]
+    base_width = int(backbone.decoder.config.hidden_size)
+    if ids != known or (embeddings == "base" and width != base_width):
+        raise UserError(
+            f"serac: the counterfactual model has {known} tokens and a width of {width}, {backbone.name} {ids} and "
+            f"{base_width}; the vocabulary has to be the same, and for embeddings = 'base' the width too"
+        )
+    module = nn.Module()
+    module.add_module(LANGUAGE, model)
+    align = backbone.vision.align
+    if width != base_width:
+        own = projection.fresh(backbone, width, seed)
+        module.add_module(projection.PROJECTION, own)
+        align = projection.through(backbone, own)
+    if embeddings == "base":
+        decoder = replace(decoder, embed=BorrowedTable(backbone.decoder.embed, model.dtype))
+    return ComposedBackbone(
+        name=f"{backbone.name} read by {revision}",
+        revision=f"{backbone.revision} {revision} {embeddings}",
+        module=module,
+        vision=replace(backbone.vision, align=align),
+        decoder=decoder,
+        decoder_name=f"{LANGUAGE}.{where}",
+        prompt=replace(
+            backbone.prompt, frame=_with_begin(backbone.prompt.frame, backbone.prompt.tokenizer), places=None
+        ),
+        logits_dtype=backbone.logits_dtype,
+        seer=backbone,
+    )
+
+
+def _random(backbone: ComposedBackbone, dtype: torch.dtype) -> Any:
+    """Return random weights in the shape of the backbone's own language model: for time and memory."""
+    with init_empty_weights():
+        model: Any = AutoModelForCausalLM.from_config(deepcopy(backbone.decoder.config))  # type: ignore[no-untyped-call]
+    model.tie_weights()
+    order = Order("serac's counterfactual", RANDOM, lambda _: dtype, backbone.device, skeleton=False)
+    set_precision(model, order.dtype)
+    fill_at_random(model, order)
+    return model
+
+
+def _apart(model: Any) -> tuple[Decoder, str]:
+    """Return a causal language model in parts, and where in it its decoder is."""
+    language = model.get_decoder()
+    where = next(name for name, part in model.named_modules() if part is language)
+    sites = Sites(owner="", tower="", alignment="", language=where, slots={})
+    ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
+    with torch.no_grad():
+        seen = watch(model, sites, lambda: model(input_ids=ids))
+    decoding.fuse_norms(language)
+    return take_apart(model, sites, seen), where
+
+
+def _with_begin(frame: Frame, tokenizer: Any) -> Frame:
+    begin = tokenizer.bos_token_id
+
+    def framed(image: ImageRef | None) -> tuple[int, ...]:
+        own = frame(image)
+        return own if begin is None or begin in own else (*own, begin)
+
+    return framed

@@ -1,0 +1,208 @@
+"""SERAC's scope classifier: how near a probe's text is to what has been edited.
+
+Source: Mitchell et al., arXiv:2206.06520, as MMKE-Bench (arXiv:2502.19870) runs it: similarity is
+exp(-scale · ‖e_probe − e_edit‖²), where e is a text encoder's last hidden state of the first token.
+
+Deviations from the published code:
+- A text beyond the encoder's table of positions is cut there; the published code breaks off.
+- The nearest edit is chosen before the exponential: where all similarities underflow to 0 it is still the nearest.
+- By its settings the encoder may be left as it is, its states be averaged, and a trained linear head stand behind it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
+
+from mmke.backbones.hf.folder import find_folder
+from mmke.editors.ike.retrieval import PACKAGED, encoder_path
+from mmke.protocols import Store
+from mmke.types import Edit, UserError
+
+SPREAD = 2.0
+"""Of a fresh head's weights times √(width · size): it puts unlike texts at about the distance where scope ends."""
+NOT_ZERO = 1e-6
+"""Squared distance below which two texts count as one, so that the loss of telling them apart stays finite."""
+
+
+@runtime_checkable
+class Keys(Protocol):
+    """Which texts are compared."""
+
+    def of_edit(self, edit: Edit) -> tuple[str, ...]:
+        """Return an edit's texts; the nearest of them counts."""
+        ...
+
+    def of_probe(self, question: str, answer: str) -> str:
+        """Return a probe's text; the answer is empty where it is to be written."""
+        ...
+
+
+@dataclass(frozen=True)
+class PublishedKeys:
+    """The published texts: the edit's without its last word, the probe's with its gold answer."""
+
+    separator: str
+
+    def of_edit(self, edit: Edit) -> tuple[str, ...]:
+        """Return question and target less the last word, and the encoder's separator."""
+        return (f"{edit.query.text} {edit.target}".rpartition(" ")[0] + self.separator,)
+
+    def of_probe(self, question: str, answer: str) -> str:
+        """Return question and answer."""
+        return f"{question} {answer}" if answer else question
+
+
+@dataclass(frozen=True)
+class QuestionKeys:
+    """A probe's text is its question alone. An edit's are its question, and its question with what it says.
+
+    What an edit says is known when it is made; a probe's answer is not when it is asked.
+    """
+
+    def of_edit(self, edit: Edit) -> tuple[str, ...]:
+        """Return the question, and the question with the target."""
+        return edit.query.text, f"{edit.query.text} {edit.target}"
+
+    def of_probe(self, question: str, answer: str) -> str:
+        """Return the question."""
+        return question
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A text encoder of the library with its tokenizer; `folder` identifies it."""
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+
+    def states(self, texts: Sequence[str], *, pooling: Literal["first", "mean"]) -> Float[Tensor, "n hidden"]:
+        """Return the last hidden state of each text's first token, or the mean over its tokens."""
+        limit = self.model.config.max_position_embeddings
+        read = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=limit)
+        read = read.to(next(self.model.parameters()).device)
+        hidden: Tensor = self.model(**read).last_hidden_state
+        if pooling == "first":
+            return hidden[:, 0]
+        mask = read["attention_mask"][:, :, None].to(hidden.dtype)
+        mean: Tensor = (hidden * mask).sum(1) / mask.sum(1)
+        return mean
+
+
+def find_encoder(name: str) -> Path:
+    """Return the folder of a text encoder: one that a package carries, a folder, or a name on the hub that was fetched.
+
+    Raises:
+        UserError: it is in none of these places.
+    """
+    if name in PACKAGED:
+        return encoder_path(name)
+    try:
+        return find_folder(f"hf:{name}", None)
+    except UserError as error:
+        raise UserError(
+            f"serac.encoder: there is no {name!r} in this folder, in hugging_cache or in the hub's cache; fetch it "
+            f"where there is a network (hf download {name}), or take one that a package carries "
+            f"(--set serac.encoder={next(iter(PACKAGED))})"
+        ) from error
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """Load a text encoder, in float32 and evaluation mode, without a pooler.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    try:
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"serac.encoder: {folder} holds no text encoder that can be read: {error}; copy it anew"
+        ) from error
+    if hasattr(model, "pooler"):
+        model.pooler = None  # nothing reads it
+    return Encoder(folder, model.eval().requires_grad_(requires_grad=False), tokenizer)
+
+
+class Nearness(NamedTuple):
+    """Of each probe the nearest edit, by index, and the logarithm of their similarity."""
+
+    edits: list[int]
+    log_similarity: Float[Tensor, "probes"]
+
+
+class Scope(nn.Module):
+    """The classifier: what of it is trained is its parameters."""
+
+    scale: Tensor
+
+    def __init__(self, encoder: Encoder, *, trained: bool, pooling: Literal["first", "mean"], head: int) -> None:
+        """Lay it out.
+
+        Args:
+            encoder: reads the texts.
+            trained: whether its weights are.
+            pooling: how its states become one.
+            head: width of a linear layer behind it; 0: none.
+        """
+        super().__init__()
+        self.pooling: Literal["first", "mean"] = pooling
+        self.classifier = encoder.model.requires_grad_() if trained else None
+        self.frozen = None if trained else encoder.folder
+        # In a tuple, so that an encoder that is not trained is no part of the module.
+        self.encoder = (encoder,)
+        size = encoder.model.config.hidden_size
+        self.head = nn.Linear(size, head) if head else None
+        if self.head is not None:
+            nn.init.normal_(self.head.weight, std=SPREAD / math.sqrt(size * head))
+        self.register_buffer("scale", torch.ones(1))
+
+    def embed(self, texts: Sequence[str], store: Store) -> Float[Tensor, "n width"]:
+        """Return the embeddings; what a frozen encoder reads is kept in `store`."""
+        states = self._states(texts, store)
+        return states if self.head is None else self.head(states)
+
+    def _states(self, texts: Sequence[str], store: Store) -> Tensor:
+        encoder = self.encoder[0]
+        if self.frozen is None:
+            return encoder.states(texts, pooling=self.pooling)
+        # One text at a time: its bits must not depend on what else was in the store.
+        with torch.no_grad():
+            return torch.cat([store.get(self._key(text), partial(self._state, text)) for text in texts])
+
+    def _key(self, text: str) -> tuple[object, ...]:
+        return "serac", self.frozen, self.pooling, self.scale.device, text
+
+    def _state(self, text: str) -> Tensor:
+        return self.encoder[0].states([text], pooling=self.pooling)
+
+    def nearest(self, probes: Sequence[str], edits: Sequence[Sequence[str]], store: Store) -> Nearness:
+        """Return the nearest edit of each probe; an edit is as near as the nearest of its texts."""
+        distinct = list(dict.fromkeys([*probes, *(text for texts in edits for text in texts)]))
+        embedded = self.embed(distinct, store)
+        place = {text: i for i, text in enumerate(distinct)}
+        keys = embedded[[place[text] for texts in edits for text in texts]]
+        of = torch.tensor([i for i, texts in enumerate(edits) for _ in texts], device=keys.device)
+        distances = (embedded[[place[text] for text in probes]][:, None] - keys).square().sum(-1)
+        found = distances.min(1)
+        return Nearness(of[found.indices].tolist(), -self.scale * found.values)
+
+
+def scope_loss(inside: Float[Tensor, "positives"], outside: Float[Tensor, "negatives"]) -> Float[Tensor, ""]:
+    """Return the binary cross-entropy of similarities, in nats: the mean over positives plus that over negatives.
+
+    Args:
+        inside: log-similarities of texts in scope.
+        outside: those of texts out of scope; there may be none.
+    """
+    beyond = torch.log(-torch.expm1(outside.clamp(max=-NOT_ZERO)))
+    return -inside.mean() - (beyond.mean() if len(outside) else beyond.sum())

@@ -1,0 +1,88 @@
+"""What `serac.toml` states, and what can be wrong with it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mmke.protocols import Training
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of SERAC.
+
+    Attributes:
+        encoder: text encoder of the scope classifier.
+        encoder_trained: whether its weights are trained, and saved.
+        pooling: how its states become one: the first token's, or their mean.
+        head: width of a trained linear layer behind it; 0: none.
+        published_counterfactual: the counterfactual model under `paper`; "own": the backbone's language model,
+            "random": one of its shape with random weights, for time and memory.
+        counterfactual: the same under `strict`.
+        embeddings: of the text in another counterfactual model: its own, or the backbone's.
+        held: precision of its tensors that are not trained.
+        layers: trained, from the last; 0: the whole decoder.
+        rank: of the change of each of their matrices; 0: copies of all their tensors.
+        rate: Adam's, of the counterfactual model.
+        scope_rate: of the scope classifier.
+        edit_weight: of the paraphrase's loss.
+        image_edit_weight: of the loss on another picture.
+        locality_weight: of the divergence on unrelated questions.
+        scope_weight: of the scope classifier's loss.
+        negatives: unrelated questions of other training records in that loss.
+        steps: see `protocols.Training`, also for the rest.
+        accumulate: see `steps`.
+        clip: see `steps`.
+        validate_every: see `steps`.
+        validation_records: see `steps`.
+        patience: see `steps`.
+    """
+
+    encoder: str
+    encoder_trained: bool
+    pooling: Literal["first", "mean"]
+    head: int
+    published_counterfactual: str
+    counterfactual: str
+    embeddings: Literal["own", "base"]
+    held: Literal["float32", "half", "int8"]
+    layers: int
+    rank: int
+    rate: float
+    scope_rate: float
+    edit_weight: float
+    image_edit_weight: float
+    locality_weight: float
+    scope_weight: float
+    negatives: int
+    steps: int
+    accumulate: int
+    clip: float
+    validate_every: int
+    validation_records: int
+    patience: int
+
+    def training(self) -> Training:
+        """Return how it is trained."""
+        return Training(
+            self.steps, self.accumulate, self.clip, self.validate_every, self.validation_records, self.patience
+        )
+
+
+def problems(values: Settings) -> Iterator[str]:
+    """Say what is wrong with settings."""
+    for name in ("accumulate", "validate_every", "validation_records"):
+        if getattr(values, name) < 1:
+            yield f"{name} = {getattr(values, name)}; it counts from 1 up"
+    for name in ("head", "layers", "rank", "negatives", "steps"):
+        if getattr(values, name) < 0:
+            yield f"{name} = {getattr(values, name)}; it counts from 0 up"
+    for name in ("rate", "scope_rate", "clip"):
+        if not 0 < getattr(values, name) < math.inf:
+            yield f"{name} = {getattr(values, name)}; it is a finite number above 0"
+    for name in ("edit_weight", "image_edit_weight", "locality_weight", "scope_weight"):
+        if not 0 <= getattr(values, name) < math.inf:
+            yield f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
+    if not values.encoder_trained and not values.head:
+        yield "head = 0 and encoder_trained = false leave nothing of the scope classifier to train; give head a width"

@@ -1,0 +1,106 @@
+"""What a record's loss under SERAC is made of.
+
+Under `paper`, as published: edit_weight · nll(paraphrase) + image_edit_weight · nll(question on another picture) +
+locality_weight · KL(base ‖ edited) over all positions of the unrelated question without a picture, each through the
+soft mixture; the unrelated question with a picture is not asked.
+
+Under `strict` a decision has no gradient, so that both models are trained for what they decide:
+- the counterfactual model says the edit, and what the base says to both unrelated questions, should they reach it
+  (KL over the rows that predict the answer, the only ones that the two prompts share);
+- the scope classifier is told what is in scope: every question that the record asks about its edit; and what is not:
+  its unrelated questions, and those of other training records. A question that a record asks in both roles counts as
+  in scope. What other records ask about their own edits is left out: it often reads the same ("What is shown?").
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmke.backbones.answering import wanted_logits
+from mmke.editors.losses import answer_loss, locality_divergence
+from mmke.editors.objective import missing_probes
+from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
+from mmke.editors.serac.scope import scope_loss
+from mmke.protocols import Backbone, Store
+from mmke.types import LOCALITY_KINDS, Ask, EditCase, Probe, ProbeKind, UserError
+
+SAID: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase")
+
+
+def losses(editor: Any, backbone: Backbone, case: EditCase, *, store: Store) -> Mapping[str, Tensor]:
+    """Return the parts of a record's loss and their weighted `total`.
+
+    Args:
+        editor: SERAC with its networks.
+        backbone: unedited.
+        case: the record.
+        store: keeps trunks and what a frozen encoder reads.
+
+    Raises:
+        UserError: the record lacks a probe that training needs.
+    """
+    values = editor.settings
+    parts = _answers(editor, backbone, case, store)
+    total = values.edit_weight * parts["edit"] + values.image_edit_weight * parts["image_edit"]
+    total = total + values.locality_weight * sum(parts[name] for name in ("text", "image") if name in parts)
+    if not editor.soft:
+        parts |= _scope(editor, case, store)
+        total = total + values.scope_weight * parts["scope"]
+    return {"total": total, **parts}
+
+
+def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dict[str, Tensor]:
+    """Return the losses of what is said in the edit's scope and beyond it."""
+    edit, probes = case.edits[0], _probes(case, with_picture=not editor.soft)
+    positions = editor.switches.locality_positions
+    asks = [
+        Ask(labels=editor.switches.labels, positions=positions if probe.kind in LOCALITY_KINDS else "answer")
+        for probe in probes
+    ]
+    with torch.no_grad():
+        base = wanted_logits(backbone, probes, asks, store=store)
+    model = editor.counterfactual(backbone)
+    weights = editor.weights(model, edit)
+    other = model.logits(probes, [edit] * len(probes), asks, store=store, weights=weights)
+    if editor.soft:
+        texts = [editor.keys.of_probe(probe.query.text, probe.target) for probe in probes]
+        near = editor.networks().scope.nearest(texts, [editor.keys.of_edit(edit)], store).log_similarity.exp()
+        after = [soft(old, new, s) for old, new, s in zip(base.logits, other.logits, near, strict=True)]
+    else:
+        after = [aligned(new, len(old)) for old, new in zip(base.logits, other.logits, strict=True)]
+    targets = [torch.tensor(encoded.target_ids, device=backbone.device) for encoded in base.encoded]
+    said = {name: answer_loss(after[i], targets[i]) for i, name in enumerate(("edit", "image_edit"))}
+    kept = zip(("text", "image"), base.logits[2:], after[2:], strict=False)
+    return said | {name: locality_divergence(old, new) for name, old, new in kept}
+
+
+def _scope(editor: Any, case: EditCase, store: Store) -> dict[str, Tensor]:
+    """Return the scope classifier's loss, and how many texts it puts on the right side."""
+    inside = sorted({probe.query.text for probe in case.probes if probe.kind not in LOCALITY_KINDS})
+    outside = [text for text in unrelated([case]) if text not in inside]
+    among = [text for text in editor.unrelated if text not in inside and text not in outside]
+    draw = random.Random(f"{editor.seed} {case.id} {case.edits[0].target}")  # noqa: S311 - a draw, not a secret
+    outside += draw.sample(among, min(editor.settings.negatives, len(among)))
+    near = editor.networks().scope.nearest([*inside, *outside], [editor.keys.of_edit(case.edits[0])], store)
+    within, beyond = near.log_similarity[: len(inside)], near.log_similarity[len(inside) :]
+    return {
+        "scope": scope_loss(within, beyond),
+        "inside": (within.detach().exp() > THRESHOLD).float().mean(),
+        "outside": (beyond.detach().exp() <= THRESHOLD).float().mean() if outside else torch.ones(()),
+    }
+
+
+def unrelated(cases: Sequence[EditCase]) -> list[str]:
+    """Return the distinct unrelated questions of some records, in a fixed order."""
+    return sorted({probe.query.text for case in cases for probe in case.probes if probe.kind in LOCALITY_KINDS})
+
+
+def _probes(case: EditCase, *, with_picture: bool) -> list[Probe]:
+    lacking = missing_probes(case)
+    if lacking:
+        raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
+    by_kind = {probe.kind: probe for probe in case.probes}
+    return [by_kind[kind] for kind in (*SAID, *(LOCALITY_KINDS if with_picture else ("t_loc",)))]
