@@ -57,7 +57,7 @@ def test_a_normed_linear_layer_begins_as_an_ordinary_one_and_its_directions_have
 
 def test_parameters_are_called_as_in_the_published_checkpoints() -> None:
     names = set(prepared(load("tiny-llava")).trained().state_dict())
-    where = "learner.conditioners.model_language_model_layers_3_mlp_down_proj_weight_conditioner.conditioners"
+    where = "learner.conditioners.layers_3_mlp_down_proj_weight_conditioner.conditioners"
     assert {f"{where}.{layer}.{kind}" for layer in (0, 2) for kind in ("weight_g", "weight_v", "bias")} <= names
     assert {"alpha_lp", "margin_lp", "learner.condition.embedding.weight", "learner.condition.linear.bias"} <= names
     assert {"learner.condition.lstm.weight_ih_l0", "learner.condition.lstm.weight_hh_l0_reverse"} <= names
@@ -119,3 +119,35 @@ def test_fresh_networks_are_the_seeds(cases: tuple[EditCase, ...]) -> None:
     backbone = load("tiny-llava")
     one, other = (prepared(backbone).trained().state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_published_checkpoint_comes_in(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
+    one, other = prepared(backbone), prepared(backbone)
+    trained(one, backbone, cases, 2)
+    own = one.trained().state_dict()
+    wrapped = {"lstm.": "lstm._module.", "linear.": "linear._linear_layers.0.", "layers_": "llama_model_model_layers_"}
+    published = {}
+    for name, tensor in own.items():
+        theirs = name
+        for ours, there in wrapped.items():
+            theirs = theirs.replace(ours, there)
+        published[theirs] = tensor
+    assert published.keys() != own.keys()
+    other.adopt(backbone, other.translate(published))
+    assert all(torch.equal(tensor, own[name]) for name, tensor in other.trained().state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "name", ["edit_lrs", "learner.conditioners.layers_3_fc1_weight_conditioner.conditioners.1.bias"]
+)
+def test_a_checkpoint_of_another_editor_does_not_come_in(name: str) -> None:
+    with pytest.raises(UserError, match="is no tensor of KE's"):
+        prepared(load("tiny-llava")).translate({name: torch.zeros(1)})
+
+
+def test_two_tensors_of_one_name_do_not_come_in() -> None:
+    bias = torch.zeros(1)
+    with pytest.raises(UserError, match=r"is a second 'learner.condition\.linear\.bias'"):
+        prepared(load("tiny-llava")).translate(
+            {"learner.condition.linear.bias": bias, "learner.condition.linear.0.bias": bias}
+        )

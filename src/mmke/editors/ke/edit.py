@@ -31,6 +31,7 @@ from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
 from mmke.editors.filling import fill
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
+from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import Settings, problems, schedule
 from mmke.editors.losses import answer_loss
 from mmke.editors.settings import build
@@ -131,6 +132,10 @@ class KnowledgeEditor:
         self._lay_out(backbone)
         fill(self.trained(), tensors, editor=self.name, backbone=backbone.name)
 
+    def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a published checkpoint under the network's own names."""
+        return translate(published)
+
     def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """Return centred RMSprop over the learner and the multiplier, each with its rate, and their rise and fall."""
         values, network = self.settings, self.trained()
@@ -182,7 +187,8 @@ class KnowledgeEditor:
         """Make an edit, on top of those before; gradients flow into the network."""
         ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
         batch = backbone.encode([edit.query], [edit.target], ask)
-        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
+        key = (backbone.state, self.cut(backbone), batch.digest)
+        trunk = store.get(key, lambda: backbone.trunk(batch, self.cut(backbone), store=store))
         target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
         matrices = self._matrices(backbone)
         found = factors(backbone, trunk, list(matrices), target, before)

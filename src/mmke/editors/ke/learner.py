@@ -5,7 +5,7 @@ of its final states a small network for each matrix makes five vectors, and of t
 
     ΔW = max_scale · sigmoid(g) · (∇W ⊙ A + B),   A = softmax(row A)ᵀ · column A,   B = softmax(row B)ᵀ · column B.
 
-Parameters have the names that they have in the published checkpoints.
+Parameters have the names that they have in the published checkpoints, but for what stands before a matrix's layer.
 
 Deviation: a table of embeddings of its own can be left out. The text is then embedded by the backbone's, which is
 neither trained nor saved.
@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+
+from mmke.editors.ke.published import key
 
 PADDING = 0
 """Row of the embeddings that is used as it is stored, and never trained."""
@@ -111,7 +113,7 @@ class Learner(nn.Module):
     ) -> None:
         """Lay it out for matrices [out into] by name; for the rest see `Condition`."""
         super().__init__()
-        self.keys = {name: f"{name.replace('.', '_')}_conditioner" for name in matrices}
+        self.keys = {name: key(name) for name in matrices}
         self.conditioners = nn.ModuleDict(
             {
                 self.keys[name]: Conditioner(matrix.shape[1], matrix.shape[0], widths)
