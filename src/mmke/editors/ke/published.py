@@ -1,7 +1,7 @@
 """The names of KE's tensors in checkpoints of the published code, and ours.
 
 There: `alpha_lp`, `margin_lp`, `learner.condition.` with `embedding`, `lstm` and `linear` (each perhaps wrapped, so
-that only the last word counts), and for each matrix `learner.conditioners.<its name>_conditioner.conditioners.` with the
+that only the last word counts), and for each matrix `learner.conditioners.<name>_conditioner.conditioners.` with the
 layers 0 and 2. A matrix is known by what stands from `layers_` on: what is before it differs from program to program.
 """
 
