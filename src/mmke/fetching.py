@@ -44,7 +44,7 @@ def fetch(name: str, to: Path | None) -> Path:
 
 def _check_hub_name(name: str) -> None:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(name.removeprefix(HUB))

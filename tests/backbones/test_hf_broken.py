@@ -149,6 +149,12 @@ def test_weights_that_are_no_numbers_are_not_taken_for_a_strange_model(
         load(copied, dtype=dtype)
 
 
+def test_a_file_that_was_never_filled_is_told(copied: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change_tensors(copied, lambda own: {name: torch.zeros_like(tensor) for name, tensor in own.items()})
+    load(copied)
+    assert "of its matrices hold nothing but zeros" in caplog.text
+
+
 def test_two_folders_for_one_model_are_a_mistake(hub: Hub, copied: Path) -> None:
     with pytest.raises(UserError, match=f"hf:{copied} is a folder with a model, and --weights .* another"):
         load(copied, weights=hub.folder("internvl"), skeleton=True)

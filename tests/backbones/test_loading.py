@@ -10,8 +10,19 @@ import torch
 from torch import nn
 from transformers import OPTConfig, OPTForCausalLM
 
+from mmke.backbones import memory
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import RANDOM, Order, Stock, check_memory, half_on_card, lay_out, read_tokenizer, stock
+from mmke.backbones.loading import (
+    RANDOM,
+    Order,
+    Stock,
+    check_memory,
+    half_on_card,
+    lay_out,
+    read_tokenizer,
+    stock,
+    tell_of_blanks,
+)
 from mmke.backbones.stand_in import StandInTokenizer
 from mmke.running.run import Request, load
 from mmke.types import ImageRef, UserError
@@ -190,8 +201,42 @@ def test_a_limit_of_the_process_is_a_smaller_card(monkeypatch: pytest.MonkeyPatc
         check_memory(order(device=CARD), large)
 
 
-def test_a_processor_is_never_asked() -> None:
-    check_memory(order(), nn.Linear(1 << 20, 1 << 20, device="meta"))
+def test_blank_matrices_are_told_as_a_download_that_never_ended_leaves_them(caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    with torch.no_grad(), caplog.at_level("WARNING", logger="mmke"):
+        for tensor in model[1].parameters():
+            tensor.zero_()
+        model[0].weight[:3] = 0
+        tell_of_blanks("a model", model)
+        assert not caplog.messages
+        model[0].weight[3] = 0
+        tell_of_blanks("a model", model)
+    assert caplog.messages[0].startswith("a model: 1 of its matrices hold nothing but zeros, the first 0.weight;")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What a machine tells of its memory: one GiB is free and half a GiB of swap."""
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal: 9999999 kB\nMemAvailable:    1048576 kB\nSwapFree: 524288 kB\nHugePages_Total: 0\n")
+    monkeypatch.setattr(memory, "MEMINFO", told)
+    return told
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_machine_with_too_little_memory_is_told_with_what_would_help(large: nn.Module) -> None:
+    wanted = order(skeleton=False)
+    told = "a model takes 2.0 GiB of weights, and this machine has 1.5 GiB of memory free; end what else runs there"
+    with pytest.raises(UserError, match=re.escape(told)):
+        check_memory(wanted, large)
+    check_memory(order(skeleton=True), large)  # a look at a model needs none
+    check_memory(wanted, nn.Linear(1 << 14, 3 << 13, bias=False, device="meta"))
+
+
+@pytest.mark.parametrize("content", [None, "MemTotal: 9999999 kB\n"])
+def test_a_machine_that_does_not_tell_is_tried(machine: Path, large: nn.Module, content: str | None) -> None:
+    machine.unlink() if content is None else machine.write_text(content)
+    check_memory(order(skeleton=False), large)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A skeleton has everything but weights: names, edit sites, prompt, and a checkpoi
 them. It is what a user's mistakes are found with before 14 GB are read.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel
 
 from mmke.backbones.checkpoints.checkpoint import Checkpoint
+from mmke.backbones.memory import free_memory
 from mmke.backbones.reason import reason
 from mmke.backbones.stand_in import StandInTokenizer
 from mmke.types import UserError
+
+log = logging.getLogger(__name__)
 
 RANDOM: Literal["random"] = "random"
 """In place of a folder: random weights and a stand-in tokenizer, for time and memory, which do not depend on values."""
@@ -107,6 +111,7 @@ def stock(
     if not order.skeleton:
         checkpoint.fill(module, dtype=order.dtype, device=order.device)
         module.to(order.device)
+        tell_of_blanks(order.name, module)
     return Stock(module, tokenizer, checkpoint.revision)
 
 
@@ -118,6 +123,21 @@ def check_none_named(name: str, weights: WeightSource) -> None:
     """
     if weights is not None:
         raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
+
+
+def tell_of_blanks(name: str, module: nn.Module) -> None:
+    """Warn of matrices that are all zeros: files that were made in their full size and never filled look whole."""
+    matrices = [(each, tensor) for each, tensor in module.named_parameters() if tensor.ndim > 1 and len(tensor)]
+    # The first row nearly always answers.
+    blank = [each for each, tensor in matrices if not tensor[0].any() and not tensor.any()]
+    if blank:
+        log.warning(
+            "%s: %d of its matrices hold nothing but zeros, the first %s; if they should not, its download was never "
+            "finished: download or copy it again",
+            name,
+            len(blank),
+            blank[0],
+        )
 
 
 def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
@@ -148,21 +168,27 @@ def read_tokenizer(folder: Path) -> Any:
 
 
 def check_memory(order: Order, module: nn.Module) -> None:
-    """Compare what a model takes with what the card has left.
+    """Compare what a model takes with what its device has left; on the processor only if weights are to be read.
 
     Raises:
         UserError: too little.
     """
-    if order.device.type != "cuda":
-        return
+    on_card = order.device.type == "cuda"
+    free = free_memory(order.device) if on_card or not order.skeleton else None
     weights = sum(t.numel() * order.dtype(name).itemsize for name, t in _unique(module))
-    needed, free = weights + WORKSPACE, _free(order.device)
-    if needed > free:
+    if free is None or weights + (WORKSPACE if on_card else 0) <= free:
+        return
+    if not on_card:
+        # Else the system ends the program without a word.
         raise UserError(
-            f"{order.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
-            f"and {order.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
-            "another --device, or with --dtype float32 take float16"
+            f"{order.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB of "
+            "memory free; end what else runs there, take --dtype bfloat16 instead of float32, or a card: --device cuda"
         )
+    raise UserError(
+        f"{order.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
+        f"and {order.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
+        "another --device, or with --dtype float32 take float16"
+    )
 
 
 def fill_at_random(module: nn.Module, order: Order) -> None:
@@ -184,10 +210,3 @@ def fill_at_random(module: nn.Module, order: Order) -> None:
 
 def _unique(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
-
-
-def _free(device: torch.device) -> int:
-    """Return the bytes that this process may still take."""
-    free, total = torch.cuda.mem_get_info(device)
-    allowed = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
-    return int(min(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), allowed))

@@ -33,6 +33,7 @@ from mmke.backbones.loading import (
     check_memory,
     fill_at_random,
     set_precision,
+    tell_of_blanks,
 )
 from mmke.backbones.reason import reason
 from mmke.types import UserError
@@ -77,6 +78,7 @@ def load(
         fill_at_random(model, order)
     else:
         model = read_weights(folder, own, device)
+        tell_of_blanks(name, model)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 
 

@@ -144,7 +144,9 @@ def read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
     except torch.OutOfMemoryError:
         raise
     except (*CANNOT_READ, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise UserError(f"{folder}: its weights cannot be read ({reason(error)}); copy them anew") from error
+        raise UserError(
+            f"{folder}: its weights cannot be read ({type(error).__name__}: {reason(error)}); copy them anew"
+        ) from error
     model, info = read
     _check_taken(folder, info)
     return model

@@ -1,0 +1,29 @@
+"""How much memory is left for a model: on a card, and on the machine itself."""
+
+import re
+from pathlib import Path
+
+import torch
+
+MEMINFO = Path("/proc/meminfo")
+"""Linux tells here; of other systems nothing is known."""
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that this process may still take on a device; None where nobody tells."""
+    return _free_on_card(device) if device.type == "cuda" else _free_on_machine()
+
+
+def _free_on_card(device: torch.device) -> int:
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
+    return int(min(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), allowed))
+
+
+def _free_on_machine() -> int | None:
+    if not MEMINFO.is_file():
+        return None
+    told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", MEMINFO.read_text(encoding="utf-8"), re.MULTILINE))
+    if "MemAvailable" not in told:
+        return None
+    return (int(told["MemAvailable"]) + int(told.get("SwapFree", 0))) << 10
