@@ -17,8 +17,11 @@ class Curves:
     dropped, so that every record stands there once.
     """
 
-    def __init__(self, folder: Path, *, records: int) -> None:
-        """Open them where training goes on after a number of records."""
+    def __init__(self, folder: Path, *, records: int, write: bool = True) -> None:
+        """Open them where training goes on after a number of records; of several processes, one writes."""
+        self._write = write
+        if not write:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / CURVES
         kept = [line for line in _lines(self._file) if json.loads(line)["records"] <= records]
@@ -33,10 +36,13 @@ class Curves:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End, with everything written."""
-        self._board.close()
+        if self._write:
+            self._board.close()
 
     def add(self, kind: str, records: int, figures: Mapping[str, float]) -> None:
         """Write what was found after a number of records, of a kind such as "train" or "validation"."""
+        if not self._write:
+            return
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "records": records, **figures}) + "\n")
         for name, value in figures.items():

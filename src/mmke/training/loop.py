@@ -64,11 +64,10 @@ class Run:
         optimiser, schedule = self.editor.optimiser()
         self._take_up(optimiser, schedule)
         saved = time.monotonic()
-        with Curves(self.folder, records=self.pace.done) as curves:
+        with Curves(self.folder, records=self.pace.done, write=self.processes.first) as curves:
             while not self.pace.over():
                 figures = self._step(optimiser, schedule)
-                if self.processes.first:
-                    curves.add("train", self.pace.done, figures)
+                curves.add("train", self.pace.done, figures)
                 on_step(self.pace.done)
                 if self._validate(curves) or time.monotonic() - saved > SAVE_SECONDS:
                     self._save(LAST, {}, optimiser, schedule)

@@ -13,10 +13,11 @@ from mmke.types import UserError
 
 @dataclass(frozen=True)
 class Processes:
-    """Of several processes, which one this is; started by `accelerate launch` or `torchrun`."""
+    """Of several processes, which one this is and where it computes; started by `accelerate launch` or `torchrun`."""
 
     number: int = 0
     count: int = 1
+    device: str = "cpu"
 
     @property
     def first(self) -> bool:
@@ -32,17 +33,18 @@ class Processes:
             parameter.grad = reduce(own, reduction="sum")
 
 
-def find_processes(*, accumulate: int, alone: str | None) -> Processes:
+def find_processes(device: str, *, accumulate: int, alone: str | None) -> Processes:
     """Return this process among those that were started together.
 
     Args:
+        device: that the user named; "cuda" is each process's own card.
         accumulate: records of each step, which they share.
         alone: why an editor can only be trained by one process, if so.
 
     Raises:
         UserError: there are several and they cannot share a step.
     """
-    state = PartialState()
+    state = PartialState(cpu=device == "cpu")
     if state.num_processes > 1 and alone is not None:
         raise UserError(f"{state.num_processes} processes were started, and {alone}; start one")
     if accumulate % state.num_processes:
@@ -50,4 +52,5 @@ def find_processes(*, accumulate: int, alone: str | None) -> Processes:
             f"{state.num_processes} processes cannot share the {accumulate} records of a step; set accumulate to a "
             f"multiple of {state.num_processes}, or start as many as divide {accumulate}"
         )
-    return Processes(state.process_index, state.num_processes)
+    own = f"cuda:{state.local_process_index}" if state.num_processes > 1 and device == "cuda" else device
+    return Processes(state.process_index, state.num_processes, own)

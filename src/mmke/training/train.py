@@ -114,12 +114,13 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
         UserError: weights are missing, the folder holds a training with other settings, a loss is no number.
     """
     request, editor = planned.request, planned.editor
+    processes = find_processes(request.device, accumulate=editor.training.accumulate, alone=editor.alone)
     backbone = load(
         Request(
             request.backbone,
             None,
             (),
-            device=request.device,
+            device=processes.device,
             dtype=request.dtype,
             weights=request.weights,
         )
@@ -138,7 +139,6 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
     )
     store = MemoryStore()
     _begin(planned, backbone, facts, store)
-    processes = find_processes(accumulate=editor.training.accumulate, alone=editor.alone)
     run = Run(editor, backbone, planned.cases, planned.held, planned.pace(), facts, planned.folder, processes, store)
     return run.go(on_step=on_step)
 
