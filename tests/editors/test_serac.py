@@ -1,5 +1,6 @@
 """SERAC: the published arithmetic to the last figure, and under `strict` what its name promises."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +34,6 @@ BASE = torch.tensor([[2.0, 0, 0], [0, 2, 0]])
 OTHER = torch.tensor([[9.0, 0, 0], [0, 0, 5], [0, 0, 5]])
 """The first row is one more than the base has, and is to be left out."""
 CACHED = Edit(Query("what is it"), "a red cat")
-PLACED = {"held": "float32", "counterfactual": "own", "published_counterfactual": "own"}
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> ComposedBackbone:
@@ -545,6 +545,53 @@ def test_int8_keeps_frozen_layers_within_a_half_step(
     rounded = [any(isinstance(part, replacement.Int8Linear) for part in layer.modules()) for layer in layers]
     assert rounded == [True, False]
     assert learn(made, llava, train[:1], 6)[-1] < learn(made, llava, train[:1], 1)[0] + 1
+
+
+# Checkpoints of the published code.
+
+
+def test_a_published_checkpoint_comes_in(
+    llava: ComposedBackbone,
+    encoder: str,
+    train: tuple[EditCase, ...],
+    cases: tuple[EditCase, ...],
+    models: dict[str, str],
+) -> None:
+    changes = {"encoder_trained": True, "head": 0, "published_counterfactual": models["llama"], "embeddings": "base"}
+    made = editor(llava, encoder, train, PAPER, **changes)
+    learn(made, llava, train[:1], 1)
+    own = made.networks().state_dict()
+    published = {
+        name.replace("counterfactual.copies.language/", "replacement.").replace("scope.", "").replace("/", "."): tensor
+        for name, tensor in own.items()
+    }
+    published |= {"scale": torch.tensor(1.0), "language_projection.weight": torch.zeros(2, 2)}
+    other = editor(llava, encoder, train, PAPER, **changes)
+    other.adopt(llava, other.translate(published))
+    said = [answers(each, llava, cases[0].edits, cases[0].probes, ASK) for each in (made, other)]
+    assert "replacement.model.layers.1.mlp.up_proj.weight" in published
+    assert same(*said)
+
+
+def test_a_published_checkpoint_of_another_editor_is_told(
+    llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...]
+) -> None:
+    with pytest.raises(UserError, match="'edit_lrs' is no tensor of SERAC's"):
+        editor(llava, encoder, train, PAPER).translate({"edit_lrs": torch.zeros(6)})
+
+
+@pytest.mark.parametrize("name", ["llama", "random"])
+def test_a_checkpoint_is_held_against_a_skeleton(
+    name: str, llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
+) -> None:
+    made = editor(llava, encoder, train, PAPER, published_counterfactual=models.get(name, name))
+    bare = replace(llava, module=copy.deepcopy(llava.module).to("meta"))
+    parts = {"model": bare.module.get_submodule("model.language_model"), "head": bare.module.get_submodule("lm_head")}
+    bare = replace(bare, decoder=replace(llava.decoder, layers=parts["model"].layers, **parts))  # type: ignore[arg-type]
+    kept = made.networks().state_dict()
+    made.adopt(bare, kept)
+    with pytest.raises(UserError, match="does not fit"):
+        made.adopt(bare, {name: tensor for name, tensor in kept.items() if "up_proj" not in name})
 
 
 # Mistakes.

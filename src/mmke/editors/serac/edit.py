@@ -25,17 +25,10 @@ from mmke.editors.filling import fill
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
-from mmke.editors.serac.networks import Networks, Trained
+from mmke.editors.serac.networks import Networks, fresh
 from mmke.editors.serac.projection import PROJECTION, draw
-from mmke.editors.serac.scope import (
-    Keys,
-    Nearness,
-    PublishedKeys,
-    QuestionKeys,
-    Scope,
-    find_encoder,
-    load_encoder,
-)
+from mmke.editors.serac.published import translate
+from mmke.editors.serac.scope import Keys, Nearness, PublishedKeys, QuestionKeys, find_encoder, load_encoder
 from mmke.editors.serac.settings import Settings, problems
 from mmke.editors.serac.training import losses, unrelated
 from mmke.editors.settings import build
@@ -199,6 +192,10 @@ class Serac:
         self._lay_out(backbone)
         fill(self.networks(), tensors, editor=self.name, backbone=backbone.name)
 
+    def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a published checkpoint under the networks' own names."""
+        return translate(published)
+
     def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the classifier and the counterfactual model."""
         networks, values = self.networks(), self.settings
@@ -227,15 +224,10 @@ class Serac:
         if name != replacement.OWN:
             self.replaced = replacement.load(name, backbone, values, seed=self.seed)
         model = self.counterfactual(backbone)
-        originals = {first: model.reader.module.get_parameter(first) for first in model.names().values()}
-        projection = {n: t for n, t in model.reader.module.named_parameters() if n.startswith(f"{PROJECTION}.")}
-        whole = projection if self.switches.serac_projection == "trained" else {}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            scope = Scope(encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head)
-            trained = Trained(originals, rank=values.rank, whole=whole)
+        trained = self.switches.serac_projection == "trained"
+        made = fresh(encoder, model.reader.module, model.names(), values, projection=trained, seed=self.seed)
         encoder.model.to(backbone.device)
-        self.network = Networks(scope, trained).to(backbone.device)
+        self.network = made.to(backbone.device)
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmke.editors.serac.scope import Scope
+from mmke.editors.serac.projection import PROJECTION
+from mmke.editors.serac.scope import Encoder, Scope
+from mmke.editors.serac.settings import Settings
 
 
 class Trained(nn.Module):
@@ -24,11 +26,13 @@ class Trained(nn.Module):
         """
         super().__init__()
         copied = {**(originals if rank == 0 else {}), **whole}
-        self.copies = nn.ParameterDict({_key(name): tensor.detach().float().clone() for name, tensor in copied.items()})
+        self.copies = nn.ParameterDict(
+            {key_of(name): tensor.detach().float().clone() for name, tensor in copied.items()}
+        )
         matrices = {name: tensor for name, tensor in originals.items() if rank and tensor.ndim == 2}
-        self.up = nn.ParameterDict({_key(n): torch.zeros(len(t), rank, device=t.device) for n, t in matrices.items()})
+        self.up = nn.ParameterDict({key_of(n): torch.zeros(len(t), rank, device=t.device) for n, t in matrices.items()})
         self.down = nn.ParameterDict(
-            {_key(n): torch.randn(rank, t.shape[1]).to(t.device) / t.shape[1] ** 0.5 for n, t in matrices.items()}
+            {key_of(n): torch.randn(rank, t.shape[1]).to(t.device) / t.shape[1] ** 0.5 for n, t in matrices.items()}
         )
 
     def forward(self, module: nn.Module) -> dict[str, Tensor]:
@@ -39,7 +43,8 @@ class Trained(nn.Module):
         return weights
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return under which key the trained tensor of a name is kept."""
     return name.replace(".", "/")
 
 
@@ -55,3 +60,24 @@ class Networks(nn.Module):
         super().__init__()
         self.scope = scope
         self.counterfactual = counterfactual
+
+
+def fresh(
+    encoder: Encoder, module: nn.Module, names: Mapping[str, str], values: Settings, *, projection: bool, seed: int
+) -> Networks:
+    """Lay out fresh networks; the caller's generator is left as it was.
+
+    Args:
+        encoder: of the scope classifier.
+        module: that of the counterfactual model.
+        names: its trained tensors, each with the first name of the tensor.
+        values: the settings.
+        projection: whether its projection, if it has one, is trained too.
+        seed: of what is drawn.
+    """
+    originals = {first: module.get_parameter(first) for first in names.values()}
+    own = {name: each for name, each in module.named_parameters() if name.startswith(f"{PROJECTION}.")}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        scope = Scope(encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head)
+        return Networks(scope, Trained(originals, rank=values.rank, whole=own if projection else {}))

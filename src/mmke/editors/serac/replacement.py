@@ -18,7 +18,7 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from mmke.backbones import decoder as decoding
 from mmke.backbones.composed import ComposedBackbone
@@ -116,7 +116,7 @@ def load(name: str, backbone: Backbone, values: Settings, *, seed: int) -> Compo
         model, revision = _random(backbone, dtype), RANDOM_REVISION
     else:
         try:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+            model = _read(folder, dtype, backbone.device)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"serac: {folder} holds no causal language model that can be read: {error}") from error
         revision = files_revision(folder)
@@ -177,6 +177,14 @@ def compose(
     )
 
 
+def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    """Return a causal language model; beside a skeleton its shapes alone."""
+    if device.type != "meta":
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    with init_empty_weights():
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+
+
 def _random(backbone: ComposedBackbone, dtype: torch.dtype) -> Any:
     """Return random weights in the shape of the backbone's own language model: for time and memory."""
     with init_empty_weights():
@@ -184,7 +192,8 @@ def _random(backbone: ComposedBackbone, dtype: torch.dtype) -> Any:
     model.tie_weights()
     order = Order("serac's counterfactual", RANDOM, lambda _: dtype, backbone.device, skeleton=False)
     set_precision(model, order.dtype)
-    fill_at_random(model, order)
+    if backbone.device.type != "meta":
+        fill_at_random(model, order)
     return model
 
 
@@ -193,6 +202,8 @@ def _apart(model: Any) -> tuple[Decoder, str]:
     language = model.get_decoder()
     where = next(name for name, part in model.named_modules() if part is language)
     sites = Sites(owner="", tower="", alignment="", language=where, slots={})
+    if model.device.type == "meta":
+        return take_apart(model, sites, None), where
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     with torch.no_grad():
         seen = watch(model, sites, lambda: model(input_ids=ids))
