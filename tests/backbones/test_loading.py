@@ -17,6 +17,7 @@ from mmke.backbones.loading import (
     Order,
     Stock,
     check_memory,
+    check_vocabulary,
     half_on_card,
     lay_out,
     read_tokenizer,
@@ -212,6 +213,17 @@ def test_blank_matrices_are_told_as_a_download_that_never_ended_leaves_them(capl
         model[0].weight[3] = 0
         tell_of_blanks("a model", model)
     assert caplog.messages[0].startswith("a model: 1 of its matrices hold nothing but zeros, the first 0.weight;")
+
+
+@pytest.mark.parametrize("words", [259, 255, 196])
+def test_a_model_may_have_rows_to_spare(words: int) -> None:
+    check_vocabulary(range(words), Path("there"), 259)
+
+
+@pytest.mark.parametrize("words", [260, 194, 0])
+def test_another_models_tokenizer_is_told_by_its_size(words: int) -> None:
+    with pytest.raises(UserError, match=f"there: its tokenizer has {words} words and the model 259, so that it is"):
+        check_vocabulary(range(words), Path("there"), 259)
 
 
 @pytest.fixture

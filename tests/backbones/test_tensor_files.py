@@ -153,6 +153,12 @@ def test_an_index_that_names_no_files_beside_itself_is_told(index: str, tmp_path
         weight_files(tmp_path)
 
 
+def test_weights_that_are_a_link_to_nothing_are_told(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").symlink_to("../blobs/abc")
+    with pytest.raises(UserError, match=r"model\.safetensors is a link to \.\./blobs/abc, which is not there"):
+        weight_files(tmp_path)
+
+
 def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no weights \(none of model.safetensors.index.json, "):
         weight_files(tmp_path)

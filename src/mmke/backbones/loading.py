@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel
 
 from mmke.backbones.checkpoints.checkpoint import Checkpoint
+from mmke.backbones.checkpoints.fitting import SPARE_ROWS
 from mmke.backbones.memory import free_memory
 from mmke.backbones.reason import reason
 from mmke.backbones.stand_in import StandInTokenizer
@@ -92,10 +93,10 @@ def stock(
         module: it has shapes and no values.
         locate: finds the weights.
         read: makes the tokenizer of its folder.
-        vocabulary: the number of ids, for a stand-in.
+        vocabulary: the number of ids.
 
     Raises:
-        UserError: no weights, wrong ones, or too little memory on the card.
+        UserError: no weights, wrong ones, another model's tokenizer, or too little memory.
     """
     module.requires_grad_(requires_grad=False).eval()
     set_precision(module, order.dtype)
@@ -108,6 +109,7 @@ def stock(
     checkpoint.check(module)
     check_memory(order, module)
     tokenizer = read(checkpoint.tokenizer)
+    check_vocabulary(tokenizer, checkpoint.tokenizer, vocabulary)
     if not order.skeleton:
         checkpoint.fill(module, dtype=order.dtype, device=order.device)
         module.to(order.device)
@@ -165,6 +167,20 @@ def read_tokenizer(folder: Path) -> Any:
         raise UserError(
             f"{folder} holds no tokenizer that can be read ({reason(error)}); copy its files there"
         ) from error
+
+
+def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
+    """Look whether a tokenizer has as many words as the model, which may have some rows to spare.
+
+    Raises:
+        UserError: it has more, or far fewer.
+    """
+    words = len(tokenizer)
+    if not 0 <= vocabulary - words <= SPARE_ROWS:
+        raise UserError(
+            f"{folder}: its tokenizer has {words:,} words and the model {vocabulary:,}, so that it is another model's; "
+            "copy the model's own there"
+        )
 
 
 def check_memory(order: Order, module: nn.Module) -> None:

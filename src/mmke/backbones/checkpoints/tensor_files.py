@@ -85,11 +85,12 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the files that hold a model folder's weights, safetensors before torch's own.
 
     Raises:
-        UserError: there are none, or some that the index names are not there.
+        UserError: there are none, they are links to nothing, or some that the index names are not there.
     """
     broken: str | None = None
     for name in WEIGHTS:
         path = folder / name
+        check_link(path)
         if not path.is_file():
             continue
         if not name.endswith(".json"):
@@ -105,6 +106,16 @@ def weight_files(folder: Path) -> list[Path]:
     raise UserError(
         broken or f"{folder} holds no weights (none of {', '.join(WEIGHTS)}); {_AGAIN}, or name another folder"
     )
+
+
+def check_link(path: Path) -> None:
+    """Look whether a file that is a link has something behind it.
+
+    Raises:
+        UserError: it has not.
+    """
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path} is a link to {path.readlink()}, which is not there; {_AGAIN}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from mmke.backbones.checkpoints.places import CONFIG, HUB, places
-from mmke.backbones.checkpoints.tensor_files import read_json, sampled
+from mmke.backbones.checkpoints.tensor_files import check_link, read_json, sampled
 from mmke.types import UserError
 
 SETTINGS = (
@@ -63,8 +63,8 @@ def check_files(folder: Path) -> None:
         UserError: one is empty, no JSON, or a link to nothing.
     """
     for file in sorted(folder.iterdir()):
-        if file.is_symlink() and not file.exists() and file.suffix in READ:
-            raise UserError(f"{file} is a link to {file.readlink()}, which is not there; download or copy it again")
+        if file.suffix in READ:
+            check_link(file)
         if file.name in SETTINGS:
             read_json(file)
         elif file.suffix == ".jinja" and not file.stat().st_size:
