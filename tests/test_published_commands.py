@@ -83,8 +83,15 @@ def test_trained_editors_run_as_soon_as_they_are_registered(
 ) -> None:
     editors = dict(registry.BUILT_IN["editors"]) | {"mend": "x:y", "serac": "x:y"}
     monkeypatch.setitem(registry.BUILT_IN, "editors", editors)  # type: ignore[call-overload]
-    assert main([f"--function_name={name}", "--data_type=user"]) == 0
-    assert option(ran[0], "--editor") == name.split("_")[1].lower()
+    assert main([f"--function_name={name}", "--data_type=user", "--limit=3", "--seed=5", "--data", "here"]) == 0
+    editor = name.split("_")[1].lower()
+    assert option(ran[-1], "--editor") == editor
+    # What trains comes first, with the options that it knows.
+    trained = ran[:-1]
+    assert [command[:2] for command in trained] == ([["train", editor]] if name.startswith("train_") else [])
+    for command in trained:
+        assert option(command, "--backbone") == option(ran[-1], "--backbone")
+        assert command[-3:] == ["--seed=5", "--data", "here"]
 
 
 def test_further_options_reach_the_run_in_place_of_ours(ran: list[list[str]]) -> None:

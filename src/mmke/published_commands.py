@@ -3,8 +3,7 @@
 `--function_name=test_FT_LLaVA --hop=1 --data_type=entity` means a backbone, an editor and a benchmark, under the
 published arithmetic; every option of `mmke run` may follow. Data are looked for in the current folder, weights in its
 `hugging_cache`. What differs: a language model on a card runs in half precision (fine-tuned LLaVA was published in
-float32: `--dtype float32`), and whether an editor must be trained first is its own to say, so that `train_` and `test_`
-mean the same run.
+float32: `--dtype float32`); `train_` trains first, and goes on where an earlier training stopped.
 """
 
 import argparse
@@ -49,12 +48,17 @@ DECIDED = ("--backbone", "--editor", "--benchmark")
 """What `mmke run` asks and the function's name answers."""
 
 
+SHARED = ("--data", "--device", "--dtype", "--weights", "--seed", "--protocol")
+"""Options of `mmke run` that `mmke train` knows as well."""
+
+
 @dataclass(frozen=True)
 class Function:
     """What a published function does."""
 
     editor: str
     model: str
+    trains: bool = False
 
 
 def functions() -> Mapping[str, Function]:
@@ -68,7 +72,7 @@ def _functions() -> Iterator[tuple[str, Function]]:
         yield f"test_FT_{model}_{part}", Function("ft-alignment", model)
         yield f"test_IKE_{model}", Function("ike", model)
         for editor in ("MEND", "SERAC"):
-            yield f"train_{editor}_{model}", Function(editor.lower(), model)
+            yield f"train_{editor}_{model}", Function(editor.lower(), model, trains=True)
             yield f"test_{editor}_{model}", Function(editor.lower(), model)
 
 
@@ -102,8 +106,27 @@ def _run(arguments: argparse.Namespace, further: Sequence[str], backbones: Mappi
     protocol = [] if "--protocol" in given else ["--protocol", "paper"]
     device = [] if "--device" in given else ["--device", _device()]
     command = ["run", *what, "--hop", arguments.hop, *protocol, *device, *asked]
-    logger.info("the same in other words: mmke %s", shlex.join(command))
-    return cli.main(command)
+    commands = [command]
+    if functions()[arguments.function_name].trains:
+        commands.insert(0, _training(what, [*protocol, *device, *asked]))
+    for each in commands:
+        logger.info("the same in other words: mmke %s", shlex.join(each))
+        code = cli.main(each)
+        if code:
+            return code
+    return 0
+
+
+def _training(what: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the training before a run, with the options that it shares with it."""
+    named = dict(zip(what[::2], what[1::2], strict=True))
+    shared: list[str] = []
+    for place, word in enumerate(options):
+        option, equals, _ = word.partition("=")
+        if option in SHARED:
+            shared += [word] if equals else list(options[place : place + 2])
+    rest = ["--backbone", named["--backbone"], "--benchmark", named["--benchmark"]]
+    return ["train", named["--editor"], *rest, *shared]
 
 
 def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str]:
