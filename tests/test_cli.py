@@ -83,6 +83,10 @@ def test_ls_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
             ["run", "--data", "/nowhere"],
             "--data /nowhere: the mini benchmarks bring their own data; name what it holds",
         ),
+        (
+            ["bench", "--data", "/nowhere"],
+            "--data /nowhere: the mini benchmarks bring their own data; name what it holds",
+        ),
         (["run", "--benchmark", "/nowhere/own.json"], "no benchmark file '/nowhere/own.json'"),
         (["run", "--editor", "mend2"], "unknown editor 'mend2'"),
         (["check", "mini-entit"], "unknown benchmark 'mini-entit'; did you mean 'mini-entity'?"),

@@ -290,11 +290,7 @@ def _request(arguments: argparse.Namespace) -> "Request":
     from mmke.running.run import Request
 
     quick = arguments.benchmark is None
-    if quick and arguments.data is not None:
-        raise UserError(
-            f"--data {arguments.data}: the mini benchmarks bring their own data; name what it holds, such as "
-            "--benchmark mmke-entity"
-        )
+    _check_data(arguments)
     limit = arguments.limit if arguments.limit is not None else (QUICK_LIMIT if quick else 0)
     return Request(
         backbone=arguments.backbone,
@@ -324,6 +320,14 @@ def _checkpoints(assignments: Sequence[str]) -> dict[str, Path]:
         registry.import_string("editors", editor)
         given[editor] = Path(path)
     return given
+
+
+def _check_data(arguments: argparse.Namespace) -> None:
+    if arguments.benchmark is None and arguments.data is not None:
+        raise UserError(
+            f"--data {arguments.data}: the mini benchmarks bring their own data; name what it holds, such as "
+            "--benchmark mmke-entity"
+        )
 
 
 def _announce(planned: "Plan") -> None:
@@ -446,6 +450,7 @@ def _bench_order(arguments: argparse.Namespace) -> "Order":
     from mmke.running.run import Request
     from mmke.speed.bench import Order
 
+    _check_data(arguments)
     if arguments.threads < 1:
         raise UserError(f"--threads {arguments.threads}: give a number from 1 up")
     if arguments.out is not None and arguments.out.is_dir():
