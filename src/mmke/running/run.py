@@ -137,6 +137,7 @@ def plan(request: Request) -> Plan:
     if stray:
         raise UserError(f"settings for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
     cells: list[PlannedCell] = []
+    left_out: set[str] = set()
     for name in dict.fromkeys(request.benchmarks):
         benchmark = open_benchmark(name, data=request.data)
         if any(cell.benchmark.name == benchmark.name for cell in cells):
@@ -144,7 +145,7 @@ def plan(request: Request) -> Plan:
                 f"two benchmarks are called {benchmark.name!r}, one of them {name}, and results are kept by name; "
                 "rename a file, or run them one by one into two --out"
             )
-        cells += plan_benchmark(request, benchmark, editors)
+        cells += plan_benchmark(request, benchmark, editors, left_out=left_out)
     return Plan(request, tuple(cells))
 
 
@@ -272,8 +273,10 @@ def _check_writable(out: Path) -> None:
         raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
 
 
-def plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str]) -> Iterator[PlannedCell]:
-    """Make a cell of each editor on one benchmark.
+def plan_benchmark(
+    request: Request, benchmark: Benchmark, editors: Sequence[str], *, left_out: set[str]
+) -> Iterator[PlannedCell]:
+    """Make a cell of each editor on one benchmark; those that cannot be made are told once and left out.
 
     Raises:
         UserError: a wrong setting, or an editor that was asked for and cannot be made of this benchmark.
@@ -289,7 +292,9 @@ def plan_benchmark(request: Request, benchmark: Benchmark, editors: Sequence[str
         except NeedsTrainingError as error:
             if request.editors:
                 raise
-            logger.info("%s: left out (%s)", name, error)
+            if name not in left_out:
+                logger.info("%s: left out (%s)", name, error)
+            left_out.add(name)
             continue
         metrics = tuple(make_metrics(made.switches, generate=request.generate))
         yield PlannedCell(

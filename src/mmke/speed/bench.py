@@ -140,7 +140,9 @@ def _settings(order: Order) -> Mapping[str, Mapping[str, Any]]:
 def _resized(request: Request, words: int) -> Iterator[PlannedCell]:
     editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
     for name in dict.fromkeys(request.benchmarks):
-        yield from plan_benchmark(request, resize(open_benchmark(name, data=request.data), words), editors)
+        yield from plan_benchmark(
+            request, resize(open_benchmark(name, data=request.data), words), editors, left_out=set()
+        )
 
 
 def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
