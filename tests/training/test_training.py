@@ -165,3 +165,19 @@ def test_a_run_finds_what_was_trained(asked: Asked) -> None:
     best = train(plan(request))
     assert find("mend", "tiny-llava", "mmke-user", folder=request.out) == best
     assert find("mend", "tiny-llava", "mmke-entity", folder=request.out) is None
+
+
+def test_an_editor_is_made_of_what_it_is_trained_on_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, factory = [], training.registry.factory
+
+    def listen(noun: str, name: str) -> Callable[..., object]:
+        def make(*positional: object, **named: object) -> object:
+            given.append(named["train"])
+            return factory(noun, name)(*positional, **named)  # type: ignore[arg-type]
+
+        return make if noun == "editors" else factory(noun, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training.registry, "factory", listen)
+    planned = plan(asked())
+    assert [case.id for case in given[0]] == [case.id for case in planned.cases]
+    assert planned.held

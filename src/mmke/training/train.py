@@ -93,14 +93,15 @@ def plan(request: TrainRequest) -> Plan:
     fit, unfit = trainable(list(chain.from_iterable(loaded)), " and ".join(names))
     if unfit:
         logger.info("%d training records lack a probe and are left out, the first %s", len(unfit), unfit[0].id)
-    editor = registry.factory("editors", request.editor)(values, switches, train=fit, seed=request.seed)
-    if not isinstance(editor, TrainableEditor):
-        raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
     if request.protocol == "paper":
         chosen = [case for benchmark in benchmarks for case in benchmark.load("eval", hop=0, switches=switches).cases]
         cases, held = fit, trainable(chosen, " and ".join(names))[0]
     else:
         cases, held = hold_out(fit, seed=request.seed)
+    # It is given what it is trained on alone: whatever it draws from records, none that validate are among them.
+    editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
+    if not isinstance(editor, TrainableEditor):
+        raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
     planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names)
     if not planned.pace().steps:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
