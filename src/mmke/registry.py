@@ -40,7 +40,9 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "ft-alignment": "mmke.editors.ft.edit:make_alignment",
         "ike": "mmke.editors.ike.edit:make_ike",
         "ike-random": "mmke.editors.ike.edit:make_ike_random",
+        "serac": "mmke.editors.serac.edit:make",
         "mend": "mmke.editors.mend.edit:make",
+        "ke": "mmke.editors.ke.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",
