@@ -278,12 +278,13 @@ def test_under_strict_what_is_out_of_scope_keeps_every_bit(
 ) -> None:
     made = editor(backbone, encoder, train)
     with torch.no_grad():
-        made.networks().scope.head.weight.mul_(30)  # type: ignore[union-attr]  # what differs is far
+        for head in (made.networks().scope.head, made.networks().scope.picture_head):
+            head.weight.mul_(1000)  # type: ignore[union-attr]  # what differs is far
     edit, probes = cases[0].edits[0], cases[0].probes
     said, base = answers(made, backbone, [edit], probes, ASK), backbone.answer(probes, ASK)
-    inside = [probe.query.text == edit.query.text for probe in probes]
+    inside = [probe.query == edit.query for probe in probes]
     assert any(inside)
-    assert not all(inside)
+    assert any(not within and probe.query.text == edit.query.text for within, probe in zip(inside, probes, strict=True))
     for near, one, other in zip(inside, said, base, strict=True):
         assert same([one], [other]) != near
 
@@ -291,7 +292,7 @@ def test_under_strict_what_is_out_of_scope_keeps_every_bit(
 def test_in_scope_the_counterfactual_answers_alone(
     backbone: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], cases: tuple[EditCase, ...]
 ) -> None:
-    made = editor(backbone, encoder, train)
+    made = editor(backbone, encoder, train, picture_head=0)
     made.keys = AllNear()
     edit, probes = cases[0].edits[0], cases[0].probes
     alone = backbone.answer([behind(edit, probe) for probe in probes], ASK)
@@ -305,10 +306,28 @@ def test_written_answers_are_decided_by_the_question_under_both_protocols(
     ask = Ask(decode="greedy", max_new=3)
     edit, probes = cases[0].edits[0], cases[0].probes[:3]
     for switches in (STRICT, PAPER):
-        made = editor(llava, encoder, train, switches)
+        made = editor(llava, encoder, train, switches, picture_head=0)
         made.keys = AllNear()
         alone = llava.answer([behind(edit, probe) for probe in probes], ask)
         assert [a.token_ids for a in answers(made, llava, [edit], probes, ask)] == [a.token_ids for a in alone]
+
+
+def test_the_same_question_about_another_picture_is_farther_and_one_without_a_picture_is_not(
+    backbone: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], cases: tuple[EditCase, ...]
+) -> None:
+    made = editor(backbone, encoder, train)
+    edit, elsewhere = cases[0].edits[0], next(probe for probe in cases[0].probes if probe.kind == "i_loc").query.image
+    asked = [edit.query, replace(edit.query, image=elsewhere), replace(edit.query, image=None)]
+    texts = [query.text for query in asked]
+    near = made.nearest(backbone, texts, asked, [edit], store=MemoryStore()).log_similarity
+    assert near[[0, 2]].abs().max() < 1e-9
+    assert near[1] < -1e-6
+
+
+def test_under_paper_pictures_are_not_compared(
+    llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...]
+) -> None:
+    assert editor(llava, encoder, train, PAPER).networks().scope.picture_head is None
 
 
 def test_under_paper_every_answer_is_the_mixture_of_both(
@@ -414,6 +433,8 @@ def test_a_frozen_encoder_and_base_weights_are_not_saved(
         "scope.scale",
         "scope.head.weight",
         "scope.head.bias",
+        "scope.picture_head.weight",
+        "scope.picture_head.bias",
     }
     assert all(f"layers/{LAYERS - 1}/" in name for name in saved if name.startswith("counterfactual."))
 

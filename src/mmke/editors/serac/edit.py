@@ -25,15 +25,24 @@ from mmke.editors.filling import fill
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
-from mmke.editors.serac.networks import Networks, fresh
+from mmke.editors.serac.networks import Networks, fresh, originals
 from mmke.editors.serac.projection import PROJECTION, draw
 from mmke.editors.serac.published import translate
-from mmke.editors.serac.scope import Keys, Nearness, PublishedKeys, QuestionKeys, find_encoder, load_encoder
+from mmke.editors.serac.scope import (
+    Keys,
+    Nearness,
+    PublishedKeys,
+    QuestionKeys,
+    Shown,
+    find_encoder,
+    load_encoder,
+    picture,
+)
 from mmke.editors.serac.settings import Settings, problems
 from mmke.editors.serac.training import losses, unrelated
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Switches, UserError
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Query, Switches, UserError
 
 
 @dataclass
@@ -75,8 +84,9 @@ class SeracSession:
     def _nearest(self, probes: Sequence[Probe], *, written: bool) -> Nearness:
         keys = self.editor.keys
         texts = [keys.of_probe(probe.query.text, "" if written else probe.target) for probe in probes]
-        scope = self.editor.networks().scope
-        return scope.nearest(texts, [keys.of_edit(edit) for edit in self.edits], self.store)
+        return self.editor.nearest(
+            self.backbone, texts, [probe.query for probe in probes], self.edits, store=self.store
+        )
 
     def _mix(self, probes: Sequence[Probe], ask: Ask, near: Nearness) -> list[Answer]:
         asks = [ask] * len(probes)
@@ -124,13 +134,14 @@ class Serac:
 
     settings: Settings
     switches: Switches
-    unrelated: Sequence[str]
+    unrelated: Sequence[Query]
     seed: int
     name: str = "serac"
     network: Networks | None = None
     replaced: Backbone | None = None
     keys: Keys = field(default_factory=QuestionKeys)
     alone: str | None = None
+    paper_pace: Literal["epochs", "steps"] = "epochs"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
     paper_topk: Literal["native", "float32"] = "native"
@@ -145,6 +156,11 @@ class Serac:
         """Tell whether answers are mixtures."""
         return self.switches.serac_scope == "soft"
 
+    @property
+    def compares_pictures(self) -> bool:
+        """Tell whether the scope classifier looks at pictures too."""
+        return self.switches.serac_key == "without answer" and self.settings.picture_head > 0
+
     def networks(self) -> Networks:
         """Return the networks.
 
@@ -158,6 +174,16 @@ class Serac:
     def counterfactual(self, backbone: Backbone) -> Counterfactual:
         """Return the counterfactual model."""
         return Counterfactual(self.replaced or backbone, self.settings.layers)
+
+    def nearest(
+        self, backbone: Backbone, texts: Sequence[str], queries: Sequence[Query], edits: Sequence[Edit], *, store: Store
+    ) -> Nearness:
+        """Return the nearest edit of each query, whose text is given as the keys have it."""
+        shown = None
+        if self.compares_pictures:
+            seen = ([picture(backbone, query, store) for query in some] for some in (queries, [e.query for e in edits]))
+            shown = Shown(*seen)
+        return self.networks().scope.nearest(texts, [self.keys.of_edit(edit) for edit in edits], store, shown)
 
     def weights(self, model: Counterfactual, edit: Edit) -> dict[str, Tensor]:
         """Return the counterfactual model's trained tensors, and the projection drawn for an edit, by name."""
@@ -212,8 +238,9 @@ class Serac:
     def after_step(self) -> None:
         """Do nothing."""
 
-    def after_validation(self, figures: Mapping[str, float]) -> None:
-        """Do nothing."""
+    def after_validation(self, figures: Mapping[str, float]) -> float:
+        """Return the loss, by which the published code chooses as well."""
+        return figures["total"]
 
     def _lay_out(self, backbone: Backbone) -> None:
         values = self.settings
@@ -224,8 +251,11 @@ class Serac:
         if name != replacement.OWN:
             self.replaced = replacement.load(name, backbone, values, seed=self.seed)
         model = self.counterfactual(backbone)
-        trained = self.switches.serac_projection == "trained"
-        made = fresh(encoder, model.reader.module, model.names(), values, projection=trained, seed=self.seed)
+        projects = self.switches.serac_projection == "trained"
+        trained = originals(model.reader.module, model.names().values(), projection=projects)
+        language: Any = backbone.module.get_submodule(backbone.site("language"))
+        pictures = (language.get_input_embeddings().weight.shape[1], values.picture_head)
+        made = fresh(encoder, trained, values, pictures=pictures if self.compares_pictures else None, seed=self.seed)
         encoder.model.to(backbone.device)
         self.network = made.to(backbone.device)
 

@@ -1,6 +1,7 @@
 """SERAC's networks: the scope classifier, and the trained tensors of the counterfactual model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,21 +64,39 @@ class Networks(nn.Module):
 
 
 def fresh(
-    encoder: Encoder, module: nn.Module, names: Mapping[str, str], values: Settings, *, projection: bool, seed: int
+    encoder: Encoder, trained: "Originals", values: Settings, *, pictures: tuple[int, int] | None, seed: int
 ) -> Networks:
     """Lay out fresh networks; the caller's generator is left as it was.
 
     Args:
         encoder: of the scope classifier.
-        module: that of the counterfactual model.
-        names: its trained tensors, each with the first name of the tensor.
+        trained: the tensors of the counterfactual model that are.
         values: the settings.
-        projection: whether its projection, if it has one, is trained too.
+        pictures: see `Scope`.
         seed: of what is drawn.
     """
-    originals = {first: module.get_parameter(first) for first in names.values()}
-    own = {name: each for name, each in module.named_parameters() if name.startswith(f"{PROJECTION}.")}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        scope = Scope(encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head)
-        return Networks(scope, Trained(originals, rank=values.rank, whole=own if projection else {}))
+        scope = Scope(
+            encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head, pictures=pictures
+        )
+        return Networks(scope, Trained(trained.layers, rank=values.rank, whole=trained.projection))
+
+
+class Originals(NamedTuple):
+    """The tensors of a counterfactual model that are trained, by name: of its last layers, and of its projection."""
+
+    layers: Mapping[str, Tensor]
+    projection: Mapping[str, Tensor]
+
+
+def originals(module: nn.Module, names: Iterable[str], *, projection: bool) -> Originals:
+    """Return what is trained of the module of a counterfactual model.
+
+    Args:
+        module: the model.
+        names: of its trained tensors.
+        projection: whether its projection, if it has one, is trained too.
+    """
+    own = {name: each for name, each in module.named_parameters() if name.startswith(f"{PROJECTION}.")}
+    return Originals({name: module.get_parameter(name) for name in names}, own if projection else {})

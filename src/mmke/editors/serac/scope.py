@@ -7,11 +7,14 @@ Deviations from the published code:
 - A text beyond the encoder's table of positions is cut there; the published code breaks off.
 - The nearest edit is chosen before the exponential: where all similarities underflow to 0 it is still the nearest.
 - By its settings the encoder may be left as it is, its states be averaged, and a trained linear head stand behind it.
+- Under `strict` pictures are compared as well, where both have one: "What is shown?" asks about what is shown there. To
+  the texts' squared distance comes that of the pictures, each the mean of what the backbone's alignment makes of it,
+  through a trained linear head.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -19,12 +22,13 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.hf.folder import find_folder
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
-from mmke.protocols import Store
-from mmke.types import Edit, UserError
+from mmke.protocols import INPUTS, Backbone, Store
+from mmke.types import Ask, Edit, Query, UserError
 
 SPREAD = 2.0
 """Of a fresh head's weights times √(width · size): it puts unlike texts at about the distance where scope ends."""
@@ -145,7 +149,15 @@ class Scope(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, encoder: Encoder, *, trained: bool, pooling: Literal["first", "mean"], head: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        trained: bool,
+        pooling: Literal["first", "mean"],
+        head: int,
+        pictures: tuple[int, int] | None,
+    ) -> None:
         """Lay it out.
 
         Args:
@@ -153,6 +165,7 @@ class Scope(nn.Module):
             trained: whether its weights are.
             pooling: how its states become one.
             head: width of a linear layer behind it; 0: none.
+            pictures: where they are compared, the width of their embeddings and that of a linear layer behind them.
         """
         super().__init__()
         self.pooling: Literal["first", "mean"] = pooling
@@ -161,9 +174,8 @@ class Scope(nn.Module):
         # In a tuple, so that an encoder that is not trained is no part of the module.
         self.encoder = (encoder,)
         size = encoder.model.config.hidden_size
-        self.head = nn.Linear(size, head) if head else None
-        if self.head is not None:
-            nn.init.normal_(self.head.weight, std=SPREAD / math.sqrt(size * head))
+        self.head = _head(size, head) if head else None
+        self.picture_head = _head(*pictures) if pictures is not None else None
         self.register_buffer("scale", torch.ones(1))
 
     def embed(self, texts: Sequence[str], store: Store) -> Float[Tensor, "n width"]:
@@ -185,16 +197,65 @@ class Scope(nn.Module):
     def _state(self, text: str) -> Tensor:
         return self.encoder[0].states([text], pooling=self.pooling)
 
-    def nearest(self, probes: Sequence[str], edits: Sequence[Sequence[str]], store: Store) -> Nearness:
-        """Return the nearest edit of each probe; an edit is as near as the nearest of its texts."""
+    def nearest(
+        self, probes: Sequence[str], edits: Sequence[Sequence[str]], store: Store, shown: "Shown | None" = None
+    ) -> Nearness:
+        """Return the nearest edit of each probe; an edit is as near as the nearest of its texts.
+
+        Args:
+            probes: a text each.
+            edits: some texts each.
+            store: keeps what a frozen encoder reads.
+            shown: their pictures, where pictures are compared.
+        """
         distinct = list(dict.fromkeys([*probes, *(text for texts in edits for text in texts)]))
         embedded = self.embed(distinct, store)
         place = {text: i for i, text in enumerate(distinct)}
         keys = embedded[[place[text] for texts in edits for text in texts]]
-        of = torch.tensor([i for i, texts in enumerate(edits) for _ in texts], device=keys.device)
+        of = [i for i, texts in enumerate(edits) for _ in texts]
         distances = (embedded[[place[text] for text in probes]][:, None] - keys).square().sum(-1)
+        if self.picture_head is not None and shown is not None:
+            distances = distances + self._between_pictures(self.picture_head, shown)[:, of]
         found = distances.min(1)
-        return Nearness(of[found.indices].tolist(), -self.scale * found.values)
+        return Nearness([of[place] for place in found.indices.tolist()], -self.scale * found.values)
+
+    def _between_pictures(self, head: nn.Module, shown: "Shown") -> Float[Tensor, "probes edits"]:
+        """Return the squared distances of pictures; 0 where one of the two has none."""
+        distances = torch.zeros(len(shown.probes), len(shown.edits), device=self.scale.device)
+        asked, known = ({i: p for i, p in enumerate(some) if p is not None} for some in shown)
+        if not asked or not known:
+            return distances
+        one, other = (head(torch.stack(list(some.values()))) for some in (asked, known))
+        places = torch.tensor(list(asked))[:, None], torch.tensor(list(known))[None]
+        return distances.index_put(places, (one[:, None] - other).square().sum(-1))
+
+
+class Shown(NamedTuple):
+    """The pictures of probes and of edits, each as `picture` gives it; None where there is none."""
+
+    probes: Sequence[Float[Tensor, "hidden"] | None]
+    edits: Sequence[Float[Tensor, "hidden"] | None]
+
+
+@torch.no_grad()
+def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hidden"] | None:
+    """Return what a backbone makes of a query's picture: the mean of its positions' embeddings, of unit deviation."""
+    if query.image is None:
+        return None
+
+    def embed() -> Tensor:
+        batch = backbone.encode([replace(query, text="")], ["."], Ask())
+        trunk = backbone.trunk(batch, INPUTS, store=store)
+        mean = trunk.hidden[0][0, batch.packs[0].keys < 0].float().mean(0)
+        return layer_norm(mean, mean.shape)
+
+    return store.get(("serac", backbone.state, "picture", query.image.sha256), embed)
+
+
+def _head(into: int, out: int) -> nn.Linear:
+    head = nn.Linear(into, out)
+    nn.init.normal_(head.weight, std=SPREAD / math.sqrt(into * out))
+    return head
 
 
 def scope_loss(inside: Float[Tensor, "positives"], outside: Float[Tensor, "negatives"]) -> Float[Tensor, ""]:

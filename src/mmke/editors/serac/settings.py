@@ -17,6 +17,7 @@ class Settings:
         encoder_trained: whether its weights are trained, and saved.
         pooling: how its states become one: the first token's, or their mean.
         head: width of a trained linear layer behind it; 0: none.
+        picture_head: under `strict`, width of one behind a picture's embedding; 0: pictures are not compared.
         published_counterfactual: the counterfactual model under `paper`; "own": the backbone's language model,
             "random": one of its shape with random weights, for time and memory.
         counterfactual: the same under `strict`.
@@ -43,6 +44,7 @@ class Settings:
     encoder_trained: bool
     pooling: Literal["first", "mean"]
     head: int
+    picture_head: int
     published_counterfactual: str
     counterfactual: str
     embeddings: Literal["own", "base"]
@@ -72,10 +74,10 @@ class Settings:
 
 def problems(values: Settings) -> Iterator[str]:
     """Say what is wrong with settings."""
-    for name in ("accumulate", "validate_every", "validation_records"):
+    for name in ("accumulate", "validation_records", "patience"):
         if getattr(values, name) < 1:
             yield f"{name} = {getattr(values, name)}; it counts from 1 up"
-    for name in ("head", "layers", "rank", "negatives", "steps"):
+    for name in ("head", "picture_head", "layers", "rank", "negatives", "steps", "validate_every"):
         if getattr(values, name) < 0:
             yield f"{name} = {getattr(values, name)}; it counts from 0 up"
     for name in ("rate", "scope_rate", "clip"):

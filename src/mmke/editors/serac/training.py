@@ -10,10 +10,11 @@ Under `strict` a decision has no gradient, so that both models are trained for w
 - the scope classifier is told what is in scope: every question that the record asks about its edit; and what is not:
   its unrelated questions, and those of other training records. A question that a record asks in both roles counts as
   in scope. What other records ask about their own edits is left out: it often reads the same ("What is shown?").
+  Where pictures are compared a question is its text with its picture.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from mmke.editors.objective import missing_probes
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
 from mmke.editors.serac.scope import scope_loss
 from mmke.protocols import Backbone, Store
-from mmke.types import LOCALITY_KINDS, Ask, EditCase, Probe, ProbeKind, UserError
+from mmke.types import LOCALITY_KINDS, Ask, EditCase, Probe, ProbeKind, Query, UserError
 
 SAID: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase")
 
@@ -47,7 +48,7 @@ def losses(editor: Any, backbone: Backbone, case: EditCase, *, store: Store) -> 
     total = values.edit_weight * parts["edit"] + values.image_edit_weight * parts["image_edit"]
     total = total + values.locality_weight * sum(parts[name] for name in ("text", "image") if name in parts)
     if not editor.soft:
-        parts |= _scope(editor, case, store)
+        parts |= _scope(editor, backbone, case, store)
         total = total + values.scope_weight * parts["scope"]
     return {"total": total, **parts}
 
@@ -77,14 +78,17 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
     return said | {name: locality_divergence(old, new) for name, old, new in kept}
 
 
-def _scope(editor: Any, case: EditCase, store: Store) -> dict[str, Tensor]:
+def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dict[str, Tensor]:
     """Return the scope classifier's loss, and how many texts it puts on the right side."""
-    inside = sorted({probe.query.text for probe in case.probes if probe.kind not in LOCALITY_KINDS})
-    outside = [text for text in unrelated([case]) if text not in inside]
-    among = [text for text in editor.unrelated if text not in inside and text not in outside]
-    draw = random.Random(f"{editor.seed} {case.id} {case.edits[0].target}")  # noqa: S311 - a draw, not a secret
-    outside += draw.sample(among, min(editor.settings.negatives, len(among)))
-    near = editor.networks().scope.nearest([*inside, *outside], [editor.keys.of_edit(case.edits[0])], store)
+    edit = case.edits[0]
+    inside = _compared(editor, (probe.query for probe in case.probes if probe.kind not in LOCALITY_KINDS))
+    outside = [query for query in _compared(editor, unrelated([case])) if query not in inside]
+    others = [query for query in _compared(editor, editor.unrelated) if query not in (*inside, *outside)]
+    draw = random.Random(f"{editor.seed} {case.id} {edit.target}")  # noqa: S311 - a draw, not a secret
+    outside += draw.sample(others, min(editor.settings.negatives, len(others)))
+    queries = [*inside, *outside]
+    texts = [editor.keys.of_probe(query.text, "") for query in queries]
+    near = editor.nearest(backbone, texts, queries, [edit], store=store)
     within, beyond = near.log_similarity[: len(inside)], near.log_similarity[len(inside) :]
     return {
         "scope": scope_loss(within, beyond),
@@ -93,9 +97,18 @@ def _scope(editor: Any, case: EditCase, store: Store) -> dict[str, Tensor]:
     }
 
 
-def unrelated(cases: Sequence[EditCase]) -> list[str]:
+def unrelated(cases: Sequence[EditCase]) -> list[Query]:
     """Return the distinct unrelated questions of some records, in a fixed order."""
-    return sorted({probe.query.text for case in cases for probe in case.probes if probe.kind in LOCALITY_KINDS})
+    return _distinct(probe.query for case in cases for probe in case.probes if probe.kind in LOCALITY_KINDS)
+
+
+def _compared(editor: Any, queries: Iterable[Query]) -> list[Query]:
+    """Return what the scope classifier tells apart: distinct queries, without pictures where these are not compared."""
+    return _distinct(query if editor.compares_pictures else Query(query.text) for query in queries)
+
+
+def _distinct(queries: Iterable[Query]) -> list[Query]:
+    return sorted(set(queries), key=lambda query: (query.text, "" if query.image is None else query.image.sha256))
 
 
 def _probes(case: EditCase, *, with_picture: bool) -> list[Probe]:
