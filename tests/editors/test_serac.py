@@ -628,8 +628,6 @@ def test_a_model_of_another_vocabulary_is_told(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"encoder": "no/such-encoder"}, "there is no 'no/such-encoder'"),
-        ({"counterfactual": "no/such-model"}, "there is no counterfactual model 'no/such-model'"),
         ({"rate": 0.0, "rank": -1}, "rank = -1.*rate = 0.0"),
         ({"head": 0, "encoder_trained": False}, "leave nothing"),
         ({"pooling": "last"}, "pooling = 'last'"),
@@ -639,6 +637,22 @@ def test_mistakes_are_told_before_weights_are_read(encoder: str, changes: dict[s
     values = resolve("serac", "tiny-llava", {"encoder": encoder, **changes})
     with pytest.raises(UserError, match=told):
         make(values, STRICT, train=(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"encoder": "no/such-encoder"}, "there is no 'no/such-encoder'"),
+        ({"counterfactual": "no/such-model"}, "there is no counterfactual model 'no/such-model'"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_on_a_skeleton(encoder: str, changes: dict[str, Any], told: str) -> None:
+    made = make(resolve("serac", "tiny-llava", {"encoder": encoder, **changes}), STRICT, train=(), seed=0)
+    skeleton = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu"), skeleton=True
+    )
+    with pytest.raises(UserError, match=told):
+        made.check(skeleton)
 
 
 def test_more_layers_than_there_are_is_told(llava: ComposedBackbone, encoder: str) -> None:

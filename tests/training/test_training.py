@@ -45,13 +45,29 @@ def test_training_lowers_the_loss_and_says_what_the_checkpoint_is_for(asked: Ask
 
 def test_training_leaves_the_backbone_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
-    monkeypatch.setattr(training, "load", lambda request: loaded.append(LOAD(request)) or loaded[0])
+    monkeypatch.setattr(training, "load", lambda *a, **options: loaded.append(LOAD(*a, **options)) or loaded[-1])
     before = fingerprint(LOAD(training.Request("tiny-llava", None, ())).module)
     train(plan(asked()))
-    assert fingerprint(loaded[0].module) == before
+    assert fingerprint(loaded[-1].module) == before
 
 
 LOAD = training.load
+
+
+def test_a_model_that_the_editor_needs_besides_is_missed_before_weights_are_read(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skeletons: list[bool] = []
+
+    def listen(request: training.Request, *, skeleton: bool = False) -> object:
+        skeletons.append(skeleton)
+        return LOAD(request, skeleton=skeleton)
+
+    monkeypatch.setattr(training, "load", listen)
+    data = asked().data
+    with pytest.raises(UserError, match="there is no 'no/encoder'"):
+        train(plan(TrainRequest("serac", "tiny-llava", ("mmke-user",), changes={"encoder": "no/encoder"}, data=data)))
+    assert skeletons == [True]
 
 
 def test_equal_seeds_train_equal_weights_and_others_do_not(asked: Asked, tmp_path: Path) -> None:

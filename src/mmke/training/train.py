@@ -2,20 +2,36 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from mmke import registry
 from mmke.backbones.loading import WeightSource
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
-from mmke.editors.trained import FOLDER, LAST, TrainedFor, check_fits, home, network_tensors, read
+from mmke.editors.trained import (
+    BEST,
+    FOLDER,
+    LAST,
+    Checkpoint,
+    TrainedFor,
+    check_fits,
+    home,
+    network_tensors,
+    read,
+    read_facts,
+)
 from mmke.protocols import Backbone, TrainableEditor
-from mmke.running.run import Request, load, resolve_protocol
-from mmke.training.loop import Run
+from mmke.results.folder import locked
+from mmke.running.run import Request, check_seed, check_writable, load, resolve_protocol
+from mmke.training.last import digest
+from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
 from mmke.training.processes import find_processes
 from mmke.training.splitting import hold_out, trainable
@@ -74,7 +90,7 @@ class Plan:
 
     def pace(self) -> Pace:
         """Return the pace from its beginning."""
-        published = self.request.protocol == "paper"
+        published = self.editor.paper_pace if self.request.protocol == "paper" else None
         return Pace(len(self.cases), self.editor.training, published, self.request.seed)
 
 
@@ -85,6 +101,8 @@ def plan(request: TrainRequest) -> Plan:
         UserError: an unknown name, a wrong setting, an editor that is not trained, no training records.
     """
     switches = resolve_protocol(request.protocol)
+    check_seed(request.seed)
+    check_writable(request.out)
     registry.import_string("backbones", request.backbone)
     values = editor_settings.resolve(request.editor, request.backbone, request.changes)
     benchmarks = [open_benchmark(name, data=request.data) for name in dict.fromkeys(request.benchmarks)]
@@ -112,52 +130,75 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
     """Train, from the last checkpoint if there is one, and return the best checkpoint.
 
     Raises:
-        UserError: weights are missing, the folder holds a training with other settings, a loss is no number.
+        UserError: weights are missing, the folder holds a training with other settings or is being written by another
+            program, a loss is no number, memory ends.
     """
     request, editor = planned.request, planned.editor
     processes = find_processes(request.device, accumulate=editor.training.accumulate, alone=editor.alone)
-    backbone = load(
-        Request(
-            request.backbone,
-            None,
-            (),
-            device=processes.device,
-            dtype=request.dtype,
-            weights=request.weights,
-        )
-    )
-    editor.check(backbone)
-    facts = TrainedFor(
-        editor=editor.name,
+    wanted = Request(request.backbone, None, (), device=processes.device, dtype=request.dtype, weights=request.weights)
+    skeleton = load(wanted, skeleton=True)
+    editor.check(skeleton)
+    facts = _facts(planned, skeleton)
+    planned.folder.mkdir(parents=True, exist_ok=True)
+    with locked(planned.folder) if processes.first else nullcontext():
+        last = _last(planned, facts)
+        backbone, store = load(wanted), MemoryStore()
+        try:
+            _lay_out(planned, backbone, last, store)
+        except torch.OutOfMemoryError as error:
+            raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
+        cases, held = planned.cases, planned.held
+        run = Run(editor, backbone, cases, held, planned.pace(), facts, planned.folder, processes, store)
+        return run.go(last=last, on_step=on_step)
+
+
+def _facts(planned: Plan, backbone: Backbone) -> TrainedFor:
+    return TrainedFor(
+        editor=planned.editor.name,
         backbone=backbone.name,
         weights_revision=backbone.revision,
         benchmarks=planned.names,
-        protocol=request.protocol,
+        protocol=planned.request.protocol,
         settings=planned.settings,
-        seed=request.seed,
+        seed=planned.request.seed,
         records=0,
         figures={},
     )
-    store = MemoryStore()
-    _begin(planned, backbone, facts, store)
-    run = Run(editor, backbone, planned.cases, planned.held, planned.pace(), facts, planned.folder, processes, store)
-    return run.go(on_step=on_step)
 
 
-def _begin(planned: Plan, backbone: Backbone, facts: TrainedFor, store: MemoryStore) -> None:
+def _last(planned: Plan, facts: TrainedFor) -> Checkpoint | None:
+    """Return the last checkpoint, if there is one.
+
+    Raises:
+        UserError: the folder holds another training, or a checkpoint that was not trained here.
+    """
+    best, last = planned.folder / BEST, planned.folder / LAST
+    if last.is_file():
+        kept = read(last)
+        _check_same(last, kept.facts, facts)
+        if kept.further.get("data") != digest(planned.cases, planned.held):
+            raise UserError(f"{last} was trained on other records than there are now; choose another --out")
+        return kept
+    if best.is_file():  # written a moment before the last one would have been, or no training's of ours
+        _check_same(best, read_facts(best)[0], facts)
+    return None
+
+
+def _check_same(path: Path, kept: TrainedFor, now: TrainedFor) -> None:
+    check_fits(path, kept, editor=now.editor, backbone=now.backbone, settings=now.settings)
+    for what in ("protocol", "seed", "weights_revision"):
+        there, here = getattr(kept, what), getattr(now, what)
+        if there != here:
+            raise UserError(f"{path} was trained with {what} {there!r}, and this is {here!r}; choose another --out")
+
+
+def _lay_out(planned: Plan, backbone: Backbone, last: Checkpoint | None, store: MemoryStore) -> None:
     """Lay the networks out: fresh, or as the last checkpoint has them."""
-    last = planned.folder / LAST
-    if not last.is_file():
+    if last is None:
         planned.editor.prepare(backbone, planned.cases, store=store)
         return
-    kept = read(last)
-    check_fits(last, kept.facts, editor=facts.editor, backbone=facts.backbone, settings=facts.settings)
-    for what in ("protocol", "seed", "weights_revision"):
-        there, here = getattr(kept.facts, what), getattr(facts, what)
-        if there != here:
-            raise UserError(f"{last} was trained with {what} {there!r}, and this is {here!r}; choose another --out")
-    planned.editor.adopt(backbone, network_tensors(kept.tensors))
-    logger.info("going on after %d records (%s)", kept.facts.records, last)
+    planned.editor.adopt(backbone, network_tensors(last.tensors))
+    logger.info("going on after %d records (%s)", last.facts.records, last.path)
 
 
 def expected(planned: Plan) -> int:
@@ -168,4 +209,4 @@ def expected(planned: Plan) -> int:
 def reached(planned: Plan) -> int:
     """Return how many records an earlier start has trained on."""
     last = planned.folder / LAST
-    return read(last).facts.records if last.is_file() else 0
+    return read_facts(last)[0].records if last.is_file() else 0

@@ -196,11 +196,13 @@ class Serac:
         return named | {name: tensor for name, tensor in trained.items() if name.startswith(PROJECTION)}
 
     def check(self, backbone: Backbone) -> None:
-        """Resolve the trained layers.
+        """Resolve the trained layers, and look for the models that are read beside the backbone.
 
         Raises:
-            UserError: there are fewer.
+            UserError: there are fewer layers, or such a model is not there.
         """
+        find_encoder(self.settings.encoder)
+        replacement.find(replacement.chosen(self.settings, self.switches))
         backbone.site("language", -max(self.settings.layers, 1))
 
     @contextmanager
@@ -266,7 +268,4 @@ def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[Edi
     wrong = "; ".join(problems(values))
     if wrong:
         raise UserError(f"settings of serac: {wrong}")
-    # Looked for here, before a backbone's weights are read.
-    find_encoder(values.encoder)
-    replacement.find(replacement.chosen(values, switches))
     return Serac(values, switches, unrelated(train), seed)
