@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke.backbones.store import MemoryStore
+from mmke.editors.settings import read_changes
 from mmke.running.devices import device_name, resolve_device
 from mmke.running.run import PlannedCell, Request, load, plan
 from mmke.speed.plain import PlainBackbone
@@ -52,7 +53,13 @@ def _ways(dtypes: Sequence[str]) -> list[tuple[str, str]]:
 
 def _said(options: argparse.Namespace, editor: str, loop: str, dtype: str) -> list[Answer]:
     request = Request(
-        options.backbone, (editor,), BENCHMARKS, limit=options.records, device=options.device, dtype=dtype
+        options.backbone,
+        (editor,),
+        BENCHMARKS,
+        limit=options.records,
+        device=options.device,
+        dtype=dtype,
+        changes=read_changes(options.set, None),
     )
     backbone: Any = load(request)
     asked = PlainBackbone(backbone) if loop == "plain" else backbone
@@ -92,6 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--editor", action="append", choices=EDITORS)
     parser.add_argument("--records", type=int, default=20, help="of each benchmark (default: 20)")
     parser.add_argument("--dtype", action="append", default=[], help="repeatable (default: float16 and bfloat16)")
+    parser.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/half-precision.json"))
     options = parser.parse_args()
