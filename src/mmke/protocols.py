@@ -290,7 +290,7 @@ class Training:
         steps: records that are trained on, at most.
         accumulate: records between two steps of the optimiser.
         clip: norm to which gradients are clipped.
-        validate_every: records between two validations.
+        validate_every: records between two validations; 0: as many as there are, so that each epoch ends with one.
         validation_records: records of each validation, at most.
         patience: records without a better validation after which training ends.
     """
@@ -310,7 +310,9 @@ class TrainableEditor(Editor, Protocol):
     Attributes:
         training: how.
         alone: why it can only be trained by a single process; None: it need not.
-        network: what is trained and saved; None before `prepare` or `load`.
+        network: what is trained and saved; None before `prepare` or `adopt`.
+        paper_pace: how its published training counts: by "epochs", of which early stopping ends one and not the
+            training, or by "steps" (see `training.pace`).
     """
 
     @property
@@ -319,6 +321,8 @@ class TrainableEditor(Editor, Protocol):
     def alone(self) -> str | None: ...
     @property
     def network(self) -> nn.Module | None: ...
+    @property
+    def paper_pace(self) -> Literal["epochs", "steps"]: ...
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks for a backbone, and take from the training records what has to be known before."""
@@ -359,6 +363,10 @@ class TrainableEditor(Editor, Protocol):
         """Put right what a step of the optimiser may have put wrong."""
         ...
 
-    def after_validation(self, figures: Mapping[str, float]) -> None:
-        """Hear what a validation found."""
+    def after_validation(self, figures: Mapping[str, float]) -> float:
+        """Hear what a validation found, and return the figure by which the best networks are chosen; lower is better.
+
+        Args:
+            figures: what `losses` returned, each the mean over the records.
+        """
         ...

@@ -49,7 +49,7 @@ def test_a_multiplier_below_zero_comes_back_to_it() -> None:
 )
 def test_the_margin_falls_after_a_good_validation_to_its_least(right: float, margin: float, expected: float) -> None:
     editor = prepared(load("tiny-llava"), margin=margin)
-    editor.after_validation({"right": right, "tokens": 100.0})
+    editor.after_validation({"right": right / 7, "tokens": 100.0 / 7})
     assert float(editor.trained().margin_lp) == pytest.approx(expected)
 
 
@@ -104,4 +104,11 @@ def test_a_loss_is_told_in_parts(backbone: ComposedBackbone, cases: tuple[EditCa
     parts = told[True]
     assert parts["total"] == pytest.approx(parts["nll"] + 2.0 * (parts["lp"] - 1e-3), rel=1e-5)
     assert parts["accuracy"] == pytest.approx(parts["right"] / parts["tokens"])
-    assert told[False] == {**parts, "total": pytest.approx(1 - parts["accuracy"])}
+    assert told[False] == parts
+
+
+def test_a_validation_is_judged_by_the_share_of_all_tokens_that_are_wrong() -> None:
+    editor = prepared(load("tiny-llava"))
+    # Of two records, one with 1 of 2 tokens right and one with 8 of 8: means over the records.
+    figures = {"right": 4.5, "tokens": 5.0, "accuracy": 0.75, "total": 3.0}
+    assert editor.after_validation(figures) == pytest.approx(0.1)

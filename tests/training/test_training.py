@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number_stops_with_the_record_and_keeps_what_was_good(
         return {**found, "total": found["total"] * float("nan")} if len(seen) == 7 else found
 
     monkeypatch.setattr(Mend, "losses", broken)
-    with pytest.raises(UserError, match=r"the loss of record .* is no finite number .* kept in"):
+    with pytest.raises(UserError, match=r"the loss of record .* is no finite number at step 3.* is kept: best"):
         train(planned)
     assert read(planned.folder / "last.safetensors").facts.records == 4
     assert read(planned.folder / "best.safetensors").facts.records == 4

@@ -119,7 +119,7 @@ def open_run(out: Path, settings: RunSettings, facts: RunFacts) -> Iterator[RunF
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {path} ({error.strerror}); choose another --out") from error
-    with _locked(path):
+    with locked(path):
         if read_run(path) is None and (path / ROWS).exists():
             raise UserError(f"{path} has {ROWS} but no {RUN}; delete the folder, or choose another --out")
         check_same_settings(path, settings)
@@ -147,7 +147,12 @@ def set_aside(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep a folder from being written by another program.
+
+    Raises:
+        UserError: another program writes it.
+    """
     # The file stays: deleting it would let two programs hold locks on two files of one name.
     with (path / LOCK).open("ab") as lock:
         try:

@@ -53,6 +53,7 @@ class Request:
         out: where results go.
         device: "cpu", "cuda", "cuda:1", …
         checkpoints: of trained editors, by name; for others the usual places are looked at.
+        untrained: make trained editors without a checkpoint; the caller lays out their networks.
         dtype: of the backbone's language model; None: as the backbone was published for the device.
         weights: folder with the backbone's weights, or "random"; None: the usual places.
         seed: for whatever draws.
@@ -67,6 +68,7 @@ class Request:
     generate: bool = False
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    untrained: bool = False
     data: Path | None = None
     out: Path = Path("results")
     device: str = "cpu"
@@ -127,9 +129,8 @@ def plan(request: Request) -> Plan:
     resolve_protocol(request.protocol)
     if request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
-    if not -(2**63) <= request.seed < 2**64:
-        raise UserError(f"--seed {request.seed}: give a whole number of at most 64 bits")
-    _check_writable(request.out)
+    check_seed(request.seed)
+    check_writable(request.out)
     editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
     for name in editors:
         registry.import_string("editors", name)
@@ -267,7 +268,22 @@ def resolve_protocol(name: str) -> Switches:
     return PROTOCOLS[name]
 
 
-def _check_writable(out: Path) -> None:
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the library does not take.
+
+    Raises:
+        UserError: the message says which are taken.
+    """
+    if not -(2**63) <= seed < 2**64:
+        raise UserError(f"--seed {seed}: give a whole number of at most 64 bits")
+
+
+def check_writable(out: Path) -> None:
+    """Refuse a folder that cannot be made or written to.
+
+    Raises:
+        UserError: the message names it.
+    """
     there = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
@@ -324,7 +340,7 @@ def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence
     values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes)
     make, checkpoint = registry.factory("editors", name), None
     editor: Editor = make(values, switches, train=train, seed=request.seed)
-    if isinstance(editor, TrainableEditor):
+    if isinstance(editor, TrainableEditor) and not request.untrained:
         checkpoint = request.checkpoints.get(name) or find(name, request.backbone, benchmark)
         if checkpoint is None:
             raise NeedsTrainingError(

@@ -10,23 +10,22 @@ Several processes share each step's records; their gradients are summed, so that
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmke.backbones.store import MemoryStore
-from mmke.editors.trained import BEST, LAST, NETWORK, Checkpoint, TrainedFor, read, write
+from mmke.editors.trained import BEST, LAST, Checkpoint, TrainedFor, write
 from mmke.protocols import Backbone, Store, TrainableEditor
 from mmke.training.curves import Curves
+from mmke.training.last import Moving, digest, network_named, take_up, write_last
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes
 from mmke.types import EditCase, UserError
 
 SAVE_SECONDS = 60.0
-OPTIMISER = "optimiser."
 
 
 @dataclass
@@ -43,6 +42,7 @@ class Run:
         folder: where they go.
         processes: this one and those that share its steps.
         store: keeps trunks.
+        at: the record that is worked on.
     """
 
     editor: TrainableEditor
@@ -54,130 +54,117 @@ class Run:
     folder: Path
     processes: Processes
     store: Store = field(default_factory=MemoryStore)
+    at: str = "none yet"
 
-    def go(self, *, on_step: Callable[[int], None] = lambda _: None) -> Path:
-        """Train to the end, from wherever the last checkpoint is, and return the best checkpoint.
+    def go(self, *, last: Checkpoint | None, on_step: Callable[[int], None] = lambda _: None) -> Path:
+        """Train to the end, from the beginning or from the last checkpoint, and return the best checkpoint.
 
         Raises:
-            UserError: a loss or a gradient is no number.
+            UserError: a loss or a gradient is no number, or memory ends.
         """
         optimiser, schedule = self.editor.optimiser()
-        self._take_up(optimiser, schedule)
-        saved = time.monotonic()
-        with Curves(self.folder, records=self.pace.done, write=self.processes.first) as curves:
-            while not self.pace.over():
-                figures = self._step(optimiser, schedule)
-                curves.add("train", self.pace.done, figures)
-                on_step(self.pace.done)
-                if self._validate(curves) or time.monotonic() - saved > SAVE_SECONDS:
-                    self._save(LAST, {}, optimiser, schedule)
-                    saved = time.monotonic()
-            self._save(LAST, {}, optimiser, schedule)
+        if self.editor.network is None:
+            raise ValueError(f"{self.editor.name} has no networks; prepare it first")
+        moving = Moving(self.editor.network, optimiser, schedule, self.pace)
+        if last is not None:
+            take_up(moving, last)
+        try:
+            self._go(moving, on_step)
+        except torch.OutOfMemoryError as error:
+            raise UserError(no_room(self.editor.name, self.backbone, f"at record {self.at}; {self._kept()}")) from error
         return self.folder / BEST
 
-    def _step(self, optimiser: torch.optim.Optimizer, schedule: Any) -> dict[str, float]:
-        """Train on as many records as make a step of the optimiser."""
-        optimiser.zero_grad()
+    def _go(self, moving: Moving, on_step: Callable[[int], None]) -> None:
+        data, saved = digest(self.cases, self.held), time.monotonic()
+        with Curves(self.folder, records=self.pace.done, write=self.processes.first) as curves:
+            while not self.pace.over():
+                before = self.pace.done
+                curves.add("train", *self._step(moving))
+                on_step(self.pace.done)
+                validated = self.pace.validates(since=before)
+                if validated:
+                    self._validate(moving, curves)
+                if validated or time.monotonic() - saved > SAVE_SECONDS:
+                    self._save(moving, data)
+                    saved = time.monotonic()
+            self._save(moving, data)
+
+    def _step(self, moving: Moving) -> tuple[int, dict[str, float]]:
+        """Train on as many records as make a step; return how many there were by now, and the parts of their loss."""
+        moving.optimiser.zero_grad()
         told: list[dict[str, float]] = []
-        training = self.editor.training
+        training, seen = self.editor.training, []
         for number in range(training.accumulate):
             if self.pace.over():
                 break
             case = self.cases[self.pace.next()]
+            seen.append(case.id)
             if number % self.processes.count == self.processes.number:
                 told.append(self._learn(case, training.accumulate))
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        parameters = [parameter for group in moving.optimiser.param_groups for parameter in group["params"]]
         self.processes.add_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, training.clip)
         if not torch.isfinite(norm):
-            raise UserError(self._no_number(f"the gradient behind record {self.pace.done}"))
-        optimiser.step()
-        if schedule is not None:
-            schedule.step()
+            raise UserError(self._no_number(f"the gradient of record {' and '.join(seen)}"))
+        moving.optimiser.step()
+        if moving.schedule is not None:
+            moving.schedule.step()
         self.editor.after_step()
-        return {name: sum(each[name] for each in told) / len(told) for name in told[0]} if told else {}
+        means = {name: sum(each[name] for each in told) / len(told) for name in told[0]} if told else {}
+        return self.pace.done, means
 
     def _learn(self, case: EditCase, accumulate: int) -> dict[str, float]:
-        losses = self.editor.losses(self.backbone, case, store=self.store, learn=True)
-        total = losses["total"]
-        if not torch.isfinite(total):
-            raise UserError(self._no_number(f"the loss of record {case.id}"))
-        (total / accumulate).backward()  # type: ignore[no-untyped-call]
+        losses = self._losses(case, learn=True)
+        (losses["total"] / accumulate).backward()  # type: ignore[no-untyped-call]
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _no_number(self, what: str) -> str:
-        return (
-            f"{self.editor.name}: {what} is no finite number after {self.pace.done} records; the best and the last "
-            f"good checkpoint are kept in {self.folder}. Train with a smaller rate (--set {self.editor.name}.rate=…), "
-            "or in float32"
-        )
-
-    def _validate(self, curves: Curves) -> bool:
-        """Validate where the pace says so; return whether it did."""
-        before = self.pace.done - self.editor.training.accumulate
-        if not self.pace.validates(since=before):
-            return False
+    def _validate(self, moving: Moving, curves: Curves) -> None:
         figures = self._figures()
-        self.editor.after_validation(figures)
+        figure = self.editor.after_validation(figures)
         curves.add("validation", self.pace.done, figures)
-        if self.pace.heard(figures["total"]):
-            self._save(BEST, figures, None, None)
-        return True
+        if self.pace.heard(figure) and self.processes.first:
+            facts = replace(self.facts, records=self.pace.done, figures=figures)
+            write(self.folder / BEST, network_named(moving.network), facts, further={})
 
     @torch.no_grad()
     def _figures(self) -> dict[str, float]:
-        found = [
-            self.editor.losses(self.backbone, case, store=self.store, learn=False)
-            for case in self.held[: self.editor.training.validation_records]
-        ]
+        found = [self._losses(case, learn=False) for case in self.held[: self.editor.training.validation_records]]
         return {name: math.fsum(float(each[name]) for each in found) / len(found) for name in found[0]}
 
-    def _save(
-        self, name: str, figures: Mapping[str, float], optimiser: torch.optim.Optimizer | None, schedule: Any
-    ) -> None:
-        if not self.processes.first or self.editor.network is None:
+    def _losses(self, case: EditCase, *, learn: bool) -> Mapping[str, Tensor]:
+        self.at = case.id
+        losses = self.editor.losses(self.backbone, case, store=self.store, learn=learn)
+        if not torch.isfinite(losses["total"]):
+            raise UserError(self._no_number(f"the loss of {'' if learn else 'validation '}record {case.id}"))
+        return losses
+
+    def _save(self, moving: Moving, data: str) -> None:
+        if not self.processes.first:
             return
-        tensors = {f"{NETWORK}{key}": value for key, value in self.editor.network.state_dict().items()}
-        further: dict[str, Any] = {}
-        if optimiser is not None:
-            state = optimiser.state_dict()
-            tensors |= _flat(state["state"])
-            further = {"pace": asdict(replace(self.pace)), "groups": state["param_groups"]}
-            further["schedule"] = None if schedule is None else schedule.state_dict()
-            further["pace"].pop("training")
-        facts = replace(self.facts, records=self.pace.done, figures=dict(figures))
-        write(self.folder / name, tensors, facts, further=further)
+        broken = [name for name, tensor in moving.network.state_dict().items() if not tensor.isfinite().all()]
+        if broken:
+            raise UserError(self._no_number(f"{broken[0]!r} of the networks"))
+        write_last(self.folder / LAST, moving, replace(self.facts, records=self.pace.done), data=data)
 
-    def _take_up(self, optimiser: torch.optim.Optimizer, schedule: Any) -> None:
-        """Go on where the last checkpoint is, if there is one."""
-        last = self.folder / LAST
-        if not last.is_file():
-            return
-        kept = read(last)
-        restore_pace(self.pace, kept)
-        state = _nested({key: value for key, value in kept.tensors.items() if key.startswith(OPTIMISER)})
-        optimiser.load_state_dict({"state": state, "param_groups": kept.further["groups"]})
-        if schedule is not None:
-            schedule.load_state_dict(kept.further["schedule"])
+    def _no_number(self, what: str) -> str:
+        step = -(-self.pace.done // self.editor.training.accumulate)
+        return (
+            f"{self.editor.name}: {what} is no finite number at step {step}, {self.pace.done} records into training; "
+            f"{self._kept()}. Train with a smaller rate into another folder (--set rate=… --out …), or in float32 "
+            "(--dtype float32)"
+        )
+
+    def _kept(self) -> str:
+        """Say what is left of a training that breaks off."""
+        names = " and ".join(name for name in (BEST, LAST) if (self.folder / name).is_file())
+        return f"what was good before is kept: {names} in {self.folder}" if names else "nothing was kept yet"
 
 
-def restore_pace(pace: Pace, checkpoint: Checkpoint) -> None:
-    """Move a pace to where a checkpoint was written."""
-    for name, value in checkpoint.further["pace"].items():
-        setattr(pace, name, value)
-
-
-def _flat(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
-    return {
-        f"{OPTIMISER}{number}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
-        for number, each in state.items()
-        for name, value in each.items()
-    }
-
-
-def _nested(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.removeprefix(OPTIMISER).partition(".")
-        state.setdefault(int(number), {})[name] = value
-    return state
+def no_room(editor: str, backbone: Backbone, where: str) -> str:
+    """Say that memory ended, and what helps."""
+    device = backbone.device
+    held = f" ({torch.cuda.memory_reserved(device) / 2**30:.1f} GiB are held)" if device.type == "cuda" else ""
+    return (
+        f"{device} has too little memory to train {editor} on {backbone.name} {where}{held}. End what else runs there "
+        "(nvidia-smi), take --dtype float16, smaller networks (--set, the sizes in its settings), or a larger card"
+    )

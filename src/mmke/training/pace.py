@@ -2,15 +2,23 @@
 
 Records are shuffled anew in every epoch, by seed and epoch alone, so that a place in the order can be taken up again.
 
-The published code (spec of MMKE-Bench, arXiv:2502.19870) has its own way, kept under `paper`: it counts epochs, from a
-counter that starts at one; what it calls early stopping ends the epoch and not the training.
+The published codes (MMKE-Bench, arXiv:2502.19870) have two ways, kept under `paper`. Both validate at regular intervals
+alone, not at the end:
+- by epochs (MEND and SERAC): as many epochs as come nearest to the steps; the counter starts at one and its last value
+  is not trained on; what is called early stopping ends the epoch and not the training;
+- by steps (KE): exactly as many as are stated.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
 from mmke.protocols import Training
+
+KEPT = ("epoch", "place", "done", "best", "best_at", "ended")
+"""What has to be known to go on."""
 
 
 @dataclass
@@ -20,7 +28,7 @@ class Pace:
     Attributes:
         records: of the training split.
         training: the editor's settings.
-        published: whether early stopping ends the epoch alone.
+        published: which published way is followed; None: ours, with a real early stop and a validation at the end.
         seed: of the order.
         epoch: from 0 on.
         place: within the epoch.
@@ -32,7 +40,7 @@ class Pace:
 
     records: int
     training: Training
-    published: bool
+    published: Literal["epochs", "steps"] | None
     seed: int
     epoch: int = 0
     place: int = 0
@@ -44,16 +52,24 @@ class Pace:
     @property
     def epochs(self) -> int:
         """Return how many times the records are gone over, at most."""
-        if self.published:
+        if self.published == "epochs":
             return round(self.training.steps / self.records)
         return -(-self.training.steps // self.records)
 
     @property
     def steps(self) -> int:
         """Return how many records will be trained on when nothing ends it early."""
-        # The published counter starts at one, and its last value is not trained on.
-        most = self.training.steps - 1 if self.published else self.training.steps
+        most = self.training.steps - 1 if self.published == "epochs" else self.training.steps
         return min(self.epochs * self.records, most)
+
+    def state(self) -> dict[str, Any]:
+        """Return where it is, as plain data."""
+        return {name: getattr(self, name) for name in KEPT}
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Move to where it was."""
+        for name in KEPT:
+            setattr(self, name, state[name])
 
     def over(self) -> bool:
         """Return whether there is nothing more to train on."""
@@ -71,10 +87,11 @@ class Pace:
     def validates(self, *, since: int) -> bool:
         """Return whether a validation was due behind one of the records since so many were done.
 
-        The published code leaves out the one at the end, unless there was none before.
+        The published codes leave out the one at the end, unless there was none before.
         """
-        at_end = self.over() and (self.best is None or not self.published)
-        return at_end or self.done // self.training.validate_every > max(since, 0) // self.training.validate_every
+        at_end = self.over() and (self.best is None or self.published is None)
+        interval = self.training.validate_every or self.records
+        return at_end or self.done // interval > max(since, 0) // interval
 
     def heard(self, figure: float) -> bool:
         """Take a validation's figure (lower is better) and return whether it is the best so far."""
@@ -82,7 +99,7 @@ class Pace:
         if better:
             self.best, self.best_at = figure, self.done
         if self.done - self.best_at >= self.training.patience:
-            if self.published:
+            if self.published == "epochs":
                 if self.place:
                     self._turn()
             else:

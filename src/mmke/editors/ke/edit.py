@@ -13,7 +13,6 @@ Deviations from the published code:
   gradient. The steps are the same, the printed loss of the record between them is not.
 - Under `paper` the text is cut to 32 tokens, and MiniGPT-4 reads a beginning of sequence before a picture; under
   `strict` neither.
-- Published is an epoch between two validations, here a number of records.
 - Edits that follow each other in one session start from what the ones before have made; published are single edits.
 """
 
@@ -91,6 +90,7 @@ class KnowledgeEditor:
     name: str = "ke"
     network: Network | None = None
     alone: str | None = None
+    paper_pace: Literal["epochs", "steps"] = "steps"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
     paper_topk: Literal["native", "float32"] = "native"
@@ -148,24 +148,19 @@ class KnowledgeEditor:
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, schedule(values))
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
-        """Return what a record's loss is made of, and how many of the edit's tokens are right after it.
-
-        In validation `total` is the share of tokens that are wrong: that is what the published code chooses its
-        checkpoint by, and the loss itself moves with the multiplier.
-        """
+        """Return what a record's loss is made of, and how many of the edit's tokens are right after it."""
         network = self.trained()
         changed = self.change(backbone, case.edits[0], store=store, before={})
         logits = backbone.tail(changed.trunk, changed.weights)
         nll, lp = answer_loss(logits, changed.target), torch.stack(changed.sizes).mean()
         right = (logits.argmax(-1) == changed.target).sum()
-        accuracy = right / len(changed.target)
         return {
-            "total": nll + network.penalty(lp) if learn else 1 - accuracy,
+            "total": nll + network.penalty(lp),
             "nll": nll,
             "lp": lp,
             "alpha": network.alpha_lp.detach(),
             "margin": network.margin_lp,
-            "accuracy": accuracy,
+            "accuracy": right / len(changed.target),
             "right": right,
             "tokens": torch.tensor(len(changed.target)),
         }
@@ -174,10 +169,15 @@ class KnowledgeEditor:
         """Keep the multiplier from going below zero."""
         self.trained().clamp()
 
-    def after_validation(self, figures: Mapping[str, float]) -> None:
-        """Make the margin smaller where enough of all tokens are right."""
-        if figures["right"] / figures["tokens"] > self.settings.margin_accuracy:
+    def after_validation(self, figures: Mapping[str, float]) -> float:
+        """Make the margin smaller where enough of all tokens are right, and return the share of those that are wrong.
+
+        By that share the published code chooses; the loss moves with the multiplier.
+        """
+        accuracy = figures["right"] / figures["tokens"]
+        if accuracy > self.settings.margin_accuracy:
             self.trained().tighten(factor=self.settings.margin_factor, least=self.settings.margin_least)
+        return 1 - accuracy
 
     def condition(self, backbone: Backbone, edit: Edit) -> tuple[int, ...]:
         """Return the tokens by which the network knows an edit."""

@@ -80,13 +80,13 @@ def problems(values: Settings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
         yield "sites name 'alignment'; KE edits matrices of the language model"
-    counts = ("lstm", "condition", "conditioner", "accumulate", "validate_every", "validation_records")
+    counts = ("lstm", "condition", "conditioner", "accumulate", "validation_records")
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
     )
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 0 up"
-        for name in ("warm_up", "steps")
+        for name in ("warm_up", "steps", "validate_every")
         if getattr(values, name) < 0
     )
     rates = ("max_scale", "rate", "multiplier_rate", "margin", "margin_least")

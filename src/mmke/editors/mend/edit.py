@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.answering import answer, by_ask, kept_trunk
 from mmke.backbones.weights import written
 from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
@@ -28,6 +28,7 @@ from mmke.editors.filling import fill
 from mmke.editors.mend.network import Networks
 from mmke.editors.mend.published import translate
 from mmke.editors.objective import ask_training
+from mmke.editors.published import PublishedTraining
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Weights
 from mmke.types import (
@@ -118,6 +119,7 @@ class Mend:
     seed: int
     name: str = "mend"
     network: Networks | None = None
+    paper_pace: Literal["epochs", "steps"] = "epochs"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
     paper_topk: Literal["native", "float32"] = "native"
@@ -191,11 +193,11 @@ class Mend:
         found = self.factors(backbone, case.edits[0], store=store, weights={})
         observe = learn and self.switches.mend_statistics == "running"
         weights = self.moved(backbone, self.networks()(found, observe=observe), {})
-        asked = ask_training(backbone, case, self.switches)
-        trunk = backbone.trunk(asked.batch, self.cut(backbone), store=store)
+        asked, cut, values = ask_training(backbone, case, self.switches), self.cut(backbone), self.settings
+        said, kept = (kept_trunk(backbone, batch, cut, store) for batch in asked)
         with torch.no_grad():
-            before = backbone.tail(trunk, {})
-        parts, values = asked.parts(before, backbone.tail(trunk, weights)), self.settings
+            before = backbone.tail(kept, {})
+        parts = asked.parts(backbone.tail(said, weights), before, backbone.tail(kept, weights))
         total = (
             values.edit_weight * parts.edit
             + values.image_edit_weight * parts.image_edit
@@ -206,13 +208,14 @@ class Mend:
     def after_step(self) -> None:
         """Do nothing."""
 
-    def after_validation(self, figures: Mapping[str, float]) -> None:
-        """Do nothing."""
+    def after_validation(self, figures: Mapping[str, float]) -> float:
+        """Return the loss, by which the published code chooses as well."""
+        return figures["total"]
 
     def factors(self, backbone: Backbone, edit: Edit, *, store: Store, weights: Weights) -> Mapping[str, Factors]:
         """Return the factors of every edited matrix for an edit."""
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
-        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
+        trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
         return factors(backbone, trunk, list(self._matrices(backbone)), target, weights)
 
@@ -245,9 +248,20 @@ def _problems(values: Settings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
         yield "sites name 'alignment'; MEND edits matrices of the language model"
-    counts = ("rank", "layers", "accumulate", "validate_every", "validation_records")
+    counts = ("rank", "layers", "accumulate", "validation_records", "patience")
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
+    )
+    yield from (
+        f"{name} = {getattr(values, name)}; it counts from 0 up"
+        for name in ("steps", "validate_every")
+        if getattr(values, name) < 0
+    )
+    weights = ("edit_weight", "image_edit_weight", "locality_weight")
+    yield from (
+        f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
+        for name in weights
+        if not 0 <= getattr(values, name) < math.inf
     )
     rates = ("step", "rate", "clip")
     yield from (
