@@ -200,6 +200,10 @@ class Backbone(Answerer, Protocol):
         """
         ...
 
+    def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients of a loss with respect to what modules handed on while a tail was computed."""
+        ...
+
     def repeat(self, step: Callable[[], None], times: int) -> None:
         """Run a step many times; it reads and writes the same tensors each time, and never waits for the device."""
         ...

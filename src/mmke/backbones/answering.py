@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmke.protocols import Backbone, Cut, Encoded, Store, Weights
+from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, Probe
 
 
@@ -75,11 +75,14 @@ def wanted_logits(
 ) -> Forced:
     """Compute the logits of every wanted row, teacher-forced, with gradient into `weights`; see `answer`."""
     batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
-    place = Cut("mlp", backbone.layers - 1) if cut is None else cut
-    key = (backbone.state, place, batch.digest)
-    trunk = store.get(key, lambda: backbone.trunk(batch, place, store=store))
+    trunk = kept_trunk(backbone, batch, Cut("mlp", backbone.layers - 1) if cut is None else cut, store)
     logits = backbone.tail(trunk, weights or {})
     return Forced(batch.encoded, torch.split(logits, [len(encoded.rows) for encoded in batch.encoded]))
+
+
+def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store) -> Trunk:
+    """Return what lies below a cut, computed once as long as the store keeps it."""
+    return store.get((backbone.state, cut, batch.digest), lambda: backbone.trunk(batch, cut, store=store))
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:

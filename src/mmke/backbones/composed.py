@@ -125,6 +125,10 @@ class ComposedBackbone:
         """Compute the logits of every wanted row, with `weights` standing in for the module's own."""
         return call_with(self.module, weights, self._tail, trunk)
 
+    def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients of a loss with respect to what modules handed on; nothing below them is differentiated."""
+        return torch.autograd.grad(loss, list(of))
+
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
         """Continue each query with its most probable tokens."""
         below = self.trunk(batch, VISION, store=store)

@@ -1,13 +1,13 @@
 """What a gradient of an edited matrix is made of: the linear's inputs, and the gradients of its outputs.
 
 For W [out in] the gradient of the loss is the sum over rows of δ xᵀ. MEND transforms x and δ; KE wants the sum. Neither
-needs the gradient of the whole model: the trunk below the lowest edited layer is a constant, and of what lies above it
-only the edited linears' outputs take a gradient.
+needs the gradient of the whole model: what lies below the lowest edited linear is a constant, and of what lies above it
+only the edited linears' outputs are differentiated.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -49,20 +49,19 @@ def factors(
     """
     fed: dict[str, Tensor] = {}
     handed: dict[str, Tensor] = {}
-    # The trunk's result takes a gradient, so that every linear above it hands on something that does.
-    leaf = replace(trunk, hidden=tuple(state.detach().clone().requires_grad_() for state in trunk.hidden))
     with torch.enable_grad(), ExitStack() as hooks:
         for name in names:
             linear = backbone.module.get_submodule(name.removesuffix(".weight"))
             hooks.callback(linear.register_forward_hook(_keeper(name, fed, handed)).remove)
-        loss = cross_entropy(backbone.tail(leaf, weights).float(), target)
-        gradients = torch.autograd.grad(loss, [handed[name] for name in names])
+        loss = cross_entropy(backbone.tail(trunk, weights).float(), target)
+        gradients = backbone.gradients(loss, [handed[name] for name in names])
     return {name: Factors(_rows(fed[name]), _rows(gradient)) for name, gradient in zip(names, gradients, strict=True)}
 
 
 def _keeper(name: str, fed: dict[str, Tensor], handed: dict[str, Tensor]) -> Any:
     def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        fed[name], handed[name] = args[0].detach(), output
+        # What the lowest of them hands on is where the graph begins; it reaches all others.
+        fed[name], handed[name] = args[0].detach(), output if output.requires_grad else output.requires_grad_()
 
     return keep
 

@@ -6,8 +6,7 @@ questions. No relation and no portability question is asked while training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,28 +27,33 @@ class Parts(NamedTuple):
     image: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A record's training probes as a batch; the logits of their rows come query by query."""
+class Asked(NamedTuple):
+    """A record's training probes: those in the edit's scope, and those that are to stay; one batch each."""
 
-    batch: Batch
+    said: Batch
+    kept: Batch
 
-    def parts(self, before: Tensor, after: Tensor) -> Parts:
+    def parts(self, said: Tensor, before: Tensor, after: Tensor) -> Parts:
         """Return the losses.
 
         Args:
-            before: logits of all rows from the unedited model.
-            after: those from the edited one, with gradient.
+            said: logits of all rows of the first batch from the edited model, with gradient.
+            before: those of the second from the unedited one.
+            after: those of the second from the edited one, with gradient.
         """
-        sizes = [len(encoded.rows) for encoded in self.batch.encoded]
-        old, new = torch.split(before, sizes), torch.split(after, sizes)
-        targets = [torch.tensor(encoded.target_ids, device=after.device) for encoded in self.batch.encoded]
+        edit, image_edit = torch.split(said, _sizes(self.said))
+        targets = [torch.tensor(encoded.target_ids, device=said.device) for encoded in self.said.encoded]
+        old, new = torch.split(before, _sizes(self.kept)), torch.split(after, _sizes(self.kept))
         return Parts(
-            answer_loss(new[0], targets[0]),
-            answer_loss(new[1], targets[1]),
-            locality_divergence(old[2], new[2]),
-            locality_divergence(old[3], new[3]),
+            answer_loss(edit, targets[0]),
+            answer_loss(image_edit, targets[1]),
+            locality_divergence(old[0], new[0]),
+            locality_divergence(old[1], new[1]),
         )
+
+
+def _sizes(batch: Batch) -> list[int]:
+    return [len(encoded.rows) for encoded in batch.encoded]
 
 
 def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Asked:
@@ -62,9 +66,18 @@ def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Aske
     lacking = missing_probes(case)
     if lacking:
         raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
-    probes = [by_kind[kind] for kind in ASKED]
-    asks = [Ask(labels=switches.labels, positions="all" if kind.endswith("_loc") else "answer") for kind in ASKED]
-    return Asked(backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks))
+    halves = [[by_kind[kind] for kind in kinds] for kinds in (ASKED[:2], ASKED[2:])]
+    ways: tuple[Literal["answer", "all"], ...] = ("answer", "all")
+    return Asked(
+        *(
+            backbone.encode(
+                [probe.query for probe in probes],
+                [probe.target for probe in probes],
+                Ask(labels=switches.labels, positions=positions),
+            )
+            for probes, positions in zip(halves, ways, strict=True)
+        )
+    )
 
 
 def missing_probes(case: EditCase) -> Sequence[ProbeKind]:

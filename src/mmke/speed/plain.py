@@ -5,16 +5,19 @@ encoded each time, no cache, each forward once; each query is a sequence by itse
 the logits are computed at every position.
 
 It stands in for the backbone alone. Schedule, editors, optimiser, prompts, metrics and rows are the project's own, so
-that the two sides differ in nothing but how logits come about, and their rows can be compared. On a card it computes
-as the published code does: a model that it runs under float16 autocast is run so.
+that the two sides differ in nothing but how logits and gradients come about, and their rows can be compared. On a card
+it computes as the published code does: a model that it runs under float16 autocast is run so, and edited matrices are
+applied in the model's own precision. Where the published training takes the gradient of the whole language model, so
+does this.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmke.backbones import answering
 from mmke.backbones.composed import ComposedBackbone
@@ -32,12 +35,16 @@ class Forward(NamedTuple):
         image: its picture, if any.
         edited: whether edited tensors stood in.
         step: whether a gradient was taken.
+        whole: whether that was the whole language model's.
+        told: whether it is the counterfactual model's, which reads an edit in front of the question.
     """
 
     encoded: Encoded
     image: ImageRef | None
     edited: bool
     step: bool
+    whole: bool = False
+    told: bool = False
 
 
 def _of_the_whole(name: str) -> Any:
@@ -51,10 +58,14 @@ class PlainBackbone:
     Attributes:
         whole: the backbone that it wraps.
         log: every forward pass so far.
+        whole_gradient: whether the unedited model's gradient is that of the whole language model.
+        beside: whether it is a second model beside the one that is edited.
     """
 
     whole: ComposedBackbone
     log: list[Forward] = field(default_factory=list)
+    whole_gradient: bool = False
+    beside: bool = False
 
     # Named one by one: nothing that computes may be taken over unseen.
     name = _of_the_whole("name")
@@ -88,13 +99,36 @@ class PlainBackbone:
 
     def tail(self, trunk: Trunk, weights: Weights) -> Tensor:
         """Return the logits of every wanted row, one whole forward pass a query."""
-        step = torch.is_grad_enabled() and bool(weights)
+        step = torch.is_grad_enabled() and (not weights or any(each.requires_grad for each in weights.values()))
+        whole = step and not weights and self.whole_gradient
         for encoded, image in _with_pictures(trunk.batch):
-            self.log.append(Forward(encoded, image, edited=bool(weights), step=step))
-        with torch.autocast(
-            "cuda", torch.float16, enabled=self.whole.published_autocast and self.whole.device.type == "cuda"
-        ):
-            return call_with(self.whole.module, weights, self._tail, trunk.batch)
+            self.log.append(Forward(encoded, image, bool(weights), step=step, whole=whole, told=self.beside))
+        autocast = self.whole.published_autocast and self.whole.device.type == "cuda"
+        with torch.autocast("cuda", torch.float16, enabled=autocast), self._differentiated(whole):
+            return call_with(self.whole.module, self._in_own_precision(weights), self._tail, trunk.batch)
+
+    def gradients(self, loss: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients with respect to what modules handed on; the whole model's are taken and thrown away."""
+        with self._differentiated(self.whole_gradient) as parameters:
+            return torch.autograd.grad(loss, [*of, *parameters], allow_unused=True)[: len(of)]
+
+    @contextmanager
+    def _differentiated(self, wanted: bool) -> Iterator[list[nn.Parameter]]:  # noqa: FBT001
+        """Let every tensor of the language model take a gradient for a while."""
+        language = self.whole.module.get_submodule(self.whole.decoder_name)
+        parameters = [*language.parameters(), *self.whole.decoder.head.parameters()] if wanted else []
+        distinct = list({id(parameter): parameter for parameter in parameters}.values())
+        try:
+            for parameter in distinct:
+                parameter.requires_grad_()
+            yield distinct
+        finally:
+            for parameter in distinct:
+                parameter.requires_grad_(False)  # noqa: FBT003
+
+    def _in_own_precision(self, weights: Weights) -> Mapping[str, Tensor]:
+        module = self.whole.module
+        return {name: tensor.to(module.get_parameter(name).dtype) for name, tensor in weights.items()}
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
         """Run a step many times, each from the beginning."""
