@@ -77,6 +77,8 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
+    generator = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    drawn = generator.clone_state()
     with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
         graph.capture_begin(capture_error_mode="thread_local")
         try:
@@ -86,5 +88,7 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
             logger.warning("a step cannot be recorded and runs as it is (%s)", reason(error))
             with suppress(RuntimeError):
                 graph.capture_end()
+            # A recording that is broken off leaves the generator waiting for its end, unable to draw.
+            generator.graphsafe_set_state(drawn)
             return None
     return graph
