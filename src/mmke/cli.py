@@ -230,6 +230,7 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument(
         "--words", dest="answer_words", type=int, default=0, help="of each description (default: as they are)"
     )
+    command.add_argument("--steps", type=int, default=3, help="of training, for editors that are trained (default: 3)")
     command.add_argument("--side", choices=("plain", "mmke"), help="this one alone")
     command.add_argument("--settings-of", metavar="B", help="backbone whose settings are taken (default: its own)")
     command.add_argument("--set", action="append", default=[], metavar="E.KEY=VALUE", help="one setting; repeatable")
@@ -473,6 +474,7 @@ def _bench_order(arguments: argparse.Namespace) -> "Order":
         records=arguments.records,
         warm=arguments.warm,
         words=arguments.answer_words,
+        steps=arguments.steps,
         sides=("plain", "mmke") if arguments.side is None else (arguments.side,),
         settings_of=arguments.settings_of,
         gib=arguments.memory,

@@ -126,7 +126,7 @@ class ComposedBackbone:
         return call_with(self.module, weights, self._tail, trunk)
 
     def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the gradients of a loss with respect to what modules handed on; nothing below them is differentiated."""
+        """Return the gradients of a loss with respect to what modules handed on, and of nothing below."""
         return torch.autograd.grad(loss, list(of))
 
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:

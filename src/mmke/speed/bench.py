@@ -1,16 +1,19 @@
 """`mmke bench`: the plain loop and ours on the same records in one process, side by side.
 
-Both sides run the floor (the unedited model) and then the editor, as every run does. One side does all its records
-before the other is loaded, so that the memory of each is its own. The plain loop's precision is that of the published
-code: float32 under fine-tuning, else half. The bound of a ratio is the operations of the plain loop over those that the
-work needs (`counting.py`); where the two sides differ in precision, or large products run at a better rate than small
-ones, a ratio can pass it.
+Both sides run the floor (the unedited model) and then the editor, as every run does. An editor that is trained is
+trained for some steps first, with fresh networks, whose values time and memory do not depend on; then it edits. One
+side does all its records before the other is loaded, so that the memory of each is its own. The plain loop's precision
+is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the operations of the plain
+loop over those that the work needs (`counting.py`); where the two sides differ in precision, or large products run at a
+better rate than small ones, a ratio can pass it.
 """
 
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -18,17 +21,22 @@ import torch
 
 from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editors.objective import missing_probes
+from mmke.editors.published import PublishedTraining
 from mmke.editors.settings import resolve
-from mmke.protocols import OUTPUT, Cut, Editor
+from mmke.protocols import OUTPUT, Cut, Editor, TrainableEditor
 from mmke.running.devices import device_name, dtype_name, resolve_device
 from mmke.running.run import FLOOR, PlannedCell, Request, load, plan, plan_benchmark
 from mmke.speed.ceilings import Ceilings, measure_ceilings
-from mmke.speed.counting import count, is_counted, shapes
+from mmke.speed.counting import Count, count, is_counted, shapes
+from mmke.speed.counting_trained import Trained, count_trained
 from mmke.speed.measured import Counts, Loaded, Measured
 from mmke.speed.memory import forget_peaks, limit_memory, peaks, release
 from mmke.speed.plain import PlainBackbone
 from mmke.speed.sides import Lap, Side, SideName
+from mmke.speed.steps import Step, Trainer
 from mmke.speed.workload import resize
 from mmke.types import UserError
 
@@ -42,6 +50,7 @@ class Order:
         records: of each benchmark that count.
         warm: records before those that count.
         words: of each description; 0: as they are.
+        steps: of training that count, behind one that warms up; 0: none, and none where nothing is trained.
         sides: which loops.
         settings_of: the backbone whose shipped settings the editors take; None: their own.
         gib: the most memory of the card that may be taken; None: all.
@@ -51,6 +60,7 @@ class Order:
     records: int = 3
     warm: int = 0
     words: int = 0
+    steps: int = 3
     sides: tuple[SideName, ...] = ("plain", "mmke")
     settings_of: str | None = None
     gib: float | None = None
@@ -86,7 +96,7 @@ def resolve_order(order: Order) -> list[Pair]:
         UserError: an unknown name, a wrong setting or number, broken data, fewer records than are to be timed.
     """
     _check_numbers(order)
-    request = replace(order.request, limit=order.warm + order.records, changes=_settings(order))
+    request = replace(order.request, limit=order.warm + order.records, changes=_settings(order), untrained=True)
     cells = plan(request).cells
     if order.words:  # what `plan` checks holds for these as well
         cells = tuple(_resized(request, order.words))
@@ -121,6 +131,7 @@ def _check_numbers(order: Order) -> None:
         ("--records", order.records, 1),
         ("--warm", order.warm, 0),
         ("--words", order.words, 0),
+        ("--steps", order.steps, 0),
     ):
         if number < least:
             raise UserError(f"{name} {number}: give a number from {least} up")
@@ -146,19 +157,66 @@ def _resized(request: Request, words: int) -> Iterator[PlannedCell]:
 
 
 def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
-    laps: dict[SideName, list[Lap]] = {}
-    loads: dict[SideName, Loaded] = {}
-    counts: list[Counts] = []
-    for name in order.sides:
-        backbone, loads[name] = _load(order.request, pair.cell.editor, name)
-        side = Side(PlainBackbone(backbone) if name == "plain" else backbone, *pair)
-        laps[name] = _run(side, name, order.warm, tell)
-        if name == "plain":
-            counts = _count(laps[name], backbone, _cut(pair.cell.editor, backbone))
-        device = backbone.device
-        del side, backbone
-        release(device)
-    return Measured(pair.cell.editor.name, pair.cell.benchmark.name, loads, laps, counts, ceilings)
+    sides = {name: _measure_side(order, pair, name, tell) for name in order.sides}
+    return Measured(
+        pair.cell.editor.name,
+        pair.cell.benchmark.name,
+        {name: side.load for name, side in sides.items()},
+        {name: side.laps for name, side in sides.items()},
+        sides["plain"].counts if "plain" in sides else [],
+        ceilings,
+        {name: side.steps for name, side in sides.items() if side.steps},
+        sides["plain"].step_counts if "plain" in sides else [],
+    )
+
+
+class _Measured(NamedTuple):
+    """What one side took; the plain one also says how many operations it were."""
+
+    load: Loaded
+    laps: Sequence[Lap]
+    steps: Sequence[Step]
+    counts: Sequence[Counts]
+    step_counts: Sequence[Counts]
+
+
+def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
+    # A copy: its networks go with it, before the other side is loaded.
+    pair = (
+        pair._replace(cell=replace(pair.cell, editor=copy(pair.cell.editor))) if pair.floor is not pair.cell else pair
+    )
+    backbone, loaded = _load(order.request, pair.cell.editor, name)
+    plain = name == "plain"
+    whole_gradient = getattr(pair.cell.editor, "published", PublishedTraining()).whole_gradient
+    looped = PlainBackbone(backbone, whole_gradient=whole_gradient) if plain else backbone
+    steps = _train(order, pair.cell, backbone, looped, tell)
+    laps = _run(Side(looped, *pair), name, order.warm, tell)
+    counts, step_counts = _count(laps, steps, backbone, pair.cell.editor) if plain else ([], [])
+    device = backbone.device
+    del backbone, looped, pair
+    release(device)
+    return _Measured(loaded, laps, steps, counts, step_counts)
+
+
+def _train(
+    order: Order, cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
+) -> list[Step]:
+    """Lay out an editor's networks, if it has any, and train them for some steps."""
+    if not isinstance(cell.editor, TrainableEditor):
+        return []
+    editor: Any = cell.editor
+    train = cell.benchmark.load("train", hop=0, switches=cell.switches).cases
+    cases = [case for case in train if case.edits and not missing_probes(case)]
+    editor.prepare(backbone, cases[:1], store=MemoryStore())
+    if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
+        editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
+    steps = []
+    for step in Trainer(editor, looped, cell.switches).run(cases, order.steps + 1 if order.steps else 0):
+        steps.append(step)
+        tell(f"{type(looped).__name__} {editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record")
+    editor.network.zero_grad()
+    release(backbone.device)
+    return steps[1:]
 
 
 def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
@@ -166,7 +224,7 @@ def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBac
     release(device)
     forget_peaks(device)
     begin = time.perf_counter()
-    in_full = side == "plain" and hasattr(editor, "cut")
+    in_full = side == "plain" and hasattr(editor, "cut") and not isinstance(editor, TrainableEditor)
     backbone: Any = load(replace(request, dtype="float32") if in_full else request)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -184,14 +242,25 @@ def _run(side: Side, name: SideName, warm: int, tell: Callable[[str], None]) -> 
     return laps[warm:]
 
 
-def _count(laps: Sequence[Lap], backbone: ComposedBackbone, cut: Cut) -> list[Counts]:
-    if not is_counted(cut, backbone.layers):
-        return []
-    shape = shapes(backbone)
-    return [Counts(count(lap.log, shape, cut), count([*lap.floor_log, *lap.log], shape, cut)) for lap in laps]
-
-
-def _cut(editor: Any, backbone: ComposedBackbone) -> Cut:
-    """Return an editor's cut; one that edits no weights has none."""
+def _count(
+    laps: Sequence[Lap], steps: Sequence[Step], backbone: ComposedBackbone, editor: Any
+) -> tuple[list[Counts], list[Counts]]:
+    """Count the operations of the plain loop's records and training steps, as far as they are known."""
     cut: Cut = editor.cut(backbone) if hasattr(editor, "cut") else OUTPUT
-    return cut
+    if isinstance(editor, TrainableEditor):
+        if getattr(editor, "replaced", None) is not None:  # a second model of other shapes
+            return [], []
+        reach = backbone.layers - (cut.layer or 0) % backbone.layers if cut.place == "mlp" else 1
+        how: Callable[..., Count] = partial(count_trained, shape=shapes(backbone), work=Trained(reach))
+    elif is_counted(cut, backbone.layers):
+        how = partial(count, shape=shapes(backbone), cut=cut)
+    else:
+        return [], []
+    records = [Counts(how(lap.log), how([*lap.floor_log, *lap.log])) for lap in laps]
+    return records, [Counts(how(step.log), _with_asides(how, step)) for step in steps]
+
+
+def _with_asides(how: Callable[..., Count], step: Step) -> Count:
+    """Return the operations of a step that asks what no loss reads: the plain loop's grow, the needed ones do not."""
+    alone = how(step.log)
+    return alone._replace(plain=alone.plain + how(step.asides_log).plain)

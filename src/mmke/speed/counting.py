@@ -41,6 +41,9 @@ class Shapes:
         mlp_gradient: the gradients of its two edited matrices, at one position.
         pair: attention of one position to another, in all layers.
         head: one position through the head.
+        depth: decoder layers.
+        mlp_in: one position through the linear that leads into the last layer's MLP and can be edited.
+        mlp_out: likewise, out of it.
     """
 
     vision: int
@@ -51,6 +54,9 @@ class Shapes:
     mlp_gradient: int
     pair: int
     head: int
+    depth: int = 1
+    mlp_in: int = 0
+    mlp_out: int = 0
 
 
 def shapes(backbone: ComposedBackbone) -> Shapes:
@@ -72,6 +78,9 @@ def shapes(backbone: ComposedBackbone) -> Shapes:
         mlp_gradient=into + 2 * out,
         pair=2 * backbone.decoder.config.hidden_size * backbone.layers,
         head=backbone.decoder.head.get_parameter("weight").numel(),
+        depth=backbone.layers,
+        mlp_in=into,
+        mlp_out=out,
     )
 
 
@@ -104,16 +113,16 @@ def needed_operations(log: Sequence[Forward], shape: Shapes, cut: Cut) -> int:
     pictures = {forward.image for forward in log} - {None}
     seen = len(pictures) * shape.vision
     if cut.place == "mlp":
-        below = _trie([*steps, *answers], layers=shape.layers - shape.mlp, pair=shape.pair)
-        rows = _rows(answers) * (shape.mlp + shape.head)
+        below = trie([*steps, *answers], layers=shape.layers - shape.mlp, pair=shape.pair)
+        answered = rows(answers) * (shape.mlp + shape.head)
         trained = sum(len(each.encoded.rows) for each in steps) * (
             shape.mlp + shape.mlp_gradient + 2 * shape.head  # the head forwards, and backwards to its input
         )
-        return seen + len(pictures) * shape.align + below + rows + trained
+        return seen + len(pictures) * shape.align + below + answered + trained
     kinds = [[f for f in answers if f.edited == edited] for edited in (False, True)]
     asked = sum(
-        _trie(kind, layers=shape.layers, pair=shape.pair)
-        + _rows(kind) * shape.head
+        trie(kind, layers=shape.layers, pair=shape.pair)
+        + rows(kind) * shape.head
         + len({f.image for f in kind} - {None}) * shape.align
         for kind in kinds
     )
@@ -138,7 +147,7 @@ def _alignment_step(forward: Forward, shape: Shapes) -> int:
     return shape.align + shape.align_gradient + language + 2 * len(forward.encoded.rows) * shape.head
 
 
-def _trie(forwards: Iterable[Forward], *, layers: int, pair: int) -> int:
+def trie(forwards: Iterable[Forward], *, layers: int, pair: int) -> int:
     """Return the operations of every distinct prefix once."""
     children: dict[tuple[int, object], int] = {}
     total = 0
@@ -153,7 +162,7 @@ def _trie(forwards: Iterable[Forward], *, layers: int, pair: int) -> int:
     return total
 
 
-def _rows(forwards: Iterable[Forward]) -> int:
+def rows(forwards: Iterable[Forward]) -> int:
     """Return how many distinct rows are wanted, in the unedited and in the edited model."""
     return len({(f.edited, tuple(_keys(f))[: row + 1]) for f in forwards for row in f.encoded.rows})
 

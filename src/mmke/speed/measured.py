@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from mmke.results.timings import Phase
 from mmke.speed.ceilings import Ceilings
 from mmke.speed.counting import Count
 from mmke.speed.sides import Clock, Lap, SideName
+from mmke.speed.steps import Sight, Step
 from mmke.types import Said
 
 
@@ -21,7 +22,10 @@ class Loaded(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Operations of one record: the editor's alone, and with the floor's, which our side takes over from."""
+    """Operations of one record: the editor's alone, and with the floor's, which our side takes over from.
+
+    Of a training step: the step's alone, and on the plain side with what it asks and no loss reads.
+    """
 
     alone: Count
     with_floor: Count
@@ -53,6 +57,8 @@ class Measured:
         laps: the records, by side.
         counts: operations of each record; none without the plain side, or where they are not known.
         ceilings: of the card, if it is one.
+        steps: of training, by side; none of an editor that is not trained.
+        step_counts: operations of each step of the plain side, as far as they are known.
     """
 
     editor: str
@@ -61,6 +67,8 @@ class Measured:
     laps: Mapping[SideName, Sequence[Lap]]
     counts: Sequence[Counts] = ()
     ceilings: Ceilings | None = None
+    steps: Mapping[SideName, Sequence[Step]] = field(default_factory=dict)
+    step_counts: Sequence[Counts] = ()
 
     @property
     def both(self) -> bool:
@@ -96,6 +104,32 @@ class Measured:
         counts = [each.with_floor if floor else each.alone for each in self.counts]
         return statistics.median(count.plain / count.needed for count in counts) if counts else None
 
+    def step_seconds(self, side: SideName, clock: Clock, sight: Sight, *, asides: bool = False) -> float:
+        """Return the median of a training step per record, with what is asked besides or without it."""
+        seconds = [
+            (step.new if sight == "new" else step.seen).seconds(clock)
+            + (step.asides.seconds(clock) if asides and step.asides is not None else 0.0)
+            for step in self.steps[side]
+        ]
+        return statistics.median(seconds)
+
+    def step_peaks(self, side: SideName) -> Mapping[str, int]:
+        """Return the most bytes of any training step, by kind."""
+        costs = [cost for step in self.steps[side] for cost in (step.new, step.seen)]
+        return {kind: max(cost.peaks[kind] for cost in costs) for kind in costs[0].peaks}
+
+    def step_ratio(self, clock: Clock, sight: Sight, *, asides: bool = False) -> float | None:
+        """Return how many times as fast our training steps were; None without both sides."""
+        if len(self.steps) != 2:
+            return None
+        plain = self.step_seconds("plain", clock, "new", asides=asides)
+        return plain / self.step_seconds("mmke", clock, sight)
+
+    def step_bound(self, *, asides: bool = False) -> float | None:
+        """Return the operations of the plain loop's step over those that it needs; None where they are not known."""
+        counts = [each.with_floor if asides else each.alone for each in self.step_counts]
+        return statistics.median(count.plain / count.needed for count in counts) if counts else None
+
     def least_seconds(self) -> float | None:
         """Return the least time that the needed operations take at the card's measured rate."""
         if self.ceilings is None or not self.counts:
@@ -105,8 +139,10 @@ class Measured:
     def shared(self) -> Shared | None:
         """Return what an editor shares that puts text before the questions: it is read once for each picture.
 
-        None without the plain side, and for an editor whose prompts are no longer than the floor's.
+        None without the plain side, and for an editor whose prompts are no longer than the floor's, or that is trained.
         """
+        if self.steps:
+            return None
         lap = self.laps["plain"][0] if "plain" in self.laps else None
         longest = max((len(each.encoded.keys) for each in lap.floor_log), default=0) if lap is not None else 0
         long = [] if lap is None or not longest else [each for each in lap.log if len(each.encoded.keys) > longest]
@@ -140,7 +176,22 @@ class Measured:
             "ceilings": None if self.ceilings is None else self.ceilings._asdict(),
             "agreement": None if self.agreement is None else self.agreement._asdict(),
             "laps": {side: [lap.data() for lap in laps] for side, laps in self.laps.items()},
+            "steps": {side: [step.data() for step in steps] for side, steps in self.steps.items()},
+            "step_ratio": self._step_ratios(),
+            "step_bound": self.step_bound(),
+            "step_bound_with_asides": self.step_bound(asides=True),
+            "step_operations": [
+                {name: count._asdict() for name, count in each._asdict().items()} for each in self.step_counts
+            ],
             "operations": [{name: count._asdict() for name, count in each._asdict().items()} for each in self.counts],
+        }
+
+    def _step_ratios(self) -> dict[str, Any]:
+        sights: tuple[Sight, ...] = ("new", "seen")
+        return {
+            f"{sight}{', with asides' if asides else ''}": {c: self.step_ratio(c, sight, asides=asides) for c in CLOCKS}
+            for sight in sights
+            for asides in (False, True)
         }
 
     def _pairs(self) -> Iterator[tuple[Lap, Lap]]:

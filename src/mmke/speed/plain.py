@@ -23,7 +23,7 @@ from mmke.backbones import answering
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.backbones.weights import call_with
-from mmke.protocols import Batch, Cut, Encoded, Store, Trunk, Weights
+from mmke.protocols import INPUTS, Batch, Cut, Encoded, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query
 
 
@@ -94,8 +94,11 @@ class PlainBackbone:
         return Batch(encoded, images, (), nothing, str(hash((encoded, images))))
 
     def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
-        """Compute nothing."""
-        return Trunk(cut, batch)
+        """Compute nothing, unless the embeddings themselves are wanted."""
+        if cut != INPUTS:
+            return Trunk(cut, batch)
+        embedded = tuple(self._embed(encoded, image)[None] for encoded, image in _with_pictures(batch))
+        return Trunk(cut, batch, (), embedded)
 
     def tail(self, trunk: Trunk, weights: Weights) -> Tensor:
         """Return the logits of every wanted row, one whole forward pass a query."""
@@ -149,16 +152,21 @@ class PlainBackbone:
 
     def _forward(self, encoded: Encoded, image: ImageRef | None) -> Tensor:
         """Return the logits of all positions of one query [seq vocab]."""
-        keys = torch.tensor(encoded.keys, device=self.whole.device)
-        embeds = self.whole.decoder.embed(keys.clamp(min=0))
-        if image is not None:
-            embeds = embeds.masked_scatter((keys < 0)[:, None], self._look(image).to(embeds.dtype))
-        places = None if encoded.places is None else torch.tensor(encoded.places, device=keys.device).T[:, None]
+        embeds = self._embed(encoded, image)
+        places = None if encoded.places is None else torch.tensor(encoded.places, device=embeds.device).T[:, None]
         hidden = self.whole.decoder.model(
             inputs_embeds=embeds[None], position_ids=places, use_cache=False
         ).last_hidden_state
         logits: Tensor = self.whole.decoder.head(hidden)[0]
         return logits
+
+    def _embed(self, encoded: Encoded, image: ImageRef | None) -> Tensor:
+        """Return what the language model is fed for one query [seq hidden]."""
+        keys = torch.tensor(encoded.keys, device=self.whole.device)
+        embeds: Tensor = self.whole.decoder.embed(keys.clamp(min=0))
+        if image is not None:
+            embeds = embeds.masked_scatter((keys < 0)[:, None], self._look(image).to(embeds.dtype))
+        return embeds
 
     def _look(self, image: ImageRef) -> Tensor:
         """Return a picture's embeddings [positions hidden]."""

@@ -20,6 +20,7 @@ def lines(measured: Measured, clock: Clock) -> Iterator[str]:
     for side in measured.laps:
         yield _side(measured, side, clock)
     yield from _ratios(measured, clock)
+    yield from _steps(measured, clock)
     yield from _arithmetic(measured)
     yield from _prompts(measured, clock)
     yield from _agreement(measured)
@@ -40,6 +41,25 @@ def _ratios(measured: Measured, clock: Clock) -> Iterator[str]:
         if ratio is not None:
             against = "" if bound is None else f"; bound by operations {bound:.2f} ({ratio / bound:.0%})"
             yield f"{what}: {ratio:.2f} times as fast{against}"
+
+
+def _steps(measured: Measured, clock: Clock) -> Iterator[str]:
+    """Return what a training step took, per record."""
+    for side in measured.steps:
+        new, seen, asked = (
+            measured.step_seconds(side, clock, "new"),
+            measured.step_seconds(side, clock, "seen"),
+            measured.step_seconds(side, clock, "new", asides=True),
+        )
+        peaks = "  ".join(f"{kind} {peak / GIB:.2f}" for kind, peak in measured.step_peaks(side).items())
+        again = f"{seen:.3f} s when it was seen before" if side == "mmke" else f"{asked:.3f} s with what no loss reads"
+        yield f"{side:6}training step: {new:.3f} s a record, {again}; peak GiB: {peaks}"
+    for asides, what in ((False, "training step"), (True, "training step beside one that asks what no loss reads")):
+        ratio, later = (measured.step_ratio(clock, sight, asides=asides) for sight in ("new", "seen"))
+        bound = measured.step_bound(asides=asides)
+        if ratio is not None and later is not None:
+            against = "" if bound is None else f"; bound by operations {bound:.2f} ({ratio / bound:.0%})"
+            yield f"{what}: {ratio:.2f} times as fast{against}; on a record seen before {later:.2f} times"
 
 
 def _arithmetic(measured: Measured) -> Iterator[str]:

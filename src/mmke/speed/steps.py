@@ -39,6 +39,10 @@ class Cost:
     cpu: float = 0.0
     peaks: Mapping[str, int] = field(default_factory=dict)
 
+    def seconds(self, clock: Literal["wall", "cpu"]) -> float:
+        """Return the seconds by a clock."""
+        return self.wall if clock == "wall" else self.cpu
+
 
 @dataclass(frozen=True)
 class Step:
@@ -108,7 +112,7 @@ class Trainer:
         self.editor.after_step()
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
-        """Ask, through the edited model, what the published step asks for nothing; without gradient, though there is one."""
+        """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""
         published = getattr(self.editor, "published", PublishedTraining())
         if not published.asks_all or not isinstance(self.backbone, PlainBackbone):
             return None, ()

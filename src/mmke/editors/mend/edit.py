@@ -43,6 +43,8 @@ from mmke.types import (
     UserError,
 )
 
+PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -226,7 +228,9 @@ class Mend:
 
     def _lay_out(self, backbone: Backbone) -> None:
         values = self.settings
-        with torch.random.fork_rng(devices=[]):
+        # Drawn on the processor, so that every device has the same; of a skeleton's there are only shapes.
+        where = "meta" if backbone.device.type == "meta" else "cpu"
+        with torch.random.fork_rng(devices=[]), torch.device(where):
             torch.manual_seed(self.seed)
             made = Networks(self._matrices(backbone), rank=values.rank, layers=values.layers, step=values.step)
         self.network = made.to(backbone.device)

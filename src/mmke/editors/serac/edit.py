@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.answering import answer, by_ask, read_off, wanted_logits
 from mmke.editors.filling import fill
+from mmke.editors.published import PublishedTraining
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
@@ -43,6 +44,8 @@ from mmke.editors.serac.training import losses, unrelated
 from mmke.editors.settings import build
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
 from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Query, Switches, UserError
+
+PUBLISHED = PublishedTraining(asks_all=True)
 
 
 @dataclass
@@ -141,6 +144,7 @@ class Serac:
     replaced: Backbone | None = None
     keys: Keys = field(default_factory=QuestionKeys)
     alone: str | None = None
+    published: PublishedTraining = PUBLISHED
     paper_pace: Literal["epochs", "steps"] = "epochs"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"

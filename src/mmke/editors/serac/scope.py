@@ -26,7 +26,9 @@ from torch.nn.functional import layer_norm
 from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.hf.folder import find_folder
+from mmke.backbones.loading import RANDOM
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
+from mmke.editors.serac.stand_in import stand_in
 from mmke.protocols import INPUTS, Backbone, Store
 from mmke.types import Ask, Edit, Query, UserError
 
@@ -104,9 +106,13 @@ class Encoder:
 def find_encoder(name: str) -> Path:
     """Return the folder of a text encoder: one that a package carries, a folder, or a name on the hub that was fetched.
 
+    "random" stands for itself: see `stand_in`.
+
     Raises:
         UserError: it is in none of these places.
     """
+    if name == RANDOM:
+        return Path(RANDOM)
     if name in PACKAGED:
         return encoder_path(name)
     try:
@@ -126,8 +132,11 @@ def load_encoder(folder: Path) -> Encoder:
         UserError: the folder holds none.
     """
     try:
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if folder == Path(RANDOM):
+            model, tokenizer = stand_in()
+        else:
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"serac.encoder: {folder} holds no text encoder that can be read: {error}; copy it anew"
@@ -246,7 +255,9 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
     def embed() -> Tensor:
         batch = backbone.encode([replace(query, text="")], ["."], Ask())
         trunk = backbone.trunk(batch, INPUTS, store=store)
-        mean = trunk.hidden[0][0, batch.packs[0].keys < 0].float().mean(0)
+        state = trunk.hidden[0][0]
+        keys = torch.tensor(batch.encoded[0].keys[: len(state)], device=state.device)
+        mean = state[keys < 0].float().mean(0)
         return layer_norm(mean, mean.shape)
 
     return store.get(("serac", backbone.state, "picture", query.image.sha256), embed)
