@@ -20,8 +20,25 @@ from mmke.types import Answer, Asks, Edit, EditCase, ImageRef, Probe, Query
 
 T = TypeVar("T")
 
-Weights = Mapping[str, Tensor]
-"""Edited tensors by their parameter name in the backbone's module; they stand in for the module's own."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Added:
+    """What is added to a matrix [out into], in factors: the sum over rows of an output's times an input's.
+
+    A linear then adds to what it hands on, and neither the edited matrix nor its gradient is ever made.
+    """
+
+    inputs: Float[Tensor, "rows into"]
+    outputs: Float[Tensor, "rows out"]
+
+    def product(self) -> Float[Tensor, "out into"]:
+        """Return the matrix that is added."""
+        return self.outputs.T @ self.inputs
+
+
+Weights = Mapping[str, Tensor | Added]
+"""Edited tensors by their parameter name in the backbone's module, which stand in for the module's own; or what is
+added to a linear's matrix."""
 
 Part = Literal["vision", "alignment", "language"]
 Slot = Literal["mlp_in", "mlp_out"]

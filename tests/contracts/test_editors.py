@@ -124,7 +124,8 @@ def test_the_lent_module_answers_as_the_session_and_is_given_back(
             lent = backbone.answer(cases[0].probes, ASK)
     assert [a.token_ids for a in lent] == [a.token_ids for a in inside]
     for one, other in zip(lent, inside, strict=True):
-        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-5)  # type: ignore[arg-type]
+        # The lent module holds a sum whose parts the session may keep apart: float32 rounds them differently.
+        np.testing.assert_allclose(one.logprobs, other.logprobs, rtol=2e-5, atol=1e-5)  # type: ignore[arg-type]
     assert fingerprint(backbone.module) == before
 
 

@@ -5,11 +5,13 @@ from importlib.resources import files
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.editors.ke.edit import KnowledgeEditor, make
+from mmke.protocols import Added
 from mmke.types import STRICT, Edit, EditCase, Query, Switches
 
 TINY = ["tiny-llava", "tiny-minigpt4", "tiny-blip2"]
@@ -49,3 +51,9 @@ def trained(
         editor.after_step()
         heard.append(losses["nll"].item())
     return heard
+
+
+def same(one: Tensor | Added, other: Tensor | Added) -> bool:
+    """Tell whether two edited matrices are the same, bit for bit."""
+    whole, another = (each if isinstance(each, Tensor) else each.product() for each in (one, other))
+    return torch.equal(whole, another)

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ke_kit import LONG, TINY, load, prepared, shipped
+from ke_kit import LONG, TINY, load, prepared, same, shipped
 from torch import Tensor
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
+from mmke.backbones.weights import dense
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.ke.edit import make
-from mmke.protocols import VISION, Batch, TrainableEditor
+from mmke.protocols import VISION, Added, Batch, TrainableEditor
 from mmke.running.fingerprint import fingerprint
 from mmke.types import PAPER, STRICT, Ask, Edit, EditCase, NeedsTrainingError, Switches, UserError
 
@@ -38,8 +39,8 @@ def test_every_matrix_of_the_last_three_layers_changes_in_its_own_shape(
     assert {name.split(".layers.")[1][0] for name in changed.weights} == {"1", "2", "3"}
     for name, weight in changed.weights.items():
         own = backbone.module.get_parameter(name)
-        assert weight.shape == own.shape
-        assert not torch.equal(weight, own)
+        assert dense(own, weight).shape == own.shape
+        assert not torch.equal(dense(own, weight), own)
 
 
 def test_an_edit_is_the_published_formula_on_the_gradient_of_the_whole_model(
@@ -53,8 +54,9 @@ def test_an_edit_is_the_published_formula_on_the_gradient_of_the_whole_model(
         out, into = gradient.shape
         column_a, row_a, column_b, row_b, gate = vectors[name].split([into, out, into, out, 1])
         a, b = (row.softmax(-1)[:, None] @ column[None] for row, column in ((row_a, column_a), (row_b, column_b)))
-        expected = backbone.module.get_parameter(name) + gate.sigmoid() * (gradient * a + b)
-        torch.testing.assert_close(changed.weights[name], expected, rtol=1e-5, atol=1e-6)
+        own = backbone.module.get_parameter(name)
+        expected = own + gate.sigmoid() * (gradient * a + b)
+        torch.testing.assert_close(dense(own, changed.weights[name]), expected, rtol=1e-5, atol=1e-6)
 
 
 def whole_gradients(backbone: ComposedBackbone, edit: Edit, names: list[str]) -> dict[str, Tensor]:
@@ -96,7 +98,7 @@ def test_a_second_edit_starts_from_what_the_first_has_made(
         with editor.open(backbone, MemoryStore()) as session:
             session.apply(edits)
             made.append(session.weights)
-    assert all(not torch.equal(made[0][name], made[1][name]) for name in made[1])
+    assert all(not same(made[0][name], made[1][name]) for name in made[1])
 
 
 @pytest.mark.parametrize(("switches", "cut"), [(PAPER, True), (STRICT, False)], ids=["paper", "strict"])
@@ -121,7 +123,7 @@ def test_the_text_behind_the_cut_does_not_count_under_paper(cases: tuple[EditCas
     for switches, alike in ((PAPER, True), (STRICT, False)):
         editor = prepared(backbone, switches)
         one, two = (editor.change(backbone, edit, store=MemoryStore(), before={}) for edit in (LONG, other))
-        assert all(torch.equal(one.weights[name], two.weights[name]) == alike for name in one.weights)
+        assert all(same(one.weights[name], two.weights[name]) == alike for name in one.weights)
 
 
 def test_a_picture_is_read_behind_the_beginning_under_paper_where_the_prompt_has_none(
@@ -165,7 +167,8 @@ def test_it_edits_and_trains_in_half_precision(name: str, cases: tuple[EditCase,
     backbone = load(name, torch.bfloat16)
     editor, before = prepared(backbone), fingerprint(backbone.module)
     changed = editor.change(backbone, cases[0].edits[0], store=MemoryStore(), before={})
-    assert all(weight.dtype == torch.float32 for weight in changed.weights.values())
+    added = [each for each in changed.weights.values() if isinstance(each, Added)]
+    assert [each.outputs.dtype for each in added] == [torch.float32] * 6
     editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)["total"].backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in editor.trained().parameters())
     assert fingerprint(backbone.module) == before

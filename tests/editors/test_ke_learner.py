@@ -5,17 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ke_kit import TINY, load, prepared, shipped, trained
+from ke_kit import TINY, load, prepared, same, shipped, trained
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editors.factors import Factors
 from mmke.editors.ke.edit import make
 from mmke.editors.ke.learner import NormedLinear, shift, size
 from mmke.types import STRICT, EditCase, UserError
 
 GRADIENT = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-"""With its vectors: column A (3), row A (2), column B (3), row B (2), the gate."""
+FACTORS = Factors(torch.eye(3), GRADIENT.T)
+"""Of the gradient. With its vectors: column A (3), row A (2), column B (3), row B (2), the gate."""
 VECTORS = torch.tensor([1.0, 0.0, -1.0, 0.0, float(np.log(3)), 2.0, 2.0, 0.0, 0.0, 0.0, 0.0])
 
 
@@ -31,19 +33,22 @@ def cases(small_data: Path) -> tuple[EditCase, ...]:
 
 def test_a_change_is_the_published_one() -> None:
     expected = torch.tensor([[0.625, 0.5, -0.375], [2.0, 0.5, -2.25]])
-    torch.testing.assert_close(shift(GRADIENT, VECTORS, max_scale=1.0), expected)
-    torch.testing.assert_close(shift(GRADIENT, VECTORS, max_scale=2.0), 2 * expected)
+    torch.testing.assert_close(shift(FACTORS, VECTORS, max_scale=1.0).product(), expected)
+    torch.testing.assert_close(shift(FACTORS, VECTORS, max_scale=2.0).product(), 2 * expected)
 
 
 def test_the_size_of_a_change_is_the_published_one() -> None:
-    assert float(size(shift(GRADIENT, VECTORS, max_scale=1.0))) == pytest.approx(1.2970319, abs=1e-6)
+    assert float(size(shift(FACTORS, VECTORS, max_scale=1.0))) == pytest.approx(1.2970319, abs=1e-6)
 
 
 def test_an_open_gate_doubles_what_one_half_open_lets_through() -> None:
     opened = VECTORS.clone()
     opened[-1] = 100.0
     torch.testing.assert_close(
-        shift(GRADIENT, opened, max_scale=1.0), 2 * shift(GRADIENT, VECTORS, max_scale=1.0), rtol=1e-6, atol=1e-6
+        shift(FACTORS, opened, max_scale=1.0).product(),
+        2 * shift(FACTORS, VECTORS, max_scale=1.0).product(),
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 
@@ -90,7 +95,7 @@ def test_a_frozen_table_is_read_and_not_saved(backbone: ComposedBackbone, cases:
     own.trained().learner.load_state_dict(editor.trained().learner.state_dict(), strict=False)
     # Before it is trained, the copy reads as the table does.
     made = [each.change(backbone, cases[0].edits[0], store=MemoryStore(), before={}).weights for each in (editor, own)]
-    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+    assert all(same(made[0][name], made[1][name]) for name in made[0])
     trained(editor, backbone, cases, 2)
     assert backbone.decoder.embed.weight.grad is None
 
@@ -105,7 +110,7 @@ def test_saved_tensors_come_back(backbone: ComposedBackbone, cases: tuple[EditCa
     assert float(other.trained().margin_lp) == pytest.approx(8e-4)
     edit = cases[0].edits[0]
     made = [each.change(backbone, edit, store=MemoryStore(), before={}).weights for each in (one, other)]
-    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+    assert all(same(made[0][name], made[1][name]) for name in made[0])
 
 
 def test_tensors_of_other_settings_are_refused() -> None:

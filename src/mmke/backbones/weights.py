@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mmke.protocols import Added, Weights
+
 T = TypeVar("T")
 
 LENT = "mmke_lent"
@@ -26,13 +28,35 @@ class _Call(nn.Module):
         return self.function(*args)
 
 
-def call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callable[..., T], *args: object) -> T:
+def call_with(module: nn.Module, weights: Weights, function: Callable[..., T], *args: object) -> T:
     """Return `function(*args)` as if `weights` were `module`'s tensors of these names; nothing is written.
 
-    A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed.
+    A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed. To
+    what a linear hands on under its own matrix that which is added to the matrix comes in the factors' precision.
     """
-    if not weights:
-        return function(*args)
+    standing = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
+    with _adding(module, {name: edited for name, edited in weights.items() if isinstance(edited, Added)}):
+        if not standing:
+            return function(*args)
+        return _call_with(module, standing, function, *args)
+
+
+def dense(own: Tensor, edited: Tensor | Added) -> Tensor:
+    """Return an edited tensor as a whole."""
+    return edited if isinstance(edited, Tensor) else own.float() + edited.product()
+
+
+def joined(own: Tensor, before: Tensor | Added | None, added: Added) -> Tensor | Added:
+    """Return a matrix to which more is added, in factors as long as they are smaller than the matrix."""
+    if before is None:
+        return added
+    if isinstance(before, Tensor):
+        return before.float() + added.product()
+    both = Added(torch.cat([before.inputs, added.inputs]), torch.cat([before.outputs, added.outputs]))
+    return both if both.inputs.numel() + both.outputs.numel() < own.numel() else dense(own, both)
+
+
+def _call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callable[..., T], *args: object) -> T:
     with _in_their_own_precision(module, weights):
         tensors = {f"module.{name}": tensor for name, tensor in _with_companions(module, weights).items()}
         # Looking for tied tensors would take longer than a step; no editor edits one.
@@ -46,21 +70,38 @@ def lent(module: nn.Module) -> object:
 
 
 @contextmanager
-def written(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+def written(module: nn.Module, weights: Weights) -> Iterator[nn.Module]:
     """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving."""
     own = dict(module.named_parameters())
     saved = {name: own[name].detach().clone() for name in weights}
     earlier, module.__dict__[LENT] = lent(module), object()
     try:
         with torch.no_grad():
-            for name, tensor in weights.items():
-                own[name].copy_(tensor)
+            for name, edited in weights.items():
+                own[name].copy_(dense(own[name], edited))
         yield module
     finally:
         with torch.no_grad():
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
         module.__dict__[LENT] = earlier
+
+
+@contextmanager
+def _adding(module: nn.Module, added: Mapping[str, Added]) -> Iterator[None]:
+    with ExitStack() as hooks:
+        for name, each in added.items():
+            linear = module.get_submodule(name.rpartition(".")[0])
+            hooks.callback(linear.register_forward_hook(_adder(each)).remove)
+        yield
+
+
+def _adder(added: Added) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        met = args[0].to(added.inputs.dtype) @ added.inputs.T
+        return (output + met @ added.outputs).to(output.dtype)
+
+    return add
 
 
 def _with_companions(module: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

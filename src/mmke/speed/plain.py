@@ -11,7 +11,7 @@ applied in the model's own precision. Where the published training takes the gra
 does this.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mmke.backbones import answering
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
-from mmke.backbones.weights import call_with
+from mmke.backbones.weights import call_with, dense
 from mmke.protocols import INPUTS, Batch, Cut, Encoded, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query
 
@@ -102,13 +102,14 @@ class PlainBackbone:
 
     def tail(self, trunk: Trunk, weights: Weights) -> Tensor:
         """Return the logits of every wanted row, one whole forward pass a query."""
-        step = torch.is_grad_enabled() and (not weights or any(each.requires_grad for each in weights.values()))
-        whole = step and not weights and self.whole_gradient
+        own = self._in_own_precision(weights)
+        step = torch.is_grad_enabled() and (not own or any(each.requires_grad for each in own.values()))
+        whole = step and not own and self.whole_gradient
         for encoded, image in _with_pictures(trunk.batch):
-            self.log.append(Forward(encoded, image, bool(weights), step=step, whole=whole, told=self.beside))
+            self.log.append(Forward(encoded, image, bool(own), step=step, whole=whole, told=self.beside))
         autocast = self.whole.published_autocast and self.whole.device.type == "cuda"
         with torch.autocast("cuda", torch.float16, enabled=autocast), self._differentiated(whole):
-            return call_with(self.whole.module, self._in_own_precision(weights), self._tail, trunk.batch)
+            return call_with(self.whole.module, own, self._tail, trunk.batch)
 
     def gradients(self, loss: Tensor, of: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the gradients with respect to what modules handed on; the whole model's are taken and thrown away."""
@@ -129,9 +130,10 @@ class PlainBackbone:
             for parameter in distinct:
                 parameter.requires_grad_(False)  # noqa: FBT003
 
-    def _in_own_precision(self, weights: Weights) -> Mapping[str, Tensor]:
-        module = self.whole.module
-        return {name: tensor.to(module.get_parameter(name).dtype) for name, tensor in weights.items()}
+    def _in_own_precision(self, weights: Weights) -> dict[str, Tensor]:
+        """Return the edited tensors as a whole."""
+        own = {name: self.whole.module.get_parameter(name) for name in weights}
+        return {name: dense(own[name], edited).to(own[name].dtype) for name, edited in weights.items()}
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
         """Run a step many times, each from the beginning."""

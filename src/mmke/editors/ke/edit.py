@@ -6,6 +6,7 @@ loss of a record is nll(edit, after it) + multiplier · (size of the changes −
 
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
+- Gradients and changes stay in their factors (`protocols.Added`); neither is ever made as a matrix.
 - They are products of float32 factors, and both likelihoods are computed in float32; published: in the precision of the
   model, which on a card rounds them to float16 (a random tiny model's gradient moved by 5 in 10,000). Where the model
   is in float32 there is no difference.
@@ -23,12 +24,11 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmke.backbones.answering import answer, by_ask
-from mmke.backbones.weights import written
+from mmke.backbones.weights import joined, written
 from mmke.editors import sites
-from mmke.editors.factors import Factors, factors
+from mmke.editors.factors import factors
 from mmke.editors.filling import fill
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
@@ -45,7 +45,7 @@ CUT = 32
 class Changed(NamedTuple):
     """An edit as it was made: the matrices, the size of each one's change, and the edit's own query with its target."""
 
-    weights: dict[str, Tensor]
+    weights: Weights
     sizes: list[Tensor]
     trunk: Trunk
     target: Tensor
@@ -58,7 +58,7 @@ class KnowledgeEditorSession:
     editor: "KnowledgeEditor"
     backbone: Backbone
     store: Store
-    weights: dict[str, Tensor] = field(default_factory=dict)
+    weights: Weights = field(default_factory=dict)
 
     @torch.no_grad()
     def apply(self, edits: Sequence[Edit]) -> None:
@@ -195,23 +195,9 @@ class KnowledgeEditor:
         found = factors(backbone, trunk, list(matrices), target, before)
         ids = torch.tensor(self.condition(backbone, edit), device=backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
-        weights, sizes = {}, []
-        for name, matrix in matrices.items():
-            start = before.get(name, matrix)
-            weights[name], moved = self._moved(start, found[name], vectors[name])
-            sizes.append(moved)
-        return Changed(weights, sizes, trunk, target)
-
-    def _moved(self, matrix: Tensor, found: Factors, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a matrix after its change, in float32, and the size of the change."""
-
-        def move(vectors: Tensor) -> tuple[Tensor, Tensor]:
-            change = shift(found.gradient(), vectors, max_scale=self.settings.max_scale)
-            return matrix.float() + change, size(change)
-
-        # Computed anew where gradients flow back: gradient and change are as large as the matrix, the factors small.
-        moved: tuple[Tensor, Tensor] = checkpoint(move, vectors, use_reentrant=False, preserve_rng_state=False)
-        return moved
+        changes = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in matrices}
+        weights = {name: joined(matrix, before.get(name), changes[name]) for name, matrix in matrices.items()}
+        return Changed(weights, [size(change) for change in changes.values()], trunk, target)
 
     def _lay_out(self, backbone: Backbone) -> None:
         values = self.settings

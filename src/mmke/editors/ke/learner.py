@@ -19,7 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmke.editors.factors import Factors
 from mmke.editors.ke.published import key
+from mmke.protocols import Added
 
 PADDING = 0
 """Row of the embeddings that is used as it is stored, and never trained."""
@@ -158,20 +160,21 @@ class Network(nn.Module):
         self.margin_lp.mul_(factor).clamp_(min=least)
 
 
-def shift(
-    gradient: Float[Tensor, "out into"], vectors: Float[Tensor, "vectors"], *, max_scale: float
-) -> Float[Tensor, "out into"]:
-    """Return the change of a matrix of which this is the gradient; see the head of this file.
+def shift(found: Factors, vectors: Float[Tensor, "vectors"], *, max_scale: float) -> Added:
+    """Return the change of a matrix whose gradient has these factors; see the head of this file.
 
-    A is never made, and B only within the sum.
+    A and B have rank one, so that the change has factors too: the gradient's under row and column A, and those of B.
     """
-    out, into = gradient.shape
+    (_, out), (_, into) = found.gradients.shape, found.inputs.shape
     column_a, row_a, column_b, row_b, gate = torch.split(vectors, [into, out, into, out, 1])
     scale = max_scale * gate.sigmoid()
-    bent = gradient * (scale * row_a.softmax(-1))[:, None] * column_a
-    return torch.addr(bent, scale * row_b.softmax(-1), column_b)
+    outputs = torch.cat([found.gradients * (scale * row_a.softmax(-1)), (scale * row_b.softmax(-1))[None]])
+    return Added(torch.cat([found.inputs * column_a, column_b[None]]), outputs)
 
 
-def size(change: Float[Tensor, "out into"]) -> Float[Tensor, ""]:
+def size(change: Added) -> Float[Tensor, ""]:
     """Return the root of the mean square of a matrix's change."""
-    return change.square().mean().sqrt()
+    # The squared norm of a sum of products is the sum of the products of their inner products.
+    squares = ((change.outputs @ change.outputs.T) * (change.inputs @ change.inputs.T)).sum()
+    mean = squares / (change.outputs.shape[1] * change.inputs.shape[1])
+    return mean.clamp(min=torch.finfo(mean.dtype).tiny).sqrt()

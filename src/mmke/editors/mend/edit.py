@@ -6,6 +6,8 @@ plus, and nothing is normalised back: training finds the direction.
 
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
+- The change of a matrix stays in its factors (`protocols.Added`), in float32; published: added, and rounded to the
+  model's precision.
 - The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
   `strict` they come from a first pass over the training records and then stand; under `paper` they run while training.
 - The second optimiser of the published code, which never moves anything, is left out.
@@ -21,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from mmke.backbones.answering import answer, by_ask, kept_trunk
-from mmke.backbones.weights import written
+from mmke.backbones.weights import joined, written
 from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
 from mmke.editors.filling import fill
@@ -30,7 +32,7 @@ from mmke.editors.mend.published import translate
 from mmke.editors.objective import ask_training
 from mmke.editors.published import PublishedTraining
 from mmke.editors.settings import build
-from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Weights
+from mmke.protocols import Added, Backbone, Cut, EditSession, Store, Training, Weights
 from mmke.types import (
     Answer,
     Ask,
@@ -90,7 +92,7 @@ class MendSession:
     editor: "Mend"
     backbone: Backbone
     store: Store
-    weights: dict[str, Tensor] = field(default_factory=dict)
+    weights: Weights = field(default_factory=dict)
 
     @torch.no_grad()
     def apply(self, edits: Sequence[Edit]) -> None:
@@ -188,13 +190,15 @@ class Mend:
 
     def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the networks and the steps."""
-        return torch.optim.Adam(self.networks().parameters(), lr=self.settings.rate), None
+        parameters = list(self.networks().parameters())
+        # As one kernel on a card: the others need room for copies of all networks.
+        return torch.optim.Adam(parameters, lr=self.settings.rate, fused=parameters[0].is_cuda), None
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of: the edit on a paraphrase and another picture, and both localities."""
         found = self.factors(backbone, case.edits[0], store=store, weights={})
         observe = learn and self.switches.mend_statistics == "running"
-        weights = self.moved(backbone, self.networks()(found, observe=observe), {})
+        weights = self.networks()(found, observe=observe)
         asked, cut, values = ask_training(backbone, case, self.switches), self.cut(backbone), self.settings
         said, kept = (kept_trunk(backbone, batch, cut, store) for batch in asked)
         with torch.no_grad():
@@ -221,10 +225,10 @@ class Mend:
         target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
         return factors(backbone, trunk, list(self._matrices(backbone)), target, weights)
 
-    def moved(self, backbone: Backbone, moves: Mapping[str, Tensor], before: Weights) -> dict[str, Tensor]:
-        """Return the matrices, moved from what they were, in float32."""
+    def moved(self, backbone: Backbone, moves: Mapping[str, Added], before: Weights) -> Weights:
+        """Return the matrices, moved from what they were."""
         own = self._matrices(backbone)
-        return {name: before.get(name, own[name]).float() + move for name, move in moves.items()}
+        return {name: joined(own[name], before.get(name), move) for name, move in moves.items()}
 
     def _lay_out(self, backbone: Backbone) -> None:
         values = self.settings

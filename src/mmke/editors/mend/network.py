@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmke.editors.factors import Factors
+from mmke.protocols import Added
 from mmke.types import UserError
 
 EPSILON = 1e-7
@@ -92,14 +93,13 @@ class Network(nn.Module):
         self.inputs.observe(inputs)
         self.gradients.observe(gradients)
 
-    def forward(self, factors: Factors, mode: int) -> Float[Tensor, "out into"]:
-        """Return the pseudo-gradient: a sum over rows, not a mean, as published."""
+    def forward(self, factors: Factors, mode: int) -> Added:
+        """Return the factors of the pseudo-gradient: a sum over rows, not a mean, as published."""
         inputs, gradients = informative(factors)
         rows = torch.cat([self.inputs(inputs), self.gradients(gradients)], dim=1)
         for layer in self.layers:
             rows = layer(rows, mode)
-        moved_inputs, moved_gradients = torch.split(rows, self.sizes, dim=1)
-        return moved_gradients.T @ moved_inputs
+        return Added(*torch.split(rows, self.sizes, dim=1))
 
 
 def informative(factors: Factors) -> tuple[Tensor, Tensor]:
@@ -140,8 +140,8 @@ class Networks(nn.Module):
         for name, (shape, _) in self.places.items():
             self._network(shape).observe(found[name])
 
-    def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, Tensor]:
-        """Return by how much each matrix moves.
+    def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, Added]:
+        """Return by how much each matrix moves, in factors.
 
         Args:
             found: the factors of each matrix.
@@ -153,7 +153,8 @@ class Networks(nn.Module):
             network = self._network(shape)
             if observe:
                 network.observe(found[name])
-            moves[name] = step * network(found[name], mode)
+            pseudo = network(found[name], mode)
+            moves[name] = Added(pseudo.inputs, step * pseudo.outputs)
         return moves
 
     def _network(self, shape: str) -> Network:
