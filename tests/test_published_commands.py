@@ -78,20 +78,43 @@ def test_every_published_name_of_the_three_models_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if "MEND" in name or "SERAC" in name])
-def test_trained_editors_run_as_soon_as_they_are_registered(
-    name: str, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editors = dict(registry.BUILT_IN["editors"]) | {"mend": "x:y", "serac": "x:y"}
-    monkeypatch.setitem(registry.BUILT_IN, "editors", editors)  # type: ignore[call-overload]
-    assert main([f"--function_name={name}", "--data_type=user", "--limit=3", "--seed=5", "--data", "here"]) == 0
+def test_what_trains_comes_first_with_the_options_that_it_knows(name: str, ran: list[list[str]]) -> None:
     editor = name.split("_")[1].lower()
+    further = ["--limit=3", "--seed=5", "--dat", "here", "--set", f"{editor}.steps=4", "--generate"]
+    assert main([f"--function_name={name}", "--data_type=user", *further]) == 0
     assert option(ran[-1], "--editor") == editor
-    # What trains comes first, with the options that it knows.
-    trained = ran[:-1]
-    assert [command[:2] for command in trained] == ([["train", editor]] if name.startswith("train_") else [])
-    for command in trained:
-        assert option(command, "--backbone") == option(ran[-1], "--backbone")
-        assert command[-3:] == ["--seed=5", "--data", "here"]
+    backbone, trained = option(ran[-1], "--backbone"), ran[:-1]
+    shared = ["--protocol", "paper", "--seed", "5", "--data", "here", "--device", "cpu", "--set", f"{editor}.steps=4"]
+    training = ["train", editor, "--backbone", backbone, "--benchmark", "mmke-user", *shared]
+    assert trained == ([training] if name.startswith("train_") else [])
+
+
+def test_a_mistake_in_the_run_is_told_before_hours_of_training(ran: list[list[str]]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--function_name=train_MEND_LLaVA", "--data_type=user", "--limit=many"])
+    assert ran == []
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("SERAC_MiniGPT4", "tiny-minigpt4"), ("MEND_Blip2OPT", "tiny-blip2")])
+def test_an_editor_is_trained_and_then_tested_as_published(
+    name: str,
+    backbone: str,
+    small_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    editor = name.partition("_")[0].lower()
+    further = ["--data_type=user", "--limit=1", f"--data={small_data}", "--device=cpu", "--out=there"]
+    untrained = main([f"--function_name=test_{name}", *further], backbones=TINY)
+    assert untrained == 2
+    assert f"{editor} has to be trained for {backbone} and mmke-user first" in capsys.readouterr().err
+    steps = ["--set", f"{editor}.steps=3", "--set", f"{editor}.validation_records=1"]
+    assert main([f"--function_name=train_{name}", *further, *steps], backbones=TINY) == 0
+    assert Path("checkpoints", backbone, "mmke-user", editor, "best.safetensors").is_file()
+    assert f"{backbone} on mmke-user, hop 1, protocol paper" in capsys.readouterr().out
+    assert main([f"--function_name=test_{name}", *further], backbones=TINY) == 0
 
 
 def test_further_options_reach_the_run_in_place_of_ours(ran: list[list[str]]) -> None:

@@ -24,9 +24,13 @@ FORMATS = ("text", "json", "csv", "latex", "markdown")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     show_messages()
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words, argparse.Namespace(words=words))
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     return exit_code(lambda: arguments.command(arguments))
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read one command; a mistake in it ends the program with the usage."""
+    return _parser().parse_args(words, argparse.Namespace(words=list(words)))
 
 
 def show_messages() -> None:

@@ -47,9 +47,8 @@ RANDOM = "random_"
 DECIDED = ("--backbone", "--editor", "--benchmark")
 """What `mmke run` asks and the function's name answers."""
 
-
-SHARED = ("--data", "--device", "--dtype", "--weights", "--seed", "--protocol")
-"""Options of `mmke run` that `mmke train` knows as well."""
+SHARED = ("protocol", "seed", "data", "device", "dtype", "weights", "settings")
+"""Options of `mmke run` that `mmke train` knows as well; and `--set`."""
 
 
 @dataclass(frozen=True)
@@ -101,38 +100,48 @@ def _run(arguments: argparse.Namespace, further: Sequence[str], backbones: Mappi
         logger.info("%s: %s", arguments.function_name, HELPERS[arguments.function_name])
         return 0
     what = _what(arguments.function_name, arguments.data_type, backbones)
-    asked = _allowed(further, arguments.function_name)
-    given = {word.partition("=")[0] for word in asked}
-    protocol = [] if "--protocol" in given else ["--protocol", "paper"]
-    device = [] if "--device" in given else ["--device", _device()]
-    command = ["run", *what, "--hop", arguments.hop, *protocol, *device, *asked]
+    asked = allowed(further, arguments.function_name)
+    command = ["run", *what, "--hop", arguments.hop, *published_options(asked), *asked]
     commands = [command]
     if functions()[arguments.function_name].trains:
-        commands.insert(0, _training(what, [*protocol, *device, *asked]))
+        commands.insert(0, _training(cli.parse(command)))
+    return run_each(commands)
+
+
+def published_options(given: Sequence[str]) -> list[str]:
+    """Return the published protocol and the machine's card, where the user has not named others."""
+    options = {word.partition("=")[0] for word in given}
+    protocol = [] if "--protocol" in options else ["--protocol", "paper"]
+    return [*protocol, *([] if "--device" in options else ["--device", _device()])]
+
+
+def run_each(commands: Iterable[Sequence[str]]) -> int:
+    """Run commands of `mmke` one after the other, up to the first that fails, and return the last one's exit code."""
+    code = 0
     for each in commands:
         logger.info("the same in other words: mmke %s", shlex.join(each))
         code = cli.main(each)
         if code:
-            return code
-    return 0
+            break
+    return code
 
 
-def _training(what: Sequence[str], options: Sequence[str]) -> list[str]:
+def _training(run: argparse.Namespace) -> list[str]:
     """Return the training before a run, with the options that it shares with it."""
-    named = dict(zip(what[::2], what[1::2], strict=True))
-    shared: list[str] = []
-    for place, word in enumerate(options):
-        option, equals, _ = word.partition("=")
-        if option in SHARED:
-            shared += [word] if equals else list(options[place : place + 2])
-    rest = ["--backbone", named["--backbone"], "--benchmark", named["--benchmark"]]
-    return ["train", named["--editor"], *rest, *shared]
+    (editor,), (benchmark,) = run.editor, run.benchmark
+    words = ["train", editor, "--backbone", run.backbone, "--benchmark", benchmark]
+    for option in SHARED:
+        value = getattr(run, option)
+        words += [] if value is None else [f"--{option}", str(value)]
+    for assignment in run.set:
+        words += ["--set", assignment]
+    return words
 
 
 def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str]:
     known = functions()
     if name not in known:
-        raise UserError(f"unknown function {name!r}{_guess(name, [*known, *HELPERS])} (--help lists them)")
+        raise UserError(f"unknown function {name!r}{guess(name, [*known, *HELPERS])} (--help lists them)")
     function, editor = known[name], known[name].editor
     if function.model in ELSEWHERE:
         raise UserError(
@@ -141,7 +150,7 @@ def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str
         )
     kinds = [*KINDS, *(RANDOM + each for each in KINDS if editor == "ike")]
     if kind not in kinds:
-        given = "" if kind is None else f"unknown kind of data {kind!r}{_guess(kind, kinds)}; "
+        given = "" if kind is None else f"unknown kind of data {kind!r}{guess(kind, kinds)}; "
         raise UserError(f"{name}: {given}give --data_type with one of {', '.join(kinds)}")
     if kind.startswith(RANDOM):
         editor, kind = "ike-random", kind.removeprefix(RANDOM)
@@ -150,11 +159,16 @@ def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str
     return ["--backbone", backbones[function.model], "--editor", editor, "--benchmark", f"mmke-{kind}"]
 
 
-def _allowed(further: Sequence[str], name: str) -> Sequence[str]:
+def allowed(further: Sequence[str], name: str, *, decided: Sequence[str] = DECIDED) -> Sequence[str]:
+    """Return further options.
+
+    Raises:
+        UserError: one is decided by the name already.
+    """
     for word in further:
         option = word.partition("=")[0]
         # argparse takes the beginning of an option for the whole.
-        if option.startswith("--") and any(decided.startswith(option) for decided in DECIDED):
+        if option.startswith("--") and any(each.startswith(option) for each in decided):
             raise UserError(f"{word}: {name} names it already; to choose freely: mmke run (mmke run --help)")
     return further
 
@@ -163,7 +177,8 @@ def _editors() -> list[str]:
     return [name for name in registry.names("editors") if name != "none"]
 
 
-def _guess(name: str, known: Iterable[str]) -> str:
+def guess(name: str, known: Iterable[str]) -> str:
+    """Return the nearest of some names as a question, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
