@@ -21,6 +21,7 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import behind
 from mmke.editors.serac.edit import Serac, make
+from mmke.editors.serac.int8 import Int8Linear
 from mmke.editors.serac.mixture import aligned, soft
 from mmke.editors.serac.scope import PublishedKeys, QuestionKeys, find_encoder, scope_loss
 from mmke.editors.settings import resolve
@@ -559,11 +560,12 @@ def test_int8_keeps_frozen_layers_within_a_half_step(
     llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
     linear = torch.nn.Linear(8, 4)
-    held = replacement.Int8Linear(linear)
+    held = Int8Linear(linear)
     assert ((held.weight * held.scale - linear.weight).abs() <= held.scale / 2 + 1e-7).all()
+    assert torch.equal(Int8Linear(linear, on_host=True)(torch.eye(8)), held(torch.eye(8)))
     made = editor(llava, encoder, train, PAPER, published_counterfactual=models["llama"], held="int8")
     layers = made.counterfactual(llava).reader.module.get_submodule("language.model.layers")
-    rounded = [any(isinstance(part, replacement.Int8Linear) for part in layer.modules()) for layer in layers]
+    rounded = [any(isinstance(part, Int8Linear) for part in layer.modules()) for layer in layers]
     assert rounded == [True, False]
     assert learn(made, llava, train[:1], 6)[-1] < learn(made, llava, train[:1], 1)[0] + 1
 

@@ -235,7 +235,9 @@ class Serac:
             {"params": list(networks.scope.parameters()), "lr": values.scope_rate},
             {"params": list(networks.counterfactual.parameters()), "lr": values.rate},
         ]
-        return torch.optim.Adam(groups), None
+        # As one kernel on a card: the others need room for copies of all that is trained.
+        on_card = next(networks.parameters()).is_cuda
+        return torch.optim.Adam(groups, fused=on_card), None
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of; see `training`."""

@@ -5,10 +5,9 @@ Where the replacement is as wide as the backbone's language model it takes the p
 where it is not, it takes what the alignment hands on (BLIP2: the Q-Former) through a projection of its own.
 Its tokens are the backbone's: the mixture compares vocabularies position by position.
 
-Deviation: layers that are not trained may be held in half precision or in int8, a scale for each row; published: fp32.
+Deviation: layers that are not trained may be held in half precision or in int8 (see `int8`); published: fp32.
 """
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Literal
 import torch
 from accelerate import init_empty_weights
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from mmke.backbones import decoder as decoding
@@ -30,6 +28,7 @@ from mmke.backbones.hf.sites import Sites
 from mmke.backbones.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
 from mmke.backbones.prompt import Frame
 from mmke.editors.serac import projection
+from mmke.editors.serac.int8 import hold_in_int8
 from mmke.editors.serac.settings import Settings
 from mmke.protocols import Backbone
 from mmke.types import ImageRef, Switches, UserError
@@ -38,26 +37,6 @@ OWN = "own"
 """In place of a replacement: the backbone's own language model."""
 
 LANGUAGE = "language"
-
-
-class Int8Linear(nn.Module):
-    """A linear layer whose matrix is held in int8, each row under a scale of its own; nothing in it is trained."""
-
-    weight: Tensor
-    scale: Tensor
-
-    def __init__(self, linear: nn.Linear) -> None:
-        """Round a linear layer's matrix."""
-        super().__init__()
-        whole = linear.weight.detach().float()
-        scale = whole.abs().amax(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) / 127
-        self.register_buffer("weight", (whole / scale).round().to(torch.int8))
-        self.register_buffer("scale", scale)
-        self.bias = linear.bias
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Apply it, in the precision of the inputs."""
-        return functional.linear(inputs, (self.weight * self.scale).to(inputs.dtype), self.bias)
 
 
 class BorrowedTable(nn.Module):
@@ -113,26 +92,33 @@ def load(name: str, backbone: Backbone, values: Settings, *, seed: int) -> Compo
     dtype = torch.float32 if values.held == "float32" else half_on_card(None, backbone.device)
     folder = find(name)
     if folder is None:
-        model, revision = _random(backbone, dtype), RANDOM_REVISION
+        model, revision = _laid_out(backbone), RANDOM_REVISION
     else:
         try:
             model = _read(folder, dtype, backbone.device)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"serac: {folder} holds no causal language model that can be read: {error}") from error
         revision = files_revision(folder)
+    if backbone.device.type != "meta":
+        _place(model, dtype, backbone.device, values, at_random=folder is None)
     told = f"{name} {revision} {values.held}"
-    reader = compose(backbone, model.to(backbone.device), revision=told, embeddings=values.embeddings, seed=seed)
+    return compose(backbone, model, revision=told, embeddings=values.embeddings, seed=seed)
+
+
+def _place(model: Any, dtype: torch.dtype, device: torch.device, values: Settings, *, at_random: bool) -> None:
+    """Bring a model to a device, layer by layer where they are held in int8: it is never there as a whole before."""
+
+    def bring(part: Any) -> None:
+        if at_random:
+            order = Order("serac's counterfactual", RANDOM, lambda _: dtype, device, skeleton=False)
+            set_precision(part, order.dtype)
+            fill_at_random(part, order)
+        part.to(device)
+
     if values.held == "int8" and values.layers:
-        hold_in_int8(list(reader.decoder.layers)[: -values.layers])
-    return reader
-
-
-def hold_in_int8(layers: Sequence[nn.Module]) -> None:
-    """Round the linear layers within some modules."""
-    for layer in layers:
-        for name, linear in [(n, part) for n, part in layer.named_modules() if isinstance(part, nn.Linear)]:
-            owner, _, attribute = name.rpartition(".")
-            setattr(layer.get_submodule(owner), attribute, Int8Linear(linear))
+        lists = [list(part) for part in model.get_decoder().modules() if isinstance(part, nn.ModuleList)]
+        hold_in_int8(max(lists, key=len), values.layers, bring, device)
+    bring(model)
 
 
 def compose(
@@ -185,15 +171,11 @@ def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
         return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
 
 
-def _random(backbone: ComposedBackbone, dtype: torch.dtype) -> Any:
-    """Return random weights in the shape of the backbone's own language model: for time and memory."""
+def _laid_out(backbone: ComposedBackbone) -> Any:
+    """Return a model of the shape of the backbone's own language model, without weights: for time and memory."""
     with init_empty_weights():
         model: Any = AutoModelForCausalLM.from_config(deepcopy(backbone.decoder.config))  # type: ignore[no-untyped-call]
     model.tie_weights()
-    order = Order("serac's counterfactual", RANDOM, lambda _: dtype, backbone.device, skeleton=False)
-    set_precision(model, order.dtype)
-    if backbone.device.type != "meta":
-        fill_at_random(model, order)
     return model
 
 
