@@ -77,7 +77,7 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    generator = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    generator = torch.cuda.default_generators[_index(device)]
     drawn = generator.clone_state()
     with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
         graph.capture_begin(capture_error_mode="thread_local")
@@ -86,9 +86,19 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
             graph.capture_end()
         except RuntimeError as error:
             logger.warning("a step cannot be recorded and runs as it is (%s)", reason(error))
-            with suppress(RuntimeError):
-                graph.capture_end()
-            # A recording that is broken off leaves the generator waiting for its end, unable to draw.
-            generator.graphsafe_set_state(drawn)
+            _break_off(graph, generator, drawn)
             return None
     return graph
+
+
+def _break_off(graph: torch.cuda.CUDAGraph, generator: torch.Generator, drawn: torch.Generator) -> None:
+    """End a recording that failed; the library then leaves its generator and its allocator waiting for the end."""
+    with suppress(RuntimeError):
+        graph.capture_end()
+    with suppress(RuntimeError):
+        torch._C._cuda_endAllocateToPool(_index(generator.device), graph.pool())  # noqa: SLF001
+    generator.graphsafe_set_state(drawn)
+
+
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
