@@ -2,7 +2,7 @@
 
 A step is what the training loop does: losses and gradients of as many records as are accumulated, clipping, a step of
 the optimiser. Its cost is given for one record. Each record is gone over twice: the first time it is new, the second
-time what the store kept of it is there, as in all epochs but the first.
+time what the store kept of it in the machine's memory is there, as in all epochs but the first.
 """
 
 import time
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.store import HostStore, MemoryStore
 from mmke.editors.objective import ASKED
 from mmke.editors.published import PublishedTraining
 from mmke.protocols import TrainableEditor
@@ -89,11 +89,13 @@ class Trainer:
         """Make some steps, of which only the first half of each is on new records."""
         optimiser, schedule = self.editor.optimiser()
         number = self.editor.training.accumulate
-        store = MemoryStore()
+        store = HostStore()
         for begin in range(0, steps * number, number):
             chosen = [cases[i % len(cases)] for i in range(begin, begin + number)]
             new, log = self._timed(lambda chosen=chosen: self._step(chosen, optimiser, schedule, store), number)
-            seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, optimiser, schedule, store), number)
+            seen = new
+            if not isinstance(self.backbone, PlainBackbone):  # which keeps nothing
+                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, optimiser, schedule, store), number)
             asides, aside = self._ask_besides(chosen[0])
             yield Step(new, seen, asides, log[: len(log) // number], aside)
 

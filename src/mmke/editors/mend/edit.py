@@ -123,6 +123,7 @@ class Mend:
     seed: int
     name: str = "mend"
     network: Networks | None = None
+    published: PublishedTraining = PUBLISHED
     paper_pace: Literal["epochs", "steps"] = "epochs"
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
