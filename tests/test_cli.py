@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmke import registry
 from mmke.cli import main
 from mmke.editors.settings import read_changes
+from mmke.editors.trained import TrainedFor, write_network
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -136,3 +138,47 @@ def test_a_settings_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_bytes(b"\xef\xbb\xbf[ft-llm]\r\nsteps = 1\r\n")
     assert read_changes([], file) == {"ft-llm": {"steps": 1}}
+
+
+FEW = {
+    "mend": ["rank=4"],
+    "serac": ["rank=4", "negatives=2"],
+    "ke": ["lstm=4", "condition=8", "conditioner=4", "warm_up=1"],
+}
+
+
+@pytest.mark.parametrize("editor", FEW)
+def test_a_trained_editor_is_missed_trained_found_and_named(
+    editor: str, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    where = ["--backbone", "tiny-llava", "--benchmark", "mmke-user", "--data", str(small_data)]
+    tested = ["run", "--editor", editor, *where, "--protocol", "paper", "--limit", "1"]
+    assert main(tested) == 2
+    told = capsys.readouterr().err
+    assert f"{editor} has to be trained for tiny-llava and mmke-user first: mmke train {editor} --backbone" in told
+    assert f"or name a checkpoint: --checkpoint {editor}=PATH" in told
+    few = ["steps=4", "validate_every=2", "validation_records=1", *FEW[editor]]
+    # Under paper validation needs no held-out record.
+    assert (
+        main(["train", editor, *where, "--protocol", "paper", *(word for each in few for word in ("--set", each))]) == 0
+    )
+    best = Path("checkpoints/tiny-llava/mmke-user", editor, "best.safetensors")
+    assert f"best: {best}" in capsys.readouterr().out
+    assert main(tested) == 0
+    best.rename("mine.safetensors")
+    assert main([*tested, "--checkpoint", f"{editor}=mine.safetensors", "--out", "again"]) == 0
+    rows = [Path(out, f"tiny-llava/mmke-user/hop1/paper/{editor}/rows.jsonl") for out in ("results", "again")]
+    assert rows[0].read_bytes() == rows[1].read_bytes()
+
+
+@pytest.mark.parametrize(("editor", "other"), [("mend", "serac"), ("serac", "ke"), ("ke", "mend")])
+def test_a_checkpoint_of_another_editor_is_told(
+    editor: str, other: str, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = TrainedFor(other, "tiny-llava", "x", ("mmke-user",), "strict", {}, 0, 1, {})
+    file = tmp_path / "one.safetensors"
+    write_network(file, {"x": torch.zeros(1)}, facts)
+    where = ["--backbone", "tiny-llava", "--benchmark", "mmke-user", "--data", str(small_data), "--out", str(tmp_path)]
+    assert main(["run", "--editor", editor, *where, "--checkpoint", f"{editor}={file}"]) == 2
+    assert f"is a checkpoint of the editor {other!r}, and this run uses {editor!r}" in capsys.readouterr().err

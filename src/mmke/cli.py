@@ -4,9 +4,9 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmke import registry
 from mmke.exits import exit_code
@@ -212,6 +212,7 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("file", type=Path, help="such as a .pt of MEND or SERAC, or a .ckpt of KE")
     command.add_argument("--backbone", required=True, help="it was trained for; mmke ls backbones")
     command.add_argument("--benchmark", required=True, metavar="D", help="it was trained on, such as mmke-entity")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; repeatable")
     command.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="default: checkpoints")
     command.add_argument("--weights", type=Path, metavar="DIR", help="where the backbone's weights lie (see mmke run)")
     command.set_defaults(command=_import)
@@ -384,17 +385,15 @@ def _fetch(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from mmke.editors.settings import read_changes
     from mmke.training.train import TrainRequest, expected, plan, reached, train
 
     name = arguments.editor
-    given = [each if each.partition("=")[0].startswith(f"{name}.") else f"{name}.{each}" for each in arguments.set]
     request = TrainRequest(
         editor=name,
         backbone=arguments.backbone,
         benchmarks=tuple(arguments.benchmark or QUICK_BENCHMARKS),
         protocol=arguments.protocol,
-        changes=read_changes(given, arguments.settings).get(name, {}),
+        changes=_changes(name, arguments.set, arguments.settings),
         data=arguments.data,
         out=arguments.out,
         device=arguments.device,
@@ -412,17 +411,27 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _import(arguments: argparse.Namespace) -> int:
-    from mmke.training.importing import import_checkpoint
+def _changes(editor: str, assignments: Sequence[str], file: Path | None) -> Mapping[str, Any]:
+    """Return the changes of one editor's settings, which need not be named in front of the key."""
+    from mmke.editors.settings import read_changes
 
-    path = import_checkpoint(
+    named = [each if each.partition("=")[0].startswith(f"{editor}.") else f"{editor}.{each}" for each in assignments]
+    return read_changes(named, file).get(editor, {})
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from mmke.training.importing import ImportRequest, import_checkpoint
+
+    request = ImportRequest(
         arguments.editor,
         arguments.file,
-        backbone=arguments.backbone,
-        benchmark=arguments.benchmark,
+        arguments.backbone,
+        arguments.benchmark,
+        changes=_changes(arguments.editor, arguments.set, None),
         out=arguments.out,
         weights=arguments.weights,
     )
+    path = import_checkpoint(request)
     print(f"written: {path} ({path.stat().st_size / 1e6:,.0f} MB)")
     return 0
 

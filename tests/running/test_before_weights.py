@@ -10,9 +10,10 @@ import torch
 
 from mmke import registry
 from mmke.cli import main
+from mmke.editors.settings import resolve
 from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
-from mmke.running.run import Request, check_sites, load_backbone, plan, run
-from mmke.types import UserError
+from mmke.running.run import Request, check_sites, load, load_backbone, plan, run
+from mmke.types import PROTOCOLS, UserError
 
 QUICK: Mapping[str, Mapping[str, Any]] = {"ft-llm": {"steps": 2}}
 CARD = torch.device("cuda:0")
@@ -78,6 +79,30 @@ def test_every_editor_finds_its_sites_on_a_full_size_skeleton(request_: Request,
     missing = {"ft-llm": {"sites": ["language.32.mlp_out"]}}
     with pytest.raises(UserError, match="so no layer 32"):
         check_sites(plan(replace(full, editors=("ft-llm",), changes=missing)))
+
+
+@pytest.mark.parametrize("backbone", ["llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b"])
+@pytest.mark.parametrize("editor", ["serac", "mend", "ke"])
+def test_every_trained_editor_finds_its_sites_on_a_full_size_skeleton(editor: str, backbone: str) -> None:
+    beside = {"encoder": "all-MiniLM-L6-v2", "published_counterfactual": "own"} if editor == "serac" else {}
+    skeleton = load(Request(backbone, None, (), weights="random"), skeleton=True)
+    make = registry.factory("editors", editor)
+    for switches in PROTOCOLS.values():
+        make(resolve(editor, backbone, beside), switches, train=(), seed=0).check(skeleton)
+    missing = {"layers": 33} if editor == "serac" else {"sites": ["language.32.mlp_out"]}
+    lost = make(resolve(editor, backbone, beside | missing), switches, train=(), seed=0)
+    with pytest.raises(UserError, match=r"has 32 decoder layers, so no layer"):
+        lost.check(skeleton)
+
+
+def test_editors_that_are_not_trained_are_left_out_and_need_nothing(
+    request_: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="mmke"):
+        planned = plan(replace(request_, backbone="llava-1.5-7b", editors=None, changes={}))
+    assert [cell.editor.name for cell in planned.cells] == ["none", "ft-llm", "ft-alignment", "ike", "ike-random"]
+    left_out = [message.partition(":")[0] for message in caplog.messages if "left out" in message]
+    assert sorted(left_out) == ["ke", "mend", "serac"]
 
 
 def test_an_open_dtype_stays_open_and_a_name_becomes_one() -> None:

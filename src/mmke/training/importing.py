@@ -8,6 +8,7 @@ object of any other class becomes nothing, and no code of its own is looked up.
 import collections
 import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ from mmke.editors.trained import BEST, FOLDER, TrainedFor, home, write_network
 from mmke.protocols import TrainableEditor
 from mmke.registry import factory
 from mmke.running.run import Request, load
-from mmke.types import PAPER, UserError
+from mmke.types import PAPER, NeedsTrainingError, UserError
 
 LET_THROUGH = {
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,  # noqa: SLF001
@@ -82,20 +83,40 @@ def read_published(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def import_checkpoint(
-    name: str, file: Path, *, backbone: str, benchmark: str, out: Path = FOLDER, weights: Path | None = None
-) -> Path:
+@dataclass(frozen=True)
+class ImportRequest:
+    """What the user asked for.
+
+    Attributes:
+        editor: name.
+        file: a published checkpoint.
+        backbone: that it was trained for.
+        benchmark: that it was trained on.
+        changes: of the settings, where it was trained with others than those that are shipped.
+        out: where `<backbone>/<benchmark>/<editor>/` is made.
+        weights: where the backbone's weights lie.
+    """
+
+    editor: str
+    file: Path
+    backbone: str
+    benchmark: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    out: Path = FOLDER
+    weights: Path | None = None
+
+
+def import_checkpoint(request: ImportRequest) -> Path:
     """Write a published checkpoint as one of ours, where `mmke run` finds it, and return its path.
 
     Raises:
         UserError: an unknown name, an editor that is not trained, a file that is broken or does not fit.
     """
-    settings = resolve(name, backbone, {})
-    editor = factory("editors", name)(settings, PAPER, train=(), seed=0)
-    if not isinstance(editor, TrainableEditor):
-        raise UserError(f"{name} is not trained, so that there is nothing to import")
+    name, file, backbone, benchmark = request.editor, request.file, request.backbone, request.benchmark
+    settings = resolve(name, backbone, request.changes)
+    editor = _make(name, settings)
     tensors = editor.translate(read_published(file))
-    skeleton = load(Request(backbone, None, (), weights=weights), skeleton=True)
+    skeleton = load(Request(backbone, None, (), weights=request.weights), skeleton=True)
     editor.adopt(skeleton, tensors)
     benchmark_name = open_benchmark(benchmark, data=None).name if Path(benchmark).suffix else benchmark
     facts = TrainedFor(
@@ -109,6 +130,16 @@ def import_checkpoint(
         records=0,
         figures={},
     )
-    path = home(backbone, folder=out) / benchmark_name / name / BEST
+    path = home(backbone, folder=request.out) / benchmark_name / name / BEST
     write_network(path, tensors, facts)
     return path
+
+
+def _make(name: str, settings: Mapping[str, Any]) -> TrainableEditor:
+    try:
+        editor = factory("editors", name)(settings, PAPER, train=(), seed=0)
+    except NeedsTrainingError:
+        editor = None  # one that is made of training records
+    if not isinstance(editor, TrainableEditor):
+        raise UserError(f"{name} is not trained, so that there is nothing to import")
+    return editor
