@@ -1,6 +1,8 @@
 """Names: what another package adds is found, what is taken is refused, and every entry resolves."""
 
+import ast
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,15 @@ def test_every_settings_file_fits_its_editor_on_every_backbone(editor: str, back
     train = open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
     made = registry.factory("editors", editor)(resolve(editor, backbone, {}), STRICT, train=train, seed=0)
     assert made.name == editor
+
+
+@pytest.mark.parametrize("editor", list(registry.BUILT_IN["editors"]))
+def test_every_setting_is_read_by_the_editor_that_states_it(editor: str) -> None:
+    module = registry.BUILT_IN["editors"][editor].partition(":")[0]
+    package = Path(str(files(module.rpartition(".")[0])))
+    nodes = [node for file in package.glob("*.py") for node in ast.walk(ast.parse(file.read_text()))]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    assert set(resolve(editor, "tiny-llava", {})) <= read
 
 
 def test_the_published_settings_are_those_of_the_paper() -> None:
