@@ -8,7 +8,7 @@ from mmke.types import UserError
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, editor: str, backbone: str) -> None:
-    """Copy tensors into a network of the same names and shapes.
+    """Copy tensors into a network of the same names and shapes; where either side has no values, compare alone.
 
     Raises:
         UserError: a tensor is missing, surplus, or of another shape; the message names the first and counts them.
@@ -22,7 +22,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, editor: str, back
             f"{first!r} is {_described(tensors, first)} there and {_described(wanted, first)} here; train again, or "
             "give the settings that its metadata state"
         )
-    if not any(tensor.is_meta for tensor in wanted.values()):  # on a skeleton there is nothing to fill
+    if not any(tensor.is_meta for tensor in (*wanted.values(), *tensors.values())):
         network.load_state_dict(dict(tensors))
 
 

@@ -8,11 +8,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -64,15 +66,29 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor, *, furth
         tensors: of the networks, and whatever training needs to go on.
         facts: what it was trained for.
         further: plain data that training needs to go on.
+
+    Raises:
+        UserError: it cannot be written; what stood there before still does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.tmp")
     plain = {"version": VERSION, **asdict(facts), "further": dict(further)}
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(own, draft, metadata={KEY: json.dumps(plain, sort_keys=True)})
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    draft.replace(path)
+    try:
+        save_file(own, draft, metadata={KEY: json.dumps(plain, sort_keys=True)})
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        # The library lets the owner alone read it; whoever may read the folder may read the checkpoint.
+        draft.chmod(path.parent.stat().st_mode & 0o666)
+        draft.replace(path)
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError):
+            draft.unlink()
+        before = "; the one before it is kept" if path.is_file() else ""
+        raise UserError(
+            f"{path} cannot be written ({error}){before}; make room or give the folder the rights it needs, and give "
+            "the same command again"
+        ) from error
 
 
 def write_network(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor) -> None:
@@ -101,7 +117,7 @@ def read(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is broken ({error}); train again, or copy the file again") from error
+        raise UserError(f"{path} is broken ({error}); delete it and train again, or copy it again") from error
     return Checkpoint(path, tensors, facts, further)
 
 
@@ -120,16 +136,28 @@ def read_facts(path: Path) -> tuple[TrainedFor, Mapping[str, Any]]:
     try:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
-        plain = json.loads(metadata[KEY])
+        plain = dict(json.loads(metadata[KEY]))
+        version = plain.pop("version")
+        if version == VERSION:
+            further = plain.pop("further")
+            return TrainedFor(**{**plain, "benchmarks": tuple(plain["benchmarks"])}), further
     except KeyError as error:
         raise UserError(f"{path} does not say which editor it is of; mmke train writes checkpoints that do") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is broken ({error}); train again, or copy the file again") from error
-    version = plain.pop("version", None)
-    if version != VERSION:
-        raise UserError(f"{path} has version {version} and this program reads {VERSION}; train again")
-    further = plain.pop("further")
-    return TrainedFor(**{**plain, "benchmarks": tuple(plain["benchmarks"])}), further
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is broken ({error}); delete it and train again, or copy it again") from error
+    raise UserError(f"{path} has version {version} and this program reads {VERSION}; train again")
+
+
+def read_shapes(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint's networks without their values: on the meta device.
+
+    Raises:
+        UserError: see `read`.
+    """
+    read_facts(path)
+    with safe_open(path, framework="pt") as opened:
+        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+    return network_tensors({name: torch.empty(each.get_shape(), device="meta") for name, each in slices.items()})
 
 
 def check_fits(path: Path, facts: TrainedFor, *, editor: str, backbone: str, settings: Mapping[str, Any]) -> None:
@@ -145,7 +173,23 @@ def check_fits(path: Path, facts: TrainedFor, *, editor: str, backbone: str, set
     other = sorted(key for key, value in now.items() if facts.settings.get(key) != value)
     if other:
         told = "; ".join(f"{key} = {facts.settings.get(key)} there and {now[key]} here" for key in other)
-        raise UserError(f"{path} was trained with other settings: {told}; train again, or give its settings with --set")
+        raise UserError(
+            f"{path} was trained with other settings: {told}; train again into another --out, or give its settings "
+            "with --set"
+        )
+
+
+def check_weights(path: Path, facts: TrainedFor, *, revision: str) -> None:
+    """Refuse a checkpoint that was trained on other weights of the same backbone; an imported one does not say.
+
+    Raises:
+        UserError: the message says which.
+    """
+    if facts.records and facts.weights_revision != revision:
+        raise UserError(
+            f"{path} was trained for {facts.backbone} with the weights {facts.weights_revision!r}, and these are "
+            f"{revision!r}; train again, or name the folder of those weights with --weights"
+        )
 
 
 def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -> Path | None:

@@ -19,7 +19,16 @@ from mmke.backbones.loading import RANDOM, WeightSource
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
-from mmke.editors.trained import check_fits, digest, find, network_tensors, read, read_facts
+from mmke.editors.trained import (
+    check_fits,
+    check_weights,
+    digest,
+    find,
+    network_tensors,
+    read,
+    read_facts,
+    read_shapes,
+)
 from mmke.protocols import Backbone, Editor, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import finished_ids, open_run, run_path, set_aside
@@ -137,6 +146,9 @@ def plan(request: Request) -> Plan:
     stray = sorted(set(request.changes) - set(editors))
     if stray:
         raise UserError(f"settings for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
+    lost = sorted(set(request.checkpoints) - set(editors))
+    if lost:
+        raise UserError(f"a checkpoint for {lost[0]!r}, which this run does not use; it uses {', '.join(editors)}")
     cells: list[PlannedCell] = []
     left_out: set[str] = set()
     for name in dict.fromkeys(request.benchmarks):
@@ -209,11 +221,15 @@ def check_sites(planned: Plan) -> None:
     """Look at the backbone's skeleton: resolve every editor's sites, and refuse folders of other settings.
 
     Raises:
-        UserError: weights are missing or wrong, the backbone lacks a site, or a folder was made with other settings.
+        UserError: weights are missing or wrong, the backbone lacks a site, a checkpoint is of other shapes, or a folder
+            was made with other settings.
     """
     backbone = load(planned.request, skeleton=True)
     for cell in planned.cells:
         cell.editor.check(backbone)
+        if cell.checkpoint is not None and isinstance(cell.editor, TrainableEditor):
+            check_weights(cell.checkpoint, read_facts(cell.checkpoint)[0], revision=backbone.revision)
+            cell.editor.adopt(backbone, read_shapes(cell.checkpoint))
         settings = _run_settings(planned.request, cell, backbone)
         check_same_settings(run_path(planned.request.out, settings), settings)
 
@@ -350,6 +366,8 @@ def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence
         facts, _ = read_facts(checkpoint)
         check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
         values = {**values, **facts.settings}
+    elif name in request.checkpoints:
+        raise UserError(f"{name} is not trained, so that it takes no checkpoint")
     resolved = resolve_switches(switches, editor)
     editor = make(values, resolved, train=train, seed=request.seed)
     if editor.name != name:

@@ -41,8 +41,8 @@ def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], l
             held.add(number)
     if not held:
         raise UserError(
-            f"{len(cases)} training records cannot be divided into some to train on and some to validate with, "
-            "since they share their pictures; give more of them"
+            f"{len(cases)} training record{'s' * (len(cases) > 1)} cannot be divided into some to train on and some to "
+            "validate with, since those that share a picture stay together; give more of them"
         )
     kept = [case for case, group in zip(cases, groups, strict=True) if group not in held]
     return kept, [case for case, group in zip(cases, groups, strict=True) if group in held]

@@ -1,10 +1,9 @@
 """From what a user asks to a training: names, data, sites, folders; then the loop."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from mmke import registry
 from mmke.backbones.loading import WeightSource
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.store import HostStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
 from mmke.editors.trained import (
@@ -33,7 +32,7 @@ from mmke.running.run import Request, check_seed, check_writable, load, resolve_
 from mmke.training.last import digest
 from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
-from mmke.training.processes import find_processes
+from mmke.training.processes import Processes, find_processes
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import EditCase, Switches, UserError
 
@@ -106,11 +105,17 @@ def plan(request: TrainRequest) -> Plan:
     registry.import_string("backbones", request.backbone)
     values = editor_settings.resolve(request.editor, request.backbone, request.changes)
     benchmarks = [open_benchmark(name, data=request.data) for name in dict.fromkeys(request.benchmarks)]
-    loaded = [benchmark.load("train", hop=0, switches=switches).cases for benchmark in benchmarks]
+    loaded = [benchmark.load("train", hop=0, switches=switches) for benchmark in benchmarks]
     names = tuple(sorted(benchmark.name for benchmark in benchmarks))
-    fit, unfit = trainable(list(chain.from_iterable(loaded)), " and ".join(names))
-    if unfit:
-        logger.info("%d training records lack a probe and are left out, the first %s", len(unfit), unfit[0].id)
+    fit, unfit = trainable([case for split in loaded for case in split.cases], " and ".join(names))
+    left_out = [f"record {each.record}" for split in loaded for each in split.dropped] + [case.id for case in unfit]
+    if left_out:
+        logger.info(
+            "%d of %d training records lack an answer or a question that training needs; left out, the first: %s",
+            len(left_out),
+            len(left_out) + len(fit),
+            left_out[0],
+        )
     if request.protocol == "paper":
         chosen = [case for benchmark in benchmarks for case in benchmark.load("eval", hop=0, switches=switches).cases]
         cases, held = fit, trainable(chosen, " and ".join(names))[0]
@@ -139,10 +144,9 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
     skeleton = load(wanted, skeleton=True)
     editor.check(skeleton)
     facts = _facts(planned, skeleton)
-    planned.folder.mkdir(parents=True, exist_ok=True)
-    with locked(planned.folder) if processes.first else nullcontext():
+    with _held(planned.folder, processes):
         last = _last(planned, facts)
-        backbone, store = load(wanted), MemoryStore()
+        backbone, store = load(wanted), HostStore()
         try:
             _lay_out(planned, backbone, last, store)
         except torch.OutOfMemoryError as error:
@@ -150,6 +154,20 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
         cases, held = planned.cases, planned.held
         run = Run(editor, backbone, cases, held, planned.pace(), facts, planned.folder, processes, store)
         return run.go(last=last, on_step=on_step)
+
+
+@contextmanager
+def _held(folder: Path, processes: Processes) -> Iterator[None]:
+    """Make a training's folder, and keep other programs from writing to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder} ({error.strerror}); choose another --out") from error
+    if not processes.first:
+        yield
+        return
+    with locked(folder):
+        yield
 
 
 def _facts(planned: Plan, backbone: Backbone) -> TrainedFor:
@@ -192,7 +210,7 @@ def _check_same(path: Path, kept: TrainedFor, now: TrainedFor) -> None:
             raise UserError(f"{path} was trained with {what} {there!r}, and this is {here!r}; choose another --out")
 
 
-def _lay_out(planned: Plan, backbone: Backbone, last: Checkpoint | None, store: MemoryStore) -> None:
+def _lay_out(planned: Plan, backbone: Backbone, last: Checkpoint | None, store: HostStore) -> None:
     """Lay the networks out: fresh, or as the last checkpoint has them."""
     if last is None:
         planned.editor.prepare(backbone, planned.cases, store=store)
