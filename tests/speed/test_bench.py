@@ -13,6 +13,7 @@ from mmke.speed import bench
 from mmke.speed.bench import Order, measure, resolve_order
 from mmke.speed.sides import SideName
 
+TRAINED = ("mend", "serac", "ke")
 ORDER = ["bench", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--records", "1"]
 
 
@@ -107,6 +108,35 @@ def test_the_command_measures_one_side(small_data: Path, capsys: pytest.CaptureF
     assert "times as fast" not in printed
 
 
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_editors_that_are_trained_take_steps_with_fresh_networks_first(
+    protocol: str, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "speed.json"
+    given = [*ORDER, "--data", str(small_data), "--steps", "1", "--protocol", protocol, "--out", str(out)]
+    smaller = ["mend.rank=4", "mend.accumulate=1", "ke.lstm=8", "ke.condition=8", "ke.conditioner=8"]
+    named = [*(f"--editor={name}" for name in TRAINED), *(f"--set={each}" for each in smaller)]
+    assert main([*given, *named]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("on a record seen before") == 6
+    measured = json.loads(out.read_text())["measured"]
+    assert [each["editor"] for each in measured] == list(TRAINED)
+    for each in measured:
+        assert {side: len(steps) for side, steps in each["steps"].items()} == {"plain": 1, "mmke": 1}
+        assert each["step_ratio"]["new"]["wall"] > 0
+        assert 1 < each["step_bound"] <= each["step_bound_with_asides"]
+        assert each["bound"] > 1
+        assert each["steps"]["mmke"][0]["seen"]["peaks"]["resident"] > 0
+
+
+def test_without_steps_a_trained_editor_only_edits(order: Order) -> None:
+    (measured,) = measure(replace(order, request=replace(order.request, editors=("ke",), changes={}), steps=0))
+    assert measured.steps == {}
+    assert measured.step_ratio("wall", "new") is None
+    assert measured.data()["step_ratio"]["new"]["wall"] is None
+    assert measured.bound() is not None
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -119,6 +149,7 @@ def test_the_command_measures_one_side(small_data: Path, capsys: pytest.CaptureF
         (["--records", "0"], "--records 0: give a number from 1 up"),
         (["--warm", "-1"], "--warm -1: give a number from 0 up"),
         (["--words", "-5"], "--words -5: give a number from 0 up"),
+        (["--steps", "-1"], "--steps -1: give a number from 0 up"),
         (["--threads", "0"], "--threads 0: give a number from 1 up"),
         (["--records", "4"], "mmke-user has 4 records, and 5 are to be run (1 to warm up and 4 that count)"),
         (["--records", "4", "--words", "9"], "mmke-user has 4 records, and 5 are to be run"),

@@ -1,0 +1,46 @@
+"""What is kept in the machine's memory comes back as it was, on the device that it was computed on."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmke.backbones.store import HostStore, MemoryStore, moved
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    hidden: tuple[Tensor, ...]
+    context: dict[str, object]
+    keys: tuple[int, ...] = (1, 2)
+
+
+def test_a_kept_result_is_not_computed_again_and_has_the_same_bits() -> None:
+    store, made = HostStore(1 << 20), []
+
+    def make() -> Kept:
+        made.append(Kept((torch.randn(3, 4),), {"mask": torch.ones(2), "cache": None}))
+        return made[0]
+
+    first, again = (store.get(("a",), make) for _ in range(2))
+    assert len(made) == 1
+    assert first is made[0]
+    assert torch.equal(again.hidden[0], first.hidden[0])
+    assert (again.keys, again.context["cache"]) == ((1, 2), None)
+
+
+def test_every_tensor_is_moved_and_nothing_else_changes() -> None:
+    whole = Kept((torch.ones(1),), {"mask": torch.ones(2), "name": "n"})
+    there = moved(whole, torch.device("meta"))
+    assert there.hidden[0].device.type == "meta"
+    assert there.context["mask"].device.type == "meta"
+    assert (there.context["name"], there.keys) == ("n", (1, 2))
+
+
+@pytest.mark.parametrize("kind", [HostStore, MemoryStore])
+def test_what_was_used_longest_ago_makes_room(kind: type[HostStore] | type[MemoryStore]) -> None:
+    store, made = kind(8 * 4), []
+    for key in ("a", "b", "a", "c", "a", "b"):
+        store.get((key,), lambda key=key: made.append(key) or torch.ones(4))  # type: ignore[misc]
+    assert made == ["a", "b", "c", "b"]
