@@ -1,8 +1,8 @@
-"""A short training of MEND on a tiny backbone."""
+"""Short trainings on a tiny backbone: of MEND, and of each editor that is trained."""
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,13 @@ from mmke.training.train import TrainRequest
 from small_records import user
 
 PICTURED = ("image", "image_rephrase", "one_hop_img")
-SHORT = {"rank": 4, "rate": 1e-3, "steps": 12, "validate_every": 4, "validation_records": 1, "patience": 100}
+COMMON = {"steps": 12, "accumulate": 2, "validate_every": 4, "validation_records": 1}
+SHORT: Mapping[str, Mapping[str, Any]] = {
+    "mend": {**COMMON, "rank": 4, "rate": 1e-3, "patience": 100},
+    "serac": {**COMMON, "rank": 2, "rate": 1e-3, "scope_rate": 1e-3, "negatives": 2, "patience": 100},
+    "ke": {**COMMON, "lstm": 8, "condition": 16, "conditioner": 8, "warm_up": 3, "rate": 1e-3},
+}
+"""Settings by editor."""
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +42,7 @@ def apart(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def asked(apart: Path, tmp_path: Path) -> Callable[..., TrainRequest]:
     def ask(**changes: Any) -> TrainRequest:
-        settings = {**SHORT, **changes.pop("changes", {})}
+        settings = {**SHORT.get(changes.get("editor", "mend"), SHORT["mend"]), **changes.pop("changes", {})}
         values = {"editor": "mend", "backbone": "tiny-llava", "benchmarks": ("mmke-user",), "out": tmp_path / "out"}
         return TrainRequest(**{**values, "data": apart, **changes}, changes=settings)
 

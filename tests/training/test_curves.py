@@ -1,4 +1,4 @@
-"""Curves: every record once, in lines of JSON and as TensorBoard reads them; a full disk is told and never waited for."""
+"""Curves: every record once, in lines of JSON and as TensorBoard reads them; a full disk is told."""
 
 import errno
 import json
@@ -68,9 +68,9 @@ def test_a_full_disk_is_told_and_never_waited_for(what: str, tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(curves_module, "FLUSH_SECONDS", 0.0)
-    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room"):  # noqa: SIM117
-        with Curves(tmp_path, records=0) as curves:
-            monkeypatch.setattr(RecordWriter, what, full)
-            for records in range(100):
-                curves.add("train", records, {"total": 1.0})
+    told = pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room")
+    with told, Curves(tmp_path, records=0) as curves:
+        monkeypatch.setattr(RecordWriter, what, full)
+        for records in range(100):
+            curves.add("train", records, {"total": 1.0})
     assert len(lines(tmp_path)) == 1

@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 from mmke.training.train import TrainRequest, plan, train
 from mmke.types import UserError
 try:
-    train(plan(TrainRequest("mend", "tiny-llava", ("mmke-user",), **eval(sys.argv[1]))))
+    train(plan(TrainRequest(backbone="tiny-llava", benchmarks=("mmke-user",), **eval(sys.argv[1]))))
 except UserError as error:
     sys.exit(f"told: {error}")
 """
@@ -32,7 +32,7 @@ def launch(request: TrainRequest, folder: Path) -> subprocess.CompletedProcess[s
     script = folder / "two.py"
     script.write_text(f"from pathlib import PosixPath\n{PROGRAM}")
     changed = {"changes": dict(request.changes), "data": request.data, "out": request.out}
-    given = repr({**changed, "protocol": request.protocol})
+    given = repr({**changed, "editor": request.editor, "protocol": request.protocol})
     command = [
         sys.executable,
         "-m",
@@ -47,9 +47,10 @@ def launch(request: TrainRequest, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
 
 
-def test_two_processes_train_the_weights_of_one(asked: Asked, tmp_path: Path) -> None:
-    alone = load_file(train(plan(asked(out=tmp_path / "one"))))
-    request = asked(out=tmp_path / "two")
+@pytest.mark.parametrize("editor", ["mend", "serac", "ke"])
+def test_two_processes_train_the_weights_of_one(editor: str, asked: Asked, tmp_path: Path) -> None:
+    alone = load_file(train(plan(asked(editor=editor, out=tmp_path / "one"))))
+    request = asked(editor=editor, out=tmp_path / "two")
     done = launch(request, tmp_path)
     assert done.returncode == 0, done.stderr
     together = load_file(plan(request).folder / "best.safetensors")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
@@ -39,6 +40,8 @@ class Curves:
         """
         self._folder, self._write = folder, write
         self._file = folder / CURVES
+        self._flushed = 0.0
+        self._board: Any = None
         if write:
             with self._told():
                 self._begin(records)
@@ -83,7 +86,6 @@ class Curves:
         draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         draft.replace(self._file)
         name = f"events.out.tfevents.{time.time_ns() // 10**9}.{socket.gethostname()}.{os.getpid()}"
-        self._flushed = time.monotonic()
         self._board = RecordWriter(str(board / name))
         self._show(Event(file_version="brain.Event:2"))
         # To TensorBoard this says that whatever an earlier file holds from here on is void.
