@@ -45,16 +45,18 @@ def _ratios(measured: Measured, clock: Clock) -> Iterator[str]:
 
 def _steps(measured: Measured, clock: Clock) -> Iterator[str]:
     """Return what a training step took, per record."""
+    besides = any(step.asides is not None for steps in measured.steps.values() for step in steps)
     for side in measured.steps:
-        new, seen, asked = (
-            measured.step_seconds(side, clock, "new"),
-            measured.step_seconds(side, clock, "seen"),
-            measured.step_seconds(side, clock, "new", asides=True),
-        )
+        new, seen = (measured.step_seconds(side, clock, sight) for sight in ("new", "seen"))
+        told = f"training step: {new:.3f} s a record"
+        if side == "mmke":
+            told += f", {seen:.3f} s when it was seen before"
+        elif besides:
+            told += f", {measured.step_seconds(side, clock, 'new', asides=True):.3f} s with what no loss reads"
         peaks = "  ".join(f"{kind} {peak / GIB:.2f}" for kind, peak in measured.step_peaks(side).items())
-        again = f"{seen:.3f} s when it was seen before" if side == "mmke" else f"{asked:.3f} s with what no loss reads"
-        yield f"{side:6}training step: {new:.3f} s a record, {again}; peak GiB: {peaks}"
-    for asides, what in ((False, "training step"), (True, "training step beside one that asks what no loss reads")):
+        yield f"{side:6}{told}; peak GiB: {peaks}"
+    for asides in (False, True) if besides else (False,):
+        what = "a step that asks what no loss reads" if asides else "training step"
         ratio, later = (measured.step_ratio(clock, sight, asides=asides) for sight in ("new", "seen"))
         bound = measured.step_bound(asides=asides)
         if ratio is not None and later is not None:
