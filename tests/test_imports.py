@@ -20,7 +20,7 @@ LAYERS = {
     "backbones": {"types", "protocols", "downloads"},
     "editors": {"types", "registry", "protocols", "backbones"},
     "running": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "metrics", "results"},
-    "training": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "running"},
+    "training": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
     "speed": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
 }
 WITHOUT_TORCH = ("types", "registry", "downloads", "metrics", "benchmarks", "results", "report")

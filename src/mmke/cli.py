@@ -83,8 +83,8 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="edit, ask, score; without options the quick start",
         description=(
             "Edit each record, ask its probes before and after, and score them beside the unedited floor. Without "
-            f"options: smol-llava, every editor that needs no training or is trained, the first {QUICK_LIMIT} records of "
-            "each mini benchmark. A run that was stopped continues with the same command."
+            f"options: smol-llava, every editor that needs no training or has been trained, the first {QUICK_LIMIT} "
+            "records of each mini benchmark. A run that was stopped continues with the same command."
         ),
     )
     what = command.add_argument_group("what is run")
