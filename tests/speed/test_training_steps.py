@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmke import registry
 from mmke.backbones.composed import ComposedBackbone
@@ -121,3 +123,16 @@ def test_a_record_that_was_seen_needs_no_trunk(backbone: ComposedBackbone, cases
     handle.remove()
     assert passes == []
     assert torch.equal(first, again)
+
+
+def test_the_pass_of_an_edit_is_counted_as_pytorch_counts_it(
+    backbone: ComposedBackbone, cases: Sequence[EditCase]
+) -> None:
+    editor = prepared("mend", "strict", backbone, cases)
+    plain = PlainBackbone(backbone, whole_gradient=True)
+    with FlopCounterMode(display=False) as counter:
+        editor.factors(plain, cases[0].edits[0], store=MemoryStore(), weights={})
+    found = sum(n for op, n in counter.get_flop_counts()["Global"].items() if "attention" not in str(op)) // 2
+    assert [each.whole for each in plain.log] == [True]
+    shape = replace(shapes(backbone), pair=0)
+    assert count_trained(plain.log, shape, Trained(3)).plain == pytest.approx(found, rel=0.02)
