@@ -156,7 +156,7 @@ def test_a_trained_editor_is_missed_trained_found_and_named(
     tested = ["run", "--editor", editor, *where, "--protocol", "paper", "--limit", "1"]
     assert main(tested) == 2
     told = capsys.readouterr().err
-    assert f"{editor} has to be trained for tiny-llava and mmke-user first: mmke train {editor} --backbone" in told
+    assert f"{editor} has to be trained for tiny-llava and mmke-user under paper first: mmke train {editor} " in told
     assert f"or name a checkpoint: --checkpoint {editor}=PATH" in told
     few = ["steps=4", "validate_every=2", "validation_records=1", *FEW[editor]]
     # Under paper validation needs no held-out record.
@@ -166,6 +166,8 @@ def test_a_trained_editor_is_missed_trained_found_and_named(
     best = Path("checkpoints/tiny-llava/mmke-user", editor, "best.safetensors")
     assert f"best: {best}" in capsys.readouterr().out
     assert main(tested) == 0
+    assert main(["run", "--editor", editor, *where, "--limit", "1", "--dry"]) == 2
+    assert f"under strict first; {best} was trained under paper" in capsys.readouterr().err
     best.rename("mine.safetensors")
     assert main([*tested, "--checkpoint", f"{editor}=mine.safetensors", "--out", "again"]) == 0
     rows = [Path(out, f"tiny-llava/mmke-user/hop1/paper/{editor}/rows.jsonl") for out in ("results", "again")]

@@ -109,7 +109,7 @@ def test_an_editor_is_trained_and_then_tested_as_published(
     further = ["--data_type=user", "--limit=1", f"--data={small_data}", "--device=cpu", "--out=there"]
     untrained = main([f"--function_name=test_{name}", *further], backbones=TINY)
     assert untrained == 2
-    assert f"{editor} has to be trained for {backbone} and mmke-user first" in capsys.readouterr().err
+    assert f"{editor} has to be trained for {backbone} and mmke-user under paper first" in capsys.readouterr().err
     steps = ["--set", f"{editor}.steps=3", "--set", f"{editor}.validation_records=1"]
     assert main([f"--function_name=train_{name}", *further, *steps], backbones=TINY) == 0
     assert Path("checkpoints", backbone, "mmke-user", editor, "best.safetensors").is_file()

@@ -111,7 +111,7 @@ def test_the_scripts_train_and_then_test_what_was_trained(small_data: Path, tmp_
     few = ["--device=cpu", "--set", "steps=3", "--set", "validation_records=1"]
     early = bash(TEST, "3", "llava", "1", "user", "--device=cpu", "--limit=1", folder=work, python=python)
     assert early.returncode == 2
-    assert "ke has to be trained for tiny-llava and mmke-user first" in early.stderr
+    assert "ke has to be trained for tiny-llava and mmke-user under paper first" in early.stderr
     trained = bash(TRAIN, "3", "llava", "user", *few, folder=work, python=python)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.startswith("cards: 3\n")

@@ -100,8 +100,8 @@ def test_paper_validates_on_evaluation_records(asked: Asked) -> None:
 def test_a_run_finds_what_was_trained(asked: Asked) -> None:
     request = asked()
     best = train(plan(request))
-    assert find("mend", "tiny-llava", "mmke-user", folder=request.out) == best
-    assert find("mend", "tiny-llava", "mmke-entity", folder=request.out) is None
+    assert find("mend", "tiny-llava", "mmke-user", folder=request.out) == [best]
+    assert find("mend", "tiny-llava", "mmke-entity", folder=request.out) == []
 
 
 def test_an_editor_is_made_of_what_it_is_trained_on_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

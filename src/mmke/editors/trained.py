@@ -192,14 +192,17 @@ def check_weights(path: Path, facts: TrainedFor, *, revision: str) -> None:
         )
 
 
-def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -> Path | None:
-    """Return the checkpoint of an editor for a backbone and a benchmark; None when there is none."""
-    for place in sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}")):
-        if benchmark in place.parent.parent.name.split("+"):
-            return place
+def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -> list[Path]:
+    """Return the checkpoints of an editor for a backbone and a benchmark, the user's own before those that come along.
+
+    Which protocol one was trained under is among its facts.
+    """
+    own = sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}"))
     module = registry.import_string("editors", editor).partition(":")[0]
     shipped = Path(str(files(module.rpartition(".")[0]))) / "trained" / f"{editor}-{backbone}.safetensors"
-    return shipped if shipped.is_file() else None
+    return [place for place in own if benchmark in place.parent.parent.name.split("+")] + (
+        [shipped] if shipped.is_file() else []
+    )
 
 
 def home(backbone: str, *, folder: Path = FOLDER) -> Path:

@@ -357,13 +357,12 @@ def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence
     make, checkpoint = registry.factory("editors", name), None
     editor: Editor = make(values, switches, train=train, seed=request.seed)
     if isinstance(editor, TrainableEditor) and not request.untrained:
-        checkpoint = request.checkpoints.get(name) or find(name, request.backbone, benchmark)
-        if checkpoint is None:
-            raise NeedsTrainingError(
-                f"{name} has to be trained for {request.backbone} and {benchmark} first: mmke train {name} --backbone "
-                f"{request.backbone} --benchmark {benchmark}; or name a checkpoint: --checkpoint {name}=PATH"
-            )
+        checkpoint = request.checkpoints.get(name) or _find_checkpoint(request, name, benchmark)
         facts, _ = read_facts(checkpoint)
+        if facts.protocol != request.protocol:
+            logger.warning(
+                "%s: %s was trained under %s, and this is %s", name, checkpoint, facts.protocol, request.protocol
+            )
         check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
         values = {**values, **facts.settings}
     elif name in request.checkpoints:
@@ -376,6 +375,25 @@ def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence
             "factory return an editor of the registered name"
         )
     return _Made(editor, values, resolved, checkpoint)
+
+
+def _find_checkpoint(request: Request, name: str, benchmark: str) -> Path:
+    """Return the checkpoint that a run takes by itself: one that was trained under its own protocol.
+
+    Raises:
+        NeedsTrainingError: there is none.
+    """
+    places = find(name, request.backbone, benchmark)
+    others = {place: read_facts(place)[0].protocol for place in places}
+    same = [place for place in places if others[place] == request.protocol]
+    if same:
+        return same[0]
+    told = "".join(f"; {place} was trained under {protocol}" for place, protocol in others.items())
+    raise NeedsTrainingError(
+        f"{name} has to be trained for {request.backbone} and {benchmark} under {request.protocol} first{told}: mmke "
+        f"train {name} --backbone {request.backbone} --benchmark {benchmark} --protocol {request.protocol}; or name a "
+        f"checkpoint: --checkpoint {name}=PATH"
+    )
 
 
 def _pictures(cases: Sequence[EditCase]) -> str:
