@@ -112,3 +112,15 @@ def test_a_validation_is_judged_by_the_share_of_all_tokens_that_are_wrong() -> N
     # Of two records, one with 1 of 2 tokens right and one with 8 of 8: means over the records.
     figures = {"right": 4.5, "tokens": 5.0, "accuracy": 0.75, "total": 3.0}
     assert editor.after_validation(figures) == pytest.approx(0.1)
+
+
+def test_the_size_of_an_edit_is_the_mean_of_its_matrices_sizes(cases: tuple[EditCase, ...]) -> None:
+    backbone = load("tiny-llava")
+    editor = prepared(backbone)
+    told = editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)["lp"]
+    with editor.open(backbone, MemoryStore()) as session:
+        session.apply(cases[0].edits[:1])
+        with session.module() as module:
+            edited = {name: module.get_parameter(name).detach().clone() for name in session.weights}
+    sizes = [(weight - backbone.module.get_parameter(name)).square().mean().sqrt() for name, weight in edited.items()]
+    assert float(told.detach()) == pytest.approx(float(torch.stack(sizes).mean()), rel=1e-4)
