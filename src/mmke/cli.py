@@ -384,9 +384,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
+    from transformers.utils import logging as library
 
     from mmke.training.train import TrainRequest, expected, plan, reached, train
 
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
     name = arguments.editor
     request = TrainRequest(
         editor=name,

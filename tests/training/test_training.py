@@ -69,26 +69,6 @@ def test_equal_seeds_train_equal_weights_and_others_do_not(asked: Asked, tmp_pat
     assert not same(one, other)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"editor": "ft-llm", "changes": {}}, "ft-llm is not trained"),
-        ({"editor": "mand"}, "did you mean 'mend'"),
-        ({"backbone": "tiny-lava"}, "did you mean 'tiny-llava'"),
-        ({"changes": {"steps": 0}}, "would be trained on no record"),
-        ({"changes": {"accumulate": 0}}, "accumulate = 0; it counts from 1 up"),
-        ({"changes": {"rnak": 3}}, "did you mean 'rank'"),
-    ],
-)
-def test_mistakes_are_told_before_weights_are_read(asked: Asked, changes: dict[str, object], message: str) -> None:
-    if changes.get("editor") == "ft-llm":
-        request = TrainRequest("ft-llm", "tiny-llava", ("mmke-user",), data=asked().data)
-    else:
-        request = asked(**changes)
-    with pytest.raises(UserError, match=message):
-        plan(request)
-
-
 def test_paper_validates_on_evaluation_records(asked: Asked) -> None:
     strict, paper = plan(asked()), plan(asked(protocol="paper"))
     assert {case.id for case in strict.held}.isdisjoint(case.id for case in strict.cases)
