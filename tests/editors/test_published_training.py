@@ -24,9 +24,9 @@ KE = {
 PUBLISHED: list[tuple[str, str, Mapping[str, Any]]] = [
     *(("mend", model, MEND) for model in MODELS),
     *(("ke", model, KE) for model in MODELS),
-    ("serac", "llava-1.5-7b", {**SERAC, "rate": 1e-5, "scope_rate": 1e-5, "layers": 1, "embeddings": "base"}),
-    ("serac", "minigpt4-7b", {**SERAC, "rate": 5e-5, "scope_rate": 5e-5, "layers": 1, "embeddings": "own"}),
-    ("serac", "blip2-opt-2.7b", {**SERAC, "rate": 1e-5, "scope_rate": 1e-5, "layers": 0}),
+    ("serac", "llava-1.5-7b", {**SERAC, "rate": 1e-5, "scope_rate": 1e-5, "published_layers": 1, "embeddings": "base"}),
+    ("serac", "minigpt4-7b", {**SERAC, "rate": 5e-5, "scope_rate": 5e-5, "published_layers": 1, "embeddings": "own"}),
+    ("serac", "blip2-opt-2.7b", {**SERAC, "rate": 1e-5, "scope_rate": 1e-5, "published_layers": 0}),
 ]
 
 

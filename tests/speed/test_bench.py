@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mmke.cli import main
 from mmke.running.run import Request
 from mmke.speed import bench
 from mmke.speed.bench import Order, measure, resolve_order
 from mmke.speed.sides import SideName
+from mmke.speed.steps import Trainer
+from mmke.types import UserError
 
 TRAINED = ("mend", "serac", "ke")
 ORDER = ["bench", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--records", "1"]
@@ -172,3 +175,13 @@ def test_a_mistake_is_told_in_one_message_before_any_weights_are_read(
     captured = capsys.readouterr()
     assert told in captured.err
     assert captured.out == ""
+
+
+def test_too_little_memory_in_a_timed_step_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Trainer, "run", end)
+    order = Order(Request("tiny-llava", ("mend",), ("mini-entity",)), records=1, sides=("mmke",))
+    with pytest.raises(UserError, match="too little memory to train mend on tiny-llava in the steps that are timed"):
+        list(measure(order))

@@ -38,7 +38,8 @@ from mmke.speed.plain import PlainBackbone
 from mmke.speed.sides import Lap, Side, SideName
 from mmke.speed.steps import Step, Trainer
 from mmke.speed.workload import resize
-from mmke.types import UserError
+from mmke.training.loop import no_room
+from mmke.types import EditCase, UserError
 
 
 @dataclass(frozen=True)
@@ -204,19 +205,31 @@ def _train(
     """Lay out an editor's networks, if it has any, and train them for some steps."""
     if not isinstance(cell.editor, TrainableEditor):
         return []
-    editor: Any = cell.editor
     train = cell.benchmark.load("train", hop=0, switches=cell.switches).cases
     cases = [case for case in train if case.edits and not missing_probes(case)]
-    editor.prepare(backbone, cases[:1], store=MemoryStore())
-    if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
-        editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
+    trainer = Trainer(cell.editor, looped, cell.switches)
     steps = []
-    for step in Trainer(editor, looped, cell.switches).run(cases, order.steps + 1 if order.steps else 0):
-        steps.append(step)
-        tell(f"{type(looped).__name__} {editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record")
-    editor.network.zero_grad()
+    try:
+        _lay_out(cell.editor, backbone, looped, cases[:1])
+        for step in trainer.run(cases, order.steps + 1 if order.steps else 0):
+            steps.append(step)
+            tell(
+                f"{type(looped).__name__} {cell.editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record"
+            )
+    except torch.OutOfMemoryError as error:
+        raise UserError(no_room(cell.editor.name, backbone, "in the steps that are timed")) from error
+    trainer.editor.network.zero_grad()  # type: ignore[union-attr]  # it was laid out above
     release(backbone.device)
     return steps[1:]
+
+
+def _lay_out(
+    editor: Any, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, cases: Sequence[EditCase]
+) -> None:
+    """Lay out an editor's networks; in the plain loop a second model of its own is a plain one as well."""
+    editor.prepare(backbone, cases, store=MemoryStore())
+    if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
+        editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
 
 
 def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:

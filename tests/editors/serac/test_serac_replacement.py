@@ -7,6 +7,7 @@ import torch
 from serac_kit import ASK, AllNear, answers, editor, learn, llama, load, same
 
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.tiny import LAYERS
 from mmke.editors.serac import replacement
 from mmke.editors.serac.int8 import Int8Linear
 from mmke.running.fingerprint import fingerprint
@@ -26,7 +27,7 @@ def test_another_language_model_can_be_the_counterfactual(
     switches: Switches,
 ) -> None:
     where = models.get(name, name)
-    chosen = {"counterfactual": where, "published_counterfactual": where, "layers": layers}
+    chosen = {"counterfactual": where, "published_counterfactual": where, "layers": layers, "published_layers": layers}
     made = editor(backbone, encoder, train, switches, rate=1e-3, scope_rate=1e-3, **chosen)
     before = fingerprint(backbone.module)
     totals = learn(made, backbone, train[:1], 6)
@@ -112,3 +113,13 @@ def test_a_model_of_another_vocabulary_is_told(
 ) -> None:
     with pytest.raises(UserError, match="the vocabulary has to be the same"):
         editor(llava, encoder, train, PAPER, published_counterfactual=models["foreign"])
+
+
+def test_each_protocol_has_its_own_number_of_trained_layers(
+    encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
+) -> None:
+    blip2 = load("tiny-blip2")
+    settings = {"published_counterfactual": models["opt"], "published_layers": 0, "layers": 1}
+    whole, last = (editor(blip2, encoder, train, switches, **settings) for switches in (PAPER, STRICT))
+    assert "embed_tokens" in " ".join(whole.networks().counterfactual.copies)
+    assert all(f"layers/{LAYERS - 1}/" in name for name in last.networks().counterfactual.copies)

@@ -14,7 +14,7 @@ Deviations from the published code:
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -274,4 +274,6 @@ def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[Edi
     wrong = "; ".join(problems(values))
     if wrong:
         raise UserError(f"settings of serac: {wrong}")
+    if switches.serac_counterfactual == "published":
+        values = replace(values, layers=values.published_layers)
     return Serac(values, switches, unrelated(train), seed)

@@ -23,7 +23,8 @@ class Settings:
         counterfactual: the same under `strict`.
         embeddings: of the text in another counterfactual model: its own, or the backbone's.
         held: precision of its tensors that are not trained.
-        layers: trained, from the last; 0: the whole decoder.
+        published_layers: trained under `paper`, from the last; 0: the whole decoder.
+        layers: the same under `strict`.
         rank: of the change of each of their matrices; 0: copies of all their tensors.
         rate: Adam's, of the counterfactual model.
         scope_rate: of the scope classifier.
@@ -49,6 +50,7 @@ class Settings:
     counterfactual: str
     embeddings: Literal["own", "base"]
     held: Literal["float32", "half", "int8"]
+    published_layers: int
     layers: int
     rank: int
     rate: float
@@ -77,7 +79,7 @@ def problems(values: Settings) -> Iterator[str]:
     for name in ("accumulate", "validation_records", "patience"):
         if getattr(values, name) < 1:
             yield f"{name} = {getattr(values, name)}; it counts from 1 up"
-    for name in ("head", "picture_head", "layers", "rank", "negatives", "steps", "validate_every"):
+    for name in ("head", "picture_head", "published_layers", "layers", "rank", "negatives", "steps", "validate_every"):
         if getattr(values, name) < 0:
             yield f"{name} = {getattr(values, name)}; it counts from 0 up"
     for name in ("rate", "scope_rate", "clip"):

@@ -82,18 +82,20 @@ def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dic
     """Return the scope classifier's loss, and how many texts it puts on the right side."""
     edit = case.edits[0]
     inside = _compared(editor, (probe.query for probe in case.probes if probe.kind not in LOCALITY_KINDS))
-    outside = [query for query in _compared(editor, unrelated([case])) if query not in inside]
-    others = [query for query in _compared(editor, editor.unrelated) if query not in (*inside, *outside)]
+    own = [query for query in _compared(editor, unrelated([case])) if query not in inside]
+    others = [query for query in _compared(editor, editor.unrelated) if query not in (*inside, *own)]
     draw = random.Random(f"{editor.seed} {case.id} {edit.target}")  # noqa: S311 - a draw, not a secret
-    outside += draw.sample(others, min(editor.settings.negatives, len(others)))
-    queries = [*inside, *outside]
+    drawn = draw.sample(others, min(editor.settings.negatives, len(others)))
+    queries = [*inside, *own, *drawn]
     texts = [editor.keys.of_probe(query.text, "") for query in queries]
-    near = editor.nearest(backbone, texts, queries, [edit], store=store)
-    within, beyond = near.log_similarity[: len(inside)], near.log_similarity[len(inside) :]
+    near = editor.nearest(backbone, texts, queries, [edit], store=store).log_similarity
+    within, beyond, far = torch.split(near, [len(inside), len(own), len(drawn)])
+    outside = near[len(inside) :].detach()
     return {
-        "scope": scope_loss(within, beyond),
+        # The record's own unrelated questions, which are near what it edits, weigh as much as all that are drawn.
+        "scope": (scope_loss(within, beyond) + scope_loss(within, far)) / 2,
         "inside": (within.detach().exp() > THRESHOLD).float().mean(),
-        "outside": (beyond.detach().exp() <= THRESHOLD).float().mean() if outside else torch.ones(()),
+        "outside": (outside.exp() <= THRESHOLD).float().mean() if len(outside) else torch.ones(()),
     }
 
 
