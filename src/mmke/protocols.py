@@ -205,8 +205,12 @@ class Backbone(Answerer, Protocol):
         """Return how many positions a query with its answer takes."""
         ...
 
-    def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
-        """Compute what lies below `cut`, without gradient; image features are kept in `store`."""
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
+        """Compute what lies below `cut`, without gradient; image features are kept in `store`.
+
+        What lies below a lower cut of the language model need not be computed again: it can be handed in, and the bits
+        are the same.
+        """
         ...
 
     def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:

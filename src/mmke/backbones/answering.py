@@ -38,19 +38,24 @@ def answer(
 ) -> list[Answer]:
     """Answer probes in one batch, with a backbone whose tensors `weights` are edited; below `cut` all is unedited.
 
-    Without a cut it is that before the last layer's MLP, the highest that an editor asks for: what the unedited model
-    needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to nothing.
+    Without weights or a cut it is that before the last layer's MLP, the highest that an editor asks for: what the
+    unedited model needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to
+    nothing. What the same pass computed up to a lower `cut` is kept as well, for whoever edits above that.
     """
     if not probes:
         return []
     asks = [ask] * len(probes) if isinstance(ask, Ask) else list(ask)
+    batch = _encode(backbone, probes, asks)
     if asks[0].decode == "greedy":
-        batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
         limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
         ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_written(backbone, each) for each in ids]
     with torch.no_grad():
-        forced = wanted_logits(backbone, probes, asks, store=store, cut=cut, weights=weights)
+        if weights:
+            trunk = kept_trunk(backbone, batch, cut or _highest(backbone), store)
+        else:
+            trunk = kept_trunk(backbone, batch, _highest(backbone), store, by_way_of=cut)
+        forced = _forced(backbone, trunk, weights or {})
     return [
         read_off(backbone, encoded, piece, each)
         for encoded, piece, each in zip(forced.encoded, forced.logits, asks, strict=True)
@@ -74,15 +79,41 @@ def wanted_logits(
     weights: Weights | None = None,
 ) -> Forced:
     """Compute the logits of every wanted row, teacher-forced, with gradient into `weights`; see `answer`."""
-    batch = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
-    trunk = kept_trunk(backbone, batch, Cut("mlp", backbone.layers - 1) if cut is None else cut, store)
-    logits = backbone.tail(trunk, weights or {})
-    return Forced(batch.encoded, torch.split(logits, [len(encoded.rows) for encoded in batch.encoded]))
+    batch = _encode(backbone, probes, asks)
+    return _forced(backbone, kept_trunk(backbone, batch, cut or _highest(backbone), store), weights or {})
 
 
-def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store) -> Trunk:
-    """Return what lies below a cut, computed once as long as the store keeps it."""
-    return store.get((backbone.state, cut, batch.digest), lambda: backbone.trunk(batch, cut, store=store))
+def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_way_of: Cut | None = None) -> Trunk:
+    """Return what lies below a cut, computed once as long as the store keeps it.
+
+    By way of a lower cut inside the language model the state there is kept as well.
+    """
+
+    def make() -> Trunk:
+        below = by_way_of is not None and _layer(backbone, by_way_of) < _layer(backbone, cut)
+        begun = kept_trunk(backbone, batch, by_way_of, store) if by_way_of is not None and below else None
+        return backbone.trunk(batch, cut, store=store, begun=begun)
+
+    return store.get((backbone.state, cut, batch.digest), make)
+
+
+def _layer(backbone: Backbone, cut: Cut) -> float:
+    """Return the layer of a cut; of one outside the layers, infinity: there is nothing in them to begin from."""
+    return math.inf if cut.layer is None else float(cut.layer % backbone.layers)
+
+
+def _highest(backbone: Backbone) -> Cut:
+    return Cut("mlp", backbone.layers - 1)
+
+
+def _encode(backbone: Backbone, probes: Sequence[Probe], asks: Sequence[Ask]) -> Batch:
+    return backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
+
+
+def _forced(backbone: Backbone, trunk: Trunk, weights: Weights) -> Forced:
+    logits = backbone.tail(trunk, weights)
+    encoded = trunk.batch.encoded
+    return Forced(encoded, torch.split(logits, [len(each.rows) for each in encoded]))
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:

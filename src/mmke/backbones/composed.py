@@ -4,10 +4,10 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 `module` is its name everywhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,14 @@ from mmke.backbones.vision import Vision
 from mmke.backbones.weights import call_with, lent
 from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query, UserError
+
+
+class _State(NamedTuple):
+    """What one pack hands on at a cut: a trunk's hidden state and context."""
+
+    cut: Cut
+    hidden: Tensor
+    context: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,19 +112,16 @@ class ComposedBackbone:
         return answering.by_ask(lambda some, way: answering.answer(self, some, way, store=kept), probes, ask)
 
     @torch.no_grad()
-    def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
         """Compute what lies below `cut`, without gradient."""
-        seer = self if self.seer is None else self.seer
-        features = tuple(seer.features(image, store) for image in batch.images)
-        below = Trunk(VISION, batch, features)
+        below = self._seen(batch, store) if begun is None else begun
         if cut == VISION:
             return below
         if cut.place == "mlp" and not self.decoder.mlp.known:
             cut = Cut("layer", cut.layer)
         hidden, contexts = [], []
-        slots = self._slots(below)
-        for pack in batch.packs:
-            state, context = self._at(cut, pack, slots)
+        for pack, begin in zip(batch.packs, self._states(below), strict=True):
+            state, context = self._at(cut, pack, begin)
             hidden.append(state)
             contexts.append(context)
         return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
@@ -175,6 +180,10 @@ class ComposedBackbone:
         """
         return self.vision.pixels(read_picture(image)).to(self.device)
 
+    def _seen(self, batch: Batch, store: Store) -> Trunk:
+        seer = self if self.seer is None else self.seer
+        return Trunk(VISION, batch, tuple(seer.features(image, store) for image in batch.images))
+
     def _slots(self, trunk: Trunk) -> Tensor | None:
         """Return the embeddings of all image positions [positions hidden], or None without images."""
         return self.vision.align(trunk.features) if trunk.features else None
@@ -192,14 +201,21 @@ class ComposedBackbone:
             embeds = torch.where(is_image[:, None], pictures, embeds)
         return embeds[None]
 
-    def _at(self, cut: Cut, pack: Pack, slots: Tensor | None) -> tuple[Tensor, Mapping[str, Any]]:
-        embeds = self._embed(pack, slots)
+    def _states(self, trunk: Trunk) -> Iterator[_State]:
+        """Go through the packs' states, one embedded at a time where the cut is that before the alignment."""
+        if trunk.cut == VISION:
+            slots = self._slots(trunk)
+            return (_State(INPUTS, self._embed(pack, slots), {}) for pack in trunk.batch.packs)
+        contexts = trunk.contexts or ({},) * len(trunk.hidden)
+        return (_State(trunk.cut, *state) for state in zip(trunk.hidden, contexts, strict=True))
+
+    def _at(self, cut: Cut, pack: Pack, begin: _State) -> tuple[Tensor, Mapping[str, Any]]:
         if cut == INPUTS:
-            return embeds, {}
+            return begin.hidden, {}
         if cut == OUTPUT:
-            return self.decoder.run(embeds, pack.mask, pack.positions)[0, pack.rows], {}
+            return self._above(begin, pack), {}
         layer = self._layer(cut)
-        state = self.decoder.capture(embeds, pack.mask, pack.positions, layer=layer, before_mlp=cut.place == "mlp")
+        state = self.decoder.capture(lambda: self._above(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
         if cut.place == "mlp" and layer == self.layers - 1:
             return state.hidden[0, pack.rows], {}
         return state.hidden, state.context
@@ -208,26 +224,24 @@ class ComposedBackbone:
         return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, stops=self.prompt.stops)
 
     def _tail(self, trunk: Trunk) -> Tensor:
-        if trunk.cut == VISION:
-            trunk = replace(trunk, hidden=tuple(self._inputs(trunk)), cut=INPUTS)
-        rows = [self._above(trunk, i, pack) for i, pack in enumerate(trunk.batch.packs)]
+        rows = [self._above(begin, pack) for pack, begin in zip(trunk.batch.packs, self._states(trunk), strict=True)]
         logits: Tensor = self.decoder.head(torch.cat(rows)[trunk.batch.order])
         return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
 
-    def _above(self, trunk: Trunk, i: int, pack: Pack) -> Tensor:
+    def _above(self, begin: _State, pack: Pack) -> Tensor:
         """Return the final hidden states of a pack's wanted rows."""
-        state = trunk.hidden[i]
-        if trunk.cut == OUTPUT:
+        cut, state, context = begin
+        if cut == OUTPUT:
             return state
-        if trunk.cut == INPUTS:
+        if cut == INPUTS:
             return self.decoder.run(state, pack.mask, pack.positions)[0, pack.rows]
-        layer = self._layer(trunk.cut)
-        if trunk.cut.place == "layer":
-            return self.decoder.resume(state, trunk.contexts[i], layer=layer)[0, pack.rows]
+        layer = self._layer(cut)
+        if cut.place == "layer":
+            return self.decoder.resume(state, context, layer=layer)[0, pack.rows]
         state = self.decoder.mlp.run(self.decoder.layers[layer], state)
         if layer == self.layers - 1:
             return self.decoder.finish(state)
-        return self.decoder.resume(state, trunk.contexts[i], layer=layer + 1)[0, pack.rows]
+        return self.decoder.resume(state, context, layer=layer + 1)[0, pack.rows]
 
     def _layer(self, cut: Cut) -> int:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:

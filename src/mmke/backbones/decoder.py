@@ -94,16 +94,8 @@ class Decoder:
         hidden: Tensor = output.last_hidden_state
         return hidden
 
-    def capture(
-        self,
-        embeds: Float[Tensor, "1 seq hidden"],
-        mask: Bool[Tensor, "masked seq"],
-        positions: Int[Tensor, "*axes seq"],
-        *,
-        layer: int,
-        before_mlp: bool,
-    ) -> Captured:
-        """Run up to a layer, or up to that layer's MLP, and return the state there."""
+    def capture(self, forward: Callable[[], object], *, layer: int, before_mlp: bool) -> Captured:
+        """Run a forward pass up to a layer, or up to that layer's MLP, and return the state there."""
         context: dict[str, Any] = {}
         hidden: list[Tensor] = []
 
@@ -122,9 +114,10 @@ class Decoder:
         if before_mlp:
             handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp))
         try:
-            self.run(embeds, mask, positions)
+            forward()
         except _StopForwardError:
-            return Captured(hidden[0].reshape(embeds.shape), context)
+            # Some layers flatten the batch before their MLP.
+            return Captured(hidden[0].reshape(1, -1, hidden[0].shape[-1]), context)
         finally:
             for handle in handles:
                 handle.remove()

@@ -1,9 +1,9 @@
 """From the sites that settings name by role to parameters and to the cut below them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from mmke.protocols import VISION, Backbone, Cut
+from mmke.protocols import VISION, Backbone, Cut, Editor
 
 SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
 """`alignment` is every tensor of the projector or Q-Former, `language.-1.mlp_in` the weight of the linear that leads
@@ -36,6 +36,13 @@ def cut_below(backbone: Backbone, sites: Sequence[str]) -> Cut:
         return VISION
     # Counted from the first before they are compared: layer -1 lies above layer 0.
     return Cut("mlp", min(layer % backbone.layers for layer in layers(sites)))
+
+
+def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
+    """Return the lowest of the editors' cuts before an MLP; None where none of them cuts there."""
+    cuts: list[Cut] = [editor.cut(backbone) for editor in editors if hasattr(editor, "cut")]
+    lowest = min(((cut.layer or 0) % backbone.layers for cut in cuts if cut.place == "mlp"), default=None)
+    return None if lowest is None else Cut("mlp", lowest)
 
 
 def _parameters(backbone: Backbone, site: str) -> list[str]:

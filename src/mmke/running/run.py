@@ -19,6 +19,7 @@ from mmke.backbones.loading import RANDOM, WeightSource
 from mmke.backbones.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
+from mmke.editors.none.edit import beside
 from mmke.editors.trained import (
     check_fits,
     check_weights,
@@ -195,7 +196,8 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
             floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
             for _ in folder.done & wanted:
                 on_record()
-            work = Cell(backbone, cell.editor, cell.split.cases, cell.metrics, floor, store, request.seed)
+            editor = beside(cell.editor, (each.editor for each in planned.cells if each.benchmark is cell.benchmark))
+            work = Cell(backbone, editor, cell.split.cases, cell.metrics, floor, store, request.seed)
             run_cell(work, folder, on_record=on_record)
         if fingerprint(backbone.module) != untouched:
             set_aside(folder.path)

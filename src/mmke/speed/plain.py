@@ -93,7 +93,7 @@ class PlainBackbone:
         nothing = torch.zeros(0, dtype=torch.long)
         return Batch(encoded, images, (), nothing, str(hash((encoded, images))))
 
-    def trunk(self, batch: Batch, cut: Cut, *, store: Store) -> Trunk:
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
         """Compute nothing, unless the embeddings themselves are wanted."""
         if cut != INPUTS:
             return Trunk(cut, batch)

@@ -6,11 +6,12 @@ there for our side, while the plain loop keeps nothing.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from mmke.backbones.composed import ComposedBackbone
 from mmke.backbones.store import MemoryStore
+from mmke.editors.none.edit import beside
 from mmke.results.timings import Phase, Timing
 from mmke.running.run import PlannedCell
 from mmke.running.single import Cell, run_cell
@@ -96,7 +97,8 @@ class Side:
     def run(self, case: EditCase) -> Lap:
         """Edit and score one record."""
         store = MemoryStore()
-        floor = None if self.floor is self.cell else self._timed(self.floor, case, store)[0]
+        before = replace(self.floor, editor=beside(self.floor.editor, [self.cell.editor]))
+        floor = None if self.floor is self.cell else self._timed(before, case, store)[0]
         floor_log = self._take_log()
         edit, rows = self._timed(self.cell, case, store)
         return Lap(floor, edit, rows, floor_log, self._take_log())

@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.answering import answer, by_ask, kept_trunk
 from mmke.backbones.weights import joined, written
 from mmke.editors import sites
 from mmke.editors.factors import factors
@@ -71,7 +71,7 @@ class KnowledgeEditorSession:
         return by_ask(self._answer, probes, ask)
 
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        cut = self.editor.cut(self.backbone) if self.weights else None
+        cut = self.editor.cut(self.backbone)
         asked = replace(ask, begin=self.editor.switches.ke_begin)
         return answer(self.backbone, probes, asked, store=self.store, cut=cut, weights=self.weights)
 
@@ -188,8 +188,7 @@ class KnowledgeEditor:
         """Make an edit, on top of those before; gradients flow into the network."""
         ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
         batch = backbone.encode([edit.query], [edit.target], ask)
-        key = (backbone.state, self.cut(backbone), batch.digest)
-        trunk = store.get(key, lambda: backbone.trunk(batch, self.cut(backbone), store=store))
+        trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
         matrices = self._matrices(backbone)
         found = factors(backbone, trunk, list(matrices), target, before)

@@ -106,7 +106,7 @@ class MendSession:
         return by_ask(self._answer, probes, ask)
 
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        cut = self.editor.cut(self.backbone) if self.weights else None
+        cut = self.editor.cut(self.backbone)
         return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=self.weights)
 
     def module(self) -> AbstractContextManager[nn.Module]:

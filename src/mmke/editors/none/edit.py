@@ -1,15 +1,16 @@
 """The editor that edits nothing: the floor of every table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import nn
 
 from mmke.backbones.answering import answer, by_ask
+from mmke.editors import sites
 from mmke.editors.settings import build
-from mmke.protocols import Backbone, EditSession, Store
+from mmke.protocols import Backbone, Cut, Editor, EditSession, Store
 from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
@@ -20,17 +21,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class NullSession:
-    """Answers as the unedited model, whatever is applied."""
+    """Answers as the unedited model, whatever is applied; what it computes is also kept at a cut."""
 
     backbone: Backbone
     store: Store
+    cut: Cut | None = None
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Do nothing."""
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
         """Answer unedited."""
-        return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
+        return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store, cut=self.cut), probes, ask)
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Lend the unedited model."""
@@ -39,9 +41,14 @@ class NullSession:
 
 @dataclass(frozen=True)
 class NullEditor:
-    """Leaves the model as it is: locality 1.0, everything else the floor."""
+    """Leaves the model as it is: locality 1.0, everything else the floor.
+
+    Attributes:
+        beside: editors that ask the same next; what the floor computes below what they edit is kept for them.
+    """
 
     name: str = "none"
+    beside: tuple[Editor, ...] = ()
     paper_reference: Literal["base", "previous edit"] = "base"
     paper_positions: Literal["all", "answer"] = "all"
     paper_topk: Literal["native", "float32"] = "native"
@@ -52,7 +59,12 @@ class NullEditor:
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session that changes nothing."""
-        yield NullSession(backbone, store)
+        yield NullSession(backbone, store, sites.lowest_inside(backbone, self.beside))
+
+
+def beside(floor: Editor, editors: Iterable[Editor]) -> Editor:
+    """Return the floor as it is run before these editors; any other editor as it is."""
+    return replace(floor, beside=tuple(editors)) if isinstance(floor, NullEditor) else floor
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> NullEditor:
