@@ -10,6 +10,8 @@ from mmke import registry
 from mmke.cli import main
 from mmke.editors.settings import read_changes
 from mmke.editors.trained import TrainedFor, write_network
+from mmke.training.train import TrainRequest
+from mmke.types import UserError
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -184,3 +186,19 @@ def test_a_checkpoint_of_another_editor_is_told(
     where = ["--backbone", "tiny-llava", "--benchmark", "mmke-user", "--data", str(small_data), "--out", str(tmp_path)]
     assert main(["run", "--editor", editor, *where, "--checkpoint", f"{editor}={file}"]) == 2
     assert f"is a checkpoint of the editor {other!r}, and this run uses {editor!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("named", "source"), [("random", "random"), ("folder", Path("folder")), (None, None)])
+def test_training_takes_random_weights_too(
+    named: str | None, source: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainRequest] = []
+
+    def listen(request: TrainRequest) -> None:
+        asked.append(request)
+        raise UserError("heard")
+
+    monkeypatch.setattr("mmke.training.train.plan", listen)
+    assert main(["train", "mend", *(["--weights", named] if named else [])]) == 2
+    assert "heard" in capsys.readouterr().err
+    assert asked[0].weights == source

@@ -13,6 +13,7 @@ from mmke.exits import exit_code
 from mmke.types import PROTOCOLS, UserError
 
 if TYPE_CHECKING:
+    from mmke.backbones.loading import WeightSource
     from mmke.running.run import Plan, Request
     from mmke.speed.bench import Order
 
@@ -198,7 +199,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="default: checkpoints")
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
     command.add_argument("--dtype", help="of the language model (see mmke run)")
-    command.add_argument("--weights", type=Path, metavar="DIR", help="where the backbone's weights lie (see mmke run)")
+    command.add_argument("--weights", metavar="DIR", help="folder, or random (see mmke bench)")
     command.set_defaults(command=_train)
 
 
@@ -400,7 +401,7 @@ def _train(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         device=arguments.device,
         dtype=arguments.dtype,
-        weights=arguments.weights,
+        weights=_weights(arguments.weights),
         seed=arguments.seed,
     )
     planned = plan(request)
@@ -411,6 +412,13 @@ def _train(arguments: argparse.Namespace) -> int:
         best = train(planned, on_step=lambda records: bar.update(records - bar.n))
     print(f"best: {best}\ncurves: {planned.folder}/curves.jsonl, and for TensorBoard {planned.folder}/tensorboard")
     return 0
+
+
+def _weights(named: str | None) -> "WeightSource":
+    """Return where weights come from: a folder, at random, or the usual places."""
+    if named == "random":
+        return "random"
+    return None if named is None else Path(named)
 
 
 def _changes(editor: str, assignments: Sequence[str], file: Path | None) -> Mapping[str, Any]:
@@ -482,7 +490,7 @@ def _bench_order(arguments: argparse.Namespace) -> "Order":
         out=Path(tempfile.gettempdir()) if arguments.out is None else arguments.out.parent,
         device=arguments.device,
         dtype=arguments.dtype,
-        weights=arguments.weights if arguments.weights in (None, "random") else Path(arguments.weights),
+        weights=_weights(arguments.weights),
     )
     return Order(
         request,

@@ -67,7 +67,8 @@ def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
             recorded.replay()
     torch.cuda.synchronize(device)
     del recorded
-    # What a recording held serves nothing else.
+    # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
+    torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
     torch.cuda.empty_cache()
 
 
