@@ -12,15 +12,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmke import registry
-from mmke.types import UserError
+from mmke.types import NeedsTrainingError, UserError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 VERSION = 1
 KEY = "mmke"
@@ -213,6 +215,17 @@ def home(backbone: str, *, folder: Path = FOLDER) -> Path:
 def digest(path: Path) -> str:
     """Return the sha256 of a checkpoint."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def laid_out(network: Module | None, editor: str) -> Module:
+    """Return an editor's networks.
+
+    Raises:
+        NeedsTrainingError: they are not there.
+    """
+    if network is None:
+        raise NeedsTrainingError(f"{editor} has to be trained first: mmke train {editor} --help")
+    return network
 
 
 def network_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -35,8 +35,9 @@ from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import Settings, problems, schedule
 from mmke.editors.losses import answer_loss
 from mmke.editors.settings import build
+from mmke.editors.trained import laid_out
 from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Trunk, Weights
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Switches, UserError
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches, UserError
 
 CUT = 32
 """Tokens of the text that are read under `paper`."""
@@ -101,14 +102,8 @@ class KnowledgeEditor:
         return self.settings.training()
 
     def trained(self) -> Network:
-        """Return the network.
-
-        Raises:
-            NeedsTrainingError: it is not there.
-        """
-        if self.network is None:
-            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
-        return self.network
+        """Return the networks; an error where they are not there."""
+        return laid_out(self.network, self.name)
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the cut below the lowest edited matrix."""

@@ -32,6 +32,7 @@ from mmke.editors.mend.published import translate
 from mmke.editors.objective import ask_training
 from mmke.editors.published import PublishedTraining
 from mmke.editors.settings import build
+from mmke.editors.trained import laid_out
 from mmke.protocols import Added, Backbone, Cut, EditSession, Store, Training, Weights
 from mmke.types import (
     Answer,
@@ -39,7 +40,6 @@ from mmke.types import (
     Asks,
     Edit,
     EditCase,
-    NeedsTrainingError,
     Probe,
     Switches,
     UserError,
@@ -149,14 +149,8 @@ class Mend:
         return "under paper its statistics run from record to record" if running else None
 
     def networks(self) -> Networks:
-        """Return the networks.
-
-        Raises:
-            NeedsTrainingError: they are not there.
-        """
-        if self.network is None:
-            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
-        return self.network
+        """Return the networks; an error where they are not there."""
+        return laid_out(self.network, self.name)
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the cut below the lowest edited matrix."""

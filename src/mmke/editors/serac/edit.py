@@ -42,8 +42,9 @@ from mmke.editors.serac.scope import (
 from mmke.editors.serac.settings import Settings, problems
 from mmke.editors.serac.training import losses, unrelated
 from mmke.editors.settings import build
+from mmke.editors.trained import laid_out
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, NeedsTrainingError, Probe, Query, Switches, UserError
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Query, Switches, UserError
 
 PUBLISHED = PublishedTraining(asks_all=True)
 
@@ -166,14 +167,8 @@ class Serac:
         return self.switches.serac_key == "without answer" and self.settings.picture_head > 0
 
     def networks(self) -> Networks:
-        """Return the networks.
-
-        Raises:
-            NeedsTrainingError: they are not there.
-        """
-        if self.network is None:
-            raise NeedsTrainingError(f"{self.name} has to be trained first: mmke train {self.name} --help")
-        return self.network
+        """Return the networks; an error where they are not there."""
+        return laid_out(self.network, self.name)
 
     def counterfactual(self, backbone: Backbone) -> Counterfactual:
         """Return the counterfactual model."""
