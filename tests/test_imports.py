@@ -21,7 +21,7 @@ LAYERS = {
     "editors": {"types", "registry", "protocols", "backbones"},
     "running": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "metrics", "results"},
     "training": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
-    "speed": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "results", "running"},
+    "speed": {"types", "registry", "protocols", "backbones", "editors", "benchmarks", "results", "running", "training"},
 }
 WITHOUT_TORCH = ("types", "registry", "downloads", "metrics", "benchmarks", "results", "report")
 
