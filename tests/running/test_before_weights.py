@@ -89,7 +89,8 @@ def test_every_trained_editor_finds_its_sites_on_a_full_size_skeleton(editor: st
     make = registry.factory("editors", editor)
     for switches in PROTOCOLS.values():
         make(resolve(editor, backbone, beside), switches, train=(), seed=0).check(skeleton)
-    missing = {"layers": 33} if editor == "serac" else {"sites": ["language.32.mlp_out"]}
+    too_many = {"layers": 33, "published_layers": 33}
+    missing = too_many if editor == "serac" else {"sites": ["language.32.mlp_out"]}
     lost = make(resolve(editor, backbone, beside | missing), switches, train=(), seed=0)
     with pytest.raises(UserError, match=r"has 32 decoder layers, so no layer"):
         lost.check(skeleton)
