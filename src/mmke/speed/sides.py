@@ -1,7 +1,8 @@
 """One side of a comparison: a loaded backbone that edits and scores records, and what each of them cost.
 
-The floor is run before each record and timed by itself: what the unedited model needed for it is then there for our side,
-while the plain loop keeps nothing. A run makes the whole benchmark's floor first, and keeps of it what fits its store.
+The floor is run before each record and timed by itself: what the unedited model needed for it is then there for our
+side, while the plain loop keeps nothing. A run makes the whole benchmark's floor first, and keeps of it what fits its
+store.
 """
 
 import time
