@@ -405,12 +405,15 @@ def _train(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     planned = plan(request)
-    print(
-        f"{name} on {request.backbone}: {len(planned.cases)} records to train on, {len(planned.held)} to validate with"
-    )
-    with tqdm(total=expected(planned), initial=reached(planned), unit="record", disable=None) as bar:
+    speaks, folder = planned.processes.first, planned.folder
+    if speaks:
+        learn, validate = len(planned.cases), len(planned.held)
+        print(f"{name} on {request.backbone}: {learn} records to train on, {validate} to validate with")
+    silent = None if speaks else True  # None: unless somebody looks at a terminal
+    with tqdm(total=expected(planned), initial=reached(planned), unit="record", disable=silent) as bar:
         best = train(planned, on_step=lambda records: bar.update(records - bar.n))
-    print(f"best: {best}\ncurves: {planned.folder}/curves.jsonl, and for TensorBoard {planned.folder}/tensorboard")
+    if speaks:
+        print(f"best: {best}\ncurves: {folder}/curves.jsonl, and for TensorBoard {folder}/tensorboard")
     return 0
 
 

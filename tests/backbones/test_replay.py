@@ -127,6 +127,21 @@ def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
 
 
 @pytest.mark.gpu
+def test_the_memory_of_a_recording_that_breaks_off_is_given_back() -> None:
+    kept = torch.zeros((), device=CARD)
+
+    def wide() -> None:
+        kept.add_(torch.randn(1 << 22, device=CARD).sum())
+        kept.item()
+
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    repeat(wide, 10, device=CARD)
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before
+
+
+@pytest.mark.gpu
 def test_the_memory_of_a_recording_is_given_back() -> None:
     model, step = training(CARD)
     step()

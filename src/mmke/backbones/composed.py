@@ -132,7 +132,8 @@ class ComposedBackbone:
 
     def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the gradients of a loss with respect to what modules handed on, and of nothing below."""
-        return torch.autograd.grad(loss, list(of))
+        with replay.deterministic(self.device):
+            return torch.autograd.grad(loss, list(of))
 
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
         """Continue each query with its most probable tokens."""

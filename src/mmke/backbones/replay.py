@@ -77,27 +77,31 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
     # A recording has memory of its own: what the steps before it took is given back first.
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
-    graph = torch.cuda.CUDAGraph()
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
     generator = torch.cuda.default_generators[_index(device)]
     drawn = generator.clone_state()
     with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
-        graph.capture_begin(capture_error_mode="thread_local")
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
         try:
             step()
             graph.capture_end()
         except RuntimeError as error:
             logger.warning("a step cannot be recorded and runs as it is (%s)", reason(error))
-            _break_off(graph, generator, drawn)
+            _break_off(graph, pool, generator, drawn)
             return None
     return graph
 
 
-def _break_off(graph: torch.cuda.CUDAGraph, generator: torch.Generator, drawn: torch.Generator) -> None:
-    """End a recording that failed; the library then leaves its generator and its allocator waiting for the end."""
+def _break_off(graph: torch.cuda.CUDAGraph, pool: Any, generator: torch.Generator, drawn: torch.Generator) -> None:
+    """End a recording that failed; the library leaves its generator and its allocator waiting for the end.
+
+    The allocator would give no memory back to the device as long as it waits.
+    """
     with suppress(RuntimeError):
         graph.capture_end()
-    with suppress(RuntimeError):
-        torch._C._cuda_endAllocateToPool(_index(generator.device), graph.pool())  # noqa: SLF001
+    device = _index(generator.device)
+    torch._C._cuda_endAllocateToPool(device, pool)  # noqa: SLF001
+    torch._C._cuda_releasePool(device, pool)  # noqa: SLF001
     generator.graphsafe_set_state(drawn)
 
 

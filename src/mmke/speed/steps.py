@@ -7,13 +7,14 @@ time what the store kept of it in the machine's memory is there, as in all epoch
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
 
 from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.replay import deterministic
 from mmke.backbones.store import HostStore, MemoryStore
 from mmke.editors.objective import ASKED
 from mmke.editors.published import PublishedTraining
@@ -100,12 +101,13 @@ class Trainer:
             yield Step(new, seen, asides, log[: len(log) // number], aside)
 
     def _step(self, cases: Sequence[EditCase], optimiser: torch.optim.Optimizer, schedule: Any, store: Any) -> None:
-        training = self.editor.training
+        training, plain = self.editor.training, isinstance(self.backbone, PlainBackbone)
         optimiser.zero_grad()
-        for case in cases:
-            total = self.editor.losses(self.backbone, case, store=store, learn=True)["total"]
-            float(total.detach())  # the loop looks whether it is a number
-            (total / training.accumulate).backward()  # type: ignore[no-untyped-call]
+        with nullcontext() if plain else deterministic(self.backbone.device):
+            for case in cases:
+                total = self.editor.losses(self.backbone, case, store=store, learn=True)["total"]
+                float(total.detach())  # the loop looks whether it is a number
+                (total / training.accumulate).backward()  # type: ignore[no-untyped-call]
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         float(torch.nn.utils.clip_grad_norm_(parameters, training.clip))
         optimiser.step()

@@ -1,5 +1,6 @@
 """This process and those that train with it."""
 
+import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ def find_processes(device: str, *, accumulate: int, alone: str | None) -> Proces
         UserError: there are several and they cannot share a step.
     """
     state = PartialState(cpu=device == "cpu")
+    atexit.register(state.destroy_process_group)
     if state.num_processes > 1 and alone is not None:
         raise UserError(f"{state.num_processes} processes were started, and {alone}; start one")
     if accumulate % state.num_processes:

@@ -11,6 +11,7 @@ import torch
 
 from mmke import registry
 from mmke.backbones.loading import WeightSource
+from mmke.backbones.replay import deterministic
 from mmke.backbones.store import HostStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
@@ -72,7 +73,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """A training whose names, settings and data are resolved."""
+    """A training whose names, settings, data and processes are resolved."""
 
     request: TrainRequest
     editor: TrainableEditor
@@ -81,6 +82,7 @@ class Plan:
     cases: tuple[EditCase, ...]
     held: tuple[EditCase, ...]
     names: tuple[str, ...]
+    processes: Processes
 
     @property
     def folder(self) -> Path:
@@ -97,7 +99,8 @@ def plan(request: TrainRequest) -> Plan:
     """Resolve everything but the weights.
 
     Raises:
-        UserError: an unknown name, a wrong setting, an editor that is not trained, no training records.
+        UserError: an unknown name, a wrong setting, an editor that is not trained, no training records, processes that
+            cannot share a step.
     """
     switches = resolve_protocol(request.protocol)
     check_seed(request.seed)
@@ -125,7 +128,8 @@ def plan(request: TrainRequest) -> Plan:
     editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
     if not isinstance(editor, TrainableEditor):
         raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
-    planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names)
+    processes = find_processes(request.device, accumulate=editor.training.accumulate, alone=editor.alone)
+    planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names, processes)
     if not planned.pace().steps:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
@@ -138,8 +142,7 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
         UserError: weights are missing, the folder holds a training with other settings or is being written by another
             program, a loss is no number, memory ends.
     """
-    request, editor = planned.request, planned.editor
-    processes = find_processes(request.device, accumulate=editor.training.accumulate, alone=editor.alone)
+    request, editor, processes = planned.request, planned.editor, planned.processes
     wanted = Request(request.backbone, None, (), device=processes.device, dtype=request.dtype, weights=request.weights)
     skeleton = load(wanted, skeleton=True)
     editor.check(skeleton)
@@ -147,13 +150,14 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
     with _held(planned.folder, processes):
         last = _last(planned, facts)
         backbone, store = load(wanted), HostStore()
-        try:
-            _lay_out(planned, backbone, last, store)
-        except torch.OutOfMemoryError as error:
-            raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
-        cases, held = planned.cases, planned.held
-        run = Run(editor, backbone, cases, held, planned.pace(), facts, planned.folder, processes, store)
-        return run.go(last=last, on_step=on_step)
+        with deterministic(backbone.device):
+            try:
+                _lay_out(planned, backbone, last, store)
+            except torch.OutOfMemoryError as error:
+                raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
+            cases, held = planned.cases, planned.held
+            run = Run(editor, backbone, cases, held, planned.pace(), facts, planned.folder, processes, store)
+            return run.go(last=last, on_step=on_step)
 
 
 @contextmanager
