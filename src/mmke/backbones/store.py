@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.memory import free_memory
+from mmke.backbones.sending import sent
 
 T = TypeVar("T")
 
@@ -72,7 +73,8 @@ class HostStore:
 def moved(thing: Any, device: torch.device) -> Any:
     """Return a tensor, container or dataclass with all its tensors on a device."""
     if isinstance(thing, Tensor):
-        return thing.to(device)
+        # To the machine it has to be waited for, from there not.
+        return sent(thing, device)
     if isinstance(thing, dict):
         return {key: moved(value, device) for key, value in thing.items()}
     if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
