@@ -218,8 +218,11 @@ def _train(
             )
     except torch.OutOfMemoryError as error:
         raise UserError(no_room(cell.editor.name, backbone, "in the steps that are timed")) from error
-    trainer.editor.network.zero_grad()  # type: ignore[union-attr]  # it was laid out above
+    # The sides have made different numbers of steps; both edit with fresh networks, so that their rows can be compared.
+    del trainer
+    cell.editor.network = None
     release(backbone.device)
+    _lay_out(cell.editor, backbone, looped, cases[:1])
     return steps[1:]
 
 
