@@ -182,15 +182,15 @@ class _Measured(NamedTuple):
 
 
 def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
-    # A copy: its networks go with it, before the other side is loaded.
-    pair = (
-        pair._replace(cell=replace(pair.cell, editor=copy(pair.cell.editor))) if pair.floor is not pair.cell else pair
-    )
     backbone, loaded = _load(order.request, pair.cell.editor, name)
     plain = name == "plain"
     whole_gradient = getattr(pair.cell.editor, "published", PublishedTraining()).whole_gradient
     looped = PlainBackbone(backbone, whole_gradient=whole_gradient) if plain else backbone
-    steps = _train(order, pair.cell, backbone, looped, tell)
+    steps = _train(order, _own(pair).cell, backbone, looped, tell)
+    release(backbone.device)
+    # The sides make different numbers of steps; both edit with fresh networks, so that their rows can be compared.
+    pair = _own(pair)
+    _lay_out(pair.cell, backbone, looped)
     laps = _run(Side(looped, *pair), name, order.warm, tell)
     counts, step_counts = _count(laps, steps, backbone, pair.cell.editor) if plain else ([], [])
     device = backbone.device
@@ -199,40 +199,51 @@ def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str]
     return _Measured(loaded, laps, steps, counts, step_counts)
 
 
+def _own(pair: Pair) -> Pair:
+    """Return the pair with a copy of its editor, whose networks go with it."""
+    if pair.floor is pair.cell:
+        return pair
+    return pair._replace(cell=replace(pair.cell, editor=copy(pair.cell.editor)))
+
+
 def _train(
     order: Order, cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
 ) -> list[Step]:
-    """Lay out an editor's networks, if it has any, and train them for some steps."""
-    if not isinstance(cell.editor, TrainableEditor):
+    """Train an editor that is trained for some steps."""
+    if not isinstance(cell.editor, TrainableEditor) or not order.steps:
         return []
-    train = cell.benchmark.load("train", hop=0, switches=cell.switches).cases
-    cases = [case for case in train if case.edits and not missing_probes(case)]
-    trainer = Trainer(cell.editor, looped, cell.switches)
+    cases = _lay_out(cell, backbone, looped)
     steps = []
     try:
-        _lay_out(cell.editor, backbone, looped, cases[:1])
-        for step in trainer.run(cases, order.steps + 1 if order.steps else 0):
+        for step in Trainer(cell.editor, looped, cell.switches).run(cases, order.steps + 1):
             steps.append(step)
             tell(
                 f"{type(looped).__name__} {cell.editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record"
             )
     except torch.OutOfMemoryError as error:
         raise UserError(no_room(cell.editor.name, backbone, "in the steps that are timed")) from error
-    # The sides have made different numbers of steps; both edit with fresh networks, so that their rows can be compared.
-    del trainer
-    cell.editor.network = None
-    release(backbone.device)
-    _lay_out(cell.editor, backbone, looped, cases[:1])
     return steps[1:]
 
 
 def _lay_out(
-    editor: Any, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, cases: Sequence[EditCase]
-) -> None:
-    """Lay out an editor's networks; in the plain loop a second model of its own is a plain one as well."""
-    editor.prepare(backbone, cases, store=MemoryStore())
+    cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone
+) -> Sequence[EditCase]:
+    """Lay out the networks of an editor that is trained, and return the records that it can be trained on.
+
+    In the plain loop a second model of its own is a plain one as well.
+    """
+    if not isinstance(cell.editor, TrainableEditor):
+        return []
+    editor: Any = cell.editor
+    train = cell.benchmark.load("train", hop=0, switches=cell.switches).cases
+    cases = [case for case in train if case.edits and not missing_probes(case)]
+    try:
+        editor.prepare(backbone, cases[:1], store=MemoryStore())
+    except torch.OutOfMemoryError as error:
+        raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
     if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
         editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
+    return cases
 
 
 def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
