@@ -110,10 +110,9 @@ class Decoder:
             raise _StopForwardError
 
         target = self.layers[layer]
-        # Before all other hooks: what is taken is in the stream's own precision, whatever the layer computes in.
-        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True, prepend=True)]
+        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True)]
         if before_mlp:
-            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp, prepend=True))
+            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp))
         try:
             forward()
         except _StopForwardError:
