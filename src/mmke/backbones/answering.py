@@ -90,9 +90,9 @@ def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_w
     """
 
     def make() -> Trunk:
-        below = by_way_of is not None and _layer(backbone, by_way_of) < _layer(backbone, cut)
-        begun = kept_trunk(backbone, batch, by_way_of, store) if by_way_of is not None and below else None
-        return backbone.trunk(batch, cut, store=store, begun=begun)
+        if by_way_of is None or _layer(backbone, by_way_of) >= _layer(backbone, cut):
+            return backbone.trunk(batch, cut, store=store)
+        return backbone.trunk(batch, cut, store=store, begun=kept_trunk(backbone, batch, by_way_of, store))
 
     return store.get((backbone.state, cut, batch.digest), make)
 

@@ -1,11 +1,11 @@
 """`mmke bench`: the plain loop and ours on the same records in one process, side by side.
 
-Both sides run the floor (the unedited model) and then the editor, as every run does. An editor that is trained is
-trained for some steps first, with fresh networks, whose values time and memory do not depend on; then it edits. One
-side does all its records before the other is loaded, so that the memory of each is its own. The plain loop's precision
-is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the operations of the plain
-loop over those that the work needs (`counting.py`); where the two sides differ in precision, or large products run at a
-better rate than small ones, a ratio can pass it.
+Both sides run the floor (the unedited model) and then the editor, record by record. An editor that is trained is
+trained for some steps first; then it edits with networks that are fresh again, whose values time and memory do not
+depend on. One side does all its records before the other is loaded, so that the memory of each is its own. The plain
+loop's precision is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the
+operations of the plain loop over those that the work needs (`counting.py`); where the two sides differ in precision, or
+large products run at a better rate than small ones, a ratio can pass it.
 """
 
 import platform
