@@ -38,6 +38,14 @@ def test_every_tensor_is_moved_and_nothing_else_changes() -> None:
     assert (there.context["name"], there.keys) == ("n", (1, 2))
 
 
+def test_what_leaves_the_device_is_brought_back() -> None:
+    store, made = HostStore(8 * 4, on_device=4 * 4), []
+    for key in ("a", "b", "a", "b", "c", "a", "b", "c"):  # one stays where it was computed, two more in the machine
+        got = store.get((key,), lambda key=key: made.append(key) or torch.full((4,), float(ord(key))))  # type: ignore[misc]
+        assert got.tolist() == [ord(key)] * 4
+    assert made == ["a", "b", "c", "b"]
+
+
 @pytest.mark.parametrize("kind", [HostStore, MemoryStore])
 def test_what_was_used_longest_ago_makes_room(kind: type[HostStore] | type[MemoryStore]) -> None:
     store, made = kind(8 * 4), []

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmke.backbones.sending import sent
 from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights
 from mmke.types import Answer, Ask, Asks, Probe
 
@@ -132,7 +133,7 @@ def read_off(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> 
     """Return what the logits of a probe's wanted rows [rows vocab] say."""
     everywhere = len(encoded.answer_rows) == len(encoded.rows)
     answering = (logits if everywhere else logits[list(encoded.answer_rows)]).float()
-    target = torch.tensor(encoded.target_ids, device=logits.device)
+    target = sent(encoded.target_ids, logits.device)
     scored = answering.log_softmax(-1)
     # On the CPU max() finds the first of the largest three times as fast as argmax() does.
     picked = answering.max(-1).indices.tolist()

@@ -216,10 +216,9 @@ class ComposedBackbone:
         if cut == OUTPUT:
             return self._above(begin, pack), {}
         layer = self._layer(cut)
-        state = self.decoder.capture(lambda: self._above(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
         if cut.place == "mlp" and layer == self.layers - 1:
-            return state.hidden[0, pack.rows], {}
-        return state.hidden, state.context
+            return self._before_last_mlp(begin, pack), {}
+        return self.decoder.capture(self._on(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
 
     def _continue(self, below: Trunk, limits: Sequence[int]) -> list[tuple[int, ...]]:
         return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, stops=self.prompt.stops)
@@ -231,18 +230,30 @@ class ComposedBackbone:
 
     def _above(self, begin: _State, pack: Pack) -> Tensor:
         """Return the final hidden states of a pack's wanted rows."""
+        if begin.cut == OUTPUT:
+            return begin.hidden
+        if not self.decoder.mlp.known:
+            return self._on(begin, pack)()[0, pack.rows]
+        # Above the last attention no position reads another: the wanted ones alone go on.
+        rows = self._before_last_mlp(begin, pack)
+        return self.decoder.finish(self.decoder.mlp.run(self.decoder.layers[-1], rows))
+
+    def _before_last_mlp(self, begin: _State, pack: Pack) -> Tensor:
+        last = self.layers - 1
+        if begin.cut.place == "mlp" and self._layer(begin.cut) == last:
+            return begin.hidden
+        return self.decoder.capture(self._on(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
+
+    def _on(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
+        """Return what computes a pack's final hidden states from where it begins, all positions [1 seq hidden]."""
         cut, state, context = begin
-        if cut == OUTPUT:
-            return state
         if cut == INPUTS:
-            return self.decoder.run(state, pack.mask, pack.positions)[0, pack.rows]
+            return lambda: self.decoder.run(state, pack.mask, pack.positions)
         layer = self._layer(cut)
         if cut.place == "layer":
-            return self.decoder.resume(state, context, layer=layer)[0, pack.rows]
-        state = self.decoder.mlp.run(self.decoder.layers[layer], state)
-        if layer == self.layers - 1:
-            return self.decoder.finish(state)
-        return self.decoder.resume(state, context, layer=layer + 1)[0, pack.rows]
+            return lambda: self.decoder.resume(state, context, layer=layer)
+        module = self.decoder.layers[layer]
+        return lambda: self.decoder.resume(self.decoder.mlp.run(module, state), context, layer=layer + 1)
 
     def _layer(self, cut: Cut) -> int:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:

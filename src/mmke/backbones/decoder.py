@@ -110,9 +110,10 @@ class Decoder:
             raise _StopForwardError
 
         target = self.layers[layer]
-        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True)]
+        # Before all other hooks: what is taken is in the stream's own precision, whatever the layer computes in.
+        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True, prepend=True)]
         if before_mlp:
-            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp))
+            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp, prepend=True))
         try:
             forward()
         except _StopForwardError:

@@ -8,6 +8,7 @@ from transformers import DynamicCache
 
 from mmke.backbones.decoder import Decoder
 from mmke.backbones.packing import sight
+from mmke.backbones.sending import sent
 from mmke.protocols import Batch, Pack
 
 Stops = Callable[[int], bool]
@@ -52,7 +53,7 @@ def _continue_pack(
         active = [active[i] for i in keep]
         if not active:
             break
-        index = torch.tensor(keep, device=ids.device)
+        index = sent(keep, ids.device)
         new = torch.eye(len(keep), dtype=torch.bool, device=ids.device)
         seen, positions = torch.cat([seen[index], new], dim=1), positions[..., index] + 1
         hidden = decoder.run(decoder.embed(ids[index])[None], seen, positions, cache=cache)[0]

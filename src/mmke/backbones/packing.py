@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from mmke.backbones.sending import sent
 from mmke.protocols import Batch, Encoded, Pack
 from mmke.types import ImageRef
 
@@ -93,12 +94,12 @@ def pack(members: Sequence[int], encoded: Sequence[Encoded], device: torch.devic
     unmasked = chain if chain >= LONG_CHAIN or chain == len(trie.keys) else 0
     positions = list(zip(*(places[node] for node in range(len(trie.keys))), strict=True)) if places else trie.depths
     return Pack(
-        keys=torch.tensor(trie.keys, device=device),
-        positions=torch.tensor(positions, device=device),
-        mask=torch.from_numpy(trie.mask(unmasked)).to(device),
+        keys=sent(trie.keys, device),
+        positions=sent(positions, device),
+        mask=sent(trie.mask(unmasked), device),
         members=tuple(members),
-        ends=torch.tensor(ends, device=device),
-        rows=torch.tensor(rows, device=device),
+        ends=sent(ends, device),
+        rows=sent(rows, device),
     )
 
 
@@ -143,7 +144,7 @@ def make_batch(
             divided[-1] += members
             room -= size
     packs = tuple(pack(members, encoded, device) for members in divided)
-    order = torch.tensor(_query_order(divided, encoded), dtype=torch.long, device=device)
+    order = sent(_query_order(divided, encoded), device, torch.long)
     return Batch(tuple(encoded), tuple(images), packs, order, _digest(encoded, images))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.memory import free_memory
+from mmke.backbones.sending import sent
 
 T = TypeVar("T")
 
@@ -17,13 +18,20 @@ MOST = 16 << 30
 """Bytes of the machine's memory that a store takes at most; it never takes more than half of what is free."""
 
 
+ON_DEVICE = 1 << 29
+"""Bytes that a run keeps where they were computed."""
+
+
 class MemoryStore:
     """Keeps results up to `budget` bytes, where they were computed (on the card or on the host)."""
 
-    def __init__(self, budget: int = 1 << 29) -> None:
+    def __init__(self, budget: int = ON_DEVICE) -> None:
         self.budget = budget
         self.held = 0
         self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
+
+    def __contains__(self, key: tuple[object, ...]) -> bool:
+        return key in self._kept
 
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what is kept under `key`, making and keeping it when it is not there."""
@@ -32,47 +40,67 @@ class MemoryStore:
             kept: T = self._kept[key][0]
             return kept
         made = make()
-        size = bytes_of(made)
-        if size <= self.budget:
-            self._kept[key] = made, size
-            self.held += size
-        while self.held > self.budget:
-            _, (_, freed) = self._kept.popitem(last=False)
-            self.held -= freed
+        self.put(key, made)
         return made
 
+    def put(self, key: tuple[object, ...], thing: object) -> None:
+        """Keep something that is not there yet; what was used longest ago makes room."""
+        size = bytes_of(thing)
+        if size > self.budget:
+            self._leave(key, thing)
+            return
+        self._kept[key] = thing, size
+        self.held += size
+        while self.held > self.budget:
+            oldest, (left, freed) = self._kept.popitem(last=False)
+            self.held -= freed
+            self._leave(oldest, left)
 
-class HostStore:
-    """Keeps results in the machine's memory; those of a card are brought back to it when they are asked for.
+    def _leave(self, key: tuple[object, ...], thing: object) -> None:
+        """Let go of something; here it is gone."""
 
-    A training goes over its records again and again: what lies below the lowest edited layer is computed in the first
-    epoch alone.
+
+class HostStore(MemoryStore):
+    """Keeps results of a card in the machine's memory, and brings them back when they are asked for.
+
+    A training goes over its records again and again, and a run goes over them with one editor after the other: what
+    lies below the lowest edited layer is computed the first time alone.
     """
 
-    def __init__(self, budget: int | None = None) -> None:
-        """Take a budget in bytes; without one, by what is free."""
+    def __init__(self, budget: int | None = None, *, on_device: int = 0) -> None:
+        """Take budgets in bytes.
+
+        Args:
+            budget: of the machine's memory; without one, by what is free.
+            on_device: of what was used last and stays where it was computed.
+        """
+        super().__init__(on_device)
         free = free_memory(HOST)
-        self._kept = MemoryStore(min(MOST, MOST if free is None else free // 2) if budget is None else budget)
+        self._host = MemoryStore(min(MOST, MOST if free is None else free // 2) if budget is None else budget)
 
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what is kept under `key`, making and keeping it when it is not there."""
-        made: list[T] = []
+        return super().get(key, lambda: self._brought(key) if key in self._host else make())
 
-        def keep() -> tuple[Any, torch.device]:
-            made.append(make())
-            return moved(made[0], HOST), _device(made[0]) or HOST
+    def _brought(self, key: tuple[object, ...]) -> Any:
+        kept: Any = self._host.get(key, lambda: None)  # it is there
+        return moved(*kept)
 
-        kept, device = self._kept.get(key, keep)
-        if made:
-            return made[0]
-        brought: T = moved(kept, device)
-        return brought
+    def _leave(self, key: tuple[object, ...], thing: object) -> None:
+        if key not in self._host:
+            self._host.put(key, (moved(thing, HOST), _device(thing) or HOST))
+
+
+def store_for(device: torch.device) -> MemoryStore:
+    """Return a store for results on a device: half a GiB there, and of a card's the rest in the machine's memory."""
+    return HostStore(on_device=ON_DEVICE) if device.type == "cuda" else MemoryStore(ON_DEVICE)
 
 
 def moved(thing: Any, device: torch.device) -> Any:
     """Return a tensor, container or dataclass with all its tensors on a device."""
     if isinstance(thing, Tensor):
-        return thing.to(device)
+        # To the machine it has to be waited for, from there not.
+        return sent(thing, device)
     if isinstance(thing, dict):
         return {key: moved(value, device) for key, value in thing.items()}
     if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from mmke.backbones.sending import sent
 from mmke.editors.losses import answer_loss, locality_divergence
 from mmke.protocols import Backbone, Batch
 from mmke.types import Ask, EditCase, ProbeKind, Switches, UserError
@@ -42,7 +43,7 @@ class Asked(NamedTuple):
             after: those of the second from the edited one, with gradient.
         """
         edit, image_edit = torch.split(said, _sizes(self.said))
-        targets = [torch.tensor(encoded.target_ids, device=said.device) for encoded in self.said.encoded]
+        targets = [sent(encoded.target_ids, said.device) for encoded in self.said.encoded]
         old, new = torch.split(before, _sizes(self.kept)), torch.split(after, _sizes(self.kept))
         return Parts(
             answer_loss(edit, targets[0]),

@@ -16,7 +16,7 @@ import torch
 
 from mmke import registry
 from mmke.backbones.loading import RANDOM, WeightSource
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.store import store_for
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors import settings as editor_settings
 from mmke.editors.none.edit import beside
@@ -179,7 +179,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     check_sites(planned)
     backbone = load(request)
     untouched = fingerprint(backbone.module)
-    store, folders = MemoryStore(), []
+    store, folders = store_for(backbone.device), []
     for cell in planned.cells:
         settings = _run_settings(request, cell, backbone)
         wanted = {case.id for case in cell.split.cases}

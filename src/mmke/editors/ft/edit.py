@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.sending import sent
 from mmke.backbones.weights import written
 from mmke.editors import sites
 from mmke.editors.settings import build
@@ -93,7 +94,7 @@ class FineTuningSession:
         settings = self.editor.settings
         batch = self.backbone.encode([edit.query], [edit.target], Ask(labels=self.editor.switches.labels))
         trunk = self.backbone.trunk(batch, self.editor.cut(self.backbone), store=self.store)
-        target = torch.tensor(batch.encoded[0].target_ids, device=self.backbone.device)
+        target = sent(batch.encoded[0].target_ids, self.backbone.device)
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in self._current().items()}
         # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a card.
         optimiser = torch.optim.AdamW(

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from mmke.backbones.answering import answer, by_ask, kept_trunk
+from mmke.backbones.sending import sent
 from mmke.backbones.weights import joined, written
 from mmke.editors import sites
 from mmke.editors.factors import factors
@@ -184,10 +185,10 @@ class KnowledgeEditor:
         ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
-        target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
+        target = sent(batch.encoded[0].target_ids, backbone.device)
         matrices = self._matrices(backbone)
         found = factors(backbone, trunk, list(matrices), target, before)
-        ids = torch.tensor(self.condition(backbone, edit), device=backbone.device)
+        ids = sent(self.condition(backbone, edit), backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
         changes = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in matrices}
         weights = {name: joined(matrix, before.get(name), changes[name]) for name, matrix in matrices.items()}

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from mmke.backbones.answering import answer, by_ask, kept_trunk
+from mmke.backbones.sending import sent
 from mmke.backbones.weights import joined, written
 from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
@@ -217,7 +218,7 @@ class Mend:
         """Return the factors of every edited matrix for an edit."""
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
-        target = torch.tensor(batch.encoded[0].target_ids, device=backbone.device)
+        target = sent(batch.encoded[0].target_ids, backbone.device)
         return factors(backbone, trunk, list(self._matrices(backbone)), target, weights)
 
     def moved(self, backbone: Backbone, moves: Mapping[str, Added], before: Weights) -> Weights:

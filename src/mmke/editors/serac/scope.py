@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.loading import RANDOM
+from mmke.backbones.sending import sent
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
 from mmke.editors.serac.stand_in import stand_in
 from mmke.protocols import INPUTS, Backbone, Store
@@ -94,16 +95,22 @@ class Encoder:
         """Return the last hidden state of each text's first token, or the mean over its tokens."""
         alike: dict[int, list[int]] = {}
         for number, text in enumerate(texts):
-            # Texts of about one length together: short questions are not padded to a long answer's length.
-            alike.setdefault(len(text).bit_length(), []).append(number)
+            # Texts of about one length together: short questions are not padded to a long answer's length. A card
+            # has computed the padding before it could be asked for a second batch.
+            alike.setdefault(0 if self._device.type == "cuda" else len(text).bit_length(), []).append(number)
         found = torch.cat([self._states([texts[i] for i in some], pooling) for some in alike.values()])
-        order = torch.tensor([i for some in alike.values() for i in some], device=found.device)
+        order = sent([i for some in alike.values() for i in some], found.device)
         return found[order.argsort()]
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
     def _states(self, texts: Sequence[str], pooling: Literal["first", "mean"]) -> Tensor:
         limit = self.model.config.max_position_embeddings
         read = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=limit)
-        read = read.to(next(self.model.parameters()).device)
+        read = read.to(self._device)
         hidden: Tensor = self.model(**read).last_hidden_state
         if pooling == "first":
             return hidden[:, 0]
@@ -265,7 +272,7 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
         batch = backbone.encode([replace(query, text="")], ["."], Ask())
         trunk = backbone.trunk(batch, INPUTS, store=store)
         state = trunk.hidden[0][0]
-        keys = torch.tensor(batch.encoded[0].keys[: len(state)], device=state.device)
+        keys = sent(batch.encoded[0].keys[: len(state)], state.device)
         mean = state[keys < 0].float().mean(0)
         return layer_norm(mean, mean.shape)
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.answering import wanted_logits
+from mmke.backbones.sending import sent
 from mmke.editors.losses import answer_loss, locality_divergence
 from mmke.editors.objective import missing_probes
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
@@ -72,7 +73,7 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
         after = [soft(old, new, s) for old, new, s in zip(base.logits, other.logits, near, strict=True)]
     else:
         after = [aligned(new, len(old)) for old, new in zip(base.logits, other.logits, strict=True)]
-    targets = [torch.tensor(encoded.target_ids, device=backbone.device) for encoded in base.encoded]
+    targets = [sent(encoded.target_ids, backbone.device) for encoded in base.encoded]
     said = {name: answer_loss(after[i], targets[i]) for i, name in enumerate(("edit", "image_edit"))}
     kept = zip(("text", "image"), base.logits[2:], after[2:], strict=False)
     return said | {name: locality_divergence(old, new) for name, old, new in kept}
