@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmke.backbones.weights import call_with, lent, written
+from mmke.protocols import Added
 
 
 @pytest.fixture
@@ -112,3 +113,48 @@ def test_what_is_written_in_is_taken_back_bit_for_bit(module: nn.Module, edited:
     with pytest.raises(ZeroDivisionError):
         with_edit_written(module, edited, fail)
     assert traces(module) == before
+
+
+def factors(rows: int, into: int, out: int, *, seed: int = 2) -> tuple[Tensor, Tensor]:
+    drawn = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(rows, width, generator=drawn, dtype=torch.float64) for width in (into, out))  # type: ignore[return-value]
+
+
+def test_factors_that_are_added_take_the_gradient_of_their_product() -> None:
+    linear = nn.Linear(8, 6).double().requires_grad_(requires_grad=False)
+    fed = torch.randn(2, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    inputs, outputs = (each.requires_grad_() for each in factors(5, 8, 6))
+
+    def added(fed: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
+        return call_with(linear, {"weight": Added(inputs, outputs)}, linear, fed)
+
+    torch.testing.assert_close(added(fed, inputs, outputs), linear(fed) + fed @ (outputs.T @ inputs).T)
+    assert torch.autograd.gradcheck(added, (fed, inputs, outputs))
+    assert torch.autograd.gradcheck(lambda inputs: added(fed.detach(), inputs, outputs.detach()), (inputs,))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("dtype", "least", "most"), [(torch.float16, 1e-5, 1e-3), (torch.float32, 0.0, 1e-6)])
+def test_on_a_card_factors_are_rounded_beside_half_precision_alone(
+    dtype: torch.dtype, least: float, most: float
+) -> None:
+    linear = nn.Linear(512, 768, bias=False, dtype=dtype, device="cuda").requires_grad_(requires_grad=False)
+    linear.weight.zero_()
+    inputs, outputs = factors(300, 512, 768)
+    fed = torch.randn(1, 64, 512, generator=torch.Generator().manual_seed(3)).to(dtype)
+    leaves = [each.float().cuda().requires_grad_() for each in (inputs, outputs)]
+    result = call_with(linear, {"weight": Added(*leaves)}, linear, fed.cuda())
+    exact = fed.double() @ inputs.T @ outputs
+    assert result.dtype == dtype
+    gradients = torch.autograd.grad(result, leaves, grad_outputs=result)
+    back = result.detach().double().cpu()[0]
+    wanted = ((back @ outputs.T).T @ fed[0].double(), (fed[0].double() @ inputs.T).T @ back)
+    away = [away_from(exact, result), *map(away_from, wanted, gradients)]
+    assert max(away) < most
+    assert min(away) > least
+    assert torch.backends.cuda.matmul.fp32_precision == "none"
+
+
+def away_from(exact: Tensor, found: Tensor) -> float:
+    """Return the distance from what is exact, as a part of its length."""
+    return float((found.detach().double().cpu() - exact).norm() / exact.norm())

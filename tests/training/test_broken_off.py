@@ -50,7 +50,7 @@ def good(planned: Plan) -> tuple[int, int]:
 def test_a_loss_that_is_no_number_stops_with_step_and_record(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     planned, seen = plan(asked()), spoil(monkeypatch, at=5)
     with pytest.raises(
-        UserError, match=r"is no finite number at step 3, 5 records .* is kept: best.* and last.*--set rate"
+        UserError, match=r"is no finite number at step 3, 6 records .* is kept: best.* and last.*--set rate"
     ) as told:
         train(planned)
     assert f"mend: the loss of record {seen[4]} is no" in str(told.value)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from mmke.protocols import Added, Weights
@@ -32,7 +33,8 @@ def call_with(module: nn.Module, weights: Weights, function: Callable[..., T], *
     """Return `function(*args)` as if `weights` were `module`'s tensors of these names; nothing is written.
 
     A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed. To
-    what a linear hands on under its own matrix that which is added to the matrix comes in the factors' precision.
+    what a linear hands on under its own matrix that which is added to the matrix comes in the factors' precision; on a
+    card, beside half precision, its products are TF32.
     """
     standing = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
     with _adding(module, {name: edited for name, edited in weights.items() if isinstance(edited, Added)}):
@@ -98,10 +100,54 @@ def _adding(module: nn.Module, added: Mapping[str, Added]) -> Iterator[None]:
 
 def _adder(added: Added) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        met = args[0].to(added.inputs.dtype) @ added.inputs.T
-        return (output + met @ added.outputs).to(output.dtype)
+        change: Tensor = _Change.apply(args[0], added.inputs, added.outputs)  # type: ignore[no-untyped-call]
+        return (output + change).to(output.dtype)
 
     return add
+
+
+class _Change(torch.autograd.Function):
+    """What factors add to what a linear hands on: fed · inputsᵀ · outputs."""
+
+    @staticmethod
+    def forward(ctx: Any, fed: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
+        rows = fed.flatten(0, -2).to(inputs.dtype)
+        with _rounded_like(fed):
+            met = rows @ inputs.T
+            change = met @ outputs
+        ctx.save_for_backward(fed, inputs, outputs, met)
+        return change.view(*fed.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        fed, inputs, outputs, met = ctx.saved_tensors
+        wanted, gradient = ctx.needs_input_grad, gradient.flatten(0, -2)
+        with _rounded_like(fed):
+            back = gradient @ outputs.T
+            return (
+                (back @ inputs).to(fed.dtype).view_as(fed) if wanted[0] else None,
+                back.T @ fed.flatten(0, -2).to(back.dtype) if wanted[1] else None,
+                met.T @ gradient if wanted[2] else None,
+            )
+
+
+@contextmanager
+def _rounded_like(fed: Tensor) -> Iterator[None]:
+    """Beside a linear in half precision on a card take products of float32 as TF32.
+
+    That has the eleven significant bits that float16 has, and the range of float32: what is fed and the gradients that
+    come back lose nothing, and the factors no more than a change loses that is written into such a linear's matrix.
+    """
+    if not fed.is_cuda or fed.dtype.itemsize > 2:
+        yield
+        return
+    products: Any = torch.backends.cuda.matmul
+    before, products.fp32_precision = products.fp32_precision, "tf32"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
 
 
 def _with_companions(module: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -21,6 +21,7 @@ from mmke.editors.published import PublishedTraining
 from mmke.protocols import TrainableEditor
 from mmke.speed.memory import forget_peaks, peaks
 from mmke.speed.plain import Forward, PlainBackbone
+from mmke.training.step import take_step
 from mmke.types import Ask, EditCase, Switches
 
 Sight = Literal["new", "seen"]
@@ -88,32 +89,22 @@ class Trainer:
 
     def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
         """Make some steps, of which only the first half of each is on new records."""
-        optimiser, schedule = self.editor.optimiser()
+        moved_by = self.editor.optimiser()
         number = self.editor.training.accumulate
         store = HostStore()
         for begin in range(0, steps * number, number):
             chosen = [cases[i % len(cases)] for i in range(begin, begin + number)]
-            new, log = self._timed(lambda chosen=chosen: self._step(chosen, optimiser, schedule, store), number)
+            new, log = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
             seen = new
             if not isinstance(self.backbone, PlainBackbone):  # which keeps nothing
-                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, optimiser, schedule, store), number)
+                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
             asides, aside = self._ask_besides(chosen[0])
             yield Step(new, seen, asides, log[: len(log) // number], aside)
 
-    def _step(self, cases: Sequence[EditCase], optimiser: torch.optim.Optimizer, schedule: Any, store: Any) -> None:
-        training, plain = self.editor.training, isinstance(self.backbone, PlainBackbone)
-        optimiser.zero_grad()
+    def _step(self, cases: Sequence[EditCase], moved_by: Any, store: Any) -> None:
+        plain = isinstance(self.backbone, PlainBackbone)
         with nullcontext() if plain else deterministic(self.backbone.device):
-            for case in cases:
-                total = self.editor.losses(self.backbone, case, store=store, learn=True)["total"]
-                float(total.detach())  # the loop looks whether it is a number
-                (total / training.accumulate).backward()  # type: ignore[no-untyped-call]
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        float(torch.nn.utils.clip_grad_norm_(parameters, training.clip))
-        optimiser.step()
-        if schedule is not None:
-            schedule.step()
-        self.editor.after_step()
+            take_step(self.editor, self.backbone, cases, moved_by, store=store)
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
         """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""

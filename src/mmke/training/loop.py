@@ -9,12 +9,11 @@ Several processes share each step's records; their gradients are summed, so that
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from mmke.backbones.store import MemoryStore
 from mmke.editors.trained import BEST, LAST, Checkpoint, TrainedFor, write
@@ -23,6 +22,7 @@ from mmke.training.curves import Curves
 from mmke.training.last import Moving, digest, network_named, take_up, write_last
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes
+from mmke.training.step import NotFiniteError, numbers, take_step
 from mmke.types import EditCase, UserError
 
 SAVE_SECONDS = 60.0
@@ -91,32 +91,31 @@ class Run:
 
     def _step(self, moving: Moving) -> tuple[int, dict[str, float]]:
         """Train on as many records as make a step; return how many there were by now, and the parts of their loss."""
-        moving.optimiser.zero_grad()
-        told: list[dict[str, float]] = []
-        training, seen = self.editor.training, []
-        for number in range(training.accumulate):
-            if self.pace.over():
-                break
-            case = self.cases[self.pace.next()]
-            seen.append(case.id)
-            if number % self.processes.count == self.processes.number:
-                told.append(self._learn(case, training.accumulate))
-        parameters = [parameter for group in moving.optimiser.param_groups for parameter in group["params"]]
-        self.processes.add_gradients(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, training.clip)
-        if not torch.isfinite(norm):
-            raise UserError(self._no_number(f"the gradient of record {' and '.join(seen)}"))
-        moving.optimiser.step()
-        if moving.schedule is not None:
-            moving.schedule.step()
-        self.editor.after_step()
+        cases: list[EditCase] = []
+        while len(cases) < self.editor.training.accumulate and not self.pace.over():
+            cases.append(self.cases[self.pace.next()])
+        try:
+            told = take_step(
+                self.editor,
+                self.backbone,
+                self._own(cases),
+                (moving.optimiser, moving.schedule),
+                store=self.store,
+                add_gradients=self.processes.add_gradients,
+            )
+        except NotFiniteError as error:
+            ids = " and ".join(case.id for case in cases)
+            what = f"the gradient of record {ids}" if error.record is None else f"the loss of record {error.record}"
+            raise UserError(self._no_number(what)) from error
         means = {name: sum(each[name] for each in told) / len(told) for name in told[0]} if told else {}
         return self.pace.done, means
 
-    def _learn(self, case: EditCase, accumulate: int) -> dict[str, float]:
-        losses = self._losses(case, learn=True)
-        (losses["total"] / accumulate).backward()  # type: ignore[no-untyped-call]
-        return {name: float(value.detach()) for name, value in losses.items()}
+    def _own(self, cases: Sequence[EditCase]) -> Iterator[EditCase]:
+        """Go through the records of a step that are this process's part of it."""
+        for number, case in enumerate(cases):
+            if number % self.processes.count == self.processes.number:
+                self.at = case.id
+                yield case
 
     def _validate(self, moving: Moving, curves: Curves) -> None:
         figures = self._figures()
@@ -128,15 +127,13 @@ class Run:
 
     @torch.no_grad()
     def _figures(self) -> dict[str, float]:
-        found = [self._losses(case, learn=False) for case in self.held[: self.editor.training.validation_records]]
-        return {name: math.fsum(float(each[name]) for each in found) / len(found) for name in found[0]}
-
-    def _losses(self, case: EditCase, *, learn: bool) -> Mapping[str, Tensor]:
-        self.at = case.id
-        losses = self.editor.losses(self.backbone, case, store=self.store, learn=learn)
-        if not torch.isfinite(losses["total"]):
-            raise UserError(self._no_number(f"the loss of {'' if learn else 'validation '}record {case.id}"))
-        return losses
+        found = []
+        for case in self.held[: self.editor.training.validation_records]:
+            self.at = case.id
+            found.append(numbers(self.editor.losses(self.backbone, case, store=self.store, learn=False)))
+            if not math.isfinite(found[-1]["total"]):
+                raise UserError(self._no_number(f"the loss of validation record {case.id}"))
+        return {name: math.fsum(each[name] for each in found) / len(found) for name in found[0]}
 
     def _save(self, moving: Moving, data: str) -> None:
         if not self.processes.first:

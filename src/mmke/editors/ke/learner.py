@@ -55,7 +55,10 @@ class NormedLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "into"]) -> Float[Tensor, "out"]:
         """Return the layer's output."""
-        return functional.linear(x, self.weight_g * functional.normalize(self.weight_v, dim=1), self.bias)
+        # The length and the norm of a row are one factor of its output: the weight itself is never made.
+        lengths: Tensor = self.weight_g[:, 0] / torch.linalg.vector_norm(self.weight_v, dim=1)
+        made: Tensor = functional.linear(x, self.weight_v)
+        return made * lengths + self.bias
 
 
 class Condition(nn.Module):

@@ -41,12 +41,12 @@ class Counterfactual:
     def names(self) -> dict[str, str]:
         """Return the trained tensors of the decoder; each with the first name of the tensor, which tied ones share."""
         sites = [self.reader.site("language", -i) for i in range(self.layers, 0, -1)] or [self.reader.site("language")]
+        parts = ((site, self.reader.module.get_submodule(site)) for site in sites)
+        named = [pair for site, part in parts for pair in part.named_parameters(prefix=site, remove_duplicate=False)]
         firsts: dict[int, str] = {}
-        named = dict(self.reader.module.named_parameters(remove_duplicate=False))
-        for name, tensor in named.items():
-            if any(name.startswith(f"{site}.") for site in sites):
-                firsts.setdefault(id(tensor), name)
-        return {name: firsts[id(tensor)] for name, tensor in named.items() if id(tensor) in firsts}
+        for name, tensor in named:
+            firsts.setdefault(id(tensor), name)
+        return {name: firsts[id(tensor)] for name, tensor in named}
 
     def logits(
         self, probes: Sequence[Probe], edits: Sequence[Edit], asks: Sequence[Ask], *, store: Store, weights: Weights
