@@ -10,7 +10,7 @@ padding, and nothing shared is computed twice.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -83,15 +83,26 @@ class Encoded:
     places: Places | None = None
 
 
+class Block(NamedTuple):
+    """A trie in a pack: its nodes from `begin` to `end`, which see each other alone.
+
+    Those before `branch` are one chain, in which each sees itself and all before it; that needs no mask.
+    """
+
+    begin: int
+    branch: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
-    """Several queries as one trie of positions.
+    """Several queries as tries of positions, one behind the other; a picture's questions are one trie.
 
     Attributes:
         keys: per node, as in `Encoded`.
         positions: of each node: its depth, which is its position in every query that it belongs to, or its place.
-        mask: for the last `masked` nodes what each sees: itself and its ancestors. The nodes before them are one chain,
-            in which each sees itself and all before it; that needs no mask.
+        blocks: the tries.
+        mask: for every node that is in no chain what it sees of its block: itself and its ancestors.
         members: the queries in the pack, by index in the batch.
         ends: for each member, the node of the last row that is wanted.
         rows: the nodes whose logits are wanted, member by member.
@@ -99,7 +110,8 @@ class Pack:
 
     keys: Int[Tensor, "seq"]
     positions: Int[Tensor, "*axes seq"]
-    mask: Bool[Tensor, "masked seq"]
+    blocks: tuple[Block, ...]
+    mask: Bool[Tensor, "masked widest"]
     members: tuple[int, ...]
     ends: Int[Tensor, "members"]
     rows: Int[Tensor, "rows"]

@@ -1,5 +1,6 @@
 """What is quicker than the library's own decoder computes the same: attention over packs, norms as one kernel."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from mmke.backbones import packing
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.decoder import fuse_norms, pack_attention
+from mmke.backbones.decoder import attending, fuse_norms, pack_attention
+from mmke.protocols import Block
 from mmke.running.run import Request, load
 from mmke.types import Ask, Probe, Query
 
@@ -87,11 +89,12 @@ def test_a_norm_of_another_precision_than_what_it_reads_stays_the_librarys(devic
     assert torch.equal(fused(hidden), written(hidden))
 
 
-def attended(mask: Tensor | None, device: torch.device) -> Tensor:
+def attended(mask: Tensor | None, device: torch.device, blocks: Sequence[Block] = ()) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(1, 2, 12, 8, generator=generator).to(device) for _ in range(3))
     seen = None if mask is None else mask.to(device)[None, None]
-    result, _ = pack_attention(Layer(), query, key, value, seen, scaling=8**-0.5)
+    with attending(blocks):
+        result, _ = pack_attention(Layer(), query, key, value, seen, scaling=8**-0.5)
     return result.cpu()
 
 
@@ -101,6 +104,20 @@ def test_a_leading_chain_without_a_mask_attends_as_under_its_mask(device: torch.
     whole = torch.ones(12, 12, dtype=torch.bool).tril()
     whole[7:, 5:7] = False  # a branch that begins behind position 4
     torch.testing.assert_close(attended(whole[chain:], device), attended(whole, device), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("chain", [0, 3])
+def test_blocks_attend_as_under_a_mask_of_all(device: torch.device, chain: int) -> None:
+    whole = torch.ones(12, 12, dtype=torch.bool).tril()
+    whole[5:, :5] = False  # a second block
+    whole[10:, 8:10] = False  # in which a branch begins behind its third node
+    compact = torch.zeros(5 + 7 - 2 * chain, 7, dtype=torch.bool)
+    compact[: 5 - chain, :5], compact[5 - chain :] = whole[chain:5, :5], whole[5 + chain :, 5:]
+    blocks = [Block(0, chain, 5), Block(5, 5 + chain, 12)]
+    torch.testing.assert_close(attended(compact, device, blocks), attended(whole, device), rtol=1e-5, atol=1e-6)
+    second = attended(compact[5 - chain :], device, [Block(5, 5 + chain, 12)])
+    assert torch.equal(second, attended(compact, device, blocks)[:, 5:])
 
 
 @pytest.mark.parametrize("device", DEVICES)

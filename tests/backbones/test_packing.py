@@ -1,11 +1,13 @@
 """Tries: what is shared is one run of nodes, and each node sees its own past alone."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmke.backbones.packing import Trie, make_batch
+from mmke.backbones import packing
+from mmke.backbones.packing import Trie, make_batch, sight
 from mmke.protocols import Encoded
 
 SEQUENCES = st.lists(st.lists(st.integers(-4, 3), min_size=1, max_size=7), min_size=1, max_size=6)
@@ -32,14 +34,30 @@ def test_a_common_prefix_is_kept_once() -> None:
 
 def test_a_group_is_never_divided_and_packs_keep_to_the_limit() -> None:
     encoded = [Encoded((i, 9, 9, 9), (9,), (2,), (0,)) for i in range(6)]
-    batch = make_batch(encoded, [], [0, 1, 0, 2, 2, 2], limit=24, device=torch.device("cpu"))
+    batch = make_batch(encoded, [], [0, 1, 0, 2, 2, 2], limit=12, device=torch.device("cpu"))
     assert [pack.members for pack in batch.packs] == [(0, 2, 1), (3, 4, 5)]
 
 
-def test_a_large_group_has_a_pack_to_itself() -> None:
-    encoded = [Encoded((i, *range(9, 9 + length)), (9,), (length,), (0,)) for i, length in enumerate((2, 9, 2, 2))]
+def test_a_group_beyond_the_limit_has_a_pack_to_itself() -> None:
+    encoded = [Encoded((i, *range(9, 9 + length)), (9,), (length,), (0,)) for i, length in enumerate((2, 30, 2, 2))]
     batch = make_batch(encoded, [], [0, 1, 2, 3], limit=24, device=torch.device("cpu"))
     assert [pack.members for pack in batch.packs] == [(0,), (1,), (2, 3)]
+
+
+@pytest.mark.parametrize("chain", [1, 256])
+@given(groups=st.lists(SEQUENCES, min_size=1, max_size=3))
+def test_every_query_of_a_pack_sees_itself_alone(groups: list[list[list[int]]], chain: int) -> None:
+    encoded = [Encoded(tuple(keys), (9,), (len(keys) - 1,), (0,)) for group in groups for keys in group]
+    numbers = [number for number, group in enumerate(groups) for _ in group]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "LONG_CHAIN", chain)
+        (pack,) = make_batch(encoded, [], numbers, limit=200, device=torch.device("cpu")).packs
+    assert len(pack.blocks) == len(groups)
+    seen = sight(pack, pack.ends)
+    for member, end, sees in zip(pack.members, pack.ends.tolist(), seen, strict=True):
+        assert pack.keys[sees].tolist() == list(encoded[member].keys)
+        assert pack.positions[sees].tolist() == list(range(len(encoded[member].keys)))
+        assert sees.nonzero().max() == end
 
 
 def test_equal_batches_have_equal_digests_and_others_do_not() -> None:

@@ -42,12 +42,23 @@ ROWS = Factors(torch.tensor([[1.0, 2], [3, 6], [0, 0]]), torch.tensor([[1.0], [3
 
 def observed() -> Network:
     network = Network(2, 1, rank=2, modes=1)
-    network.observe(ROWS)
+    network.observe(counted(ROWS))
     return network
 
 
+def counted(rows: Factors) -> Factors:
+    return informative({"w": rows})["w"]
+
+
 def test_a_row_without_input_is_left_out() -> None:
-    assert [len(rows) for rows in informative(ROWS)] == [2, 2]
+    assert [len(counted(ROWS).inputs), len(counted(ROWS).gradients)] == [2, 2]
+
+
+def test_rows_are_left_out_of_each_matrix_by_itself() -> None:
+    full = Factors(torch.ones(2, 2), torch.ones(2, 1))
+    found = informative({"some": ROWS, "all": full})
+    assert found["all"] is full
+    assert found["some"].inputs.tolist() == [[1, 2], [3, 6]]
 
 
 def test_statistics_are_mean_and_sample_deviation_of_informative_rows() -> None:
@@ -85,8 +96,8 @@ def test_a_fresh_network_moves_along_the_sum_of_normalised_factors() -> None:
     before = linear.weight.detach().clone()
     move = networks({"w": ROWS}, observe=True)["w"]
     network = networks.mend["(2, 1)"]
-    inputs, gradients = informative(ROWS)
-    expected = 1e-4 * network.gradients(gradients).T @ network.inputs(inputs)
+    rows = counted(ROWS)
+    expected = 1e-4 * network.gradients(rows.gradients).T @ network.inputs(rows.inputs)
     torch.testing.assert_close(move.product(), expected)
     assert torch.equal(linear.weight, before)
 

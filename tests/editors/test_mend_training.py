@@ -61,13 +61,14 @@ def test_the_likelihood_has_the_published_value() -> None:
 
 def test_a_row_without_gradient_is_left_out() -> None:
     rows = Factors(torch.tensor([[1.0, 2], [3, 6], [5, 5]]), torch.tensor([[1.0], [3], [0]]))
-    inputs, gradients = informative(rows)
-    assert (inputs.tolist(), gradients.tolist()) == ([[1, 2], [3, 6]], [[1], [3]])
+    kept = informative({"w": rows})["w"]
+    assert (kept.inputs.tolist(), kept.gradients.tolist()) == ([[1, 2], [3, 6]], [[1], [3]])
 
 
 def test_both_sides_are_normalised_by_their_own_statistics_of_counted_rows() -> None:
     network = Network(2, 1, rank=2, modes=1)
-    network.observe(Factors(torch.tensor([[1.0, 2], [3, 6], [0, 0]]), torch.tensor([[1.0], [3], [5]])))
+    rows = Factors(torch.tensor([[1.0, 2], [3, 6], [0, 0]]), torch.tensor([[1.0], [3], [5]]))
+    network.observe(informative({"w": rows})["w"])
     assert (network.inputs.count.tolist(), network.gradients.mean.tolist()) == ([2.0], [2.0])
     normalised = network.gradients(torch.tensor([[1.0], [3.0]]))
     torch.testing.assert_close(normalised, torch.tensor([[-0.7071], [0.7071]]), atol=1e-4, rtol=0)
@@ -141,7 +142,7 @@ def test_under_strict_they_are_those_of_all_training_records(
     name, (shape, _) = next(iter(editor.networks().places.items()))
     of_shape = [other for other, (its, _) in editor.networks().places.items() if its == shape]
     found = [editor.factors(backbone, case.edits[0], store=store, weights={}) for case in cases]
-    rows = torch.cat([informative(each[other])[0] for each in found for other in of_shape])
+    rows = torch.cat([informative(each)[other].inputs for each in found for other in of_shape])
     seen = editor.networks().mend[shape].inputs
     assert name in of_shape
     assert seen.count.tolist() == [len(rows)]

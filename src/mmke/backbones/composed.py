@@ -88,7 +88,7 @@ class ComposedBackbone:
             for query, target, each in zip(queries, targets, asks, strict=True)
         ]
         self._check_positions(queries, [len(each.keys) for each in encoded])
-        # Attention over a pack costs nodes², the rest nodes × hidden: at twice the width it is still the smaller part.
+        # More positions than that fill no card any better, and need more room.
         limit = 2 * int(self.decoder.config.hidden_size)
         groups = [-1 if query.image is None else images.index(query.image) for query in queries]
         return packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
@@ -248,12 +248,14 @@ class ComposedBackbone:
         """Return what computes a pack's final hidden states from where it begins, all positions [1 seq hidden]."""
         cut, state, context = begin
         if cut == INPUTS:
-            return lambda: self.decoder.run(state, pack.mask, pack.positions)
+            return lambda: self.decoder.run(state, pack.mask, pack.positions, blocks=pack.blocks)
         layer = self._layer(cut)
         if cut.place == "layer":
-            return lambda: self.decoder.resume(state, context, layer=layer)
-        module = self.decoder.layers[layer]
-        return lambda: self.decoder.resume(self.decoder.mlp.run(module, state), context, layer=layer + 1)
+            return lambda: self.decoder.resume(state, context, layer=layer, blocks=pack.blocks)
+        run = self.decoder.mlp.run
+        return lambda: self.decoder.resume(
+            run(self.decoder.layers[layer], state), context, layer=layer + 1, blocks=pack.blocks
+        )
 
     def _layer(self, cut: Cut) -> int:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:

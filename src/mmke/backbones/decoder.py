@@ -4,7 +4,9 @@ The layer cut works for any decoder: a pre-hook captures the layer's own argumen
 the remaining layers are called with them. The mlp cut needs a layer of the form residual + mlp(norm(x)).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import sdpa_attention_forward as attend
+
+from mmke.protocols import Block
 
 ATTENTION = "mmke-pack"
 """Our name for `pack_attention` among the library's attention functions."""
@@ -81,16 +85,18 @@ class Decoder:
         mask: Bool[Tensor, "masked total"],
         positions: Int[Tensor, "*axes seq"],
         *,
+        blocks: Sequence[Block] = (),
         cache: object = None,
     ) -> Float[Tensor, "1 seq hidden"]:
-        """Return the final hidden states, before the head; for the mask see `pack_attention`."""
-        output = self.model(
-            inputs_embeds=embeds,
-            attention_mask=mask[None, None] if len(mask) else None,
-            position_ids=positions.unsqueeze(-2),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+        """Return the final hidden states, before the head; for mask and blocks see `pack_attention`."""
+        with attending(blocks):
+            output = self.model(
+                inputs_embeds=embeds,
+                attention_mask=mask[None, None] if len(mask) else None,
+                position_ids=positions.unsqueeze(-2),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
         hidden: Tensor = output.last_hidden_state
         return hidden
 
@@ -124,35 +130,56 @@ class Decoder:
                 handle.remove()
         raise RuntimeError(f"layer {layer} was never reached")
 
-    def resume(self, hidden: Tensor, context: Mapping[str, Any], *, layer: int) -> Tensor:
+    def resume(self, hidden: Tensor, context: Mapping[str, Any], *, layer: int, blocks: Sequence[Block]) -> Tensor:
         """Run the layers from `layer` on and return the final hidden states."""
-        for module in list(self.layers)[layer:]:
-            hidden = module(hidden, **context)
+        with attending(blocks):
+            for module in list(self.layers)[layer:]:
+                hidden = module(hidden, **context)
         return self.finish(hidden)
+
+
+_blocks: ContextVar[Sequence[Block]] = ContextVar("_blocks", default=())
+"""Those of the pack that goes through a model just now; the library's layers hand on no argument of ours."""
+
+
+@contextmanager
+def attending(blocks: Sequence[Block]) -> Iterator[None]:
+    """Let attention go by blocks within; see `pack_attention`."""
+    token = _blocks.set(blocks)
+    try:
+        yield
+    finally:
+        _blocks.reset(token)
 
 
 def pack_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """Attend as the library's SDPA does, under a mask that may begin late.
+    """Attend as the library's SDPA does, block by block.
 
-    The rows of `attention_mask` [1 1 masked total] are the last `masked` queries; those before them are a plain chain,
-    for which the causal kernel needs no mask and leaves out the half that is not seen. Without a mask all are a chain.
+    The first nodes of a block may be a plain chain, for which the causal kernel needs no mask and leaves out the half
+    that is not seen; the rows of `attention_mask` [1 1 masked widest] are the other nodes of all blocks, and their
+    columns the nodes of each one's own. Without blocks all is one, and the last queries are masked, as many as the mask
+    has rows.
     """
+    queries, masked = query.shape[2], 0 if attention_mask is None else attention_mask.shape[2]
+    said, row = [], 0
     with sdpa_kernel(KERNELS):
-        return _pack_attention(module, query, key, value, attention_mask, **options)
-
-
-def _pack_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
-) -> tuple[Tensor, None]:
-    chain = 0 if attention_mask is None else query.shape[2] - attention_mask.shape[2]
-    if chain == 0:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    first, rest = query[:, :, :chain], query[:, :, chain:]
-    begun, _ = sdpa_attention_forward(module, first, key[:, :, :chain], value[:, :, :chain], None, **options)
-    ended, _ = sdpa_attention_forward(module, rest, key, value, attention_mask, **options)
-    return torch.cat([begun, ended], dim=1), None
+        for begin, branch, end in _blocks.get() or (Block(0, queries - masked, key.shape[2]),):
+            if begin < branch:
+                chain = slice(begin, branch)
+                said.append(
+                    attend(module, query[:, :, chain], key[:, :, chain], value[:, :, chain], None, **options)[0]
+                )
+            if attention_mask is not None and branch < end:
+                others, block = slice(branch, min(end, queries)), slice(begin, end)
+                rows = slice(row, row + others.stop - branch)
+                seen = attention_mask[:, :, rows, : end - begin]
+                said.append(
+                    attend(module, query[:, :, others], key[:, :, block], value[:, :, block], seen, **options)[0]
+                )
+                row = rows.stop
+    return said[0] if len(said) == 1 else torch.cat(said, dim=1), None
 
 
 def attend_in_packs(model: Any) -> None:

@@ -39,7 +39,7 @@ def _continue_pack(
     decoder: Decoder, pack: Pack, embeds: Tensor, limits: Sequence[int], stops: Stops
 ) -> dict[int, tuple[int, ...]]:
     cache = DynamicCache(config=decoder.config)
-    hidden = decoder.run(embeds, pack.mask, pack.positions, cache=cache)[0, pack.ends]
+    hidden = decoder.run(embeds, pack.mask, pack.positions, blocks=pack.blocks, cache=cache)[0, pack.ends]
     seen, positions = sight(pack, pack.ends), pack.positions[..., pack.ends]
     active = list(pack.members)
     written: dict[int, list[int]] = {member: [] for member in active}

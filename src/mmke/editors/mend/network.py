@@ -87,25 +87,28 @@ class Network(nn.Module):
         self.inputs, self.gradients = Statistics(into), Statistics(out)
         self.layers = nn.Sequential(*(LowRankLayer(width, min(rank, width), modes) for _ in range(layers)))
 
-    def observe(self, factors: Factors) -> None:
-        """Take an edit's rows into the running statistics."""
-        inputs, gradients = informative(factors)
-        self.inputs.observe(inputs)
-        self.gradients.observe(gradients)
+    def observe(self, rows: Factors) -> None:
+        """Take an edit's informative rows into the running statistics."""
+        self.inputs.observe(rows.inputs)
+        self.gradients.observe(rows.gradients)
 
-    def forward(self, factors: Factors, mode: int) -> Added:
-        """Return the factors of the pseudo-gradient: a sum over rows, not a mean, as published."""
-        inputs, gradients = informative(factors)
-        rows = torch.cat([self.inputs(inputs), self.gradients(gradients)], dim=1)
+    def forward(self, rows: Factors, mode: int) -> Added:
+        """Return the factors of the pseudo-gradient: a sum over informative rows, not a mean, as published."""
+        joined = torch.cat([self.inputs(rows.inputs), self.gradients(rows.gradients)], dim=1)
         for layer in self.layers:
-            rows = layer(rows, mode)
-        return Added(*torch.split(rows, self.sizes, dim=1))
+            joined = layer(joined, mode)
+        return Added(*torch.split(joined, self.sizes, dim=1))
 
 
-def informative(factors: Factors) -> tuple[Tensor, Tensor]:
-    """Return the rows in which neither the input nor the gradient is all zero."""
-    keep = factors.inputs.ne(0).any(1) & factors.gradients.ne(0).any(1)
-    return factors.inputs[keep], factors.gradients[keep]
+def informative(found: Mapping[str, Factors]) -> dict[str, Factors]:
+    """Return of each matrix the rows in which neither the input nor the gradient is all zero."""
+    keep = {name: each.inputs.ne(0).any(1) & each.gradients.ne(0).any(1) for name, each in found.items()}
+    # Mostly all are: one look at that for all matrices spares a card the wait for each one's number of rows.
+    whole = torch.stack([some.all() for some in keep.values()]).tolist()
+    return {
+        name: each if all_rows else Factors(each.inputs[keep[name]], each.gradients[keep[name]])
+        for (name, each), all_rows in zip(found.items(), whole, strict=True)
+    }
 
 
 def shapes(weights: Sequence[Tensor]) -> dict[tuple[int, int], int]:
@@ -137,8 +140,9 @@ class Networks(nn.Module):
 
     def observe(self, found: Mapping[str, Factors]) -> None:
         """Take an edit's factors into the running statistics, matrix by matrix."""
+        rows = informative(found)
         for name, (shape, _) in self.places.items():
-            self._network(shape).observe(found[name])
+            self._network(shape).observe(rows[name])
 
     def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, Added]:
         """Return by how much each matrix moves, in factors.
@@ -148,12 +152,12 @@ class Networks(nn.Module):
             observe: whether each matrix's rows enter the statistics of its network before they are transformed, so
                 that the second matrix of a shape sees those of the first, as published.
         """
-        moves = {}
+        moves, rows = {}, informative(found)
         for (name, (shape, mode)), step in zip(self.places.items(), self.steps, strict=True):
             network = self._network(shape)
             if observe:
-                network.observe(found[name])
-            pseudo = network(found[name], mode)
+                network.observe(rows[name])
+            pseudo = network(rows[name], mode)
             moves[name] = Added(pseudo.inputs, step * pseudo.outputs)
         return moves
 
