@@ -52,3 +52,20 @@ def test_what_was_used_longest_ago_makes_room(kind: type[HostStore] | type[Memor
     for key in ("a", "b", "a", "c", "a", "b"):
         store.get((key,), lambda key=key: made.append(key) or torch.ones(4))  # type: ignore[misc]
     assert made == ["a", "b", "c", "b"]
+
+
+@pytest.mark.gpu
+def test_a_busy_card_is_not_waited_for_when_something_is_brought_back() -> None:
+    store, made = HostStore(1 << 30), torch.randn(4, 1 << 20)
+    assert store.get(("a",), made.cuda).is_cuda
+    work = torch.randn(8192, 8192, device="cuda")
+    for number in range(3):
+        for _ in range(10):
+            work @ work
+        (asked := torch.cuda.Event()).record()
+        brought = store.get(("a",), lambda: made.cuda() + 1)
+        assert not asked.query()
+        doubled = brought * 2
+        del brought
+        torch.full((4, 1 << 20), float(number), device="cuda")  # may take its memory
+        assert torch.equal(doubled.cpu(), made * 2)

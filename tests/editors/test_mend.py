@@ -90,6 +90,17 @@ def test_a_single_row_has_no_deviation() -> None:
         Statistics(3).observe(torch.ones(1, 3))
 
 
+def test_what_never_varied_stays_zero_where_statistics_stand() -> None:
+    seen, later = torch.tensor([[0.0, 1.0], [0.0, 3.0]]), torch.tensor([[0.05, 5.0]])
+    found = {}
+    for first_pass in (True, False):
+        statistics = Statistics(2, first_pass=first_pass)
+        statistics.observe(seen)
+        found[first_pass] = statistics(later)[0]
+    assert found[True].tolist() == [0.0, pytest.approx(3 / 2**0.5, abs=1e-5)]
+    assert found[False].tolist() == [pytest.approx(0.05 / 1e-7), found[True][1]]
+
+
 def test_a_fresh_network_moves_along_the_sum_of_normalised_factors() -> None:
     linear = nn.Linear(2, 1, bias=False)
     networks = Networks({"w": linear.weight}, rank=2, layers=2, step=1e-4)

@@ -22,7 +22,7 @@ from mmke.speed.counting import shapes
 from mmke.speed.counting_trained import Trained, count_trained
 from mmke.speed.plain import PlainBackbone
 from mmke.speed.steps import Trainer
-from mmke.types import PROTOCOLS, EditCase
+from mmke.types import PROTOCOLS, EditCase, UserError
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "mend": {"rank": 8, "accumulate": 1},
@@ -123,6 +123,15 @@ def test_a_record_that_was_seen_needs_no_trunk(backbone: ComposedBackbone, cases
     handle.remove()
     assert passes == []
     assert torch.equal(first, again)
+
+
+def test_a_loss_that_is_no_number_is_told_in_one_line(backbone: ComposedBackbone, cases: Sequence[EditCase]) -> None:
+    editor = prepared("mend", "strict", backbone, cases)
+    with torch.no_grad():
+        editor.networks().steps.fill_(torch.inf)
+    told = rf"^mend on {backbone.name}: .* no finite number \(records {cases[0].id}\); take"
+    with pytest.raises(UserError, match=told):
+        next(Trainer(editor, backbone, PROTOCOLS["strict"]).run(cases, 1))
 
 
 def test_the_pass_of_an_edit_is_counted_as_pytorch_counts_it(

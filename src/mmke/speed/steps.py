@@ -21,8 +21,8 @@ from mmke.editors.published import PublishedTraining
 from mmke.protocols import TrainableEditor
 from mmke.speed.memory import forget_peaks, peaks
 from mmke.speed.plain import Forward, PlainBackbone
-from mmke.training.step import take_step
-from mmke.types import Ask, EditCase, Switches
+from mmke.training.step import NotFiniteError, take_step
+from mmke.types import Ask, EditCase, Switches, UserError
 
 Sight = Literal["new", "seen"]
 
@@ -104,7 +104,13 @@ class Trainer:
     def _step(self, cases: Sequence[EditCase], moved_by: Any, store: Any) -> None:
         plain = isinstance(self.backbone, PlainBackbone)
         with nullcontext() if plain else deterministic(self.backbone.device):
-            take_step(self.editor, self.backbone, cases, moved_by, store=store)
+            try:
+                take_step(self.editor, self.backbone, cases, moved_by, store=store)
+            except NotFiniteError as error:
+                raise UserError(
+                    f"{self.editor.name} on {self.backbone.name}: a loss or gradient of training is no finite number "
+                    f"(records {', '.join(case.id for case in cases)}); take --dtype float32, or real weights"
+                ) from error
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
         """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""

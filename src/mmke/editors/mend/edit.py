@@ -9,7 +9,8 @@ Deviations from the published code:
 - The change of a matrix stays in its factors (`protocols.Added`), in float32; published: added, and rounded to the
   model's precision.
 - The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
-  `strict` they come from a first pass over the training records and then stand; under `paper` they run while training.
+  `strict` they come from a first pass over the training records and then stand, and what did not vary in them is left
+  out; under `paper` they run while training.
 - The second optimiser of the published code, which never moves anything, is left out.
 """
 
@@ -232,7 +233,13 @@ class Mend:
         where = "meta" if backbone.device.type == "meta" else "cpu"
         with torch.random.fork_rng(devices=[]), torch.device(where):
             torch.manual_seed(self.seed)
-            made = Networks(self._matrices(backbone), rank=values.rank, layers=values.layers, step=values.step)
+            made = Networks(
+                self._matrices(backbone),
+                rank=values.rank,
+                layers=values.layers,
+                step=values.step,
+                first_pass=self.switches.mend_statistics == "first pass",
+            )
         self.network = made.to(backbone.device)
 
     def _matrices(self, backbone: Backbone) -> dict[str, Tensor]:

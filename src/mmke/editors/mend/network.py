@@ -45,9 +45,17 @@ class Statistics(nn.Module):
     deviation: Tensor
     count: Tensor
 
-    def __init__(self, size: int) -> None:
-        """Begin with no row."""
+    def __init__(self, size: int, *, first_pass: bool = False) -> None:
+        """Begin with no row.
+
+        Args:
+            size: of a row.
+            first_pass: whether they are complete before they are used. A coordinate that is the same in every row, such
+                as one behind a ReLU that never opens, then stays zero, instead of being divided by next to nothing when
+                it moves after all.
+        """
         super().__init__()
+        self.first_pass = first_pass
         for name in ("mean", "squares", "deviation"):
             self.register_buffer(name, torch.zeros(size))
         self.register_buffer("count", torch.zeros(1))
@@ -73,18 +81,21 @@ class Statistics(nn.Module):
 
     def forward(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows size"]:
         """Return rows in deviations from the mean."""
-        return (rows - self.mean) / (self.deviation + EPSILON)
+        away = (rows - self.mean) / (self.deviation + EPSILON)
+        return away.where(self.deviation > 0, 0.0) if self.first_pass else away
 
 
 class Network(nn.Module):
     """One network for all edited matrices of a shape."""
 
-    def __init__(self, into: int, out: int, *, rank: int, modes: int, layers: int = 2) -> None:
+    def __init__(
+        self, into: int, out: int, *, rank: int, modes: int, layers: int = 2, first_pass: bool = False
+    ) -> None:
         """Build it for matrices [out into]; a rank beyond the joined width is cut to it."""
         super().__init__()
         width = into + out
         self.sizes = [into, out]
-        self.inputs, self.gradients = Statistics(into), Statistics(out)
+        self.inputs, self.gradients = (Statistics(size, first_pass=first_pass) for size in self.sizes)
         self.layers = nn.Sequential(*(LowRankLayer(width, min(rank, width), modes) for _ in range(layers)))
 
     def observe(self, rows: Factors) -> None:
@@ -123,12 +134,17 @@ def shapes(weights: Sequence[Tensor]) -> dict[tuple[int, int], int]:
 class Networks(nn.Module):
     """A network for each shape of edited matrices, and a step for each matrix."""
 
-    def __init__(self, matrices: Mapping[str, Tensor], *, rank: int, layers: int, step: float) -> None:
-        """Lay them out for matrices [out into] by name."""
+    def __init__(
+        self, matrices: Mapping[str, Tensor], *, rank: int, layers: int, step: float, first_pass: bool = False
+    ) -> None:
+        """Lay them out for matrices [out into] by name; for `first_pass` see `Statistics`."""
         super().__init__()
         counted = shapes(list(matrices.values()))
         self.mend = nn.ModuleDict(
-            {str(shape): Network(*shape, rank=rank, modes=modes, layers=layers) for shape, modes in counted.items()}
+            {
+                str(shape): Network(*shape, rank=rank, modes=modes, layers=layers, first_pass=first_pass)
+                for shape, modes in counted.items()
+            }
         )
         self.steps = nn.Parameter(torch.full((len(matrices),), step))
         seen: dict[str, int] = {}
