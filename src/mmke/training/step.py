@@ -51,8 +51,8 @@ def take_step(
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     add_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, training.clip)
-    # A card is waited for here alone, when it has been asked for everything: the losses are looked at behind their
-    # gradients, and before anything moves.
+    # A card is waited for when it has been asked for everything: the losses are looked at behind their gradients, and
+    # before anything moves.
     parts = [(record, numbers(losses)) for record, losses in told]
     for record, figures in parts:
         if not math.isfinite(figures["total"]):
