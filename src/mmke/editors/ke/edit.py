@@ -17,28 +17,26 @@ Deviations from the published code:
 - Edits that follow each other in one session start from what the ones before have made; published are single edits.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmke.backbones.answering import answer, by_ask, kept_trunk
+from mmke.backbones.answering import kept_trunk
 from mmke.backbones.sending import sent
-from mmke.backbones.weights import joined, written
-from mmke.editors import sites
+from mmke.backbones.weights import joined
 from mmke.editors.factors import factors
-from mmke.editors.filling import fill
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import Settings, problems, schedule
 from mmke.editors.losses import answer_loss
+from mmke.editors.matrices import MatrixEditor
 from mmke.editors.settings import build
 from mmke.editors.trained import laid_out
-from mmke.protocols import Backbone, Cut, EditSession, Store, Training, Trunk, Weights
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches, UserError
+from mmke.protocols import Backbone, Store, Training, Trunk, Weights
+from mmke.types import Ask, Edit, EditCase, Switches, UserError
 
 CUT = 32
 """Tokens of the text that are read under `paper`."""
@@ -54,36 +52,7 @@ class Changed(NamedTuple):
 
 
 @dataclass
-class KnowledgeEditorSession:
-    """The edited matrices of one session, empty until something is applied."""
-
-    editor: "KnowledgeEditor"
-    backbone: Backbone
-    store: Store
-    weights: Weights = field(default_factory=dict)
-
-    @torch.no_grad()
-    def apply(self, edits: Sequence[Edit]) -> None:
-        """Change the matrices by each edit in turn, each at what the ones before have made of them."""
-        for edit in edits:
-            self.weights = self.editor.change(self.backbone, edit, store=self.store, before=self.weights).weights
-
-    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe with the edited matrices."""
-        return by_ask(self._answer, probes, ask)
-
-    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        cut = self.editor.cut(self.backbone)
-        asked = replace(ask, begin=self.editor.switches.ke_begin)
-        return answer(self.backbone, probes, asked, store=self.store, cut=cut, weights=self.weights)
-
-    def module(self) -> AbstractContextManager[nn.Module]:
-        """Lend the model with the edited matrices written in, rounded to the model's own precision."""
-        return written(self.backbone.module, self.weights)
-
-
-@dataclass
-class KnowledgeEditor:
+class KnowledgeEditor(MatrixEditor):
     """KE with its network, once it is laid out."""
 
     settings: Settings
@@ -106,28 +75,13 @@ class KnowledgeEditor:
         """Return the networks; an error where they are not there."""
         return laid_out(self.network, self.name)
 
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the cut below the lowest edited matrix."""
-        return sites.cut_below(backbone, self.settings.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        self._matrices(backbone)
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
-        self.trained()
-        yield KnowledgeEditorSession(self, backbone, store)
+    def asking(self, ask: Ask) -> Ask:
+        """Return how the edited model is asked: under `paper` its sequences may begin otherwise."""
+        return replace(ask, begin=self.switches.ke_begin)
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out a fresh network; nothing has to be known of the records."""
-        self._lay_out(backbone)
-
-    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
-        """Lay out the network and fill it."""
-        self._lay_out(backbone)
-        fill(self.trained(), tensors, editor=self.name, backbone=backbone.name)
+        self.lay_out(backbone)
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the network's own names."""
@@ -180,13 +134,17 @@ class KnowledgeEditor:
         ids = backbone.tokens(f"{edit.original or ''} >> {edit.target} || {edit.query.text}")
         return ids[:CUT] if self.switches.ke_condition == "first 32 tokens" else ids
 
+    def edited(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Weights:
+        """Return the matrices after an edit."""
+        return self.change(backbone, edit, store=store, before=before).weights
+
     def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Changed:
         """Make an edit, on top of those before; gradients flow into the network."""
         ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, backbone.device)
-        matrices = self._matrices(backbone)
+        matrices = self.matrices(backbone)
         found = factors(backbone, trunk, list(matrices), target, before)
         ids = sent(self.condition(backbone, edit), backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
@@ -194,16 +152,14 @@ class KnowledgeEditor:
         weights = {name: joined(matrix, before.get(name), changes[name]) for name, matrix in matrices.items()}
         return Changed(weights, [size(change) for change in changes.values()], trunk, target)
 
-    def _lay_out(self, backbone: Backbone) -> None:
+    def lay_out(self, backbone: Backbone) -> None:
+        """Lay out a fresh network."""
         values = self.settings
         widths = Widths(values.lstm, values.condition, values.conditioner)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            learner = Learner(self._matrices(backbone), _table(backbone), widths, own=values.embedding == "own")
+            learner = Learner(self.matrices(backbone), _table(backbone), widths, own=values.embedding == "own")
         self.network = Network(learner, margin=values.margin).to(backbone.device)
-
-    def _matrices(self, backbone: Backbone) -> dict[str, Tensor]:
-        return {name: backbone.module.get_parameter(name) for name in sites.parameters(backbone, self.settings.sites)}
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> KnowledgeEditor:

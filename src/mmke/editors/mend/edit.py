@@ -16,36 +16,26 @@ Deviations from the published code:
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmke.backbones.answering import answer, by_ask, kept_trunk
+from mmke.backbones.answering import kept_trunk
 from mmke.backbones.sending import sent
-from mmke.backbones.weights import joined, written
+from mmke.backbones.weights import joined
 from mmke.editors import sites
 from mmke.editors.factors import Factors, factors
-from mmke.editors.filling import fill
+from mmke.editors.matrices import MatrixEditor
 from mmke.editors.mend.network import Networks
 from mmke.editors.mend.published import translate
 from mmke.editors.objective import ask_training
 from mmke.editors.published import PublishedTraining
 from mmke.editors.settings import build
 from mmke.editors.trained import laid_out
-from mmke.protocols import Added, Backbone, Cut, EditSession, Store, Training, Weights
-from mmke.types import (
-    Answer,
-    Ask,
-    Asks,
-    Edit,
-    EditCase,
-    Probe,
-    Switches,
-    UserError,
-)
+from mmke.protocols import Backbone, Store, Training, Weights
+from mmke.types import Ask, Edit, EditCase, Switches, UserError
 
 PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
 
@@ -88,36 +78,7 @@ class Settings:
 
 
 @dataclass
-class MendSession:
-    """The edited matrices of one session, empty until something is applied."""
-
-    editor: "Mend"
-    backbone: Backbone
-    store: Store
-    weights: Weights = field(default_factory=dict)
-
-    @torch.no_grad()
-    def apply(self, edits: Sequence[Edit]) -> None:
-        """Move the matrices by each edit in turn, each at what the ones before have made of them."""
-        for edit in edits:
-            found = self.editor.factors(self.backbone, edit, store=self.store, weights=self.weights)
-            self.weights = self.editor.moved(self.backbone, self.editor.networks()(found), self.weights)
-
-    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe with the edited matrices."""
-        return by_ask(self._answer, probes, ask)
-
-    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        cut = self.editor.cut(self.backbone)
-        return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=self.weights)
-
-    def module(self) -> AbstractContextManager[nn.Module]:
-        """Lend the model with the edited matrices written in, rounded to the model's own precision."""
-        return written(self.backbone.module, self.weights)
-
-
-@dataclass
-class Mend:
+class Mend(MatrixEditor):
     """MEND with its networks, once they are laid out."""
 
     settings: Settings
@@ -154,32 +115,12 @@ class Mend:
         """Return the networks; an error where they are not there."""
         return laid_out(self.network, self.name)
 
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the cut below the lowest edited matrix."""
-        return sites.cut_below(backbone, self.settings.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        self._matrices(backbone)
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
-        self.networks()
-        yield MendSession(self, backbone, store)
-
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks; under `strict` their statistics are those of the training records."""
-        self._lay_out(backbone)
+        self.lay_out(backbone)
         if self.switches.mend_statistics == "first pass":
             for case in cases:
                 self.networks().observe(self.factors(backbone, case.edits[0], store=store, weights={}))
-
-    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
-        """Lay out the networks and fill them."""
-        self._lay_out(backbone)
-        network = self.networks()
-        fill(network, tensors, editor=self.name, backbone=backbone.name)
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the networks' own names."""
@@ -220,30 +161,29 @@ class Mend:
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, backbone.device)
-        return factors(backbone, trunk, list(self._matrices(backbone)), target, weights)
+        return factors(backbone, trunk, list(self.matrices(backbone)), target, weights)
 
-    def moved(self, backbone: Backbone, moves: Mapping[str, Added], before: Weights) -> Weights:
-        """Return the matrices, moved from what they were."""
-        own = self._matrices(backbone)
+    def edited(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Weights:
+        """Move the matrices by an edit."""
+        moves = self.networks()(self.factors(backbone, edit, store=store, weights=before))
+        own = self.matrices(backbone)
         return {name: joined(own[name], before.get(name), move) for name, move in moves.items()}
 
-    def _lay_out(self, backbone: Backbone) -> None:
+    def lay_out(self, backbone: Backbone) -> None:
+        """Lay out fresh networks."""
         values = self.settings
         # Drawn on the processor, so that every device has the same; of a skeleton's there are only shapes.
         where = "meta" if backbone.device.type == "meta" else "cpu"
         with torch.random.fork_rng(devices=[]), torch.device(where):
             torch.manual_seed(self.seed)
             made = Networks(
-                self._matrices(backbone),
+                self.matrices(backbone),
                 rank=values.rank,
                 layers=values.layers,
                 step=values.step,
                 first_pass=self.switches.mend_statistics == "first pass",
             )
         self.network = made.to(backbone.device)
-
-    def _matrices(self, backbone: Backbone) -> dict[str, Tensor]:
-        return {name: backbone.module.get_parameter(name) for name in sites.parameters(backbone, self.settings.sites)}
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Mend:
