@@ -102,7 +102,7 @@ class Pack:
         keys: per node, as in `Encoded`.
         positions: of each node: its depth, which is its position in every query that it belongs to, or its place.
         blocks: the tries.
-        mask: for every node that is in no chain what it sees of its block: itself and its ancestors.
+        mask: for every node from its block's `branch` on what it sees of the block: itself and its ancestors.
         members: the queries in the pack, by index in the batch.
         ends: for each member, the node of the last row that is wanted.
         rows: the nodes whose logits are wanted, member by member.

@@ -120,6 +120,23 @@ def test_blocks_attend_as_under_a_mask_of_all(device: torch.device, chain: int) 
     assert torch.equal(second, attended(compact, device, blocks)[:, 5:])
 
 
+def test_one_query_behind_a_cache_sees_every_key_without_a_mask() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, n, 8, generator=generator) for n in (1, 12, 12))
+    result, _ = pack_attention(Layer(), query, key, value, None, scaling=8**-0.5)
+    weights = (query @ key.transpose(2, 3) * 8**-0.5).softmax(-1)
+    torch.testing.assert_close(result.transpose(1, 2), weights @ value)
+
+
+def test_the_librarys_own_decoding_goes_on_behind_its_cache(backbone: ComposedBackbone) -> None:
+    model, embeds = backbone.decoder.model, torch.randn(1, 6, backbone.decoder.config.hidden_size)
+    with torch.no_grad():
+        whole = model(inputs_embeds=embeds, use_cache=False).last_hidden_state
+        begun = model(inputs_embeds=embeds[:, :5], use_cache=True)
+        last = model(inputs_embeds=embeds[:, 5:], past_key_values=begun.past_key_values).last_hidden_state
+    torch.testing.assert_close(last, whole[:, 5:], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_without_a_mask_all_is_one_chain(device: torch.device) -> None:
     whole = torch.ones(12, 12, dtype=torch.bool).tril()

@@ -53,11 +53,15 @@ def test_every_query_of_a_pack_sees_itself_alone(groups: list[list[list[int]]], 
         patch.setattr(packing, "LONG_CHAIN", chain)
         (pack,) = make_batch(encoded, [], numbers, limit=200, device=torch.device("cpu")).packs
     assert len(pack.blocks) == len(groups)
-    seen = sight(pack, pack.ends)
-    for member, end, sees in zip(pack.members, pack.ends.tolist(), seen, strict=True):
-        assert pack.keys[sees].tolist() == list(encoded[member].keys)
-        assert pack.positions[sees].tolist() == list(range(len(encoded[member].keys)))
-        assert sees.nonzero().max() == end
+    seen = sight(pack, torch.arange(len(pack.keys)))
+    for member, end in zip(pack.members, pack.ends.tolist(), strict=True):
+        path, keys = seen[end].nonzero()[:, 0].tolist(), list(encoded[member].keys)
+        assert pack.keys[path].tolist() == keys
+        assert pack.positions[path].tolist() == list(range(len(keys)))
+        for depth, node in enumerate(path):
+            assert seen[node].nonzero()[:, 0].tolist() == path[: depth + 1]
+    assert torch.equal(pack.rows, pack.ends)
+    assert pack.members == tuple(sorted(range(len(encoded)), key=numbers.__getitem__))
 
 
 def test_equal_batches_have_equal_digests_and_others_do_not() -> None:

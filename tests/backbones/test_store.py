@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
 
 from mmke.backbones.store import HostStore, MemoryStore, moved
 
@@ -36,6 +37,14 @@ def test_every_tensor_is_moved_and_nothing_else_changes() -> None:
     assert there.hidden[0].device.type == "meta"
     assert there.context["mask"].device.type == "meta"
     assert (there.context["name"], there.keys) == ("n", (1, 2))
+
+
+def test_what_the_librarys_models_hand_on_stays_what_it_is() -> None:
+    whole = BaseModelOutput(last_hidden_state=torch.ones(2), hidden_states=(torch.zeros(1), torch.ones(1)))
+    there = moved(whole, torch.device("meta"))
+    assert isinstance(there, BaseModelOutput)
+    assert there.last_hidden_state.device.type == there.hidden_states[1].device.type == "meta"
+    assert there.attentions is None
 
 
 def test_what_leaves_the_device_is_brought_back() -> None:

@@ -133,6 +133,30 @@ def test_factors_that_are_added_take_the_gradient_of_their_product() -> None:
     assert torch.autograd.gradcheck(lambda inputs: added(fed.detach(), inputs, outputs.detach()), (inputs,))
 
 
+def test_factors_beside_half_precision_have_the_gradient_that_is_written_out() -> None:
+    linear = nn.Linear(8, 6, dtype=torch.float16).requires_grad_(requires_grad=False)
+    fed = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(3)).half()
+    gradients = []
+    for added in (True, False):
+        inputs, outputs = leaves = [each.float().requires_grad_() for each in factors(5, 8, 6)]
+        begun = fed.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=added):
+            if added:
+                said = call_with(linear, {"weight": Added(inputs, outputs)}, linear, begun)
+            else:
+                said = (linear(begun) + begun.float() @ inputs.T @ outputs).half()
+        gradients.append(torch.autograd.grad(said.float().square().sum(), [begun, *leaves]))
+        assert [each.dtype for each in gradients[-1]] == [torch.float16, torch.float32, torch.float32]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05 * float(other.abs().max()))
+
+
+def test_factors_add_nothing_where_nothing_is_fed() -> None:
+    linear, (inputs, outputs) = nn.Linear(8, 6), factors(5, 8, 6)
+    added = {"weight": Added(inputs.float(), outputs.float())}
+    assert call_with(linear, added, linear, torch.zeros(0, 8)).shape == (0, 6)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("dtype", "least", "most"), [(torch.float16, 1e-5, 1e-3), (torch.float32, 0.0, 1e-6)])
 def test_on_a_card_factors_are_rounded_beside_half_precision_alone(

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmke.backbones import packing
 from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
-from mmke.protocols import INPUTS, OUTPUT, VISION, Backbone, Cut, Encoded
-from mmke.types import Ask, EditCase, Probe
+from mmke.backbones.store import HostStore, MemoryStore
+from mmke.protocols import INPUTS, OUTPUT, VISION, Backbone, Batch, Cut, Encoded
+from mmke.types import Ask, EditCase, ImageRef, Probe
 
 CUTS = [VISION, INPUTS, *(Cut(p, layer) for p, layer in product(("layer", "mlp"), (0, 2, -1))), OUTPUT]
 ASKS = [Ask(), Ask(labels="alone", positions="all")]
 
 
-def encode(backbone: Backbone, probes: tuple[Probe, ...], ask: Ask) -> object:
+def encode(backbone: Backbone, probes: tuple[Probe, ...], ask: Ask) -> Batch:
     return backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], ask)
 
 
@@ -63,6 +64,30 @@ def test_a_pack_answers_as_separate_passes_do(
     separate = torch.cat([separate_logits(backbone, encoded, slots) for encoded in batch.encoded])
     assert torch.equal(packed.argmax(-1), separate.argmax(-1))
     torch.testing.assert_close(packed.log_softmax(-1), separate.log_softmax(-1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("chain", [4, 256])
+def test_pictures_in_one_pack_answer_as_in_packs_of_their_own(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...], monkeypatch: pytest.MonkeyPatch, chain: int
+) -> None:
+    probes, asks, make = cases[0].probes, [Ask(top=5), Ask(decode="greedy", max_new=3)], packing.make_batch
+    groups = [[probe for probe in probes if probe.query.image == image] for image in images(probes)]
+    apart = [[backbone.answer(group, ask) for group in groups] for ask in asks]
+    monkeypatch.setattr(packing, "LONG_CHAIN", chain)
+    monkeypatch.setattr(packing, "make_batch", lambda *given, limit, device: make(*given, limit=10000, device=device))
+    (pack,) = encode(backbone, probes, Ask()).packs
+    assert len(pack.blocks) == len(images(probes)) > 2
+    for ask, separate in zip(asks, apart, strict=True):
+        together = backbone.answer(probes, ask)
+        for image, answers in zip(images(probes), separate, strict=True):
+            own = [answer for probe, answer in zip(probes, together, strict=True) if probe.query.image == image]
+            assert [answer.token_ids for answer in own] == [answer.token_ids for answer in answers]
+            logprobs = [[answer.target_logprob for answer in some] for some in (own, answers)]
+            np.testing.assert_allclose(*logprobs, atol=1e-5)
+
+
+def images(probes: tuple[Probe, ...]) -> list[ImageRef | None]:
+    return list(dict.fromkeys(probe.query.image for probe in probes))
 
 
 def test_company_does_not_change_an_answer(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
@@ -116,6 +141,15 @@ def test_an_image_is_encoded_once(backbone: ComposedBackbone, cases: tuple[EditC
     finally:
         handle.remove()
     assert len(calls) == len({probe.query.image for probe in cases[0].probes} - {None})
+
+
+def test_pictures_that_were_kept_in_the_machines_memory_are_seen_alike(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    probes, kept = cases[0].probes, HostStore(1 << 28)
+    backbone.answer(probes, Ask(), store=kept)
+    again, fresh = (backbone.answer(probes[1:], Ask(), store=store) for store in (kept, MemoryStore()))
+    assert [answer.target_logprob for answer in again] == [answer.target_logprob for answer in fresh]
 
 
 def test_two_pictures_under_one_question_are_told_apart(

@@ -101,6 +101,29 @@ def test_what_never_varied_stays_zero_where_statistics_stand() -> None:
     assert found[False].tolist() == [pytest.approx(0.05 / 1e-7), found[True][1]]
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.3, -12.7, 1e5])
+def test_what_varied_by_rounding_alone_stays_zero_too(constant: float) -> None:
+    statistics = Statistics(2, first_pass=True)
+    for number in range(2, 12):
+        statistics.observe(torch.cat([torch.full((number, 1), constant), torch.randn(number, 1)], dim=1))
+    left_out, counted = statistics(torch.tensor([[constant * 1.01 + 0.01, 5.0]]))[0].tolist()
+    assert left_out == 0.0 < counted < 50
+
+
+def test_statistics_that_are_no_numbers_do_not_pass_for_zero() -> None:
+    statistics = Statistics(2, first_pass=True)
+    statistics.observe(torch.tensor([[1.0, torch.inf], [2.0, 1.0]]))
+    assert statistics(torch.ones(1, 2))[0].isnan().tolist() == [False, True]
+
+
+def test_no_rows_change_no_statistics() -> None:
+    statistics = Statistics(2)
+    statistics.observe(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    before = {name: tensor.clone() for name, tensor in statistics.named_buffers()}
+    statistics.observe(torch.zeros(0, 2))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in statistics.named_buffers())
+
+
 def test_a_fresh_network_moves_along_the_sum_of_normalised_factors() -> None:
     linear = nn.Linear(2, 1, bias=False)
     networks = Networks({"w": linear.weight}, rank=2, layers=2, step=1e-4)

@@ -82,7 +82,7 @@ class Decoder:
     def run(
         self,
         embeds: Float[Tensor, "1 seq hidden"],
-        mask: Bool[Tensor, "masked total"],
+        mask: Bool[Tensor, "masked widest"],
         positions: Int[Tensor, "*axes seq"],
         *,
         blocks: Sequence[Block] = (),
@@ -160,25 +160,29 @@ def pack_attention(
     The first nodes of a block may be a plain chain, for which the causal kernel needs no mask and leaves out the half
     that is not seen; the rows of `attention_mask` [1 1 masked widest] are the other nodes of all blocks, and their
     columns the nodes of each one's own. Without blocks all is one, and the last queries are masked, as many as the mask
-    has rows.
+    has rows; without a mask either the library's own rules hold.
     """
-    queries, masked = query.shape[2], 0 if attention_mask is None else attention_mask.shape[2]
+    masked = 0 if attention_mask is None else attention_mask.shape[2]
+    queries, blocks = query.shape[2], _blocks.get()
     said, row = [], 0
+
+    def ask(asking: slice, seen: slice, mask: Tensor | None) -> None:
+        said.append(attend(module, query[:, :, asking], key[:, :, seen], value[:, :, seen], mask, **options)[0])
+
     with sdpa_kernel(KERNELS):
-        for begin, branch, end in _blocks.get() or (Block(0, queries - masked, key.shape[2]),):
+        if not blocks and not masked:
+            return attend(module, query, key, value, None, **options)
+        for begin, branch, end in blocks or (Block(0, queries - masked, key.shape[2]),):
             if begin < branch:
-                chain = slice(begin, branch)
-                said.append(
-                    attend(module, query[:, :, chain], key[:, :, chain], value[:, :, chain], None, **options)[0]
-                )
+                ask(slice(begin, branch), slice(begin, branch), None)
             if attention_mask is not None and branch < end:
-                others, block = slice(branch, min(end, queries)), slice(begin, end)
-                rows = slice(row, row + others.stop - branch)
-                seen = attention_mask[:, :, rows, : end - begin]
-                said.append(
-                    attend(module, query[:, :, others], key[:, :, block], value[:, :, block], seen, **options)[0]
+                rest = min(end, queries) - branch
+                ask(
+                    slice(branch, branch + rest),
+                    slice(begin, end),
+                    attention_mask[:, :, row : row + rest, : end - begin],
                 )
-                row = rows.stop
+                row += rest
     return said[0] if len(said) == 1 else torch.cat(said, dim=1), None
 
 

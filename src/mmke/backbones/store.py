@@ -30,18 +30,20 @@ class MemoryStore:
         self.held = 0
         self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
 
-    def __contains__(self, key: tuple[object, ...]) -> bool:
-        return key in self._kept
-
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what is kept under `key`, making and keeping it when it is not there."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            kept: T = self._kept[key][0]
-            return kept
-        made = make()
-        self.put(key, made)
-        return made
+        kept: T | None = self.find(key)
+        if kept is None:
+            kept = make()
+            self.put(key, kept)
+        return kept
+
+    def find(self, key: tuple[object, ...]) -> Any:
+        """Return what is kept under `key`; None when it is not there."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
 
     def put(self, key: tuple[object, ...], thing: object) -> None:
         """Keep something that is not there yet; what was used longest ago makes room."""
@@ -80,14 +82,15 @@ class HostStore(MemoryStore):
 
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what is kept under `key`, making and keeping it when it is not there."""
-        return super().get(key, lambda: self._brought(key) if key in self._host else make())
+        return super().get(key, lambda: self._brought(key, make))
 
-    def _brought(self, key: tuple[object, ...]) -> Any:
-        kept: Any = self._host.get(key, lambda: None)  # it is there
-        return moved(*kept)
+    def _brought(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        kept = self._host.find(key)
+        brought: T = make() if kept is None else moved(*kept)
+        return brought
 
     def _leave(self, key: tuple[object, ...], thing: object) -> None:
-        if key not in self._host:
+        if self._host.find(key) is None and bytes_of(thing) <= self._host.budget:
             self._host.put(key, (moved(thing, HOST), _device(thing) or HOST))
 
 
@@ -102,10 +105,11 @@ def moved(thing: Any, device: torch.device) -> Any:
         # To the machine it has to be waited for, from there not.
         return sent(thing, device)
     if isinstance(thing, dict):
-        return {key: moved(value, device) for key, value in thing.items()}
+        values = {key: moved(value, device) for key, value in thing.items()}
+        return values if type(thing) is dict else type(thing)(**values)  # what the library's models hand on
     if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
-        values = [moved(value, device) for value in thing]
-        return thing._make(values) if hasattr(thing, "_make") else type(thing)(values)
+        parts = [moved(value, device) for value in thing]
+        return thing._make(parts) if hasattr(thing, "_make") else type(thing)(parts)
     if is_dataclass(thing) and not isinstance(thing, type):
         return replace(thing, **{field.name: moved(getattr(thing, field.name), device) for field in fields(thing)})
     return thing

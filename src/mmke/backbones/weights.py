@@ -107,16 +107,16 @@ def _adder(added: Added) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Te
 
 
 class _Change(torch.autograd.Function):
-    """What factors add to what a linear hands on: fed · inputsᵀ · outputs."""
+    """What factors add to what a linear hands on, fed · inputsᵀ · outputs; it has no second derivative."""
 
     @staticmethod
     def forward(ctx: Any, fed: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
         rows = fed.flatten(0, -2).to(inputs.dtype)
-        with _rounded_like(fed):
+        with torch.autocast(fed.device.type, enabled=False), _rounded_like(fed):
             met = rows @ inputs.T
             change = met @ outputs
         ctx.save_for_backward(fed, inputs, outputs, met)
-        return change.view(*fed.shape[:-1], -1)
+        return change.view(*fed.shape[:-1], change.shape[-1])
 
     @staticmethod
     @once_differentiable
@@ -137,7 +137,8 @@ def _rounded_like(fed: Tensor) -> Iterator[None]:
     """Beside a linear in half precision on a card take products of float32 as TF32.
 
     That has the eleven significant bits that float16 has, and the range of float32: what is fed and the gradients that
-    come back lose nothing, and the factors no more than a change loses that is written into such a linear's matrix.
+    come back lose nothing; the factors, and what lies between their two products, no more than a change loses that is
+    written into such a linear's matrix.
     """
     if not fed.is_cuda or fed.dtype.itemsize > 2:
         yield

@@ -122,6 +122,7 @@ class Run:
         figure = self.editor.after_validation(figures)
         curves.add("validation", self.pace.done, figures)
         if self.pace.heard(figure) and self.processes.first:
+            self._check(moving)
             facts = replace(self.facts, records=self.pace.done, figures=figures)
             write(self.folder / BEST, network_named(moving.network), facts, further={})
 
@@ -138,10 +139,14 @@ class Run:
     def _save(self, moving: Moving, data: str) -> None:
         if not self.processes.first:
             return
+        self._check(moving)
+        write_last(self.folder / LAST, moving, replace(self.facts, records=self.pace.done), data=data)
+
+    def _check(self, moving: Moving) -> None:
+        """Refuse networks that are no numbers before they are written."""
         broken = [name for name, tensor in moving.network.state_dict().items() if not tensor.isfinite().all()]
         if broken:
             raise UserError(self._no_number(f"{broken[0]!r} of the networks"))
-        write_last(self.folder / LAST, moving, replace(self.facts, records=self.pace.done), data=data)
 
     def _no_number(self, what: str) -> str:
         step = -(-self.pace.done // self.editor.training.accumulate)

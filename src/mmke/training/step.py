@@ -39,7 +39,7 @@ def take_step(
         add_gradients: adds to the parameters' gradients those of other processes.
 
     Raises:
-        NotFiniteError: a loss or a gradient is no finite number; nothing was moved.
+        NotFiniteError: a loss or a gradient is no finite number; no parameter was moved.
     """
     training, (optimiser, schedule) = editor.training, moved_by
     optimiser.zero_grad()

@@ -7,9 +7,9 @@ loss of a record is nll(edit, after it) + multiplier · (size of the changes −
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
 - Gradients and changes stay in their factors (`protocols.Added`); neither is ever made as a matrix.
-- They are products of float32 factors, and both likelihoods are computed in float32; published: in the precision of the
-  model, which on a card rounds them to float16 (a random tiny model's gradient moved by 5 in 10,000). Where the model
-  is in float32 there is no difference.
+- They are products of float32 factors (TF32 on a card beside half precision), and both likelihoods are computed in
+  float32; published: in the precision of the model, which on a card rounds them to float16 (a random tiny model's
+  gradient moved by 5 in 10,000). Where the model is in float32 there is no difference.
 - The multiplier is brought back to zero right behind the step that took it below; published: before the next one's
   gradient. The steps are the same, the printed loss of the record between them is not.
 - Under `paper` the text is cut to 32 tokens, and MiniGPT-4 reads a beginning of sequence before a picture; under

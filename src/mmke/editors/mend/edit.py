@@ -6,8 +6,8 @@ plus, and nothing is normalised back: training finds the direction.
 
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
-- The change of a matrix stays in its factors (`protocols.Added`), in float32; published: added, and rounded to the
-  model's precision.
+- The change of a matrix stays in its factors (`protocols.Added`), in float32, and their products are TF32 on a card
+  beside half precision; published: added, and rounded to the model's precision.
 - The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
   `strict` they come from a first pass over the training records and then stand, and what did not vary in them is left
   out; under `paper` they run while training.

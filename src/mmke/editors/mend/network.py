@@ -17,6 +17,8 @@ from mmke.types import UserError
 
 EPSILON = 1e-7
 """Beside a standard deviation, as published."""
+CONSTANT = 1e-6
+"""Of the mean: a deviation up to which a coordinate is taken to be the same in every row."""
 
 
 class LowRankLayer(nn.Module):
@@ -50,9 +52,9 @@ class Statistics(nn.Module):
 
         Args:
             size: of a row.
-            first_pass: whether they are complete before they are used. A coordinate that is the same in every row, such
-                as one behind a ReLU that never opens, then stays zero, instead of being divided by next to nothing when
-                it moves after all.
+            first_pass: whether they are complete before they are used. A coordinate that is the same in every row up to
+                rounding, such as one behind a ReLU that never opens, then stays zero, instead of being divided by next
+                to nothing when it moves after all.
         """
         super().__init__()
         self.first_pass = first_pass
@@ -69,6 +71,8 @@ class Statistics(nn.Module):
         Raises:
             UserError: it is the first row and there is no second, so that there is no deviation.
         """
+        if not len(rows):
+            return
         mean = rows.mean(0)
         away, number = mean - self.mean, len(rows)
         count = self.count + number
@@ -82,7 +86,8 @@ class Statistics(nn.Module):
     def forward(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows size"]:
         """Return rows in deviations from the mean."""
         away = (rows - self.mean) / (self.deviation + EPSILON)
-        return away.where(self.deviation > 0, 0.0) if self.first_pass else away
+        # What is no number has to remain none.
+        return away.masked_fill(self.deviation <= CONSTANT * self.mean.abs(), 0.0) if self.first_pass else away
 
 
 class Network(nn.Module):
