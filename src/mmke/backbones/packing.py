@@ -123,13 +123,13 @@ def _blocks(tries: Sequence[Trie]) -> tuple[tuple[Block, ...], np.ndarray]:
         chain, size = trie.chain(), len(trie.keys)
         unmasked = chain if chain >= LONG_CHAIN or chain == size else 0
         blocks.append(Block(begin, begin + unmasked, begin + size))
-        masks.append(trie.mask(unmasked))
+        if unmasked < size:
+            masks.append(trie.mask(unmasked))
         begin += size
-    joint = np.zeros((sum(map(len, masks)), max((m.shape[1] for m in masks if len(m)), default=0)), dtype=bool)
+    joint = np.zeros((sum(map(len, masks)), max((mask.shape[1] for mask in masks), default=0)), dtype=bool)
     row = 0
     for mask in masks:
-        if len(mask):
-            joint[row : row + len(mask), : mask.shape[1]] = mask
+        joint[row : row + len(mask), : mask.shape[1]] = mask
         row += len(mask)
     return tuple(blocks), joint
 

@@ -107,11 +107,9 @@ class Trainer:
             try:
                 take_step(self.editor, self.backbone, cases, moved_by, store=store)
             except NotFiniteError as error:
-                ids = " and ".join(case.id for case in cases)
-                what = f"the loss of record {error.record}" if error.record else f"the gradient of record {ids}"
                 raise UserError(
-                    f"{self.editor.name} on {self.backbone.name}: {what} is no finite number; take --dtype float32, or "
-                    "real weights"
+                    f"{self.editor.name} on {self.backbone.name}: {error.what(cases)} is no finite number; take "
+                    "--dtype float32, or real weights"
                 ) from error
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:

@@ -104,9 +104,7 @@ class Run:
                 add_gradients=self.processes.add_gradients,
             )
         except NotFiniteError as error:
-            ids = " and ".join(case.id for case in cases)
-            what = f"the gradient of record {ids}" if error.record is None else f"the loss of record {error.record}"
-            raise UserError(self._no_number(what)) from error
+            raise UserError(self._no_number(error.what(cases))) from error
         means = {name: sum(each[name] for each in told) / len(told) for name in told[0]} if told else {}
         return self.pace.done, means
 

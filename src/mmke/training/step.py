@@ -18,6 +18,12 @@ class NotFiniteError(Exception):
         super().__init__(record)
         self.record = record
 
+    def what(self, cases: Sequence[EditCase]) -> str:
+        """Say what it is of a step on some records."""
+        if self.record is not None:
+            return f"the loss of record {self.record}"
+        return f"the gradient of record {' and '.join(case.id for case in cases)}"
+
 
 def take_step(
     editor: TrainableEditor,
