@@ -2,7 +2,7 @@
 
 import sys
 
-from mmke.published_commands import main
+from mmke.compat.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train KE as published: bash KE/train_ke.sh GPU MODEL TYPE, such as 0 llava entity (src/mmke/published_ke.py).
+# Train KE as published: bash KE/train_ke.sh GPU MODEL TYPE, such as 0 llava entity (src/mmke.compat.ke.py).
 set -euo pipefail
 export CUDA_VISIBLE_DEVICES="${1-}"
-exec "${PYTHON:-python}" -P -m mmke.published_ke KE/train_ke.sh "$@"
+exec "${PYTHON:-python}" -P -m mmke.compat.ke KE/train_ke.sh "$@"

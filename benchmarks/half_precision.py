@@ -18,12 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mmke.backbones.store import MemoryStore
-from mmke.editors.settings import read_changes
+from mmke.backbones.engine.store import MemoryStore
+from mmke.editing.settings import read_changes
 from mmke.running.devices import device_name, resolve_device
 from mmke.running.run import PlannedCell, Request, load, plan
-from mmke.speed.plain import PlainBackbone
 from mmke.types import Answer, Ask, EditCase
+from mmke_bench.plain import PlainBackbone
 
 EDITORS = ("none", "ft-llm", "ft-alignment", "ike")
 BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")

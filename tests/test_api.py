@@ -25,7 +25,7 @@ def picture(tmp_path: Path) -> object:
 
 
 def test_an_edit_is_heard_inside_and_undone_outside(backbone: object, picture: object) -> None:
-    editor = mmke.load_editor("ft-llm", backbone="tiny-llava", rate=1e-2)
+    editor = mmke.load_editor("ft-llm", backbone="tiny-llava", learning_rate=1e-2)
     before = mmke.say(backbone, "Which flag?", picture)
     with editor.open(backbone, mmke.store()) as session:
         session.apply([mmke.Edit(mmke.Query("Which flag?", picture), "Peru")])

@@ -8,10 +8,10 @@ import torch
 
 from mmke import registry
 from mmke.cli import main
-from mmke.editors.settings import read_changes
-from mmke.editors.trained import TrainedFor, write_network
+from mmke.editing.settings import read_changes
+from mmke.editing.trained import TrainedFor, write_network
+from mmke.errors import UserError
 from mmke.training.train import TrainRequest
-from mmke.types import UserError
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -121,12 +121,12 @@ def test_dry_resolves_everything_and_runs_nothing(
 
 def test_settings_come_from_a_file_and_the_command_line(small_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text("[ft-llm]\nsteps = 1\nrate = 0.5\n")
+    file.write_text("[ft-llm]\nsteps = 1\nlearning_rate = 0.5\n")
     out = tmp_path / "results"
     main([*RUN, "--settings", str(file), "--benchmark", "mmke-user", "--data", str(small_data), "--out", str(out)])
     (manifest,) = out.rglob("ft-llm/run.json")
     settings = json.loads(manifest.read_text())["settings"]
-    assert (settings["steps"], settings["rate"]) == (2, 0.5)
+    assert (settings["steps"], settings["learning_rate"]) == (2, 0.5)
 
 
 def test_a_settings_file_with_an_unknown_table_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmke.downloads import download, list_web_file
-from mmke.types import UserError
+from mmke.errors import UserError
 
 BODY = bytes(range(256)) * 40
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mmke import fetching, registry
-from mmke.backbones.checkpoints.fetch import BACKBONES
-from mmke.backbones.checkpoints.places import FOLDER
-from mmke.types import UserError
+from mmke.backbones.weights.fetch import BACKBONES
+from mmke.backbones.weights.locations import FOLDER
+from mmke.errors import UserError
 
 
 def test_an_unknown_name_gets_the_nearest_match() -> None:
@@ -28,7 +28,7 @@ def test_data_come_here_and_weights_where_they_are_looked_for(
     name: str, to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmke.benchmarks.fetch.fetch_mmke", lambda to: to)
-    monkeypatch.setattr("mmke.backbones.checkpoints.fetch.fetch_weights", lambda _, to: to)
+    monkeypatch.setattr("mmke.backbones.weights.fetch.fetch_weights", lambda _, to: to)
     assert fetching.fetch(name, None) == to
     assert fetching.WEIGHTS_FOLDER == FOLDER
     assert fetching.fetch(name, Path("there")) == Path("there")

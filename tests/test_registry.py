@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mmke import registry
-from mmke.editors.settings import resolve
+from mmke.editing.settings import resolve
+from mmke.errors import UserError
 from mmke.running.run import Request, plan, run
-from mmke.types import UserError
 
 SHOUTING = '''
 """An editor of another package: it answers as the unedited model does."""
@@ -84,7 +84,11 @@ def test_the_published_settings_are_those_of_the_paper() -> None:
     for backbone, rate in {"llava-1.5-7b": 1e-4, "minigpt4-7b": 1e-4, "blip2-opt-2.7b": 2e-4}.items():
         assert resolve("ft-llm", backbone, {})["steps"] == 40
         assert resolve("ft-alignment", backbone, {})["steps"] == 30
-        assert resolve("ft-llm", backbone, {})["rate"] == resolve("ft-alignment", backbone, {})["rate"] == rate
+        assert (
+            resolve("ft-llm", backbone, {})["learning_rate"]
+            == resolve("ft-alignment", backbone, {})["learning_rate"]
+            == rate
+        )
         assert resolve("ike", backbone, {})["demonstrations"] == 25
 
 

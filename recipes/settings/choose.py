@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from mmke import registry
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.settings import resolve
+from mmke.editing.settings import resolve
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import figures
 from mmke.running.asking import ask, make_metrics
@@ -31,8 +31,8 @@ from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "none": {},
-    "ft-llm": {"steps": [5, 10, 20, 40], "rate": [1e-4, 3e-4, 1e-3]},
-    "ft-alignment": {"steps": [5, 10, 20], "rate": [3e-4, 1e-3, 3e-3]},
+    "ft-llm": {"steps": [5, 10, 20, 40], "learning_rate": [1e-4, 3e-4, 1e-3]},
+    "ft-alignment": {"steps": [5, 10, 20], "learning_rate": [3e-4, 1e-3, 3e-3]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="smol-llava")
     parser.add_argument("--editor", choices=list(GRIDS), required=True)
     parser.add_argument("--records", type=int, default=10, help="edited records of each kind")
-    parser.add_argument("--only", help="one value of the grid, such as rate=0.001, to divide the work")
+    parser.add_argument("--only", help="one value of the grid, such as learning_rate=0.001, to divide the work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

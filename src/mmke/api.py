@@ -19,14 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from mmke import registry
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks import open as benchmarks
-from mmke.editors import settings as editor_settings
+from mmke.editing import settings as editor_settings
+from mmke.errors import UserError
 from mmke.protocols import Answerer, Editor, EditSession, Store
 from mmke.report.cells import Cell, read_cells
 from mmke.running.asking import resolve_switches
 from mmke.running.run import Request, load_backbone, plan, resolve_protocol, run
-from mmke.types import PAPER, STRICT, Ask, Benchmark, Edit, EditCase, ImageRef, Probe, Query, UserError
+from mmke.types import (
+    PAPER,
+    STRICT,
+    Ask,
+    Benchmark,
+    Edit,
+    EditCase,
+    ImageRef,
+    Probe,
+    Query,
+)
 
 __all__ = [
     "PAPER",
@@ -106,7 +117,7 @@ def picture(path: str | Path) -> ImageRef:
 
 def say(answerer: Answerer | EditSession, question: str, image: ImageRef | None = None) -> str:
     """Return what a backbone or a session writes by itself (greedy decoding) in answer to a question."""
-    return answerer.answer([Probe("recall", Query(question, image), "")], Ask(decode="greedy"))[0].text
+    return answerer.answer([Probe("recall", Query(question, image), "")], Ask(decode="generate"))[0].text
 
 
 def run_benchmark(request: Request) -> list[Cell]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmke import registry
+from mmke.errors import UserError
 from mmke.exits import exit_code
-from mmke.types import PROTOCOLS, UserError
+from mmke.types import PROTOCOLS
 
 if TYPE_CHECKING:
-    from mmke.backbones.loading import WeightSource
+    from mmke.backbones.weights.loading import WeightSource
     from mmke.running.run import Plan, Request
-    from mmke.speed.bench import Order
+    from mmke_bench.bench import Order
 
 QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
 QUICK_LIMIT = 6
@@ -293,7 +294,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> "Request":
-    from mmke.editors.settings import read_changes
+    from mmke.editing.settings import read_changes
     from mmke.running.run import Request
 
     quick = arguments.benchmark is None
@@ -426,7 +427,7 @@ def _weights(named: str | None) -> "WeightSource":
 
 def _changes(editor: str, assignments: Sequence[str], file: Path | None) -> Mapping[str, Any]:
     """Return the changes of one editor's settings, which need not be named in front of the key."""
-    from mmke.editors.settings import read_changes
+    from mmke.editing.settings import read_changes
 
     named = [each if each.partition("=")[0].startswith(f"{editor}.") else f"{editor}.{each}" for each in assignments]
     return read_changes(named, file).get(editor, {})
@@ -455,8 +456,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     import torch
     from transformers.utils import logging as library
 
-    from mmke.speed.bench import facts, measure
-    from mmke.speed.show import lines
+    from mmke_bench.bench import facts, measure
+    from mmke_bench.show import lines
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
     order, measured = _bench_order(arguments), []
@@ -473,9 +474,9 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _bench_order(arguments: argparse.Namespace) -> "Order":
-    from mmke.editors.settings import read_changes
+    from mmke.editing.settings import read_changes
     from mmke.running.run import Request
-    from mmke.speed.bench import Order
+    from mmke_bench.bench import Order
 
     _check_data(arguments)
     if arguments.threads < 1:

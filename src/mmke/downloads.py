@@ -19,7 +19,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import OfflineModeIsEnabled
 from tqdm import tqdm
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 CHUNK = 1 << 20
 TIMEOUT = 30

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 _PLACE = "give it the rights it needs, or name another place"
 _ROOM = "make room and give the same command again: what is finished is kept"

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from mmke import registry
-from mmke.types import UserError
+from mmke.errors import UserError
 
 DATA = ("mmke",)
 WEIGHTS = ("llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b")
@@ -31,7 +31,7 @@ def fetch(name: str, to: Path | None) -> Path:
 
         return fetch_mmke(to or Path())
     if name in WEIGHTS or name.startswith(HUB):
-        from mmke.backbones.checkpoints.fetch import fetch_weights
+        from mmke.backbones.weights.fetch import fetch_weights
 
         return fetch_weights(name, to or WEIGHTS_FOLDER)
     if name in registry.BUILT_IN["backbones"]:

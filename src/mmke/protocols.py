@@ -22,21 +22,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Added:
-    """What is added to a matrix [out into], in factors: the sum over rows of an output's times an input's.
+class LowRankUpdate:
+    """Low-rank update of a weight matrix [out_features in_features]: ΔW = outputsᵀ @ inputs.
 
-    A linear then adds to what it hands on, and neither the edited matrix nor its gradient is ever made.
+    A linear layer adds ΔW x to its output, so that neither the edited matrix nor its gradient is ever formed.
     """
 
-    inputs: Float[Tensor, "rows into"]
-    outputs: Float[Tensor, "rows out"]
+    inputs: Float[Tensor, "rank in_features"]
+    outputs: Float[Tensor, "rank out_features"]
 
-    def product(self) -> Float[Tensor, "out into"]:
-        """Return the matrix that is added."""
+    def product(self) -> Float[Tensor, "out_features in_features"]:
+        """Return ΔW."""
         return self.outputs.T @ self.inputs
 
 
-Weights = Mapping[str, Tensor | Added]
+Weights = Mapping[str, Tensor | LowRankUpdate]
 """Edited tensors by their parameter name in the backbone's module, which stand in for the module's own; or what is
 added to a linear's matrix."""
 
@@ -60,7 +60,7 @@ OUTPUT = Cut("output")
 """Final hidden states, before the head."""
 
 
-Places = tuple[tuple[int, ...], ...]
+PositionIds = tuple[tuple[int, ...], ...]
 """For each key its position on every axis (time, height, width)."""
 
 
@@ -69,21 +69,21 @@ class Encoded:
     """One query as a model reads it.
 
     Attributes:
-        keys: one per position: a token id, or -(1 + s) for the s-th among the positions of all images of the batch.
+        input_ids: one per position: a token id, or -(1 + s) for the s-th of all image positions of the batch.
         target_ids: the gold answer's token ids.
         rows: positions whose logits are wanted.
         answer_rows: those among `rows`, by index, that predict `target_ids`.
-        places: where each key stands, for models to which that is not simply its number.
+        position_ids: where each key stands, for models to which that is not simply its number.
     """
 
-    keys: tuple[int, ...]
+    input_ids: tuple[int, ...]
     target_ids: tuple[int, ...]
     rows: tuple[int, ...]
     answer_rows: tuple[int, ...]
-    places: Places | None = None
+    position_ids: PositionIds | None = None
 
 
-class Block(NamedTuple):
+class TrieSpan(NamedTuple):
     """A trie in a pack: its nodes from `begin` to `end`, which see each other alone.
 
     Those before `branch` are one chain, in which each sees itself and all before it; that needs no mask.
@@ -99,18 +99,18 @@ class Pack:
     """Several queries as tries of positions, one behind the other; a picture's questions are one trie.
 
     Attributes:
-        keys: per node, as in `Encoded`.
-        positions: of each node: its depth, which is its position in every query that it belongs to, or its place.
-        blocks: the tries.
-        mask: for every node from its block's `branch` on what it sees of the block: itself and its ancestors.
+        input_ids: per node, as in `Encoded`.
+        position_ids: of each node: its depth, which is its position in every query that it belongs to, or its place.
+        tries: the tries.
+        mask: for every node from its trie's `branch` on what it sees of the trie: itself and its ancestors.
         members: the queries in the pack, by index in the batch.
         ends: for each member, the node of the last row that is wanted.
         rows: the nodes whose logits are wanted, member by member.
     """
 
-    keys: Int[Tensor, "seq"]
-    positions: Int[Tensor, "*axes seq"]
-    blocks: tuple[Block, ...]
+    input_ids: Int[Tensor, "seq"]
+    position_ids: Int[Tensor, "*axes seq"]
+    tries: tuple[TrieSpan, ...]
     mask: Bool[Tensor, "masked widest"]
     members: tuple[int, ...]
     ends: Int[Tensor, "members"]
@@ -325,16 +325,16 @@ class Training:
 
     Attributes:
         steps: records that are trained on, at most.
-        accumulate: records between two steps of the optimiser.
-        clip: norm to which gradients are clipped.
+        gradient_accumulation_steps: records between two steps of the optimiser.
+        max_grad_norm: norm to which gradients are clipped.
         validate_every: records between two validations; 0: as many as there are, so that each epoch ends with one.
         validation_records: records of each validation, at most.
         patience: records without a better validation after which training ends.
     """
 
     steps: int
-    accumulate: int
-    clip: float
+    gradient_accumulation_steps: int
+    max_grad_norm: float
     validate_every: int
     validation_records: int
     patience: int

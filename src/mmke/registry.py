@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
 

@@ -23,14 +23,6 @@ HEADLINE_KINDS: tuple[ProbeKind, ...] = ("t_loc", "i_loc", "t_rel", "i_rel", "i_
 PROBE_KINDS: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS + LOCALITY_KINDS
 
 
-class UserError(Exception):
-    """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
-
-
-class NeedsTrainingError(UserError):
-    """An editor was asked for that takes training records, and there are none."""
-
-
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """A picture by path, with the sha256 of the file's bytes as its identity."""
@@ -84,7 +76,7 @@ class Ask:
     """How a probe is put to a model and what of the answer is wanted.
 
     Attributes:
-        decode: "forced" feeds the gold answer (teacher forcing), "greedy" lets the model write.
+        decode: "loglikelihood" feeds the gold answer (teacher forcing), "generate" lets the model write.
         labels: "joint" takes the answer's tokens from the joint text by offset, "alone" tokenises the answer by itself
             and aligns it from the right end, as the published benchmark does.
         positions: where `top_ids` and `logprobs` are taken: at the rows that predict the answer, or at all rows.
@@ -96,7 +88,7 @@ class Ask:
         max_new: greedy answers stop after max(max_new, 2 × target tokens) tokens, at end-of-sequence or a newline.
     """
 
-    decode: Literal["forced", "greedy"] = "forced"
+    decode: Literal["loglikelihood", "generate"] = "loglikelihood"
     labels: Literal["joint", "alone"] = "joint"
     positions: Literal["answer", "all"] = "answer"
     top: int = 1

@@ -7,7 +7,7 @@ import torch
 
 import hf_folders
 import hf_more_folders
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.hf import model as hf
 
 SAVED: Mapping[str, Callable[[Path], None]] = {

@@ -29,8 +29,8 @@ from transformers import (
     OPTConfig,
 )
 
-from mmke.backbones.loading import lay_out
 from mmke.backbones.tiny import byte_tokenizer
+from mmke.backbones.weights.loading import lay_out
 
 HIDDEN = 32
 VOCABULARY = 300

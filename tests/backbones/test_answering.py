@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.answering import read_off, top_ids
+from mmke.backbones.engine.answering import read_off, top_ids
 from mmke.protocols import Encoded
 from mmke.types import Answer, Ask
 

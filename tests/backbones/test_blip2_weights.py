@@ -11,9 +11,9 @@ from lavis_layout import halved, write_eva, write_trained
 from layouts import LAYERS, blip2, differing, filled, model_folder, part, renamed, write_shards
 from torch import Tensor
 
-from mmke.backbones.checkpoints import blip2 as blip2_weights
-from mmke.backbones.checkpoints.checkpoint import Checkpoint
-from mmke.types import UserError
+from mmke.backbones.weights import blip2 as blip2_weights
+from mmke.backbones.weights.checkpoint import Checkpoint
+from mmke.errors import UserError
 
 CONVERTED = {"model_type": "blip-2"}
 OPT = {"model_type": "opt"}

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mmke import api, registry
-from mmke.types import UserError
+from mmke.errors import UserError
 
 
 def truncated(content: bytes) -> bytes:

@@ -10,10 +10,10 @@ from layouts import llava, model_folder
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmke.backbones.checkpoints.checkpoint import Checkpoint, Source, assemble
-from mmke.backbones.checkpoints.llava import locate
-from mmke.backbones.loading import lay_out
-from mmke.types import UserError
+from mmke.backbones.weights.checkpoint import Checkpoint, Source, assemble
+from mmke.backbones.weights.llava import locate
+from mmke.backbones.weights.loading import lay_out
+from mmke.errors import UserError
 
 CPU = torch.device("cpu")
 RULES = ((r"old_(.+)", r"\1"), (r"spare", None))
@@ -151,7 +151,7 @@ COST = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from mmke.backbones.checkpoints.checkpoint import Source, assemble
+from mmke.backbones.weights.checkpoint import Source, assemble
 torch.set_num_threads(1)
 def peak():
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())

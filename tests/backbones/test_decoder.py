@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from mmke.backbones import packing
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.decoder import attending, fuse_norms, pack_attention
-from mmke.protocols import Block
+from mmke.backbones.engine import packing
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.decoder import attending, fuse_norms, pack_attention
+from mmke.protocols import TrieSpan
 from mmke.running.run import Request, load
 from mmke.types import Ask, Probe, Query
 
@@ -89,11 +89,11 @@ def test_a_norm_of_another_precision_than_what_it_reads_stays_the_librarys(devic
     assert torch.equal(fused(hidden), written(hidden))
 
 
-def attended(mask: Tensor | None, device: torch.device, blocks: Sequence[Block] = ()) -> Tensor:
+def attended(mask: Tensor | None, device: torch.device, tries: Sequence[TrieSpan] = ()) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(1, 2, 12, 8, generator=generator).to(device) for _ in range(3))
     seen = None if mask is None else mask.to(device)[None, None]
-    with attending(blocks):
+    with attending(tries):
         result, _ = pack_attention(Layer(), query, key, value, seen, scaling=8**-0.5)
     return result.cpu()
 
@@ -110,14 +110,14 @@ def test_a_leading_chain_without_a_mask_attends_as_under_its_mask(device: torch.
 @pytest.mark.parametrize("chain", [0, 3])
 def test_blocks_attend_as_under_a_mask_of_all(device: torch.device, chain: int) -> None:
     whole = torch.ones(12, 12, dtype=torch.bool).tril()
-    whole[5:, :5] = False  # a second block
+    whole[5:, :5] = False  # a second trie
     whole[10:, 8:10] = False  # in which a branch begins behind its third node
     compact = torch.zeros(5 + 7 - 2 * chain, 7, dtype=torch.bool)
     compact[: 5 - chain, :5], compact[5 - chain :] = whole[chain:5, :5], whole[5 + chain :, 5:]
-    blocks = [Block(0, chain, 5), Block(5, 5 + chain, 12)]
-    torch.testing.assert_close(attended(compact, device, blocks), attended(whole, device), rtol=1e-5, atol=1e-6)
-    second = attended(compact[5 - chain :], device, [Block(5, 5 + chain, 12)])
-    assert torch.equal(second, attended(compact, device, blocks)[:, 5:])
+    tries = [TrieSpan(0, chain, 5), TrieSpan(5, 5 + chain, 12)]
+    torch.testing.assert_close(attended(compact, device, tries), attended(whole, device), rtol=1e-5, atol=1e-6)
+    second = attended(compact[5 - chain :], device, [TrieSpan(5, 5 + chain, 12)])
+    assert torch.equal(second, attended(compact, device, tries)[:, 5:])
 
 
 def test_one_query_behind_a_cache_sees_every_key_without_a_mask() -> None:
@@ -150,10 +150,10 @@ def test_answers_are_the_same_with_a_chain_of_any_length(
     probes = [
         Probe("t_rel", Query(f"In which{end}"), "here") for end in (" of the rooms is it?", " of the towns?", "?")
     ]
-    masked, greedy = backbone.answer(probes, Ask()), backbone.answer(probes, Ask(decode="greedy", max_new=3))
+    masked, greedy = backbone.answer(probes, Ask()), backbone.answer(probes, Ask(decode="generate", max_new=3))
     monkeypatch.setattr(packing, "LONG_CHAIN", chain)
     chained: Any = backbone.answer(probes, Ask())
-    again = backbone.answer(probes, Ask(decode="greedy", max_new=3))
+    again = backbone.answer(probes, Ask(decode="generate", max_new=3))
     assert [a.token_ids for a in again] == [a.token_ids for a in greedy]
     for one, other in zip(masked, chained, strict=True):
         assert one.token_ids == other.token_ids

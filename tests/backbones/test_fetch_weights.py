@@ -15,9 +15,9 @@ from lavis_layout import write_eva, write_trained
 from layouts import blip2, llava, minigpt4, model_folder, part, renamed, write_shards
 
 from mmke import downloads
-from mmke.backbones.checkpoints import lavis as lavis_weights
-from mmke.backbones.checkpoints.fetch import fetch_weights
-from mmke.types import UserError
+from mmke.backbones.weights import lavis as lavis_weights
+from mmke.backbones.weights.fetch import fetch_weights
+from mmke.errors import UserError
 
 Hub = Callable[[Mapping[str, Path]], list[dict[str, Any]]]
 

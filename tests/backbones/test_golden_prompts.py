@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mmke.backbones import blip2, llama_tokenizer, llava, minigpt4
-from mmke.backbones.loading import read_tokenizer
 from mmke.backbones.prompt import Prompt
+from mmke.backbones.weights.loading import read_tokenizer
 from mmke.types import Ask, ImageRef
 from vocabularies import folders
 
@@ -51,21 +51,23 @@ def opt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return read_tokenizer(OPT_LAYOUTS[request.param](tmp_path_factory.mktemp("opt")))
 
 
-def check(prompt: Prompt, image: ImageRef | None, keys: tuple[int, ...], joint: tuple[int, ...], alone: Any) -> None:
-    """Compare a query's keys, and its labels and rows taken either way."""
+def check(
+    prompt: Prompt, image: ImageRef | None, input_ids: tuple[int, ...], joint: tuple[int, ...], alone: Any
+) -> None:
+    """Compare a query's input_ids, and its labels and rows taken either way."""
     for ask, target in ((JOINT, joint), (ALONE, alone)):
         encoded = prompt.encode(QUESTION, ANSWER, image=image, ask=ask)
-        assert encoded.keys == keys
+        assert encoded.input_ids == input_ids
         assert encoded.target_ids == target
-        assert encoded.rows == tuple(range(len(keys) - len(target) - 1, len(keys) - 1))
+        assert encoded.rows == tuple(range(len(input_ids) - len(target) - 1, len(input_ids) - 1))
         assert encoded.answer_rows == tuple(range(len(target)))
-        assert encoded.places is None
+        assert encoded.position_ids is None
 
 
 def test_llava_puts_the_picture_between_the_beginning_and_the_bare_text(llama: Any) -> None:
-    keys = (BOS, *slots(576), *LLAMA_QUESTION, *LLAMA_ANSWER)
-    assert len(keys) == 1 + 576 + 9
-    check(llava.prompt(llama), PICTURE, keys, LLAMA_ANSWER, LLAMA_ANSWER)
+    input_ids = (BOS, *slots(576), *LLAMA_QUESTION, *LLAMA_ANSWER)
+    assert len(input_ids) == 1 + 576 + 9
+    check(llava.prompt(llama), PICTURE, input_ids, LLAMA_ANSWER, LLAMA_ANSWER)
 
 
 def test_llava_begins_a_text_with_the_beginning_alone(llama: Any) -> None:
@@ -73,16 +75,16 @@ def test_llava_begins_a_text_with_the_beginning_alone(llama: Any) -> None:
 
 
 def test_minigpt4_wraps_the_picture_and_has_no_beginning(llama: Any) -> None:
-    keys = (*HUMAN_IMG, *slots(32), *IMG_END, *LLAMA_QUESTION, *LLAMA_ANSWER)
-    check(minigpt4.prompt(llama), PICTURE, keys, LLAMA_ANSWER, LLAMA_ANSWER)
+    input_ids = (*HUMAN_IMG, *slots(32), *IMG_END, *LLAMA_QUESTION, *LLAMA_ANSWER)
+    check(minigpt4.prompt(llama), PICTURE, input_ids, LLAMA_ANSWER, LLAMA_ANSWER)
 
 
 def test_minigpt4_begins_with_a_picture_when_asked_to_and_never_with_a_text(llama: Any) -> None:
     prompt, began = minigpt4.prompt(llama), Ask(begin=True)
-    for ask in (began, Ask(begin=True, decode="greedy")):
+    for ask in (began, Ask(begin=True, decode="generate")):
         plain = prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=Ask(decode=ask.decode))
-        assert prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=ask).keys == (BOS, *plain.keys)
-    assert prompt.encode(QUESTION, ANSWER, image=None, ask=began).keys[0] != BOS
+        assert prompt.encode(QUESTION, ANSWER, image=PICTURE, ask=ask).input_ids == (BOS, *plain.input_ids)
+    assert prompt.encode(QUESTION, ANSWER, image=None, ask=began).input_ids[0] != BOS
 
 
 def test_a_prompt_that_has_its_beginning_gets_no_second(llama: Any, opt: Any) -> None:
@@ -101,8 +103,8 @@ def test_minigpt4_reads_a_text_bare(llama: Any) -> None:
 
 
 def test_blip2_begins_the_text_behind_the_picture_and_its_answer_alone_has_no_space(opt: Any) -> None:
-    keys = (*slots(32), OPT_BEGIN, *OPT_QUESTION, *OPT_ANSWER)
-    check(blip2.prompt(opt), PICTURE, keys, OPT_ANSWER, OPT_ANSWER_ALONE)
+    input_ids = (*slots(32), OPT_BEGIN, *OPT_QUESTION, *OPT_ANSWER)
+    check(blip2.prompt(opt), PICTURE, input_ids, OPT_ANSWER, OPT_ANSWER_ALONE)
 
 
 def test_blip2_begins_a_text(opt: Any) -> None:
@@ -115,7 +117,7 @@ def test_an_answer_alone_of_more_pieces_moves_opts_window_to_the_left(opt: Any) 
     alone = prompt.encode(QUESTION, "says", image=None, ask=ALONE)
     assert opt.convert_ids_to_tokens(list(joint.target_ids)) == ["Ġsays"]
     assert opt.convert_ids_to_tokens(list(alone.target_ids)) == ["s", "ays"]
-    assert joint.keys == alone.keys
+    assert joint.input_ids == alone.input_ids
     assert (joint.rows, alone.rows) == ((7,), (6, 7))
 
 
@@ -133,21 +135,21 @@ def test_all_rows_are_those_of_the_picture_the_question_and_the_last(llama: Any)
 def test_a_second_picture_has_slots_behind_the_first(llama: Any) -> None:
     prompt = minigpt4.prompt(llama)
     assert prompt.slots(PICTURE) == 32
-    assert prompt.encode(QUESTION, ANSWER, image=PICTURE, first=32, ask=JOINT).keys[7:39] == slots(32, first=32)
+    assert prompt.encode(QUESTION, ANSWER, image=PICTURE, first=32, ask=JOINT).input_ids[7:39] == slots(32, first=32)
 
 
 def test_llava_continues_the_question_when_it_decodes_and_stops_at_the_end(llama: Any) -> None:
     prompt = llava.prompt(llama)
-    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="greedy")).keys == (BOS, *LLAMA_QUESTION)
+    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="generate")).input_ids == (BOS, *LLAMA_QUESTION)
     assert prompt.stop_ids == {2}
 
 
 def test_blip2_continues_the_question_when_it_decodes_and_stops_at_the_end(opt: Any) -> None:
     prompt = blip2.prompt(opt)
-    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="greedy")).keys == (OPT_BEGIN, *OPT_QUESTION)
+    assert prompt.encode(QUESTION, "", image=None, ask=Ask(decode="generate")).input_ids == (OPT_BEGIN, *OPT_QUESTION)
     assert prompt.stop_ids == {2}
 
 
 @pytest.mark.parametrize(("question", "first"), [(" who ? me", 29871), ("who ? me", 1058)])
 def test_a_space_before_a_question_is_read(question: str, first: int, llama: Any) -> None:
-    assert llava.prompt(llama).encode(question, ANSWER, image=None, ask=JOINT).keys[1] == first
+    assert llava.prompt(llama).encode(question, ANSWER, image=None, ask=JOINT).input_ids[1] == first

@@ -10,12 +10,13 @@ import torch
 from hf_hub import Hub, load
 
 from mmke import registry
+from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.hf import model as hf
 from mmke.backbones.hf.check import ASKED, check
 from mmke.backbones.hf.folder import revision
-from mmke.backbones.store import MemoryStore
+from mmke.errors import UserError
 from mmke.protocols import INPUTS, Cut
-from mmke.types import Ask, ImageRef, Query, UserError
+from mmke.types import Ask, ImageRef, Query
 
 ALL = Ask(positions="all")
 OFFERED = ["llava-onevision", "qwen2.5-vl", "internvl", "idefics3", "llava", "bare-llava", "glm4v"]
@@ -220,6 +221,6 @@ def test_layers_of_another_kind_are_told() -> None:
 def test_a_prompt_beyond_the_window_is_told(hub: Hub) -> None:
     text = SimpleNamespace(layer_types=["full_attention", "sliding_attention"], sliding_window=300)
     template = hf.Template(hub.load("internvl").prompt.tokenizer, 0, window=hf.window(text))
-    assert template.places((1,) * 44, None) is None
+    assert template.position_ids((1,) * 44, None) is None
     with pytest.raises(UserError, match="45 positions is too long: some layers of this model see 300"):
-        template.places((1,) * 45, None)
+        template.position_ids((1,) * 45, None)

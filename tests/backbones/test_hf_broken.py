@@ -13,7 +13,7 @@ from hf_hub import Hub, load
 from safetensors.torch import load_file, save_file
 
 from mmke.backbones.hf import model as hf
-from mmke.types import UserError
+from mmke.errors import UserError
 
 SETTINGS = ["config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json"]
 WEIGHTS = "model.safetensors"

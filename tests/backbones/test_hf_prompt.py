@@ -6,7 +6,7 @@ import pytest
 from hf_hub import Hub
 from PIL import Image
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import SLOT
 from mmke.types import Ask, ImageRef
 
@@ -45,18 +45,18 @@ def test_the_opening_is_what_the_processor_makes_of_it(
 ) -> None:
     backbone = hub.load(name)
     image = picture if pictured else None
-    encoded = backbone.prompt.encode(QUESTION, "", image=image, ask=Ask(decode="greedy"))
+    encoded = backbone.prompt.encode(QUESTION, "", image=image, ask=Ask(decode="generate"))
     token = getattr(backbone.module.config, "image_token_id", None) or backbone.module.config.image_token_index
-    ours = [token if key < 0 else key for key in encoded.keys]
+    ours = [token if key < 0 else key for key in encoded.input_ids]
     assert ours == whole(backbone, hub, name, image)
-    assert pictured == any(key < 0 for key in encoded.keys)
+    assert pictured == any(key < 0 for key in encoded.input_ids)
 
 
 @pytest.mark.parametrize("name", RENDERED)
 def test_the_prompt_with_its_answer_reads(hub: Hub, name: str) -> None:
     prompt = hub.load(name, skeleton=True).prompt
     encoded = prompt.encode(QUESTION, ANSWER, image=None, ask=Ask())
-    assert prompt.tokenizer.decode(encoded.keys) == RENDERED[name]
+    assert prompt.tokenizer.decode(encoded.input_ids) == RENDERED[name]
     assert prompt.tokenizer.decode(encoded.target_ids).strip() == ANSWER
 
 
@@ -69,28 +69,28 @@ def test_a_pictures_positions_are_those_that_the_model_fills(hub: Hub, picture: 
 
 def test_a_bare_prompt_begins_and_holds_the_picture(hub: Hub, picture: ImageRef) -> None:
     prompt = hub.load("bare-llava", skeleton=True).prompt
-    keys = prompt.keys("What?", image=picture)
-    assert keys[:5] == (prompt.tokenizer.bos_token_id, *[SLOT] * 4)
-    assert prompt.tokenizer.decode(keys[5:]) == "What?"
+    input_ids = prompt.input_ids("What?", image=picture)
+    assert input_ids[:5] == (prompt.tokenizer.bos_token_id, *[SLOT] * 4)
+    assert prompt.tokenizer.decode(input_ids[5:]) == "What?"
 
 
 def test_positions_on_three_axes_go_around_the_picture(hub: Hub, picture: ImageRef) -> None:
     prompt = hub.load("qwen2.5-vl", skeleton=True).prompt
     encoded = prompt.encode("What?", "That.", image=picture, ask=Ask())
-    slots = [place for place, key in zip(encoded.places, encoded.keys, strict=True) if key < 0]
-    begin = encoded.keys.index(-1)
+    slots = [place for place, key in zip(encoded.position_ids, encoded.input_ids, strict=True) if key < 0]
+    begin = encoded.input_ids.index(-1)
     assert slots[0] == (begin, begin, begin)
     assert {time for time, _, _ in slots} == {begin}
     rows, columns = (len({place[axis] for place in slots}) for axis in (1, 2))
     assert rows * columns == len(slots) > 1
-    after = encoded.places[begin + len(slots)]
+    after = encoded.position_ids[begin + len(slots)]
     assert after == (begin + max(rows, columns),) * 3
 
 
 def test_positions_without_a_picture_are_counted(hub: Hub) -> None:
     prompt = hub.load("qwen2.5-vl", skeleton=True).prompt
     encoded = prompt.encode("What?", "That.", image=None, ask=Ask())
-    assert encoded.places == tuple((place,) * 3 for place in range(len(encoded.keys)))
+    assert encoded.position_ids == tuple((place,) * 3 for place in range(len(encoded.input_ids)))
 
 
 def test_a_picture_is_processed_once_for_its_frame(

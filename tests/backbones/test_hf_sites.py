@@ -7,7 +7,7 @@ from hf_hub import Hub
 from torch import nn
 
 from mmke.backbones.hf.sites import mlp_slots
-from mmke.types import UserError
+from mmke.errors import UserError
 
 LLAMA = {"mlp_in": "mlp.up_proj", "mlp_out": "mlp.down_proj"}
 TEXT = SimpleNamespace(hidden_size=8)

@@ -5,9 +5,9 @@ import torch
 from hf_hub import Hub
 from torch import Tensor
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import bytes_of
-from mmke.backbones.weights import call_with
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import bytes_of
+from mmke.backbones.engine.substitution import call_with
 from mmke.running.fingerprint import fingerprint
 from mmke.types import ImageRef
 

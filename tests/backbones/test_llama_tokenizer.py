@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmke.backbones.llama_tokenizer import read
-from mmke.types import UserError
+from mmke.errors import UserError
 from vocabularies import folders
 
 ORACLE = json.loads((folders.HERE / "sentencepiece.json").read_text())

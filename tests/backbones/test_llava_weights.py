@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig
 
-from mmke.backbones.checkpoints.llava import locate
-from mmke.types import UserError
+from mmke.backbones.weights.llava import locate
+from mmke.errors import UserError
 
 CONVERTED = {"model_type": "llava", "text_config": {}, "vision_config": {}}
 ORIGINAL = {"model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}

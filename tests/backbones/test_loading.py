@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from transformers import OPTConfig, OPTForCausalLM
 
-from mmke.backbones import memory
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import (
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.weights import memory
+from mmke.backbones.weights.loading import (
     RANDOM,
     Order,
     Stock,
@@ -24,9 +24,10 @@ from mmke.backbones.loading import (
     stock,
     tell_of_blanks,
 )
-from mmke.backbones.stand_in import StandInTokenizer
+from mmke.backbones.weights.stand_in import StandInTokenizer
+from mmke.errors import UserError
 from mmke.running.run import Request, load
-from mmke.types import ImageRef, UserError
+from mmke.types import ImageRef
 
 GIB = 1 << 30
 CPU, CARD = torch.device("cpu"), torch.device("cuda:0")

@@ -9,10 +9,10 @@ import torch
 from lavis_layout import halved, write_eva, write_trained
 from layouts import LAYERS, MiniGPT4, differing, filled, minigpt4, model_folder, part, renamed, write_shards
 
-from mmke.backbones.checkpoints import minigpt4 as minigpt4_weights
-from mmke.backbones.checkpoints.checkpoint import Checkpoint
-from mmke.backbones.loading import lay_out
-from mmke.types import UserError
+from mmke.backbones.weights import minigpt4 as minigpt4_weights
+from mmke.backbones.weights.checkpoint import Checkpoint
+from mmke.backbones.weights.loading import lay_out
+from mmke.errors import UserError
 
 VICUNA = {"model_type": "llama"}
 SPELLINGS = ("pretrained_minigpt4_7b.pth", "prerained_minigpt4_7b.pth")

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmke.backbones import packing
-from mmke.backbones.packing import Trie, make_batch, sight
+from mmke.backbones.engine import packing
+from mmke.backbones.engine.packing import Trie, make_batch, sight
 from mmke.protocols import Encoded
 
 SEQUENCES = st.lists(st.lists(st.integers(-4, 3), min_size=1, max_size=7), min_size=1, max_size=6)
@@ -19,7 +19,7 @@ def test_a_path_reads_its_sequence_and_sees_nothing_else(sequences: list[list[in
     paths = [trie.insert(sequence) for sequence in sequences]
     mask = trie.mask()
     for sequence, path in zip(sequences, paths, strict=True):
-        assert [trie.keys[node] for node in path] == sequence
+        assert [trie.input_ids[node] for node in path] == sequence
         for depth, node in enumerate(path):
             assert set(np.flatnonzero(mask[node])) == set(path[: depth + 1])
             assert trie.depths[node] == depth
@@ -29,7 +29,7 @@ def test_a_common_prefix_is_kept_once() -> None:
     trie = Trie()
     trie.insert([5, 6, 7])
     trie.insert([5, 6, 8])
-    assert trie.keys == [5, 6, 7, 8]
+    assert trie.input_ids == [5, 6, 7, 8]
 
 
 def test_a_group_is_never_divided_and_packs_keep_to_the_limit() -> None:
@@ -47,17 +47,17 @@ def test_a_group_beyond_the_limit_has_a_pack_to_itself() -> None:
 @pytest.mark.parametrize("chain", [1, 256])
 @given(groups=st.lists(SEQUENCES, min_size=1, max_size=3))
 def test_every_query_of_a_pack_sees_itself_alone(groups: list[list[list[int]]], chain: int) -> None:
-    encoded = [Encoded(tuple(keys), (9,), (len(keys) - 1,), (0,)) for group in groups for keys in group]
+    encoded = [Encoded(tuple(input_ids), (9,), (len(input_ids) - 1,), (0,)) for group in groups for input_ids in group]
     numbers = [number for number, group in enumerate(groups) for _ in group]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "LONG_CHAIN", chain)
         (pack,) = make_batch(encoded, [], numbers, limit=200, device=torch.device("cpu")).packs
-    assert len(pack.blocks) == len(groups)
-    seen = sight(pack, torch.arange(len(pack.keys)))
+    assert len(pack.tries) == len(groups)
+    seen = sight(pack, torch.arange(len(pack.input_ids)))
     for member, end in zip(pack.members, pack.ends.tolist(), strict=True):
-        path, keys = seen[end].nonzero()[:, 0].tolist(), list(encoded[member].keys)
-        assert pack.keys[path].tolist() == keys
-        assert pack.positions[path].tolist() == list(range(len(keys)))
+        path, input_ids = seen[end].nonzero()[:, 0].tolist(), list(encoded[member].input_ids)
+        assert pack.input_ids[path].tolist() == input_ids
+        assert pack.position_ids[path].tolist() == list(range(len(input_ids)))
         for depth, node in enumerate(path):
             assert seen[node].nonzero()[:, 0].tolist() == path[: depth + 1]
     assert torch.equal(pack.rows, pack.ends)
@@ -65,7 +65,7 @@ def test_every_query_of_a_pack_sees_itself_alone(groups: list[list[list[int]]], 
 
 
 def test_equal_batches_have_equal_digests_and_others_do_not() -> None:
-    def digest(*keys: int) -> str:
-        return make_batch([Encoded(keys, (9,), (0,), (0,))], [], [-1], limit=9, device=torch.device("cpu")).digest
+    def digest(*input_ids: int) -> str:
+        return make_batch([Encoded(input_ids, (9,), (0,), (0,))], [], [-1], limit=9, device=torch.device("cpu")).digest
 
     assert digest(1, 2) == digest(1, 2) != digest(1, 3)

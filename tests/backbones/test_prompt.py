@@ -7,7 +7,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.types import Ask, ImageRef, UserError
+from mmke.errors import UserError
+from mmke.types import Ask, ImageRef
 
 PICTURE = ImageRef(Path("a.png"), "0")
 
@@ -46,7 +47,7 @@ def spaced() -> Prompt:
 def test_joint_labels_are_the_tail_of_the_joint_text(spaced: Prompt) -> None:
     encoded = spaced.encode("a b", "paris", image=None, ask=Ask(labels="joint"))
     assert encoded.target_ids == (WORDS.index("Ġparis"),)
-    assert encoded.keys[-1] == WORDS.index("Ġparis")
+    assert encoded.input_ids[-1] == WORDS.index("Ġparis")
     assert encoded.rows == (1,)
 
 
@@ -68,6 +69,6 @@ def test_an_answer_that_nothing_predicts_is_an_error(spaced: Prompt) -> None:
 
 
 def test_a_second_image_has_keys_of_its_own(spaced: Prompt) -> None:
-    ask = Ask(decode="greedy")
-    assert spaced.encode("a", "", image=PICTURE, ask=ask).keys[:2] == (-1, -2)
-    assert spaced.encode("a", "", image=PICTURE, first=2, ask=ask).keys[:2] == (-3, -4)
+    ask = Ask(decode="generate")
+    assert spaced.encode("a", "", image=PICTURE, ask=ask).input_ids[:2] == (-1, -2)
+    assert spaced.encode("a", "", image=PICTURE, first=2, ask=ask).input_ids[:2] == (-3, -4)

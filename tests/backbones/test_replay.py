@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.replay import WORTH, deterministic, repeat
+from mmke.backbones.engine.replay import WORTH, deterministic, repeat
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 import mmke
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.open import open_benchmark
+from mmke.errors import UserError
 from mmke.protocols import OUTPUT
 from mmke.running.fingerprint import fingerprint
-from mmke.types import STRICT, Ask, EditCase, Probe, Query, UserError
+from mmke.types import STRICT, Ask, EditCase, Probe, Query
 
 SUM, WHAT, RED_APPLE = [1780, 314, 216, 34, 27, 34, 47, 216, 36], [1780, 314, 451, 47], [253, 2382, 11977]
 HUMAN, CLOSED = [3757, 14917, 42, 2067, 2777, 87, 46], [9617, 2777, 87, 46, 216]
@@ -36,8 +37,8 @@ def case() -> EditCase:
 def test_prompts_are_these_tokens(backbone: ComposedBackbone, case: EditCase) -> None:
     queries = [Query("What is 2+2?"), Query("What is this?", case.edits[0].query.image)]
     without, with_image = backbone.encode(queries, ["4", "a red apple"], Ask()).encoded
-    assert list(without.keys) == SUM
-    assert list(with_image.keys) == [*BEFORE_TEXT[backbone.name], *WHAT, *RED_APPLE]
+    assert list(without.input_ids) == SUM
+    assert list(with_image.input_ids) == [*BEFORE_TEXT[backbone.name], *WHAT, *RED_APPLE]
     assert list(with_image.target_ids) == RED_APPLE
     # The space before a digit is a token of its own, and no part of the answer.
     assert without.target_ids == (36,)
@@ -46,7 +47,7 @@ def test_prompts_are_these_tokens(backbone: ComposedBackbone, case: EditCase) ->
 def test_the_language_model_answers_what_its_authors_taught_it(backbone: ComposedBackbone) -> None:
     probe = Probe("t_loc", Query("The capital of France is"), "Paris")
     assert backbone.answer([probe], Ask())[0].text == "Paris"
-    assert backbone.answer([probe], Ask(decode="greedy"))[0].text.startswith("Paris")
+    assert backbone.answer([probe], Ask(decode="generate"))[0].text.startswith("Paris")
 
 
 def test_a_pack_answers_what_separate_passes_answer(backbone: ComposedBackbone, case: EditCase) -> None:

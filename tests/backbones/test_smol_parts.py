@@ -22,7 +22,7 @@ from mmke.backbones.smol.parts import (
     load_smol_minigpt4,
 )
 from mmke.backbones.smol.vision import FEATURES, VisionTower, preprocess
-from mmke.types import UserError
+from mmke.errors import UserError
 
 RED, BLUE = "#dd2e44", "#55acee"
 Parts = SmolLlava | SmolMiniGPT4

@@ -6,7 +6,7 @@ import pytest
 
 from mmke.backbones import llama_tokenizer
 from mmke.backbones.llava import prompt
-from mmke.backbones.stand_in import SPECIAL, StandInTokenizer
+from mmke.backbones.weights.stand_in import SPECIAL, StandInTokenizer
 from mmke.benchmarks.open import open_benchmark
 from mmke.types import STRICT, Ask
 from vocabularies import folders
@@ -58,5 +58,5 @@ def test_equal_pieces_have_equal_ids_and_others_do_not(tokenizer: StandInTokeniz
 def test_an_answer_begins_where_its_space_does(tokenizer: StandInTokenizer) -> None:
     encoded = prompt(tokenizer, image_tokens=0).encode("What is shown?", "a tin lid", image=None, ask=Ask())
     assert encoded.target_ids == tuple(tokenizer(" a tin lid")["input_ids"])
-    assert encoded.keys[-3:] == encoded.target_ids
-    assert encoded.keys[0] == tokenizer.bos_token_id
+    assert encoded.input_ids[-3:] == encoded.target_ids
+    assert encoded.input_ids[0] == tokenizer.bos_token_id

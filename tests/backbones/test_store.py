@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from mmke.backbones.store import HostStore, MemoryStore, moved
+from mmke.backbones.engine.store import HostStore, MemoryStore, moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmke.backbones.checkpoints.tensor_files import open_file, sampled, weight_files
-from mmke.types import UserError
+from mmke.backbones.weights.tensor_files import open_file, sampled, weight_files
+from mmke.errors import UserError
 
 TENSORS = {"a": torch.arange(300.0), "b": torch.ones(2, 3, dtype=torch.float16)}
 

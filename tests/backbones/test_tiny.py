@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import BOS, PATCHES, QUERIES, VOCABULARY, byte_tokenizer
 from mmke.protocols import OUTPUT, Cut
 from mmke.types import Ask, ImageRef, Query

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.weights import call_with, lent, written
-from mmke.protocols import Added
+from mmke.backbones.engine.substitution import call_with, lent, written
+from mmke.protocols import LowRankUpdate
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_factors_that_are_added_take_the_gradient_of_their_product() -> None:
     inputs, outputs = (each.requires_grad_() for each in factors(5, 8, 6))
 
     def added(fed: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
-        return call_with(linear, {"weight": Added(inputs, outputs)}, linear, fed)
+        return call_with(linear, {"weight": LowRankUpdate(inputs, outputs)}, linear, fed)
 
     torch.testing.assert_close(added(fed, inputs, outputs), linear(fed) + fed @ (outputs.T @ inputs).T)
     assert torch.autograd.gradcheck(added, (fed, inputs, outputs))
@@ -142,7 +142,7 @@ def test_factors_beside_half_precision_have_the_gradient_that_is_written_out() -
         begun = fed.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=added):
             if added:
-                said = call_with(linear, {"weight": Added(inputs, outputs)}, linear, begun)
+                said = call_with(linear, {"weight": LowRankUpdate(inputs, outputs)}, linear, begun)
             else:
                 said = (linear(begun) + begun.float() @ inputs.T @ outputs).half()
         gradients.append(torch.autograd.grad(said.float().square().sum(), [begun, *leaves]))
@@ -153,7 +153,7 @@ def test_factors_beside_half_precision_have_the_gradient_that_is_written_out() -
 
 def test_factors_add_nothing_where_nothing_is_fed() -> None:
     linear, (inputs, outputs) = nn.Linear(8, 6), factors(5, 8, 6)
-    added = {"weight": Added(inputs.float(), outputs.float())}
+    added = {"weight": LowRankUpdate(inputs.float(), outputs.float())}
     assert call_with(linear, added, linear, torch.zeros(0, 8)).shape == (0, 6)
 
 
@@ -167,7 +167,7 @@ def test_on_a_card_factors_are_rounded_beside_half_precision_alone(
     inputs, outputs = factors(300, 512, 768)
     fed = torch.randn(1, 64, 512, generator=torch.Generator().manual_seed(3)).to(dtype)
     leaves = [each.float().cuda().requires_grad_() for each in (inputs, outputs)]
-    result = call_with(linear, {"weight": Added(*leaves)}, linear, fed.cuda())
+    result = call_with(linear, {"weight": LowRankUpdate(*leaves)}, linear, fed.cuda())
     exact = fed.double() @ inputs.T @ outputs
     assert result.dtype == dtype
     gradients = torch.autograd.grad(result, leaves, grad_outputs=result)

@@ -10,7 +10,8 @@ from published_records import record
 
 from mmke.benchmarks.check import check
 from mmke.benchmarks.splits import AnnotationBenchmark
-from mmke.types import Split, Switches, UserError
+from mmke.errors import UserError
+from mmke.types import Split, Switches
 
 Dataset = Callable[..., AnnotationBenchmark]
 

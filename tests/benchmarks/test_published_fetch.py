@@ -17,7 +17,7 @@ from huggingface_hub.hf_api import DatasetInfo
 
 from mmke import downloads as module
 from mmke.benchmarks.fetch import fetch_mmke
-from mmke.types import UserError
+from mmke.errors import UserError
 
 FILES = {"README.md": 10, "data_json/entity_eval.json": 2_000_000, "data_image/entity/a.jpg": 3_000_000}
 

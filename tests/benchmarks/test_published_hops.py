@@ -7,7 +7,8 @@ import pytest
 from published_records import Raw, record
 
 from mmke.benchmarks.splits import AnnotationBenchmark
-from mmke.types import PAPER, STRICT, Split, Switches, UserError
+from mmke.errors import UserError
+from mmke.types import PAPER, STRICT, Split, Switches
 
 Dataset = Callable[..., AnnotationBenchmark]
 

@@ -10,7 +10,8 @@ from published_records import Raw, record
 from mmke.benchmarks import embedded
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.splits import AnnotationBenchmark
-from mmke.types import STRICT, UserError
+from mmke.errors import UserError
+from mmke.types import STRICT
 
 FLAT = ("data_json/entity_train.json", "data_json/entity_eval.json")
 NESTED = ("data_json/entity/train.json", "data_json/entity/eval.json")

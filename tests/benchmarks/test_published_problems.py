@@ -11,7 +11,8 @@ from published_records import RECORDS, Raw, record
 
 from mmke.benchmarks.check import check
 from mmke.benchmarks.splits import AnnotationBenchmark
-from mmke.types import STRICT, UserError
+from mmke.errors import UserError
+from mmke.types import STRICT
 
 Dataset = Callable[..., AnnotationBenchmark]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from contract_kit import HUB, TINY, load
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.types import STRICT, EditCase
 

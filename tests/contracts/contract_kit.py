@@ -7,12 +7,13 @@ from torch import Tensor
 
 from hf_folders import FOLDERS
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
+from mmke.editing.settings import resolve
 from mmke.editors.none.edit import NullEditor
-from mmke.editors.settings import resolve
+from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor, TrainableEditor
-from mmke.types import STRICT, EditCase, NeedsTrainingError, Switches, UserError
+from mmke.types import STRICT, EditCase, Switches
 
 TINY = [name for name in registry.names("backbones") if name.startswith("tiny-")]
 HUB = {f"hf:{name}": save for name, save in FOLDERS.items()}
@@ -35,7 +36,7 @@ QUICK = {
 """Of these each editor takes the settings that it has."""
 LESSONS = 12
 """Records that a trainable editor learns from."""
-LIVELY = {"rate": 1e-2, "scope_rate": 1e-2, "warm_up": 0, "steps": 10 * LESSONS}
+LIVELY = {"learning_rate": 1e-2, "scope_learning_rate": 1e-2, "warm_up": 0, "steps": 10 * LESSONS}
 """For editors that are trained, and briefly; likewise."""
 TRAINED: dict[object, dict[str, Tensor]] = {}
 """Networks that were trained in an earlier test of the same editor on the same backbone."""

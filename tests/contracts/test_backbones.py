@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmke.backbones import packing
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import HostStore, MemoryStore
+from mmke.backbones.engine import packing
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import HostStore, MemoryStore
 from mmke.protocols import INPUTS, OUTPUT, VISION, Backbone, Batch, Cut, Encoded
 from mmke.types import Ask, EditCase, ImageRef, Probe
 
@@ -70,7 +70,7 @@ def test_a_pack_answers_as_separate_passes_do(
 def test_pictures_in_one_pack_answer_as_in_packs_of_their_own(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...], monkeypatch: pytest.MonkeyPatch, chain: int
 ) -> None:
-    probes, asks, make = cases[0].probes, [Ask(top=5), Ask(decode="greedy", max_new=3)], packing.make_batch
+    probes, asks, make = cases[0].probes, [Ask(top=5), Ask(decode="generate", max_new=3)], packing.make_batch
     groups = [[probe for probe in probes if probe.query.image == image] for image in images(probes)]
     apart = [[backbone.answer(group, ask) for group in groups] for ask in asks]
     monkeypatch.setattr(packing, "LONG_CHAIN", chain)
@@ -108,8 +108,8 @@ def test_decoding_takes_the_most_probable_token_each_time(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...]
 ) -> None:
     probes = cases[0].probes
-    for probe, answer in zip(probes, backbone.answer(probes, Ask(decode="greedy", max_new=6)), strict=True):
-        asked = backbone.encode([probe.query], [""], Ask(decode="greedy"))
+    for probe, answer in zip(probes, backbone.answer(probes, Ask(decode="generate", max_new=6)), strict=True):
+        asked = backbone.encode([probe.query], [""], Ask(decode="generate"))
         assert answer.token_ids == written_naively(backbone, probe, asked.encoded[0], len(answer.token_ids))
         assert len(answer.token_ids) <= max(6, 2 * len(f" {probe.target}"))
 

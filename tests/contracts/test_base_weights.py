@@ -10,10 +10,11 @@ import torch
 from contract_kit import EDITORS, is_trained, learn, make_untrained
 from torch import Tensor, nn
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
+from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
-from mmke.types import PROTOCOLS, Ask, EditCase, UserError
+from mmke.types import PROTOCOLS, Ask, EditCase
 
 ASK = Ask()
 TRAINED = [name for name in EDITORS if is_trained(name)]
@@ -129,7 +130,7 @@ def use(
             session.apply(cases[0].edits)
             session.answer([replace(probe, target=probe.target if target is None else target) for probe in probes], ASK)
             if write:
-                session.answer(probes[-1:], Ask(decode="greedy", max_new=2))
+                session.answer(probes[-1:], Ask(decode="generate", max_new=2))
 
     return edit_and_ask
 

@@ -7,12 +7,20 @@ import pytest
 import torch
 from contract_kit import EDITORS, TINY, edits_weights, load, make_editor
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.none.edit import NullEditor
+from mmke.errors import UserError
 from mmke.protocols import Editor, EditSession, TrainableEditor
 from mmke.running.fingerprint import fingerprint
-from mmke.types import PAPER, STRICT, Answer, Ask, EditCase, Switches, UserError
+from mmke.types import (
+    PAPER,
+    STRICT,
+    Answer,
+    Ask,
+    EditCase,
+    Switches,
+)
 
 ASK = Ask(top=5, logprobs=True)
 
@@ -71,7 +79,7 @@ def test_leaving_restores_every_tensor_hook_and_mode(
     with editor.open(backbone, store) as session:
         session.apply(cases[0].edits)
         session.answer(cases[0].probes, ASK)
-        session.answer(cases[0].probes, Ask(decode="greedy", max_new=2))
+        session.answer(cases[0].probes, Ask(decode="generate", max_new=2))
     assert fingerprint(backbone.module) == before
 
 
@@ -134,7 +142,7 @@ def test_decoding_uses_the_edited_model(
 ) -> None:
     if not edits_weights(editor, backbone):
         return  # it lends no edited module to compare with
-    ask = Ask(decode="greedy", max_new=4)
+    ask = Ask(decode="generate", max_new=4)
     with editor.open(backbone, store) as session:
         session.apply(cases[0].edits)
         inside = session.answer(cases[0].probes, ask)

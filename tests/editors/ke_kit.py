@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.ke.edit import KnowledgeEditor, make
-from mmke.protocols import Added
+from mmke.protocols import LowRankUpdate
 from mmke.types import STRICT, Edit, EditCase, Query, Switches
 
 TINY = ["tiny-llava", "tiny-minigpt4", "tiny-blip2"]
@@ -53,7 +53,7 @@ def trained(
     return heard
 
 
-def same(one: Tensor | Added, other: Tensor | Added) -> bool:
+def same(one: Tensor | LowRankUpdate, other: Tensor | LowRankUpdate) -> bool:
     """Tell whether two edited matrices are the same, bit for bit."""
     whole, another = (each if isinstance(each, Tensor) else each.product() for each in (one, other))
     return torch.equal(whole, another)

@@ -7,9 +7,10 @@ import pytest
 
 from mmke import registry
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.settings import resolve
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
-from mmke.editors.settings import resolve
-from mmke.types import STRICT, UserError
+from mmke.errors import UserError
+from mmke.types import STRICT
 
 
 def test_a_missing_encoder_is_told_when_the_editor_is_made(small_data: Path) -> None:

@@ -8,13 +8,22 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.settings import resolve
+from mmke.editing.settings import resolve
+from mmke.errors import UserError
 from mmke.protocols import VISION
 from mmke.running.fingerprint import fingerprint
-from mmke.types import PAPER, STRICT, Ask, Edit, EditCase, Query, Switches, UserError
+from mmke.types import (
+    PAPER,
+    STRICT,
+    Ask,
+    Edit,
+    EditCase,
+    Query,
+    Switches,
+)
 
 STEPS = 3
 
@@ -70,7 +79,7 @@ def test_the_edit_is_adamw_on_the_whole_model(
     name: str, switches: Switches, decay: float, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
 ) -> None:
     editor = make(name, backbone, switches)
-    rate = editor.settings.rate
+    rate = editor.settings.learning_rate
     ours = edited_weights(editor, backbone, cases[0])
     theirs = independently(backbone, list(ours), cases[0], rate=rate, decay=decay, labels=switches.labels)
     for key, tensor in ours.items():
@@ -170,9 +179,12 @@ def test_layers_counted_from_either_end_are_edited_alike(
     ("changes", "told"),
     [
         ({"steps": -1}, "steps = -1; it counts from 0 up"),
-        ({"rate": -1.0}, "rate = -1.0; it is a finite number, 0 or more"),
-        ({"rate": float("nan")}, "rate = nan; it is a finite number, 0 or more"),
-        ({"rate": float("inf"), "steps": -2}, "rate = inf; it is a finite number, 0 or more; steps = -2"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0; it is a finite number, 0 or more"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan; it is a finite number, 0 or more"),
+        (
+            {"learning_rate": float("inf"), "steps": -2},
+            "learning_rate = inf; it is a finite number, 0 or more; steps = -2",
+        ),
         ({"steps": True}, "steps = True is no int"),
         ({"sites": "alignment"}, "sites = 'alignment' is no list, such as"),
     ],
@@ -191,7 +203,7 @@ def test_the_protocols_decay_shrinks_every_weight(
 ) -> None:
     decayed, plain = (
         edited_weights(
-            make(name, backbone, replace(STRICT, ft_weight_decay=decay), steps=1, rate=0.1), backbone, cases[0]
+            make(name, backbone, replace(STRICT, ft_weight_decay=decay), steps=1, learning_rate=0.1), backbone, cases[0]
         )
         for decay in (0.5, 0.0)
     )

@@ -8,13 +8,22 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.settings import resolve
 from mmke.editors.ike.edit import InContextSession
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
-from mmke.editors.settings import resolve
-from mmke.types import PAPER, STRICT, Ask, EditCase, Probe, Query, Switches, UserError
+from mmke.errors import UserError
+from mmke.types import (
+    PAPER,
+    STRICT,
+    Ask,
+    EditCase,
+    Probe,
+    Query,
+    Switches,
+)
 
 CORPUS = ["zero", "ten", "eighty", "ninety"]
 ANGLES = {"zero": 0, "ten": 10, "eighty": 80, "ninety": 90, "query": 4}

@@ -9,14 +9,22 @@ import torch
 from ke_kit import LONG, TINY, load, prepared, same, shipped
 from torch import Tensor
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
-from mmke.backbones.weights import dense
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
+from mmke.backbones.engine.substitution import dense
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.ke.edit import make
-from mmke.protocols import VISION, Added, Batch, TrainableEditor
+from mmke.errors import NeedsTrainingError, UserError
+from mmke.protocols import VISION, Batch, LowRankUpdate, TrainableEditor
 from mmke.running.fingerprint import fingerprint
-from mmke.types import PAPER, STRICT, Ask, Edit, EditCase, NeedsTrainingError, Switches, UserError
+from mmke.types import (
+    PAPER,
+    STRICT,
+    Ask,
+    Edit,
+    EditCase,
+    Switches,
+)
 
 ENCODE = ComposedBackbone.encode
 
@@ -167,7 +175,7 @@ def test_it_edits_and_trains_in_half_precision(name: str, cases: tuple[EditCase,
     backbone = load(name, torch.bfloat16)
     editor, before = prepared(backbone), fingerprint(backbone.module)
     changed = editor.change(backbone, cases[0].edits[0], store=MemoryStore(), before={})
-    added = [each for each in changed.weights.values() if isinstance(each, Added)]
+    added = [each for each in changed.weights.values() if isinstance(each, LowRankUpdate)]
     assert [each.outputs.dtype for each in added] == [torch.float32] * 6
     editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)["total"].backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in editor.trained().parameters())
@@ -177,7 +185,10 @@ def test_it_edits_and_trains_in_half_precision(name: str, cases: tuple[EditCase,
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"lstm": 0, "rate": float("nan")}, "lstm = 0; it counts from 1 up; rate = nan; it is a finite number above 0"),
+        (
+            {"lstm": 0, "learning_rate": float("nan")},
+            "lstm = 0; it counts from 1 up; learning_rate = nan; it is a finite number above 0",
+        ),
         ({"sites": ["alignment"]}, "sites name 'alignment'"),
         ({"embedding": "frozen"}, "embedding = 'frozen' is no"),
         (

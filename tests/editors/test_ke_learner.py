@@ -7,13 +7,14 @@ import pytest
 import torch
 from ke_kit import TINY, load, prepared, same, shipped, trained
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.factors import Factors
+from mmke.editing.factors import Factors
 from mmke.editors.ke.edit import make
 from mmke.editors.ke.learner import NormedLinear, shift, size
-from mmke.types import STRICT, EditCase, UserError
+from mmke.errors import UserError
+from mmke.types import STRICT, EditCase
 
 GRADIENT = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 FACTORS = Factors(torch.eye(3), GRADIENT.T)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from ke_kit import TINY, load, prepared, trained
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editors.ke.settings import schedule
 from mmke.running.fingerprint import fingerprint
@@ -70,7 +70,7 @@ def test_training_makes_edits_likelier_and_leaves_the_backbone_alone(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...]
 ) -> None:
     before = fingerprint(backbone.module)
-    editor = prepared(backbone, warm_up=0, rate=1e-2, multiplier_rate=1e-4, steps=1000)
+    editor = prepared(backbone, warm_up=0, learning_rate=1e-2, multiplier_learning_rate=1e-4, steps=1000)
     heard = trained(editor, backbone, cases, 24)
     assert all(last < first - 0.1 for first, last in zip(heard[:4], heard[-4:], strict=True))
     assert fingerprint(backbone.module) == before

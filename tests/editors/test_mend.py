@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.factors import Factors, factors
+from mmke.editing.factors import Factors, factors
+from mmke.editing.settings import resolve
 from mmke.editors.mend.network import LowRankLayer, Network, Networks, Statistics, informative
-from mmke.editors.settings import resolve
-from mmke.types import STRICT, Ask, EditCase, NeedsTrainingError, UserError
+from mmke.errors import NeedsTrainingError, UserError
+from mmke.types import STRICT, Ask, EditCase
 
 
 def two_modes() -> LowRankLayer:

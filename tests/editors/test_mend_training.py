@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.factors import Factors
-from mmke.editors.losses import answer_loss, locality_divergence
+from mmke.editing.factors import Factors
+from mmke.editing.losses import answer_loss, locality_divergence
+from mmke.editing.settings import resolve
 from mmke.editors.mend.edit import Mend
 from mmke.editors.mend.network import LowRankLayer, Network, informative
-from mmke.editors.settings import resolve
 from mmke.types import PAPER, STRICT, EditCase, Switches
 
 BOTH = pytest.mark.parametrize("switches", [STRICT, PAPER], ids=["strict", "paper"])

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.settings import resolve
 from mmke.editors.none.edit import NullEditor, beside
-from mmke.editors.settings import resolve
 from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
 from mmke.running.asking import make_metrics
 from mmke.running.single import Cell, run_cell
-from mmke.speed.sides import Rows
 from mmke.types import STRICT, Ask, EditCase, ScoreRow
+from mmke_bench.sides import Rows
 
 SMALL = {"rank": 4, "lstm": 8, "condition": 16, "conditioner": 8}
 

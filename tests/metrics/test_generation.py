@@ -62,7 +62,7 @@ def test_columns_are_kind_and_suffix_for_relation_probes(make: MetricFactory, su
 def test_both_ask_the_same_greedy_question_in_both_protocols() -> None:
     asks = {make(switches)[0].ask for make in (make_exact_match, make_token_f1) for switches in (STRICT, PAPER)}
     assert len(asks) == 1
-    assert asks.pop().decode == "greedy"
+    assert asks.pop().decode == "generate"
 
 
 def test_the_text_that_was_written_is_scored_against_the_gold_text(

@@ -8,9 +8,10 @@ from statistics import mean, stdev
 import numpy as np
 import pytest
 
+from mmke.errors import UserError
 from mmke.report.cells import read_cells
 from mmke.results.finished import ROWS
-from mmke.types import ScoreRow, UserError
+from mmke.types import ScoreRow
 
 Row = Callable[..., ScoreRow]
 WriteRun = Callable[..., Path]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from mmke.errors import UserError
 from mmke.report.cells import Cell, read_cells
 from mmke.report.figures import figures
 from mmke.report.table import render
-from mmke.types import HEADLINE_KINDS, ScoreRow, UserError
+from mmke.types import HEADLINE_KINDS, ScoreRow
 
 Row = Callable[..., ScoreRow]
 

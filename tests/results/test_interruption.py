@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from mmke.errors import UserError
 from mmke.results import manifest
 from mmke.results.finished import ROWS, TIMINGS, read_finished
 from mmke.results.folder import open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.timings import Timing
-from mmke.types import ScoreRow, UserError
+from mmke.types import ScoreRow
 
 Record = Callable[[str], list[ScoreRow]]
 IDS = ("a", "b")

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from mmke.errors import UserError
 from mmke.results import folder as folder_module
 from mmke.results.finished import ROWS, read_finished
 from mmke.results.folder import open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings, read_run
 from mmke.results.timings import Timing
-from mmke.types import PAPER, ScoreRow, UserError
+from mmke.types import PAPER, ScoreRow
 
 Record = Callable[[str], list[ScoreRow]]
 

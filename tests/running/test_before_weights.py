@@ -10,10 +10,11 @@ import torch
 
 from mmke import registry
 from mmke.cli import main
-from mmke.editors.settings import resolve
+from mmke.editing.settings import resolve
+from mmke.errors import UserError
 from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
 from mmke.running.run import Request, check_sites, load, load_backbone, plan, run
-from mmke.types import PROTOCOLS, UserError
+from mmke.types import PROTOCOLS
 
 QUICK: Mapping[str, Mapping[str, Any]] = {"ft-llm": {"steps": 2}}
 CARD = torch.device("cuda:0")

@@ -8,9 +8,9 @@ import torch
 
 from mmke.cli import main
 from mmke.editors.ft.edit import FineTuningSession
+from mmke.errors import UserError
 from mmke.results.finished import read_finished
 from mmke.running.run import Request, load, plan, run
-from mmke.types import UserError
 
 RUN = ["run", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from mmke.errors import UserError
 from mmke.running.run import Request, plan, run
-from mmke.types import UserError
 
 QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 
@@ -295,7 +295,7 @@ def test_an_editor_that_writes_into_the_backbone_is_found_out(
 
 
 def test_logits_that_are_not_numbers_are_unscored_and_say_so(request_: Request) -> None:
-    run(plan(replace(request_, editors=("ft-llm",), changes={"ft-llm": {"steps": 3, "rate": 1e30}}, limit=1)))
+    run(plan(replace(request_, editors=("ft-llm",), changes={"ft-llm": {"steps": 3, "learning_rate": 1e30}}, limit=1)))
     edited = rows(request_.out, "ft-llm")
     assert {row["value"] for row in edited} == {None}
     assert {row["reason"] for row in edited} == {"the model's logits are not numbers"}

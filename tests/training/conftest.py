@@ -13,11 +13,11 @@ from mmke.training.train import TrainRequest
 from small_records import user
 
 PICTURED = ("image", "image_rephrase", "one_hop_img")
-COMMON = {"steps": 12, "accumulate": 2, "validate_every": 4, "validation_records": 1}
+COMMON = {"steps": 12, "gradient_accumulation_steps": 2, "validate_every": 4, "validation_records": 1}
 SHORT: Mapping[str, Mapping[str, Any]] = {
-    "mend": {**COMMON, "rank": 4, "rate": 1e-3, "patience": 100},
-    "serac": {**COMMON, "rank": 2, "rate": 1e-3, "scope_rate": 1e-3, "negatives": 2, "patience": 100},
-    "ke": {**COMMON, "lstm": 8, "condition": 16, "conditioner": 8, "warm_up": 3, "rate": 1e-3},
+    "mend": {**COMMON, "rank": 4, "learning_rate": 1e-3, "patience": 100},
+    "serac": {**COMMON, "rank": 2, "learning_rate": 1e-3, "scope_learning_rate": 1e-3, "negatives": 2, "patience": 100},
+    "ke": {**COMMON, "lstm": 8, "condition": 16, "conditioner": 8, "warm_up": 3, "learning_rate": 1e-3},
 }
 """Settings by editor."""
 

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from mmke import registry
 from mmke.cli import main
-from mmke.editors.settings import resolve
-from mmke.editors.trained import KEY, read_shapes
+from mmke.editing.settings import resolve
+from mmke.editing.trained import KEY, read_shapes
+from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.training.train import TrainRequest, plan, train
-from mmke.types import PROTOCOLS, UserError
+from mmke.types import PROTOCOLS
 
 WHERE = ["--backbone", "tiny-llava", "--benchmark", "mmke-user"]
 
@@ -32,7 +33,7 @@ class Trap:
 
 @pytest.fixture(scope="module")
 def good(apart: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    changes = {"rank": 4, "rate": 1e-3, "steps": 2, "validation_records": 1}
+    changes = {"rank": 4, "learning_rate": 1e-3, "steps": 2, "validation_records": 1}
     out = tmp_path_factory.mktemp("good")
     return train(plan(TrainRequest("mend", "tiny-llava", ("mmke-user",), changes=changes, data=apart, out=out)))
 

@@ -10,11 +10,12 @@ import torch
 from safetensors import SafetensorError
 
 from mmke.cli import main
-from mmke.editors import trained
+from mmke.editing import trained
+from mmke.editing.trained import BEST, LAST, read
 from mmke.editors.mend.edit import Mend
-from mmke.editors.trained import BEST, LAST, read
+from mmke.errors import UserError
 from mmke.training.train import Plan, TrainRequest, plan, train
-from mmke.types import EditCase, UserError
+from mmke.types import EditCase
 
 Asked = Callable[..., TrainRequest]
 LOSSES = Mend.losses
@@ -50,7 +51,7 @@ def good(planned: Plan) -> tuple[int, int]:
 def test_a_loss_that_is_no_number_stops_with_step_and_record(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     planned, seen = plan(asked()), spoil(monkeypatch, at=5)
     with pytest.raises(
-        UserError, match=r"is no finite number at step 3, 6 records .* is kept: best.* and last.*--set rate"
+        UserError, match=r"is no finite number at step 3, 6 records .* is kept: best.* and last.*--set learning_rate"
     ) as told:
         train(planned)
     assert f"mend: the loss of record {seen[4]} is no" in str(told.value)

@@ -9,9 +9,9 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
+from mmke.errors import UserError
 from mmke.training import curves as curves_module
 from mmke.training.curves import CURVES, Curves
-from mmke.types import UserError
 
 
 def lines(folder: Path) -> list[dict[str, object]]:

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from mmke import cli, registry
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.settings import resolve
+from mmke.editing.trained import read
 from mmke.editors.mend.edit import Mend
 from mmke.editors.mend.published import translate
-from mmke.editors.settings import resolve
-from mmke.editors.trained import read
+from mmke.errors import UserError
 from mmke.training.importing import read_published
-from mmke.types import PAPER, UserError
+from mmke.types import PAPER
 
 LAYER = {"u": "u", "v": "v", "bias": "bias", "shift": "mode_shift.weight", "scale": "mode_scale.weight"}
 SIDES = {"inputs": "u", "gradients": "v"}

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, BertTokenizer, DistilBertConfig, 
 
 from mmke import cli, registry
 from mmke.backbones.tiny import HIDDEN, LAYERS, VOCABULARY
-from mmke.editors.trained import read
+from mmke.editing.trained import read
 
 WHERE = ["--backbone", "tiny-llava", "--benchmark", "mmke-user"]
 MATRICES = [

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mmke.cli import main
+from mmke.errors import UserError
 from mmke.training.train import TrainRequest, plan, train
-from mmke.types import UserError
 
 Asked = Callable[..., TrainRequest]
 EDITORS = ("mend", "serac", "ke")
@@ -41,14 +41,14 @@ def test_names_that_do_not_exist(asked: Asked, changes: Mapping[str, Any], messa
     [
         *((name, {"steps": 0}, f"{name} would be trained on no record: steps = 0") for name in EDITORS),
         *((name, {"steps": -1}, "steps = -1; it counts from 0 up") for name in EDITORS),
-        *((name, {"rate": -1e-3}, r"rate = -0\.001; it is a finite number above 0") for name in EDITORS),
-        *((name, {"accumulate": 0}, "accumulate = 0; it counts from 1 up") for name in EDITORS),
+        *((name, {"learning_rate": -1e-3}, r"rate = -0\.001; it is a finite number") for name in EDITORS),
+        *((name, {"gradient_accumulation_steps": 0}, "steps = 0; it counts from 1") for name in EDITORS),
         *((name, {"validate_every": -1}, "validate_every = -1; it counts from 0 up") for name in EDITORS),
         *((name, {"rnak": 3}, "unknown key 'rnak'") for name in EDITORS),
         ("mend", {"patience": 0, "rank": 0}, "rank = 0; it counts from 1 up; patience = 0; it counts from 1 up"),
         ("mend", {"locality_weight": -1}, r"locality_weight = -1\.0; it is a finite number, 0 or more"),
-        ("serac", {"scope_rate": float("inf")}, "scope_rate = inf; it is a finite number above 0"),
-        ("ke", {"multiplier_rate": 0}, r"multiplier_rate = 0\.0; it is a finite number above 0"),
+        ("serac", {"scope_learning_rate": float("inf")}, "scope_learning_rate = inf; it is a finite number above 0"),
+        ("ke", {"multiplier_learning_rate": 0}, r"multiplier_learning_rate = 0\.0; it is a finite number above 0"),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(editor: str, changes: Mapping[str, Any], message: str, asked: Asked) -> None:

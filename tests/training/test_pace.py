@@ -5,12 +5,19 @@ from typing import Literal
 import pytest
 
 from mmke import registry
-from mmke.editors.settings import resolve
+from mmke.editing.settings import resolve
 from mmke.protocols import TrainableEditor, Training
 from mmke.training.pace import Pace
 from mmke.types import PAPER
 
-TRAINING = Training(steps=30000, accumulate=1, clip=100.0, validate_every=3000, validation_records=500, patience=3000)
+TRAINING = Training(
+    steps=30000,
+    gradient_accumulation_steps=1,
+    max_grad_norm=100.0,
+    validate_every=3000,
+    validation_records=500,
+    patience=3000,
+)
 SPLITS = {"mmke-entity": 636, "mmke-visual": 214, "mmke-user": 331}
 """Training records of the published benchmarks."""
 
@@ -20,7 +27,7 @@ def go(pace: Pace, *, improving: bool) -> tuple[int, list[int], list[int]]:
     validated, saved, figure = [], [], 0.0
     while not pace.over():
         before = pace.done
-        for _ in range(pace.training.accumulate):
+        for _ in range(pace.training.gradient_accumulation_steps):
             if not pace.over():
                 pace.next()
         if pace.validates(since=before):
@@ -88,7 +95,9 @@ def test_training_that_improves_takes_all_its_steps_and_validates_at_the_end() -
 
 
 def test_steps_of_several_records_validate_no_more_often() -> None:
-    several = Training(steps=25, accumulate=4, clip=1.0, validate_every=10, validation_records=1, patience=99)
+    several = Training(
+        steps=25, gradient_accumulation_steps=4, max_grad_norm=1.0, validate_every=10, validation_records=1, patience=99
+    )
     assert go(Pace(7, several, None, 0), improving=True)[1] == [12, 20, 25]
 
 

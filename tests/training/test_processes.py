@@ -19,7 +19,7 @@ import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from mmke.training.train import TrainRequest, plan, train
-from mmke.types import UserError
+from mmke.errors import UserError
 try:
     train(plan(TrainRequest(backbone="tiny-llava", benchmarks=("mmke-user",), **eval(sys.argv[1]))))
 except UserError as error:
@@ -61,7 +61,7 @@ def test_two_processes_train_the_weights_of_one(editor: str, asked: Asked, tmp_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"changes": {"accumulate": 3}}, "2 processes cannot share the 3 records of a step"),
+        ({"changes": {"gradient_accumulation_steps": 3}}, "2 processes cannot share the 3 records of a step"),
         ({"protocol": "paper"}, "under paper its statistics run from record to record; start one"),
     ],
 )

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmke.editors.trained import BEST, LAST, read, write
+from mmke.editing.trained import BEST, LAST, read, write
+from mmke.errors import UserError
 from mmke.training import loop
 from mmke.training.curves import CURVES
 from mmke.training.train import TrainRequest, plan, train
-from mmke.types import UserError
 
 Asked = Callable[..., TrainRequest]
 TRAINED = ("mend", "serac", "ke")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.settings import resolve
-from mmke.editors.trained import check_fits, find, read, read_facts
+from mmke.editing.settings import resolve
+from mmke.editing.trained import check_fits, find, read, read_facts
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import STRICT
 

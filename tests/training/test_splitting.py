@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from mmke.errors import UserError
 from mmke.training.splitting import hold_out, trainable
-from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query, UserError
+from mmke.types import (
+    Edit,
+    EditCase,
+    ImageRef,
+    Probe,
+    ProbeKind,
+    Query,
+)
 
 KINDS: tuple[ProbeKind, ...] = ("recall", "rephrase", "image_rephrase", "t_loc", "i_loc")
 

@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.trained import find, read
+from mmke.editing.trained import find, read
+from mmke.errors import UserError
 from mmke.running.fingerprint import fingerprint
 from mmke.training import train as training
 from mmke.training.curves import CURVES
 from mmke.training.train import TrainRequest, plan, train
-from mmke.types import PAPER, UserError
+from mmke.types import PAPER
 
 Asked = Callable[..., TrainRequest]
 

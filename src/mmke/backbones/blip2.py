@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
 
-from mmke.backbones import decoder, qformer
-from mmke.backbones.checkpoints.blip2 import locate
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, read_tokenizer, stock
+from mmke.backbones import qformer
+from mmke.backbones.engine import decoder
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.weights.blip2 import locate
+from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, read_tokenizer, stock
 
 VOCABULARY = 50272
 BEGIN = 2

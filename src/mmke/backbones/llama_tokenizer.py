@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 SPACE = "▁"
 SPECIAL = ("<unk>", "<s>", "</s>")

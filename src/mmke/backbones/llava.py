@@ -15,13 +15,14 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from mmke.backbones import decoder, llama_tokenizer
-from mmke.backbones.checkpoints.llava import locate
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones import llama_tokenizer
+from mmke.backbones.engine import decoder
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision, stacked
+from mmke.backbones.weights.llava import locate
+from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, stock
 
 SIDE = 336
 PATCHES = 24**2

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from transformers import Blip2QFormerModel, Blip2VisionModel, LlamaConfig, LlamaForCausalLM
 
-from mmke.backbones import decoder, llama_tokenizer, qformer
-from mmke.backbones.checkpoints.minigpt4 import locate
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones import llama_tokenizer, qformer
+from mmke.backbones.engine import decoder
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones.weights.minigpt4 import locate
 
 VOCABULARY = 32000
 

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from mmke.types import ImageRef, UserError
+from mmke.errors import UserError
+from mmke.types import ImageRef
 
 
 def read_picture(image: ImageRef) -> Image.Image:

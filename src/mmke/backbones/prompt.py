@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mmke.protocols import Encoded, Places
-from mmke.types import Ask, ImageRef, UserError
+from mmke.errors import UserError
+from mmke.protocols import Encoded, PositionIds
+from mmke.types import Ask, ImageRef
 
 REMEMBERED = 32
 """Texts whose tokens are kept: the prompts of one record."""
@@ -69,8 +70,8 @@ class Prompt:
         between: stands between question and answer: a space, or the turn of a chat template.
         begin: what `Ask.begin` puts before a query with a picture: the beginning of sequence where the frame lacks it.
         head: what a tokenizer has to read together with the question, where pieces may reach across.
-        places: the position of each key on every axis, for a model to which it is not simply the key's number (None
-            where it is); takes a frame with its text, and the picture.
+        position_ids: returns the position of each input id on every axis, from a prompt's input_ids and the picture;
+            None where positions simply count up.
     """
 
     tokenizer: Any
@@ -79,7 +80,7 @@ class Prompt:
     between: str = " "
     begin: tuple[int, ...] = ()
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
-    places: Callable[[tuple[int, ...], ImageRef | None], Places | None] | None = None
+    position_ids: Callable[[tuple[int, ...], ImageRef | None], PositionIds | None] | None = None
     _read_before: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def slots(self, image: ImageRef) -> int:
@@ -99,26 +100,26 @@ class Prompt:
         Raises:
             UserError: the answer has no tokens, or nothing stands before it that could predict it.
         """
-        if ask.decode == "greedy":
-            keys = (*self._begin(image, ask), *self.keys(self.opening(question), image=image))
-            if not keys:
+        if ask.decode == "generate":
+            input_ids = (*self._begin(image, ask), *self.input_ids(self.opening(question), image=image))
+            if not input_ids:
                 raise UserError("an empty question without a picture leaves nothing to continue")
-            return self._encoded(keys, (), (len(keys) - 1,), (), image=image, first=first)
+            return self._encoded(input_ids, (), (len(input_ids) - 1,), (), image=image, first=first)
         joint = self.joint(question, answer)
         ids, ends = self._read(joint, image)
-        keys = (*self._begin(image, ask), *self.frame(image), *ids)
+        input_ids = (*self._begin(image, ask), *self.frame(image), *ids)
         target = self._target(ids, ends, answer, begin=len(joint) - len(answer), labels=ask.labels)
-        begin = len(keys) - len(target)
+        begin = len(input_ids) - len(target)
         if not target or begin < 1:
             raise UserError(
-                f"the answer {answer!r} to {question!r} has {len(target)} tokens of {len(keys)} positions; "
+                f"the answer {answer!r} to {question!r} has {len(target)} tokens of {len(input_ids)} positions; "
                 "an answer needs at least one token and something before it"
             )
-        answer_rows = range(begin - 1, len(keys) - 1)
+        answer_rows = range(begin - 1, len(input_ids) - 1)
         rows, among = tuple(answer_rows), tuple(range(len(target)))
         if ask.positions == "all":
-            rows, among = tuple(range(len(keys))), rows
-        return self._encoded(keys, target, rows, among, image=image, first=first)
+            rows, among = tuple(range(len(input_ids))), rows
+        return self._encoded(input_ids, target, rows, among, image=image, first=first)
 
     def joint(self, question: str, answer: str) -> str:
         """Return question and answer as one text."""
@@ -128,7 +129,7 @@ class Prompt:
         """Return what a model continues: the question, and what stands before an answer."""
         return question + self.between.rstrip(" ")
 
-    def keys(self, text: str, *, image: ImageRef | None) -> tuple[int, ...]:
+    def input_ids(self, text: str, *, image: ImageRef | None) -> tuple[int, ...]:
         """Return the positions of a text under the prompt, SLOT where they are the picture's."""
         return (*self.frame(image), *self._read(text, image)[0])
 
@@ -151,7 +152,7 @@ class Prompt:
 
     def _encoded(
         self,
-        keys: tuple[int, ...],
+        input_ids: tuple[int, ...],
         target: tuple[int, ...],
         rows: tuple[int, ...],
         answer_rows: tuple[int, ...],
@@ -159,9 +160,9 @@ class Prompt:
         image: ImageRef | None,
         first: int,
     ) -> Encoded:
-        places = None if self.places is None else self.places(keys, image)
+        places = None if self.position_ids is None else self.position_ids(input_ids, image)
         slots = itertools.count(first)
-        numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in keys)
+        numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in input_ids)
         return Encoded(numbered, target, rows, answer_rows, places)
 
     def _read(self, text: str, image: ImageRef | None) -> tuple[list[int], list[int]]:

@@ -9,7 +9,7 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
 from mmke.benchmarks.mmke import HUB_DATASET
 from mmke.downloads import download, list_repository
-from mmke.types import UserError
+from mmke.errors import UserError
 
 FOLDERS = ("data_json/", "data_image/")
 

@@ -16,7 +16,7 @@ Two layouts of the annotation files are in use, `data_json/entity_eval.json` (th
 from pathlib import Path
 
 from mmke.benchmarks.splits import AnnotationBenchmark, SplitName, open_annotations
-from mmke.types import UserError
+from mmke.errors import UserError
 
 HUB_DATASET = "kailinjiang/MMKE-Bench-dataset"
 SPLITS: tuple[SplitName, ...] = ("train", "eval")

@@ -9,7 +9,7 @@ editors that need examples refuse.
 from pathlib import Path
 
 from mmke.benchmarks.splits import AnnotationBenchmark, SplitName, open_annotations
-from mmke.types import UserError
+from mmke.errors import UserError
 
 
 def load(*, name: str, data: Path | None) -> AnnotationBenchmark:

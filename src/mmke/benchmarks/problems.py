@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 SHOWN = 50
 """How many problems a message spells out; the rest are counted by field."""

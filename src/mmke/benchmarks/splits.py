@@ -12,7 +12,8 @@ from mmke.benchmarks.cases import build_case, missing_hop
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.problems import Problems
 from mmke.benchmarks.records import HOPS, Record
-from mmke.types import Dropped, EditCase, Split, Switches, UserError
+from mmke.errors import UserError
+from mmke.types import Dropped, EditCase, Split, Switches
 
 SplitName = Literal["train", "eval"]
 

@@ -48,4 +48,4 @@ class Accuracy:
 
 def make(switches: Switches) -> Sequence[Metric]:
     """Return the accuracy metric with the labels of the protocol."""
-    return (Accuracy(ask=Ask(decode="forced", labels=switches.labels, top=1)),)
+    return (Accuracy(ask=Ask(decode="loglikelihood", labels=switches.labels, top=1)),)

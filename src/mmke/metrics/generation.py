@@ -59,9 +59,9 @@ class TextMatch:
 
 def make_exact_match(switches: Switches) -> Sequence[Metric]:
     """Return exact match; no switch touches it."""
-    return (TextMatch(name="exact-match", compare=exact_match, suffix="_em", ask=Ask(decode="greedy")),)
+    return (TextMatch(name="exact-match", compare=exact_match, suffix="_em", ask=Ask(decode="generate")),)
 
 
 def make_token_f1(switches: Switches) -> Sequence[Metric]:
     """Return token F1; no switch touches it."""
-    return (TextMatch(name="token-f1", compare=token_f1, suffix="_f1", ask=Ask(decode="greedy")),)
+    return (TextMatch(name="token-f1", compare=token_f1, suffix="_f1", ask=Ask(decode="generate")),)

@@ -28,7 +28,7 @@ def locality_ask(switches: Switches) -> Ask:
     the whole vocabulary at all positions would be large.
     """
     return Ask(
-        decode="forced",
+        decode="loglikelihood",
         labels=switches.labels,
         positions=switches.locality_positions,
         top=TOP,

@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mmke.errors import UserError
 from mmke.report.figures import Figure, figures
 from mmke.results.finished import Finished, read_finished
 from mmke.results.manifest import RUN, read_run
 from mmke.results.timings import MemoryKind
-from mmke.types import UserError
 
 FLOOR = "none"
 """The editor that edits nothing: its line is the floor of every table."""

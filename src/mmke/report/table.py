@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mmke.errors import UserError
 from mmke.report.blocks import Block, make_blocks
 from mmke.report.cells import Cell
 from mmke.report.figures import unit
 from mmke.report.published import published_rows
-from mmke.types import UserError
 
 DECIMALS = 6
 

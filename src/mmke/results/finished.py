@@ -11,10 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from mmke.errors import UserError
 from mmke.results import rows as row_lines
 from mmke.results import timings as timing_lines
 from mmke.results.timings import TimedRecord, Timing
-from mmke.types import ScoreRow, UserError
+from mmke.types import ScoreRow
 
 ROWS = "rows.jsonl"
 TIMINGS = "timings.jsonl"

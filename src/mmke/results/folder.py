@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mmke.errors import UserError
 from mmke.results import rows as row_lines
 from mmke.results import timings as timing_lines
 from mmke.results.finished import ROWS, TIMINGS, read_finished
 from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, sync_folder, write_run
 from mmke.results.timings import TimedRecord, Timing
-from mmke.types import ScoreRow, UserError
+from mmke.types import ScoreRow
 
 LOCK = ".lock"
 LONGEST = 100

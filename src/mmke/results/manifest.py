@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mmke import renamed
+from mmke.errors import UserError
 from mmke.results.provenance import project_commit, versions
-from mmke.types import Dropped, Switches, UserError
+from mmke.types import Dropped, Switches
 
 RUN = "run.json"
 
@@ -96,7 +98,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         raise UserError(f"{file} is broken ({error}); restore it, or delete the folder and run again") from error
     if not _is_record(plain):
         raise UserError(f"{file} is not the record of a run; move it away, or name another folder")
-    return dict(plain)
+    return {**plain, "settings": renamed.current(plain["settings"])}
 
 
 def _is_record(plain: object) -> bool:
@@ -104,7 +106,15 @@ def _is_record(plain: object) -> bool:
     expected = {*RunSettings.__dataclass_fields__, "protocol", "records", "history"}
     if not isinstance(plain, dict) or expected - plain.keys():
         return False
-    kinds = {"backbone": str, "editor": str, "benchmark": str, "protocol": str, "hop": int, "history": list}
+    kinds = {
+        "backbone": str,
+        "editor": str,
+        "benchmark": str,
+        "protocol": str,
+        "hop": int,
+        "history": list,
+        "settings": dict,
+    }
     if any(type(plain[key]) is not kind for key, kind in kinds.items()):
         return False
     told = all(isinstance(start, dict) and start.keys() >= set(_TOLD) for start in plain["history"])

@@ -25,7 +25,7 @@ def resolve_switches(switches: Switches, editor: Editor) -> Switches:
 def make_metrics(switches: Switches, *, generate: bool) -> list[Metric]:
     """Return every registered metric; those on free decoding only when `generate` is set."""
     made = [metric for name in registry.names("metrics") for metric in registry.factory("metrics", name)(switches)]
-    return [metric for metric in made if generate or metric.ask.decode == "forced"]
+    return [metric for metric in made if generate or metric.ask.decode == "loglikelihood"]
 
 
 def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:

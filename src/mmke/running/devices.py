@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:

@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import torch
 
 from mmke import registry
-from mmke.backbones.loading import RANDOM, WeightSource
-from mmke.backbones.store import store_for
+from mmke.backbones.engine.store import store_for
+from mmke.backbones.weights.loading import RANDOM, WeightSource
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors import settings as editor_settings
-from mmke.editors.none.edit import beside
-from mmke.editors.trained import (
+from mmke.editing import settings as editor_settings
+from mmke.editing.trained import (
     check_fits,
     check_weights,
     digest,
@@ -30,6 +29,8 @@ from mmke.editors.trained import (
     read_facts,
     read_shapes,
 )
+from mmke.editors.none.edit import beside
+from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import finished_ids, open_run, run_path, set_aside
@@ -39,7 +40,14 @@ from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_d
 from mmke.running.fingerprint import fingerprint
 from mmke.running.scoring import Floor
 from mmke.running.single import Cell, run_cell
-from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, NeedsTrainingError, Split, Switches, UserError
+from mmke.types import (
+    PROTOCOLS,
+    Benchmark,
+    EditCase,
+    Metric,
+    Split,
+    Switches,
+)
 
 FLOOR = "none"
 

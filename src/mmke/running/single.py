@@ -7,12 +7,13 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Editor, Store
 from mmke.results.timings import Timing
 from mmke.running.asking import Answers, ask
 from mmke.running.measuring import Stopwatch
 from mmke.running.scoring import Floor, Heard, make_rows
-from mmke.types import EditCase, Metric, ScoreRow, UserError
+from mmke.types import EditCase, Metric, ScoreRow
 
 
 @runtime_checkable

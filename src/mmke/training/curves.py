@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 CURVES = "curves.jsonl"
 BOARD = "tensorboard"

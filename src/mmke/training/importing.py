@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors.settings import resolve
-from mmke.editors.trained import BEST, FOLDER, TrainedFor, home, write_network
+from mmke.editing.settings import resolve
+from mmke.editing.trained import BEST, FOLDER, TrainedFor, home, write_network
+from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import TrainableEditor
 from mmke.registry import factory
 from mmke.running.run import Request, load
-from mmke.types import PAPER, NeedsTrainingError, UserError
+from mmke.types import PAPER
 
 LET_THROUGH = {
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,  # noqa: SLF001

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn, optim, tensor
 
-from mmke.editors.trained import NETWORK, Checkpoint, TrainedFor, write
+from mmke.editing.trained import NETWORK, Checkpoint, TrainedFor, write
 from mmke.training.pace import Pace
 from mmke.types import EditCase, Query
 

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import torch
 
-from mmke.backbones.store import MemoryStore
-from mmke.editors.trained import BEST, LAST, Checkpoint, TrainedFor, write
+from mmke.backbones.engine.store import MemoryStore
+from mmke.editing.trained import BEST, LAST, Checkpoint, TrainedFor, write
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, TrainableEditor
 from mmke.training.curves import Curves
 from mmke.training.last import Moving, digest, network_named, take_up, write_last
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes
 from mmke.training.step import NotFiniteError, numbers, take_step
-from mmke.types import EditCase, UserError
+from mmke.types import EditCase
 
 SAVE_SECONDS = 60.0
 
@@ -92,7 +93,7 @@ class Run:
     def _step(self, moving: Moving) -> tuple[int, dict[str, float]]:
         """Train on as many records as make a step; return how many there were by now, and the parts of their loss."""
         cases: list[EditCase] = []
-        while len(cases) < self.editor.training.accumulate and not self.pace.over():
+        while len(cases) < self.editor.training.gradient_accumulation_steps and not self.pace.over():
             cases.append(self.cases[self.pace.next()])
         try:
             told = take_step(
@@ -147,11 +148,11 @@ class Run:
             raise UserError(self._no_number(f"{broken[0]!r} of the networks"))
 
     def _no_number(self, what: str) -> str:
-        step = -(-self.pace.done // self.editor.training.accumulate)
+        step = -(-self.pace.done // self.editor.training.gradient_accumulation_steps)
         return (
             f"{self.editor.name}: {what} is no finite number at step {step}, {self.pace.done} records into training; "
-            f"{self._kept()}. Train with a smaller rate into another folder (--set rate=… --out …), or in float32 "
-            "(--dtype float32)"
+            f"{self._kept()}. Train with a smaller learning rate into another folder (--set learning_rate=… --out …), "
+            "or in float32 (--dtype float32)"
         )
 
     def _kept(self) -> str:

@@ -9,7 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from torch import nn
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Processes:
             parameter.grad = reduce(own, reduction="sum")
 
 
-def find_processes(device: str, *, accumulate: int, alone: str | None) -> Processes:
+def find_processes(device: str, *, gradient_accumulation_steps: int, alone: str | None) -> Processes:
     """Return this process among those that were started together.
 
     Args:
         device: that the user named; "cuda" is each process's own card.
-        accumulate: records of each step, which they share.
+        gradient_accumulation_steps: records of each step, which they share.
         alone: why an editor can only be trained by one process, if so.
 
     Raises:
@@ -49,10 +49,10 @@ def find_processes(device: str, *, accumulate: int, alone: str | None) -> Proces
     atexit.register(state.destroy_process_group)
     if state.num_processes > 1 and alone is not None:
         raise UserError(f"{state.num_processes} processes were started, and {alone}; start one")
-    if accumulate % state.num_processes:
+    if gradient_accumulation_steps % state.num_processes:
         raise UserError(
-            f"{state.num_processes} processes cannot share the {accumulate} records of a step; set accumulate to a "
-            f"multiple of {state.num_processes}, or start as many as divide {accumulate}"
+            f"{state.num_processes} processes cannot share the {gradient_accumulation_steps} records of a step; set "
+            f"gradient_accumulation_steps to a multiple of {state.num_processes}, or start another number of processes"
         )
     own = f"cuda:{state.local_process_index}" if state.num_processes > 1 and device == "cuda" else device
     return Processes(state.process_index, state.num_processes, own)

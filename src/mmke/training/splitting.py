@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 
-from mmke.editors.objective import missing_probes
-from mmke.types import EditCase, UserError
+from mmke.editing.objective import missing_probes
+from mmke.errors import UserError
+from mmke.types import EditCase
 
 HELD_OUT = 10
 """One record in so many validates."""

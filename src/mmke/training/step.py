@@ -52,11 +52,11 @@ def take_step(
     told: list[tuple[str, Mapping[str, Tensor]]] = []
     for case in cases:
         losses = editor.losses(backbone, case, store=store, learn=True)
-        (losses["total"] / training.accumulate).backward()  # type: ignore[no-untyped-call]
+        (losses["total"] / training.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
         told.append((case.id, {name: value.detach() for name, value in losses.items()}))  # the graph may go
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     add_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, training.clip)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
     # A card is waited for when it has been asked for everything: the losses are looked at behind their gradients, and
     # before anything moves.
     parts = [(record, numbers(losses)) for record, losses in told]

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from mmke import registry
-from mmke.backbones.loading import WeightSource
-from mmke.backbones.replay import deterministic
-from mmke.backbones.store import HostStore
+from mmke.backbones.engine.replay import deterministic
+from mmke.backbones.engine.store import HostStore
+from mmke.backbones.weights.loading import WeightSource
 from mmke.benchmarks.open import open_benchmark
-from mmke.editors import settings as editor_settings
-from mmke.editors.trained import (
+from mmke.editing import settings as editor_settings
+from mmke.editing.trained import (
     BEST,
     FOLDER,
     LAST,
@@ -27,6 +27,7 @@ from mmke.editors.trained import (
     read,
     read_facts,
 )
+from mmke.errors import UserError
 from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.folder import locked
 from mmke.running.run import Request, check_seed, check_writable, load, resolve_protocol
@@ -35,7 +36,7 @@ from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes, find_processes
 from mmke.training.splitting import hold_out, trainable
-from mmke.types import EditCase, Switches, UserError
+from mmke.types import EditCase, Switches
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,9 @@ def plan(request: TrainRequest) -> Plan:
     editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
     if not isinstance(editor, TrainableEditor):
         raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
-    processes = find_processes(request.device, accumulate=editor.training.accumulate, alone=editor.alone)
+    processes = find_processes(
+        request.device, gradient_accumulation_steps=editor.training.gradient_accumulation_steps, alone=editor.alone
+    )
     planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names, processes)
     if not planned.pace().steps:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")

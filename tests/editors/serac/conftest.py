@@ -7,7 +7,7 @@ import torch
 from serac_kit import TINY, llama, load, opt
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.tiny import VOCABULARY
 from mmke.benchmarks.open import open_benchmark
 from mmke.types import STRICT, EditCase

@@ -10,12 +10,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, OPTConfig
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import HIDDEN, VOCABULARY
+from mmke.editing.settings import resolve
 from mmke.editors.serac.edit import Serac, make
 from mmke.editors.serac.scope import QuestionKeys
-from mmke.editors.settings import resolve
 from mmke.types import STRICT, Answer, Ask, Edit, EditCase, Probe, Query, Switches
 
 TINY = ("tiny-llava", "tiny-minigpt4", "tiny-blip2")
@@ -33,7 +33,14 @@ def load(name: str, dtype: torch.dtype = torch.float32) -> ComposedBackbone:
 def editor(
     backbone: ComposedBackbone, encoder: str, train: Sequence[EditCase], switches: Switches = STRICT, **changes: Any
 ) -> Serac:
-    changes = {"encoder": encoder, "head": 8, "negatives": 2, "rate": 1e-2, "scope_rate": 1e-2, **changes}
+    changes = {
+        "encoder": encoder,
+        "head": 8,
+        "negatives": 2,
+        "learning_rate": 1e-2,
+        "scope_learning_rate": 1e-2,
+        **changes,
+    }
     made = make(resolve("serac", backbone.name, changes), switches, train=train, seed=0)
     made.prepare(backbone, train, store=MemoryStore())
     return made

@@ -13,10 +13,11 @@ from serac_kit import (
     same,
 )
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.tiny import LAYERS
 from mmke.editors.serac.edit import make
-from mmke.types import PAPER, STRICT, EditCase, UserError
+from mmke.errors import UserError
+from mmke.types import PAPER, STRICT, EditCase
 
 
 @pytest.mark.parametrize("rank", [0, 2])

@@ -6,12 +6,13 @@ import pytest
 import torch
 from serac_kit import ASK, AllNear, answers, editor, learn, llama, load, same
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.tiny import LAYERS
 from mmke.editors.serac import replacement
 from mmke.editors.serac.int8 import Int8Linear
+from mmke.errors import UserError
 from mmke.running.fingerprint import fingerprint
-from mmke.types import PAPER, STRICT, Ask, EditCase, Switches, UserError
+from mmke.types import PAPER, STRICT, Ask, EditCase, Switches
 
 
 @pytest.mark.parametrize("switches", [STRICT, PAPER], ids=["strict", "paper"])
@@ -28,7 +29,7 @@ def test_another_language_model_can_be_the_counterfactual(
 ) -> None:
     where = models.get(name, name)
     chosen = {"counterfactual": where, "published_counterfactual": where, "layers": layers, "published_layers": layers}
-    made = editor(backbone, encoder, train, switches, rate=1e-3, scope_rate=1e-3, **chosen)
+    made = editor(backbone, encoder, train, switches, learning_rate=1e-3, scope_learning_rate=1e-3, **chosen)
     before = fingerprint(backbone.module)
     totals = learn(made, backbone, train[:1], 6)
     assert totals[-1] < totals[0]
@@ -36,7 +37,7 @@ def test_another_language_model_can_be_the_counterfactual(
     assert not same(
         answers(made, backbone, train[0].edits, train[0].probes, ASK), backbone.answer(train[0].probes, ASK)
     )
-    answers(made, backbone, train[0].edits, train[0].probes, Ask(decode="greedy", max_new=2))
+    answers(made, backbone, train[0].edits, train[0].probes, Ask(decode="generate", max_new=2))
     assert fingerprint(backbone.module) == before
 
 

@@ -8,8 +8,8 @@ import torch
 from serac_kit import ASK, answers, editor, same
 from transformers import BertModel, BertTokenizer
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.serac.scope import QuestionKeys, find_encoder, scope_loss
 from mmke.types import PAPER, Edit, EditCase, Probe, Query
 

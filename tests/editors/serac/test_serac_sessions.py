@@ -7,13 +7,14 @@ import pytest
 import torch
 from serac_kit import ASK, AllNear, answers, editor, learn, load, same
 
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.serac.counterfactual import behind
 from mmke.editors.serac.mixture import soft
+from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.running.fingerprint import fingerprint
-from mmke.types import PAPER, STRICT, Ask, EditCase, Switches, UserError
+from mmke.types import PAPER, STRICT, Ask, EditCase, Switches
 
 
 def test_it_keeps_the_protocol(llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...]) -> None:
@@ -47,7 +48,7 @@ def test_an_edit_changes_answers_and_never_the_backbone(
     assert not same(
         answers(made, backbone, cases[0].edits, cases[0].probes, ASK), backbone.answer(cases[0].probes, ASK)
     )
-    answers(made, backbone, cases[0].edits, cases[0].probes, Ask(decode="greedy", max_new=2))
+    answers(made, backbone, cases[0].edits, cases[0].probes, Ask(decode="generate", max_new=2))
     assert fingerprint(backbone.module) == before
 
 
@@ -81,7 +82,7 @@ def test_in_scope_the_counterfactual_answers_alone(
 def test_written_answers_are_decided_by_the_question_under_both_protocols(
     llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], cases: tuple[EditCase, ...]
 ) -> None:
-    ask = Ask(decode="greedy", max_new=3)
+    ask = Ask(decode="generate", max_new=3)
     edit, probes = cases[0].edits[0], cases[0].probes[:3]
     for switches in (STRICT, PAPER):
         made = editor(llava, encoder, train, switches, picture_head=0)

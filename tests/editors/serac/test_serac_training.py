@@ -7,12 +7,13 @@ import torch
 from serac_kit import ASK, answers, editor, learn
 
 from mmke import registry
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.store import MemoryStore
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import LAYERS
+from mmke.editing.settings import resolve
 from mmke.editors.serac.edit import make
-from mmke.editors.settings import resolve
-from mmke.types import PAPER, STRICT, EditCase, Switches, UserError
+from mmke.errors import UserError
+from mmke.types import PAPER, STRICT, EditCase, Switches
 
 
 @pytest.mark.parametrize("rank", [0, 2])
@@ -64,7 +65,7 @@ def test_gradients_reach_all_that_is_trained(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"rate": 0.0, "rank": -1}, "rank = -1.*rate = 0.0"),
+        ({"learning_rate": 0.0, "rank": -1}, "rank = -1.*rate = 0.0"),
         ({"head": 0, "encoder_trained": False}, "leave nothing"),
         ({"pooling": "last"}, "pooling = 'last'"),
     ],

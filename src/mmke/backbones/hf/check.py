@@ -17,12 +17,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.hf.processor import process
 from mmke.backbones.hf.prompt import QUESTION, Template
-from mmke.backbones.store import MemoryStore
+from mmke.errors import UserError
 from mmke.protocols import Cut
-from mmke.types import Ask, ImageRef, Query, UserError
+from mmke.types import Ask, ImageRef, Query
 
 ASKED = (("What is this?", "A picture.", True), ("What colour is it?", "Red.", True), ("Who are you?", "I.", False))
 """Question, answer, whether it is asked about the picture."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.decoder import Decoder, Mlp, attend_in_packs
+from mmke.backbones.engine.decoder import Decoder, Mlp, attend_in_packs
 from mmke.backbones.hf.sites import Sites, parent
 
 

@@ -7,9 +7,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from mmke.backbones.checkpoints.places import CONFIG, HUB, places
-from mmke.backbones.checkpoints.tensor_files import check_link, read_json, sampled
-from mmke.types import UserError
+from mmke.backbones.weights.locations import CONFIG, HUB, places
+from mmke.backbones.weights.tensor_files import check_link, read_json, sampled
+from mmke.errors import UserError
 
 SETTINGS = (
     CONFIG,

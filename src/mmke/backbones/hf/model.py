@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.hf.check import asked, check, check_prompt, own_logits, small_picture
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
 from mmke.backbones.hf.folder import check_files, find_folder
@@ -26,7 +26,8 @@ from mmke.backbones.hf.reading import (
 )
 from mmke.backbones.hf.sites import Sites, find_sites
 from mmke.backbones.hf.vision import divide
-from mmke.backbones.loading import (
+from mmke.backbones.reason import reason
+from mmke.backbones.weights.loading import (
     RANDOM,
     Order,
     WeightSource,
@@ -35,8 +36,7 @@ from mmke.backbones.loading import (
     set_precision,
     tell_of_blanks,
 )
-from mmke.backbones.reason import reason
-from mmke.types import UserError
+from mmke.errors import UserError
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 

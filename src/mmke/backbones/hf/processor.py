@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 
 from mmke.backbones.reason import reason
-from mmke.types import UserError
+from mmke.errors import UserError
 
 CANNOT_READ = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, IndexError)
 """What the library raises over files that it cannot make sense of."""

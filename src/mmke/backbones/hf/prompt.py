@@ -16,8 +16,9 @@ from torch import Tensor
 from mmke.backbones.hf.processor import CANNOT_READ, TEXT_KEYS, process
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import SLOT, Head, Prompt, read_text
-from mmke.protocols import Places
-from mmke.types import ImageRef, UserError
+from mmke.errors import UserError
+from mmke.protocols import PositionIds
+from mmke.types import ImageRef
 
 QUESTION, ANSWER = "Qquestionq", "Aanswera"
 """Stand for a question and an answer where a template is taken apart."""
@@ -66,7 +67,7 @@ class Template:
             stop_ids=stop_ids,
             between=self.between(),
             head=lambda image: self.open(image).head,
-            places=self.places,
+            position_ids=self.position_ids,
         )
 
     def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
@@ -106,21 +107,21 @@ class Template:
             self._opened[key] = self._open(image)
         return self._opened[key]
 
-    def places(self, keys: tuple[int, ...], image: ImageRef | None) -> Places | None:
+    def position_ids(self, input_ids: tuple[int, ...], image: ImageRef | None) -> PositionIds | None:
         """Return each key's position on every axis, as the model's own code computes them; None: its number.
 
         Raises:
             UserError: the model's layers would not see the beginning any more.
         """
-        if self.window is not None and len(keys) > self.window - WRITTEN:
+        if self.window is not None and len(input_ids) > self.window - WRITTEN:
             raise UserError(
-                f"a prompt of {len(keys)} positions is too long: some layers of this model see {self.window} positions "
-                f"back, {WRITTEN} are kept for what it writes, and mmke computes layers that see all; "
+                f"a prompt of {len(input_ids)} positions is too long: some layers of this model see {self.window} "
+                f"positions back, {WRITTEN} are kept for what it writes, and mmke computes layers that see all; "
                 "shorten it (ike.demonstrations)"
             )
         if self.rotary is None:
             return None
-        ids = [self.image_token if key == SLOT else key for key in keys]
+        ids = [self.image_token if key == SLOT else key for key in input_ids]
         kinds = self.processor.create_mm_token_type_ids([ids])
         facts = {"input_ids": torch.tensor([ids]), "mm_token_type_ids": torch.tensor(kinds), **self.open(image).facts}
         accepted = inspect.signature(self.rotary).parameters

@@ -19,14 +19,14 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConf
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.utils import logging as library
 
-from mmke.backbones.checkpoints.places import CONFIG
-from mmke.backbones.checkpoints.tensor_files import open_file, weight_files
 from mmke.backbones.hf.folder import revision
 from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf.prompt import Template
-from mmke.backbones.loading import RANDOM, RANDOM_REVISION, WeightSource, lay_out
 from mmke.backbones.reason import reason
-from mmke.types import UserError
+from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, WeightSource, lay_out
+from mmke.backbones.weights.locations import CONFIG
+from mmke.backbones.weights.tensor_files import open_file, weight_files
+from mmke.errors import UserError
 
 GENERATION = "generation_config.json"
 EIGHT_BITS = (torch.uint8, torch.int8, torch.float8_e4m3fn, torch.float8_e5m2)

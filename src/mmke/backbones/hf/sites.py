@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 ATTENTION = ("attn", "attention")
 """In the names of what is no MLP, though its linears may have the same shapes."""

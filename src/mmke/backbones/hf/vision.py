@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from mmke.backbones.hf.processor import TEXT_KEYS, process
 from mmke.backbones.hf.sites import Sites, below
 from mmke.backbones.vision import Vision
-from mmke.types import UserError
+from mmke.errors import UserError
 
 Answer = Callable[[nn.Module], Any]
 """What a part that is stood in for does at one call."""

@@ -6,14 +6,14 @@ does not use.
 
 import torch
 
-from mmke.backbones import decoder
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import WeightSource, check_none_named
+from mmke.backbones.engine import decoder
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol.language import load_tokenizer
 from mmke.backbones.smol.parts import IMAGE_TOKENS, LLAVA_FILES, load_smol_llava, revision
 from mmke.backbones.smol.vision import preprocess
 from mmke.backbones.vision import Vision, stacked
+from mmke.backbones.weights.loading import WeightSource, check_none_named
 
 
 def load(

@@ -6,14 +6,14 @@ The two halves of the wrapper are tokenised by themselves.
 
 import torch
 
-from mmke.backbones import decoder
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.loading import WeightSource, check_none_named
+from mmke.backbones.engine import decoder
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol.language import load_tokenizer
 from mmke.backbones.smol.parts import MINIGPT4_FILES, QUERIES, load_smol_minigpt4, revision
 from mmke.backbones.smol.vision import preprocess
 from mmke.backbones.vision import Vision, stacked
+from mmke.backbones.weights.loading import WeightSource, check_none_named
 
 
 def load(

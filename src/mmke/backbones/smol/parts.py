@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.loading import set_precision
 from mmke.backbones.smol.language import HIDDEN, WHEEL, language_config, language_file, load_language_model
 from mmke.backbones.smol.vision import FEATURES, VisionTower
-from mmke.types import UserError
+from mmke.backbones.weights.loading import set_precision
+from mmke.errors import UserError
 
 WEIGHTS = Path(__file__).parent
 GRID = (3, 4)

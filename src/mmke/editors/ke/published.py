@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 CONDITIONER = re.compile(
     r"learner\.conditioners\.(?:.*_)?(layers_\d+_\w+_conditioner\.conditioners\.[02]\.(?:weight_g|weight_v|bias))"

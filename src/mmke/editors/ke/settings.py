@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mmke.editors import sites
+from mmke.editing import sites
 from mmke.protocols import Training
 
 
@@ -20,15 +20,15 @@ class Settings:
         condition: width of what it makes of the text.
         conditioner: hidden width of each matrix's network.
         max_scale: the largest factor before a change.
-        rate: RMSprop's, of the learner.
-        multiplier_rate: RMSprop's, of the multiplier.
+        learning_rate: RMSprop's, of the learner.
+        multiplier_learning_rate: RMSprop's, of the multiplier.
         warm_up: steps of the optimiser over which both rates rise.
         margin: what the size of a change may have for nothing.
         margin_factor: what the margin is multiplied by after a good validation.
         margin_accuracy: a validation with more than this share of tokens right is good.
         margin_least: where the margin stays.
         steps: see `protocols.Training`, also for the rest.
-        accumulate: see `steps`.
+        gradient_accumulation_steps: see `steps`.
         validate_every: see `steps`.
         validation_records: see `steps`.
     """
@@ -39,15 +39,15 @@ class Settings:
     condition: int
     conditioner: int
     max_scale: float
-    rate: float
-    multiplier_rate: float
+    learning_rate: float
+    multiplier_learning_rate: float
     warm_up: int
     margin: float
     margin_factor: float
     margin_accuracy: float
     margin_least: float
     steps: int
-    accumulate: int
+    gradient_accumulation_steps: int
     validate_every: int
     validation_records: int
 
@@ -55,8 +55,8 @@ class Settings:
         """Return how it is trained: to the end, and without clipping, as published."""
         return Training(
             steps=self.steps,
-            accumulate=self.accumulate,
-            clip=math.inf,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+            max_grad_norm=math.inf,
             validate_every=self.validate_every,
             validation_records=self.validation_records,
             patience=self.steps,
@@ -65,7 +65,7 @@ class Settings:
 
 def schedule(values: Settings) -> Callable[[int], float]:
     """Return the factor of the rates by the number of steps taken: a linear rise, then a linear fall to nothing."""
-    end = -(-values.steps // values.accumulate)
+    end = -(-values.steps // values.gradient_accumulation_steps)
 
     def factor(taken: int) -> float:
         if taken < values.warm_up:
@@ -80,7 +80,7 @@ def problems(values: Settings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
         yield "sites name 'alignment'; KE edits matrices of the language model"
-    counts = ("lstm", "condition", "conditioner", "accumulate", "validation_records")
+    counts = ("lstm", "condition", "conditioner", "gradient_accumulation_steps", "validation_records")
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
     )
@@ -89,7 +89,7 @@ def problems(values: Settings) -> Iterator[str]:
         for name in ("warm_up", "steps", "validate_every")
         if getattr(values, name) < 0
     )
-    rates = ("max_scale", "rate", "multiplier_rate", "margin", "margin_least")
+    rates = ("max_scale", "learning_rate", "multiplier_learning_rate", "margin", "margin_least")
     yield from (
         f"{name} = {getattr(values, name)}; it is a finite number above 0"
         for name in rates

@@ -6,8 +6,8 @@ plus, and nothing is normalised back: training finds the direction.
 
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
-- The change of a matrix stays in its factors (`protocols.Added`), in float32, and their products are TF32 on a card
-  beside half precision; published: added, and rounded to the model's precision.
+- The change of a matrix stays a low-rank update (`protocols.LowRankUpdate`), in float32; its products are TF32 on a GPU
+  beside half precision. Published: added to the matrix, and rounded to the model's precision.
 - The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
   `strict` they come from a first pass over the training records and then stand, and what did not vary in them is left
   out; under `paper` they run while training.
@@ -22,20 +22,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmke.backbones.answering import kept_trunk
-from mmke.backbones.sending import sent
-from mmke.backbones.weights import joined
-from mmke.editors import sites
-from mmke.editors.factors import Factors, factors
-from mmke.editors.matrices import MatrixEditor
+from mmke.backbones.engine.answering import kept_trunk
+from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.substitution import joined
+from mmke.editing import sites
+from mmke.editing.factors import Factors, factors
+from mmke.editing.matrices import MatrixEditor
+from mmke.editing.objective import ask_training
+from mmke.editing.published import PublishedTraining
+from mmke.editing.settings import build
+from mmke.editing.trained import laid_out
 from mmke.editors.mend.network import Networks
 from mmke.editors.mend.published import translate
-from mmke.editors.objective import ask_training
-from mmke.editors.published import PublishedTraining
-from mmke.editors.settings import build
-from mmke.editors.trained import laid_out
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, Training, Weights
-from mmke.types import Ask, Edit, EditCase, Switches, UserError
+from mmke.types import Ask, Edit, EditCase, Switches
 
 PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
 
@@ -49,13 +50,13 @@ class Settings:
         rank: of the network's layers.
         layers: of the network.
         step: what a pseudo-gradient is multiplied by before training.
-        rate: Adam's.
+        learning_rate: Adam's.
         edit_weight: of the paraphrase's loss.
         image_edit_weight: of the loss on another picture.
         locality_weight: of both divergences.
         steps: see `protocols.Training`, also for the rest.
-        accumulate: see `steps`.
-        clip: see `steps`.
+        gradient_accumulation_steps: see `steps`.
+        max_grad_norm: see `steps`.
         validate_every: see `steps`.
         validation_records: see `steps`.
         patience: see `steps`.
@@ -65,13 +66,13 @@ class Settings:
     rank: int
     layers: int
     step: float
-    rate: float
+    learning_rate: float
     edit_weight: float
     image_edit_weight: float
     locality_weight: float
     steps: int
-    accumulate: int
-    clip: float
+    gradient_accumulation_steps: int
+    max_grad_norm: float
     validate_every: int
     validation_records: int
     patience: int
@@ -98,8 +99,8 @@ class Mend(MatrixEditor):
         values = self.settings
         return Training(
             values.steps,
-            values.accumulate,
-            values.clip,
+            values.gradient_accumulation_steps,
+            values.max_grad_norm,
             values.validate_every,
             values.validation_records,
             values.patience,
@@ -130,7 +131,7 @@ class Mend(MatrixEditor):
         """Return Adam over the networks and the steps."""
         parameters = list(self.networks().parameters())
         # As one kernel on a card: the others need room for copies of all networks.
-        return torch.optim.Adam(parameters, lr=self.settings.rate, fused=parameters[0].is_cuda), None
+        return torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=parameters[0].is_cuda), None
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of: the edit on a paraphrase and another picture, and both localities."""
@@ -199,7 +200,7 @@ def _problems(values: Settings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
         yield "sites name 'alignment'; MEND edits matrices of the language model"
-    counts = ("rank", "layers", "accumulate", "validation_records", "patience")
+    counts = ("rank", "layers", "gradient_accumulation_steps", "validation_records", "patience")
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
     )
@@ -214,7 +215,7 @@ def _problems(values: Settings) -> Iterator[str]:
         for name in weights
         if not 0 <= getattr(values, name) < math.inf
     )
-    rates = ("step", "rate", "clip")
+    rates = ("step", "learning_rate", "max_grad_norm")
     yield from (
         f"{name} = {getattr(values, name)}; it is a finite number above 0"
         for name in rates

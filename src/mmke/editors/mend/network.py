@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmke.editors.factors import Factors
-from mmke.protocols import Added
-from mmke.types import UserError
+from mmke.editing.factors import Factors
+from mmke.errors import UserError
+from mmke.protocols import LowRankUpdate
 
 EPSILON = 1e-7
 """Beside a standard deviation, as published."""
@@ -108,12 +108,12 @@ class Network(nn.Module):
         self.inputs.observe(rows.inputs)
         self.gradients.observe(rows.gradients)
 
-    def forward(self, rows: Factors, mode: int) -> Added:
+    def forward(self, rows: Factors, mode: int) -> LowRankUpdate:
         """Return the factors of the pseudo-gradient: a sum over informative rows, not a mean, as published."""
         joined = torch.cat([self.inputs(rows.inputs), self.gradients(rows.gradients)], dim=1)
         for layer in self.layers:
             joined = layer(joined, mode)
-        return Added(*torch.split(joined, self.sizes, dim=1))
+        return LowRankUpdate(*torch.split(joined, self.sizes, dim=1))
 
 
 def informative(found: Mapping[str, Factors]) -> dict[str, Factors]:
@@ -165,7 +165,7 @@ class Networks(nn.Module):
         for name, (shape, _) in self.places.items():
             self._network(shape).observe(rows[name])
 
-    def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, Added]:
+    def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, LowRankUpdate]:
         """Return by how much each matrix moves, in factors.
 
         Args:
@@ -179,7 +179,7 @@ class Networks(nn.Module):
             if observe:
                 network.observe(rows[name])
             pseudo = network(rows[name], mode)
-            moves[name] = Added(pseudo.inputs, step * pseudo.outputs)
+            moves[name] = LowRankUpdate(pseudo.inputs, step * pseudo.outputs)
         return moves
 
     def _network(self, shape: str) -> Network:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from mmke.types import UserError
+from mmke.errors import UserError
 
 NETWORK = re.compile(r"mend\.(?P<shape>\(\d+, \d+\))\.(?P<rest>.+)")
 SIDES = {"u": "inputs", "v": "gradients"}

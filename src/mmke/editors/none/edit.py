@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from torch import nn
 
-from mmke.backbones.answering import answer, by_ask
-from mmke.editors import sites
-from mmke.editors.settings import build
+from mmke.backbones.engine.answering import answer, by_ask
+from mmke.editing import sites
+from mmke.editing.settings import build
 from mmke.protocols import Backbone, Cut, Editor, EditSession, Store
 from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 

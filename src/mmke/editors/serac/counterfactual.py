@@ -8,7 +8,7 @@ a backbone's own, or a replacement that reads pictures through the backbone (see
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmke.backbones.answering import Forced, answer, wanted_logits
+from mmke.backbones.engine.answering import Forced, answer, wanted_logits
 from mmke.editors.serac.projection import PROJECTION
 from mmke.protocols import VISION, Backbone, Cut, Store, Weights
 from mmke.types import Answer, Ask, Edit, Probe, Query

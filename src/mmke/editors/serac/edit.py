@@ -20,9 +20,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.answering import answer, by_ask, read_off, wanted_logits
-from mmke.editors.filling import fill
-from mmke.editors.published import PublishedTraining
+from mmke.backbones.engine.answering import answer, by_ask, read_off, wanted_logits
+from mmke.editing.filling import fill
+from mmke.editing.published import PublishedTraining
+from mmke.editing.settings import build
+from mmke.editing.trained import laid_out
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
@@ -41,10 +43,18 @@ from mmke.editors.serac.scope import (
 )
 from mmke.editors.serac.settings import Settings, problems
 from mmke.editors.serac.training import losses, unrelated
-from mmke.editors.settings import build
-from mmke.editors.trained import laid_out
+from mmke.errors import UserError
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Query, Switches, UserError
+from mmke.types import (
+    Answer,
+    Ask,
+    Asks,
+    Edit,
+    EditCase,
+    Probe,
+    Query,
+    Switches,
+)
 
 PUBLISHED = PublishedTraining(asks_all=True)
 
@@ -80,8 +90,8 @@ class SeracSession:
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
         if not self.edits or not probes:
             return answer(self.backbone, probes, ask, store=self.store)
-        near = self._nearest(probes, written=ask.decode == "greedy")
-        if self.editor.soft and ask.decode == "forced":
+        near = self._nearest(probes, written=ask.decode == "generate")
+        if self.editor.soft and ask.decode == "loglikelihood":
             return self._mix(probes, ask, near)
         return self._decide(probes, ask, near)
 
@@ -114,7 +124,7 @@ class SeracSession:
         if not probes:
             return []
         model = self.editor.counterfactual(self.backbone)
-        if ask.decode == "greedy":
+        if ask.decode == "generate":
             return model.write(probes, edits, ask, store=self.store, weights=self.weights)
         asks = [ask] * len(probes)
         asked = self.backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
@@ -227,8 +237,8 @@ class Serac:
         """Return Adam over the classifier and the counterfactual model."""
         networks, values = self.networks(), self.settings
         groups = [
-            {"params": list(networks.scope.parameters()), "lr": values.scope_rate},
-            {"params": list(networks.counterfactual.parameters()), "lr": values.rate},
+            {"params": list(networks.scope.parameters()), "lr": values.scope_learning_rate},
+            {"params": list(networks.counterfactual.parameters()), "lr": values.learning_rate},
         ]
         # As one kernel on a card: the others need room for copies of all that is trained.
         on_card = next(networks.parameters()).is_cuda

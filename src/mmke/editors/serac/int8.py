@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmke.backbones.memory import free_memory
+from mmke.backbones.weights.memory import free_memory
 
 BESIDE = 7 << 29
 """Bytes of a card that are left for the rest: activations, the classifier and its optimiser, what stands around the

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 EPSILON = 1.19e-7
-"""Added to a probability before its logarithm, as published."""
+"""LowRankUpdate to a probability before its logarithm, as published."""
 THRESHOLD = 0.5
 """Similarity above which an edit decides."""
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.composed import ComposedBackbone
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.errors import UserError
 from mmke.protocols import Backbone
-from mmke.types import UserError
 
 PROJECTION = "projection"
 """Name of the submodule."""

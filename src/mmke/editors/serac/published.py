@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmke.editors.serac.networks import key_of
 from mmke.editors.serac.replacement import LANGUAGE
-from mmke.types import UserError
+from mmke.errors import UserError
 
 UNUSED = ("language_projection.weight", "language_projection.bias", "replacement.lm_head.weight")
 """The projection is random; where a whole model is trained its head is tied to its embeddings, which are there too."""

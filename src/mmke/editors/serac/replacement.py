@@ -18,20 +18,21 @@ from accelerate import init_empty_weights
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from mmke.backbones import decoder as decoding
-from mmke.backbones.composed import ComposedBackbone
-from mmke.backbones.decoder import Decoder
+from mmke.backbones.engine import decoder as decoding
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.decoder import Decoder
 from mmke.backbones.hf.decoder import take_apart, watch
 from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.hf.folder import revision as files_revision
 from mmke.backbones.hf.sites import Sites
-from mmke.backbones.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
 from mmke.backbones.prompt import Frame
+from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
 from mmke.editors.serac import projection
 from mmke.editors.serac.int8 import hold_in_int8
 from mmke.editors.serac.settings import Settings
+from mmke.errors import UserError
 from mmke.protocols import Backbone
-from mmke.types import ImageRef, Switches, UserError
+from mmke.types import ImageRef, Switches
 
 OWN = "own"
 """In place of a replacement: the backbone's own language model."""
@@ -156,7 +157,7 @@ def compose(
         decoder=decoder,
         decoder_name=f"{LANGUAGE}.{where}",
         prompt=replace(
-            backbone.prompt, frame=_with_begin(backbone.prompt.frame, backbone.prompt.tokenizer), places=None
+            backbone.prompt, frame=_with_begin(backbone.prompt.frame, backbone.prompt.tokenizer), position_ids=None
         ),
         logits_dtype=backbone.logits_dtype,
         seer=backbone,

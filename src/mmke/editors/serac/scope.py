@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from transformers import AutoModel, AutoTokenizer
 
+from mmke.backbones.engine.sending import sent
 from mmke.backbones.hf.folder import find_folder
-from mmke.backbones.loading import RANDOM
-from mmke.backbones.sending import sent
+from mmke.backbones.weights.loading import RANDOM
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
 from mmke.editors.serac.stand_in import stand_in
+from mmke.errors import UserError
 from mmke.protocols import INPUTS, Backbone, Store
-from mmke.types import Ask, Edit, Query, UserError
+from mmke.types import Ask, Edit, Query
 
 SPREAD = 2.0
 """Of a fresh head's weights times √(width · size): it puts unlike texts at about the distance where scope ends."""
@@ -272,8 +273,8 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
         batch = backbone.encode([replace(query, text="")], ["."], Ask())
         trunk = backbone.trunk(batch, INPUTS, store=store)
         state = trunk.hidden[0][0]
-        keys = sent(batch.encoded[0].keys[: len(state)], state.device)
-        mean = state[keys < 0].float().mean(0)
+        input_ids = sent(batch.encoded[0].input_ids[: len(state)], state.device)
+        mean = state[input_ids < 0].float().mean(0)
         return layer_norm(mean, mean.shape)
 
     return store.get(("serac", backbone.state, "picture", query.image.sha256), embed)

@@ -26,16 +26,16 @@ class Settings:
         published_layers: trained under `paper`, from the last; 0: the whole decoder.
         layers: the same under `strict`.
         rank: of the change of each of their matrices; 0: copies of all their tensors.
-        rate: Adam's, of the counterfactual model.
-        scope_rate: of the scope classifier.
+        learning_rate: Adam's, of the counterfactual model.
+        scope_learning_rate: of the scope classifier.
         edit_weight: of the paraphrase's loss.
         image_edit_weight: of the loss on another picture.
         locality_weight: of the divergence on unrelated questions.
         scope_weight: of the scope classifier's loss.
         negatives: unrelated questions of other training records in that loss.
         steps: see `protocols.Training`, also for the rest.
-        accumulate: see `steps`.
-        clip: see `steps`.
+        gradient_accumulation_steps: see `steps`.
+        max_grad_norm: see `steps`.
         validate_every: see `steps`.
         validation_records: see `steps`.
         patience: see `steps`.
@@ -53,16 +53,16 @@ class Settings:
     published_layers: int
     layers: int
     rank: int
-    rate: float
-    scope_rate: float
+    learning_rate: float
+    scope_learning_rate: float
     edit_weight: float
     image_edit_weight: float
     locality_weight: float
     scope_weight: float
     negatives: int
     steps: int
-    accumulate: int
-    clip: float
+    gradient_accumulation_steps: int
+    max_grad_norm: float
     validate_every: int
     validation_records: int
     patience: int
@@ -70,19 +70,24 @@ class Settings:
     def training(self) -> Training:
         """Return how it is trained."""
         return Training(
-            self.steps, self.accumulate, self.clip, self.validate_every, self.validation_records, self.patience
+            self.steps,
+            self.gradient_accumulation_steps,
+            self.max_grad_norm,
+            self.validate_every,
+            self.validation_records,
+            self.patience,
         )
 
 
 def problems(values: Settings) -> Iterator[str]:
     """Say what is wrong with settings."""
-    for name in ("accumulate", "validation_records", "patience"):
+    for name in ("gradient_accumulation_steps", "validation_records", "patience"):
         if getattr(values, name) < 1:
             yield f"{name} = {getattr(values, name)}; it counts from 1 up"
     for name in ("head", "picture_head", "published_layers", "layers", "rank", "negatives", "steps", "validate_every"):
         if getattr(values, name) < 0:
             yield f"{name} = {getattr(values, name)}; it counts from 0 up"
-    for name in ("rate", "scope_rate", "clip"):
+    for name in ("learning_rate", "scope_learning_rate", "max_grad_norm"):
         if not 0 < getattr(values, name) < math.inf:
             yield f"{name} = {getattr(values, name)}; it is a finite number above 0"
     for name in ("edit_weight", "image_edit_weight", "locality_weight", "scope_weight"):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import BatchEncoding, DistilBertConfig, DistilBertModel
 
-from mmke.backbones.stand_in import StandInTokenizer
+from mmke.backbones.weights.stand_in import StandInTokenizer
 
 SPREAD = 1e-3
 """Of its weights."""

@@ -20,14 +20,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmke.backbones.answering import wanted_logits
-from mmke.backbones.sending import sent
-from mmke.editors.losses import answer_loss, locality_divergence
-from mmke.editors.objective import missing_probes
+from mmke.backbones.engine.answering import wanted_logits
+from mmke.backbones.engine.sending import sent
+from mmke.editing.losses import answer_loss, locality_divergence
+from mmke.editing.objective import missing_probes
 from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
 from mmke.editors.serac.scope import scope_loss
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Store
-from mmke.types import LOCALITY_KINDS, Ask, EditCase, Probe, ProbeKind, Query, UserError
+from mmke.types import (
+    LOCALITY_KINDS,
+    Ask,
+    EditCase,
+    Probe,
+    ProbeKind,
+    Query,
+)
 
 SAID: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase")
 

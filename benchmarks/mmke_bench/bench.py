@@ -1,0 +1,294 @@
+"""`mmke bench`: the plain loop and ours on the same records in one process, side by side.
+
+Both sides run the floor (the unedited model) and then the editor, record by record. An editor that is trained is
+trained for some steps first; then it edits with networks that are fresh again, whose values time and memory do not
+depend on. One side does all its records before the other is loaded, so that the memory of each is its own. The plain
+loop's precision is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the
+operations of the plain loop over those that the work needs (`counting.py`); where the two sides differ in precision, or
+large products run at a better rate than small ones, a ratio can pass it.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import torch
+
+from mmke import registry
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
+from mmke.benchmarks.open import open_benchmark
+from mmke.editing.objective import missing_probes
+from mmke.editing.published import PublishedTraining
+from mmke.editing.settings import resolve
+from mmke.errors import UserError
+from mmke.protocols import OUTPUT, Cut, Editor, TrainableEditor
+from mmke.running.devices import device_name, dtype_name, resolve_device
+from mmke.running.run import FLOOR, PlannedCell, Request, load, plan, plan_benchmark
+from mmke.training.loop import no_room
+from mmke.types import EditCase
+from mmke_bench.ceilings import Ceilings, measure_ceilings
+from mmke_bench.counting import Count, count, is_counted, shapes
+from mmke_bench.counting_trained import Trained, count_trained
+from mmke_bench.measured import Counts, Loaded, Measured
+from mmke_bench.memory import forget_peaks, limit_memory, peaks, release
+from mmke_bench.plain import PlainBackbone
+from mmke_bench.sides import Lap, Side, SideName
+from mmke_bench.steps import Step, Trainer
+from mmke_bench.workload import resize
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be timed.
+
+    Attributes:
+        request: backbone, editors, benchmarks, protocol, device, …; its limit is overruled.
+        records: of each benchmark that count.
+        warm: records before those that count.
+        words: of each description; 0: as they are.
+        steps: of training that count, behind one that warms up; 0: none, and none where nothing is trained.
+        sides: which loops.
+        settings_of: the backbone whose shipped settings the editors take; None: their own.
+        gib: the most memory of the card that may be taken; None: all.
+    """
+
+    request: Request
+    records: int = 3
+    warm: int = 0
+    words: int = 0
+    steps: int = 3
+    sides: tuple[SideName, ...] = ("plain", "mmke")
+    settings_of: str | None = None
+    gib: float | None = None
+
+
+class Pair(NamedTuple):
+    """An editor's cell, and that of the floor on the same benchmark: the same one for the floor itself."""
+
+    floor: PlannedCell
+    cell: PlannedCell
+
+
+def measure(order: Order, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Measured]:
+    """Time every editor of an order on every benchmark of it; `tell` hears of every record.
+
+    Raises:
+        UserError: as a run does, and for everything before the first measurement; or the card has too little memory.
+    """
+    pairs = resolve_order(order)
+    device = resolve_device(order.request.device)
+    if order.gib is not None:
+        limit_memory(device, order.gib)
+    ceilings = measure_ceilings(device) if device.type == "cuda" else None
+    release(device)
+    for pair in pairs:
+        yield _measure(order, pair, ceilings, tell)
+
+
+def resolve_order(order: Order) -> list[Pair]:
+    """Resolve everything but the weights.
+
+    Raises:
+        UserError: an unknown name, a wrong setting or number, broken data, fewer records than are to be timed.
+    """
+    _check_numbers(order)
+    request = replace(order.request, limit=order.warm + order.records, changes=_settings(order), untrained=True)
+    cells = plan(request).cells
+    if order.words:  # what `plan` checks holds for these as well
+        cells = tuple(_resized(request, order.words))
+    for cell in cells:
+        if len(cell.split.cases) < request.limit:
+            raise UserError(
+                f"{cell.benchmark.name} has {len(cell.split.cases)} records, and {request.limit} are to be run "
+                f"({order.warm} to warm up and {order.records} that count); take fewer: --records, --warm"
+            )
+    floors = {cell.benchmark.name: cell for cell in cells if cell.editor.name == FLOOR}
+    wanted = order.request.editors or tuple(dict.fromkeys(cell.editor.name for cell in cells))
+    return [Pair(floors[cell.benchmark.name], cell) for name in wanted for cell in cells if cell.editor.name == name]
+
+
+def facts(order: Order, command: Sequence[str]) -> dict[str, Any]:
+    """Return what a published figure carries: the command, the device, the versions."""
+    return {
+        "command": list(command),
+        "device": device_name(resolve_device(order.request.device)),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in ("mmke", "torch", "transformers")}},
+        "threads": torch.get_num_threads(),
+        "backbone": order.request.backbone,
+        "weights": None if order.request.weights is None else str(order.request.weights),
+        "settings_of": order.settings_of,
+        "words": order.words,
+        "memory_limit_gib": order.gib,
+    }
+
+
+def _check_numbers(order: Order) -> None:
+    for name, number, least in (
+        ("--records", order.records, 1),
+        ("--warm", order.warm, 0),
+        ("--words", order.words, 0),
+        ("--steps", order.steps, 0),
+    ):
+        if number < least:
+            raise UserError(f"{name} {number}: give a number from {least} up")
+    if order.settings_of is not None:
+        registry.import_string("backbones", order.settings_of)
+
+
+def _settings(order: Order) -> Mapping[str, Mapping[str, Any]]:
+    """Lay the user's changes over the settings of the backbone that was named."""
+    request = order.request
+    if order.settings_of is None:
+        return request.changes
+    names = dict.fromkeys([*(request.editors or registry.names("editors")), *request.changes])
+    return {name: resolve(name, order.settings_of, request.changes.get(name, {})) for name in names}
+
+
+def _resized(request: Request, words: int) -> Iterator[PlannedCell]:
+    editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
+    for name in dict.fromkeys(request.benchmarks):
+        yield from plan_benchmark(
+            request, resize(open_benchmark(name, data=request.data), words), editors, left_out=set()
+        )
+
+
+def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
+    sides = {name: _measure_side(order, pair, name, tell) for name in order.sides}
+    return Measured(
+        pair.cell.editor.name,
+        pair.cell.benchmark.name,
+        {name: side.load for name, side in sides.items()},
+        {name: side.laps for name, side in sides.items()},
+        sides["plain"].counts if "plain" in sides else [],
+        ceilings,
+        {name: side.steps for name, side in sides.items() if side.steps},
+        sides["plain"].step_counts if "plain" in sides else [],
+    )
+
+
+class _Measured(NamedTuple):
+    """What one side took; the plain one also says how many operations it were."""
+
+    load: Loaded
+    laps: Sequence[Lap]
+    steps: Sequence[Step]
+    counts: Sequence[Counts]
+    step_counts: Sequence[Counts]
+
+
+def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
+    backbone, loaded = _load(order.request, pair.cell.editor, name)
+    plain = name == "plain"
+    whole_gradient = getattr(pair.cell.editor, "published", PublishedTraining()).whole_gradient
+    looped = PlainBackbone(backbone, whole_gradient=whole_gradient) if plain else backbone
+    steps = _train(order, _own(pair).cell, backbone, looped, tell)
+    release(backbone.device)
+    # The sides make different numbers of steps; both edit with fresh networks, so that their rows can be compared.
+    pair = _own(pair)
+    _lay_out(pair.cell, backbone, looped)
+    laps = _run(Side(looped, *pair), name, order.warm, tell)
+    counts, step_counts = _count(laps, steps, backbone, pair.cell.editor) if plain else ([], [])
+    device = backbone.device
+    del backbone, looped, pair
+    release(device)
+    return _Measured(loaded, laps, steps, counts, step_counts)
+
+
+def _own(pair: Pair) -> Pair:
+    """Return the pair with a copy of its editor, whose networks go with it."""
+    if pair.floor is pair.cell:
+        return pair
+    return pair._replace(cell=replace(pair.cell, editor=copy(pair.cell.editor)))
+
+
+def _train(
+    order: Order, cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
+) -> list[Step]:
+    """Train an editor that is trained for some steps."""
+    if not isinstance(cell.editor, TrainableEditor) or not order.steps:
+        return []
+    cases = _lay_out(cell, backbone, looped)
+    steps = []
+    try:
+        for step in Trainer(cell.editor, looped, cell.switches).run(cases, order.steps + 1):
+            steps.append(step)
+            tell(
+                f"{type(looped).__name__} {cell.editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record"
+            )
+    except torch.OutOfMemoryError as error:
+        raise UserError(no_room(cell.editor.name, backbone, "in the steps that are timed")) from error
+    return steps[1:]
+
+
+def _lay_out(
+    cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone
+) -> Sequence[EditCase]:
+    """Lay out the networks of an editor that is trained, and return the records that it can be trained on.
+
+    In the plain loop a second model of its own is a plain one as well.
+    """
+    if not isinstance(cell.editor, TrainableEditor):
+        return []
+    editor: Any = cell.editor
+    train = cell.benchmark.load("train", hop=0, switches=cell.switches).cases
+    cases = [case for case in train if case.edits and not missing_probes(case)]
+    try:
+        editor.prepare(backbone, cases[:1], store=MemoryStore())
+    except torch.OutOfMemoryError as error:
+        raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
+    if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
+        editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
+    return cases
+
+
+def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
+    device = resolve_device(request.device)
+    release(device)
+    forget_peaks(device)
+    begin = time.perf_counter()
+    in_full = side == "plain" and hasattr(editor, "cut") and not isinstance(editor, TrainableEditor)
+    backbone: Any = load(replace(request, dtype="float32") if in_full else request)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    loaded = Loaded(time.perf_counter() - begin, dtype_name(backbone.dtype), peaks(device))
+    editor.check(backbone)
+    return backbone, loaded
+
+
+def _run(side: Side, name: SideName, warm: int, tell: Callable[[str], None]) -> list[Lap]:
+    laps = []
+    for case in side.cell.split.cases:
+        laps.append(side.run(case))
+        cell = f"{name} {side.cell.editor.name} {side.cell.benchmark.name}"
+        tell(f"{cell} record {case.id}: {laps[-1].edit.wall:.3f} s")
+    return laps[warm:]
+
+
+def _count(
+    laps: Sequence[Lap], steps: Sequence[Step], backbone: ComposedBackbone, editor: Any
+) -> tuple[list[Counts], list[Counts]]:
+    """Count the operations of the plain loop's records and training steps, as far as they are known."""
+    cut: Cut = editor.cut(backbone) if hasattr(editor, "cut") else OUTPUT
+    if isinstance(editor, TrainableEditor):
+        if getattr(editor, "replaced", None) is not None:  # a second model of other shapes
+            return [], []
+        reach = backbone.layers - (cut.layer or 0) % backbone.layers if cut.place == "mlp" else 1
+        how: Callable[..., Count] = partial(count_trained, shape=shapes(backbone), work=Trained(reach))
+    elif is_counted(cut, backbone.layers):
+        how = partial(count, shape=shapes(backbone), cut=cut)
+    else:
+        return [], []
+    records = [Counts(how(lap.log), how([*lap.floor_log, *lap.log])) for lap in laps]
+    return records, [Counts(how(step.log), _with_asides(how, step)) for step in steps]
+
+
+def _with_asides(how: Callable[..., Count], step: Step) -> Count:
+    """Return the operations of a step that asks what no loss reads: the plain loop's grow, the needed ones do not."""
+    alone = how(step.log)
+    return alone._replace(plain=alone.plain + how(step.asides_log).plain)

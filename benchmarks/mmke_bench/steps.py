@@ -1,0 +1,155 @@
+"""Training steps of an editor on one side, and what they cost.
+
+A step is what the training loop does: losses and gradients of as many records as are accumulated, clipping, a step of
+the optimiser. Its cost is given for one record. Each record is gone over twice: the first time it is new, the second
+time what the store kept of it in the machine's memory is there, as in all epochs but the first.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.replay import deterministic
+from mmke.backbones.engine.store import HostStore, MemoryStore
+from mmke.editing.objective import ASKED
+from mmke.editing.published import PublishedTraining
+from mmke.errors import UserError
+from mmke.protocols import TrainableEditor
+from mmke.training.step import NotFiniteError, take_step
+from mmke.types import Ask, EditCase, Switches
+from mmke_bench.memory import forget_peaks, peaks
+from mmke_bench.plain import Forward, PlainBackbone
+
+Sight = Literal["new", "seen"]
+
+
+@dataclass
+class Cost:
+    """Of one record in a step.
+
+    Attributes:
+        wall: seconds on the wall.
+        cpu: seconds of the processor.
+        peaks: the most bytes held, by kind (`memory.peaks`).
+    """
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    peaks: Mapping[str, int] = field(default_factory=dict)
+
+    def seconds(self, clock: Literal["wall", "cpu"]) -> float:
+        """Return the seconds by a clock."""
+        return self.wall if clock == "wall" else self.cpu
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, its cost per record.
+
+    Attributes:
+        new: of records that are met for the first time.
+        seen: of the same records again.
+        asides: of the probes that the published step asks and no loss reads; none on our side.
+        log: the plain loop's passes for a record, those of `asides` left out.
+        asides_log: those of `asides`.
+    """
+
+    new: Cost
+    seen: Cost
+    asides: Cost | None = None
+    log: Sequence[Forward] = ()
+    asides_log: Sequence[Forward] = ()
+
+    def data(self) -> dict[str, Any]:
+        """Return the figures, without passes."""
+        return {
+            "new": asdict(self.new),
+            "seen": asdict(self.seen),
+            "asides": None if self.asides is None else asdict(self.asides),
+        }
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """An editor in training on one side; the networks are fresh.
+
+    Attributes:
+        editor: prepared.
+        backbone: cut or not.
+        switches: of the protocol.
+    """
+
+    editor: TrainableEditor
+    backbone: ComposedBackbone | PlainBackbone
+    switches: Switches
+
+    def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
+        """Make some steps, of which only the first half of each is on new records."""
+        moved_by = self.editor.optimiser()
+        number = self.editor.training.gradient_accumulation_steps
+        store = HostStore()
+        for begin in range(0, steps * number, number):
+            chosen = [cases[i % len(cases)] for i in range(begin, begin + number)]
+            new, log = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
+            seen = new
+            if not isinstance(self.backbone, PlainBackbone):  # which keeps nothing
+                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
+            asides, aside = self._ask_besides(chosen[0])
+            yield Step(new, seen, asides, log[: len(log) // number], aside)
+
+    def _step(self, cases: Sequence[EditCase], moved_by: Any, store: Any) -> None:
+        plain = isinstance(self.backbone, PlainBackbone)
+        with nullcontext() if plain else deterministic(self.backbone.device):
+            try:
+                take_step(self.editor, self.backbone, cases, moved_by, store=store)
+            except NotFiniteError as error:
+                raise UserError(
+                    f"{self.editor.name} on {self.backbone.name}: {error.what(cases)} is no finite number; take "
+                    "--dtype float32, or real weights"
+                ) from error
+
+    def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
+        """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""
+        published = getattr(self.editor, "published", PublishedTraining())
+        if not published.asks_all or not isinstance(self.backbone, PlainBackbone):
+            return None, ()
+        besides = [probe for probe in case.probes if probe.kind not in ASKED]
+        store = MemoryStore()
+        with self.editor.open(self.backbone, store) as session:
+            session.apply(case.edits)
+            self.backbone.log.clear()
+            return self._timed(lambda: session.answer(besides, Ask(labels=self.switches.labels)), 1)
+
+    def _timed(self, function: Any, records: int) -> tuple[Cost, Sequence[Forward]]:
+        """Return what a function cost per record, and the passes that it logged."""
+        device = self.backbone.device
+        forget_peaks(device)
+        with _clock(device) as cost:
+            function()
+        cost.wall, cost.cpu, cost.peaks = cost.wall / records, cost.cpu / records, peaks(device)
+        if not isinstance(self.backbone, PlainBackbone):
+            return cost, ()
+        log = tuple(self.backbone.log)
+        self.backbone.log.clear()
+        return cost, log
+
+
+@contextmanager
+def _clock(device: torch.device) -> Iterator[Cost]:
+    """Take the time until everything is computed."""
+    cost = Cost()
+    _wait(device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield cost
+    _wait(device)
+    cost.wall, cost.cpu = time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

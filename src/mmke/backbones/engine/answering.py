@@ -1,0 +1,165 @@
+"""From probes to answers: encode, cut, compute the logits of the wanted rows, and read them off."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmke.backbones.engine.sending import sent
+from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights
+from mmke.types import Answer, Ask, Asks, Probe
+
+
+def by_ask(answer: Callable[[Sequence[Probe], Ask], list[Answer]], probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+    """Answer probes in one batch for each way of asking.
+
+    What is compared before and after an edit is asked in the same company then, whatever else is asked after it, so
+    that an edit which cannot reach an answer leaves its bits alone.
+    """
+    if isinstance(ask, Ask):
+        return answer(probes, ask)
+    said: dict[int, Answer] = {}
+    for way in dict.fromkeys(ask):
+        among = [i for i, each in enumerate(ask) if each == way]
+        said |= zip(among, answer([probes[i] for i in among], way), strict=True)
+    return [said[i] for i in range(len(probes))]
+
+
+def answer(
+    backbone: Backbone,
+    probes: Sequence[Probe],
+    ask: Asks,
+    *,
+    store: Store,
+    cut: Cut | None = None,
+    weights: Weights | None = None,
+) -> list[Answer]:
+    """Answer probes in one batch, with a backbone whose tensors `weights` are edited; below `cut` all is unedited.
+
+    Without weights or a cut it is that before the last layer's MLP, the highest that an editor asks for: what the
+    unedited model needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to
+    nothing. What the same pass computed up to a lower `cut` is kept as well, for whoever edits above that.
+    """
+    if not probes:
+        return []
+    asks = [ask] * len(probes) if isinstance(ask, Ask) else list(ask)
+    batch = _encode(backbone, probes, asks)
+    if asks[0].decode == "generate":
+        limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
+        ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
+        return [_written(backbone, each) for each in ids]
+    with torch.no_grad():
+        if weights:
+            trunk = kept_trunk(backbone, batch, cut or _highest(backbone), store)
+        else:
+            trunk = kept_trunk(backbone, batch, _highest(backbone), store, by_way_of=cut)
+        forced = _forced(backbone, trunk, weights or {})
+    return [
+        read_off(backbone, encoded, piece, each)
+        for encoded, piece, each in zip(forced.encoded, forced.logits, asks, strict=True)
+    ]
+
+
+class Forced(NamedTuple):
+    """Probes as a model reads them with their gold answers, and of each the logits of its wanted rows [rows vocab]."""
+
+    encoded: Sequence[Encoded]
+    logits: Sequence[Tensor]
+
+
+def wanted_logits(
+    backbone: Backbone,
+    probes: Sequence[Probe],
+    asks: Sequence[Ask],
+    *,
+    store: Store,
+    cut: Cut | None = None,
+    weights: Weights | None = None,
+) -> Forced:
+    """Compute the logits of every wanted row, teacher-forced, with gradient into `weights`; see `answer`."""
+    batch = _encode(backbone, probes, asks)
+    return _forced(backbone, kept_trunk(backbone, batch, cut or _highest(backbone), store), weights or {})
+
+
+def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_way_of: Cut | None = None) -> Trunk:
+    """Return what lies below a cut, computed once as long as the store keeps it.
+
+    By way of a lower cut inside the language model the state there is kept as well.
+    """
+
+    def make() -> Trunk:
+        if by_way_of is None or _layer(backbone, by_way_of) >= _layer(backbone, cut):
+            return backbone.trunk(batch, cut, store=store)
+        return backbone.trunk(batch, cut, store=store, begun=kept_trunk(backbone, batch, by_way_of, store))
+
+    return store.get((backbone.state, cut, batch.digest), make)
+
+
+def _layer(backbone: Backbone, cut: Cut) -> float:
+    """Return the layer of a cut; of one outside the layers, infinity: there is nothing in them to begin from."""
+    return math.inf if cut.layer is None else float(cut.layer % backbone.layers)
+
+
+def _highest(backbone: Backbone) -> Cut:
+    return Cut("mlp", backbone.layers - 1)
+
+
+def _encode(backbone: Backbone, probes: Sequence[Probe], asks: Sequence[Ask]) -> Batch:
+    return backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
+
+
+def _forced(backbone: Backbone, trunk: Trunk, weights: Weights) -> Forced:
+    logits = backbone.tail(trunk, weights)
+    encoded = trunk.batch.encoded
+    return Forced(encoded, torch.split(logits, [len(each.rows) for each in encoded]))
+
+
+def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
+    prompt = backbone.length(probe.query, "")
+    limit = max(ask.max_new, 2 * (backbone.length(probe.query, probe.target) - prompt))
+    room = backbone.max_positions - prompt if backbone.positions_are_a_table else limit
+    return max(min(limit, room), 0)
+
+
+def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
+    nothing = np.zeros((0, 0), dtype=np.int64)
+    return Answer(backbone.text(ids).strip(), tuple(ids), (), math.nan, nothing)
+
+
+def read_off(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
+    """Return what the logits of a probe's wanted rows [rows vocab] say."""
+    everywhere = len(encoded.answer_rows) == len(encoded.rows)
+    answering = (logits if everywhere else logits[list(encoded.answer_rows)]).float()
+    target = sent(encoded.target_ids, logits.device)
+    scored = answering.log_softmax(-1)
+    # On the CPU max() finds the first of the largest three times as fast as argmax() does.
+    picked = answering.max(-1).indices.tolist()
+    logprobs = (scored if everywhere else logits.float().log_softmax(-1)) if ask.logprobs else None
+    return Answer(
+        text=backbone.text(picked).strip(),
+        token_ids=tuple(picked),
+        target_ids=encoded.target_ids,
+        target_logprob=float(scored.gather(1, target[:, None]).mean()),
+        top_ids=top_ids(logits, ask.top, native=ask.native_topk).cpu().numpy(),
+        logprobs=None if logprobs is None else logprobs.cpu().numpy(),
+    )
+
+
+def top_ids(logits: Tensor, top: int, *, native: bool) -> Tensor:
+    """Return the ids of the `top` largest of each row [rows × top], best first.
+
+    Native: after a softmax in the logits' own precision, where far tails tie and the device orders them.
+    Otherwise in float32, ties by id.
+    """
+    if native:
+        return logits.softmax(-1).topk(top).indices
+    if top == 1:
+        return logits.max(-1, keepdim=True).indices
+    values, ids = logits.float().topk(min(top + 1, logits.shape[-1]))
+    if (values[:, 1:] < values[:, :-1]).all():
+        return ids[:, :top]
+    # topk leaves ties in any order, at its lower end too; sorting the vocabulary takes fifty times as long.
+    return logits.float().sort(dim=-1, descending=True, stable=True).indices[:, :top]

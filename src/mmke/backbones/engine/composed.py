@@ -1,0 +1,271 @@
+"""A backbone put together from its parts: image encoder, alignment, language model, prompt.
+
+Every backbone file builds one of these. The parts are ordinary modules of `module`, so that a parameter's name in
+`module` is its name everywhere.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmke.backbones.engine import answering, greedy, packing, replay
+from mmke.backbones.engine.decoder import Decoder
+from mmke.backbones.engine.store import MemoryStore
+from mmke.backbones.engine.substitution import call_with, lent
+from mmke.backbones.pictures import read_picture
+from mmke.backbones.prompt import Prompt
+from mmke.backbones.vision import Vision
+from mmke.errors import UserError
+from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
+from mmke.types import (
+    Answer,
+    Ask,
+    Asks,
+    ImageRef,
+    Probe,
+    Query,
+)
+
+
+class _State(NamedTuple):
+    """What one pack hands on at a cut: a trunk's hidden state and context."""
+
+    cut: Cut
+    hidden: Tensor
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ComposedBackbone:
+    """A backbone in parts; see the protocol `Backbone` for what its methods promise."""
+
+    name: str
+    revision: str
+    module: nn.Module
+    vision: Vision
+    decoder: Decoder
+    decoder_name: str
+    prompt: Prompt
+    logits_dtype: torch.dtype | None = None
+    """In which precision logits are handed out; None: as the head computes them."""
+    published_autocast: bool = False
+    """Whether the published code runs the whole model under float16 autocast on a card."""
+    seer: "ComposedBackbone | None" = None
+    """Whose image encoder it reads through, so that a picture is encoded once for both; None: its own."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        weight: Tensor = self.decoder.head.get_parameter("weight")
+        return weight.dtype
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        return (self.name, self.revision, self.dtype, self.device, lent(self.module))
+
+    @property
+    def layers(self) -> int:
+        return len(self.decoder.layers)
+
+    @property
+    def max_positions(self) -> int:
+        limit: int = self.decoder.config.max_position_embeddings
+        return limit
+
+    @property
+    def positions_are_a_table(self) -> bool:
+        return hasattr(self.decoder.model, "embed_positions")
+
+    def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
+        """Apply the prompt, tokenise and pack."""
+        asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
+        images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
+        firsts: dict[ImageRef | None, int] = dict(
+            zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False)
+        )
+        encoded = [
+            self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=each)
+            for query, target, each in zip(queries, targets, asks, strict=True)
+        ]
+        self._check_positions(queries, [len(each.input_ids) for each in encoded])
+        # More positions than that fill no card any better, and need more room.
+        limit = 2 * int(self.decoder.config.hidden_size)
+        groups = [-1 if query.image is None else images.index(query.image) for query in queries]
+        return packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
+
+    def length(self, query: Query, target: str) -> int:
+        """Return how many positions a query with its answer takes."""
+        text = self.prompt.joint(query.text, target) if target else self.prompt.opening(query.text)
+        return len(self.prompt.input_ids(text, image=query.image))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return token ids as text."""
+        return self.prompt.decode(ids)
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """Return the token ids of a text by itself."""
+        return self.prompt.tokens(text)
+
+    def answer(self, probes: Sequence[Probe], ask: Asks, *, store: Store | None = None) -> list[Answer]:
+        """Answer each probe, unedited."""
+        kept = MemoryStore() if store is None else store
+        return answering.by_ask(lambda some, way: answering.answer(self, some, way, store=kept), probes, ask)
+
+    @torch.no_grad()
+    def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
+        """Compute what lies below `cut`, without gradient."""
+        below = self._seen(batch, store) if begun is None else begun
+        if cut == VISION:
+            return below
+        if cut.place == "mlp" and not self.decoder.mlp.known:
+            cut = Cut("layer", cut.layer)
+        hidden, contexts = [], []
+        for pack, begin in zip(batch.packs, self._states(below), strict=True):
+            state, context = self._at(cut, pack, begin)
+            hidden.append(state)
+            contexts.append(context)
+        return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
+
+    def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
+        """Compute the logits of every wanted row, with `weights` standing in for the module's own."""
+        return call_with(self.module, weights, self._tail, trunk)
+
+    def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients of a loss with respect to what modules handed on, and of nothing below."""
+        with replay.deterministic(self.device):
+            return torch.autograd.grad(loss, list(of))
+
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+        """Continue each query with its most probable tokens."""
+        below = self.trunk(batch, VISION, store=store)
+        with torch.no_grad():
+            return call_with(self.module, weights, self._continue, below, limits)
+
+    def repeat(self, step: Callable[[], None], times: int) -> None:
+        """Run a step many times; on a card it is recorded once and replayed."""
+        replay.repeat(step, times, device=self.device)
+
+    def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
+        """Return the name of the submodule that plays a role."""
+        if part != "language":
+            return self.vision.alignment if part == "alignment" else self.vision.tower
+        if layer is None:
+            return self.decoder_name
+        if not -self.layers <= layer < self.layers:
+            raise UserError(f"{self.name} has {self.layers} decoder layers, so no layer {layer}")
+        where = f"{self.decoder_name}.layers.{layer % self.layers}"
+        if slot is None:
+            return where
+        if slot not in self.decoder.mlp.slots:
+            raise UserError(f"{self.name} has no linear that plays the role {slot} in its decoder layers")
+        return f"{where}.{self.decoder.mlp.slots[slot]}"
+
+    def _check_positions(self, queries: Sequence[Query], lengths: Sequence[int]) -> None:
+        longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
+        if longest is not None and self.positions_are_a_table and lengths[longest] > self.max_positions:
+            raise UserError(
+                f"{queries[longest].text[:60]!r}… takes {lengths[longest]} positions, and {self.name} has a table of "
+                f"{self.max_positions}; shorten the question or its answer"
+            )
+
+    def features(self, image: ImageRef, store: Store) -> Any:
+        """Return what the image encoder makes of a picture, kept in `store`."""
+        # One picture a forward pass: the bits of its features must not depend on its neighbours.
+        return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
+
+    def pixels(self, image: ImageRef) -> Any:
+        """Return what the image encoder reads of a picture, on the model's device.
+
+        Raises:
+            UserError: the file cannot be read as a picture.
+        """
+        return self.vision.pixels(read_picture(image)).to(self.device)
+
+    def _seen(self, batch: Batch, store: Store) -> Trunk:
+        seer = self if self.seer is None else self.seer
+        return Trunk(VISION, batch, tuple(seer.features(image, store) for image in batch.images))
+
+    def _slots(self, trunk: Trunk) -> Tensor | None:
+        """Return the embeddings of all image positions [positions hidden], or None without images."""
+        return self.vision.align(trunk.features) if trunk.features else None
+
+    def _inputs(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
+        """Return each pack's input embeddings, from the vision features on."""
+        slots = self._slots(trunk)
+        return [self._embed(pack, slots) for pack in trunk.batch.packs]
+
+    def _embed(self, pack: Pack, slots: Tensor | None) -> Tensor:
+        embeds: Tensor = self.decoder.embed(pack.input_ids.clamp(min=0))
+        if slots is not None:
+            is_image = pack.input_ids < 0
+            pictures = slots[(-1 - pack.input_ids).clamp(min=0)].to(embeds.dtype)
+            embeds = torch.where(is_image[:, None], pictures, embeds)
+        return embeds[None]
+
+    def _states(self, trunk: Trunk) -> Iterator[_State]:
+        """Go through the packs' states, one embedded at a time where the cut is that before the alignment."""
+        if trunk.cut == VISION:
+            slots = self._slots(trunk)
+            return (_State(INPUTS, self._embed(pack, slots), {}) for pack in trunk.batch.packs)
+        contexts = trunk.contexts or ({},) * len(trunk.hidden)
+        return (_State(trunk.cut, *state) for state in zip(trunk.hidden, contexts, strict=True))
+
+    def _at(self, cut: Cut, pack: Pack, begin: _State) -> tuple[Tensor, Mapping[str, Any]]:
+        if cut == INPUTS:
+            return begin.hidden, {}
+        if cut == OUTPUT:
+            return self._above(begin, pack), {}
+        layer = self._layer(cut)
+        if cut.place == "mlp" and layer == self.layers - 1:
+            return self._before_last_mlp(begin, pack), {}
+        return self.decoder.capture(self._on(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
+
+    def _continue(self, below: Trunk, limits: Sequence[int]) -> list[tuple[int, ...]]:
+        return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, stops=self.prompt.stops)
+
+    def _tail(self, trunk: Trunk) -> Tensor:
+        rows = [self._above(begin, pack) for pack, begin in zip(trunk.batch.packs, self._states(trunk), strict=True)]
+        logits: Tensor = self.decoder.head(torch.cat(rows)[trunk.batch.order])
+        return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
+
+    def _above(self, begin: _State, pack: Pack) -> Tensor:
+        """Return the final hidden states of a pack's wanted rows."""
+        if begin.cut == OUTPUT:
+            return begin.hidden
+        if not self.decoder.mlp.known:
+            return self._on(begin, pack)()[0, pack.rows]
+        # Above the last attention no position reads another: the wanted ones alone go on.
+        rows = self._before_last_mlp(begin, pack)
+        return self.decoder.finish(self.decoder.mlp.run(self.decoder.layers[-1], rows))
+
+    def _before_last_mlp(self, begin: _State, pack: Pack) -> Tensor:
+        last = self.layers - 1
+        if begin.cut.place == "mlp" and self._layer(begin.cut) == last:
+            return begin.hidden
+        return self.decoder.capture(self._on(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
+
+    def _on(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
+        """Return what computes a pack's final hidden states from where it begins, all positions [1 seq hidden]."""
+        cut, state, context = begin
+        if cut == INPUTS:
+            return lambda: self.decoder.run(state, pack.mask, pack.position_ids, tries=pack.tries)
+        layer = self._layer(cut)
+        if cut.place == "layer":
+            return lambda: self.decoder.resume(state, context, layer=layer, tries=pack.tries)
+        run = self.decoder.mlp.run
+        return lambda: self.decoder.resume(
+            run(self.decoder.layers[layer], state), context, layer=layer + 1, tries=pack.tries
+        )
+
+    def _layer(self, cut: Cut) -> int:
+        if cut.layer is None or not -self.layers <= cut.layer < self.layers:
+            raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
+        return cut.layer % self.layers

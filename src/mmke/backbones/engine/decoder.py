@@ -1,0 +1,248 @@
+"""Where a causal language model of the library can be stopped and taken up again.
+
+The layer cut works for any decoder: a pre-hook captures the layer's own arguments and stops the forward there; later
+the remaining layers are called with them. The mlp cut needs a layer of the form residual + mlp(norm(x)).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward as attend
+
+from mmke.protocols import TrieSpan
+
+ATTENTION = "mmke-pack"
+"""Our name for `pack_attention` among the library's attention functions."""
+
+
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Not cuDNN's: it makes a plan for every new length, and nearly every record has one; a plan takes a second."""
+
+
+class _StopForwardError(Exception):
+    """Ends a forward pass once its state has been captured."""
+
+
+class Captured(NamedTuple):
+    """A state [1 seq hidden] and the further arguments of the layers above it."""
+
+    hidden: Tensor
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """The second half of a decoder layer.
+
+    Attributes:
+        norm: finds the submodule whose input is the residual stream before the MLP.
+        run: computes residual + mlp(norm(residual)) of a layer.
+        slots: names of the linears that lead in and out, below the layer.
+        known: whether layers have this form; where they do not, the cut before the MLP is the one before the layer.
+    """
+
+    norm: Callable[[Any], nn.Module]
+    run: Callable[[Any, Tensor], Tensor]
+    slots: Mapping[str, str]
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A causal language model in parts.
+
+    Attributes:
+        model: the decoder without its head, called with embeddings, a mask and positions.
+        embed: token embeddings.
+        layers: its layers.
+        finish: what lies between the last layer and the head.
+        head: hidden states to logits.
+        mlp: the form of its layers, where known.
+        config: the language model's configuration.
+    """
+
+    model: nn.Module
+    embed: nn.Module
+    layers: nn.ModuleList
+    finish: Callable[[Tensor], Tensor]
+    head: nn.Module
+    mlp: Mlp
+    config: Any
+
+    def run(
+        self,
+        embeds: Float[Tensor, "1 seq hidden"],
+        mask: Bool[Tensor, "masked widest"],
+        position_ids: Int[Tensor, "*axes seq"],
+        *,
+        tries: Sequence[TrieSpan] = (),
+        cache: object = None,
+    ) -> Float[Tensor, "1 seq hidden"]:
+        """Return the final hidden states, before the head; for mask and tries see `pack_attention`."""
+        with attending(tries):
+            output = self.model(
+                inputs_embeds=embeds,
+                attention_mask=mask[None, None] if len(mask) else None,
+                position_ids=position_ids.unsqueeze(-2),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def capture(self, forward: Callable[[], object], *, layer: int, before_mlp: bool) -> Captured:
+        """Run a forward pass up to a layer, or up to that layer's MLP, and return the state there."""
+        context: dict[str, Any] = {}
+        hidden: list[Tensor] = []
+
+        def at_layer(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            context.update(kwargs)
+            if not before_mlp:
+                hidden.append(args[0])
+                raise _StopForwardError
+
+        def at_mlp(_module: nn.Module, args: tuple[Any, ...]) -> None:
+            hidden.append(args[0])
+            raise _StopForwardError
+
+        target = self.layers[layer]
+        # Before all other hooks: what is taken is in the stream's own precision, whatever the layer computes in.
+        handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True, prepend=True)]
+        if before_mlp:
+            handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp, prepend=True))
+        try:
+            forward()
+        except _StopForwardError:
+            # Some layers flatten the batch before their MLP.
+            return Captured(hidden[0].reshape(1, -1, hidden[0].shape[-1]), context)
+        finally:
+            for handle in handles:
+                handle.remove()
+        raise RuntimeError(f"layer {layer} was never reached")
+
+    def resume(self, hidden: Tensor, context: Mapping[str, Any], *, layer: int, tries: Sequence[TrieSpan]) -> Tensor:
+        """Run the layers from `layer` on and return the final hidden states."""
+        with attending(tries):
+            for module in list(self.layers)[layer:]:
+                hidden = module(hidden, **context)
+        return self.finish(hidden)
+
+
+_tries: ContextVar[Sequence[TrieSpan]] = ContextVar("_tries", default=())
+"""Those of the pack that goes through a model just now; the library's layers hand on no argument of ours."""
+
+
+@contextmanager
+def attending(tries: Sequence[TrieSpan]) -> Iterator[None]:
+    """Let attention go by tries within; see `pack_attention`."""
+    token = _tries.set(tries)
+    try:
+        yield
+    finally:
+        _tries.reset(token)
+
+
+def pack_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attend as the library's SDPA does, trie by trie.
+
+    The first nodes of a trie may be a plain chain, for which the causal kernel needs no mask and leaves out the half
+    that is not seen; the rows of `attention_mask` [1 1 masked widest] are the other nodes of all tries, and their
+    columns the nodes of each one's own. Without tries all is one, and the last queries are masked, as many as the mask
+    has rows; without a mask either the library's own rules hold.
+    """
+    masked = 0 if attention_mask is None else attention_mask.shape[2]
+    queries, tries = query.shape[2], _tries.get()
+    said, row = [], 0
+
+    def ask(asking: slice, seen: slice, mask: Tensor | None) -> None:
+        said.append(attend(module, query[:, :, asking], key[:, :, seen], value[:, :, seen], mask, **options)[0])
+
+    with sdpa_kernel(KERNELS):
+        if not tries and not masked:
+            return attend(module, query, key, value, None, **options)
+        for begin, branch, end in tries or (TrieSpan(0, queries - masked, key.shape[2]),):
+            if begin < branch:
+                ask(slice(begin, branch), slice(begin, branch), None)
+            if attention_mask is not None and branch < end:
+                rest = min(end, queries) - branch
+                ask(
+                    slice(branch, branch + rest),
+                    slice(begin, end),
+                    attention_mask[:, :, row : row + rest, : end - begin],
+                )
+                row += rest
+    return said[0] if len(said) == 1 else torch.cat(said, dim=1), None
+
+
+def attend_in_packs(model: Any) -> None:
+    """Let a language model attend by `pack_attention`."""
+    # No mask is registered with it: the library then makes none of its own, and passes ours on.
+    AttentionInterface.register(ATTENTION, pack_attention)
+    model.set_attn_implementation(ATTENTION)
+
+
+def fuse_norms(model: nn.Module) -> None:
+    """Let RMS norms in half precision on a card run as one kernel; the library's own take eight."""
+    for module in model.modules():
+        if hasattr(module, "variance_epsilon") and hasattr(module, "weight"):
+            module.forward = partial(_rms_norm, module, module.forward)
+
+
+def _rms_norm(module: Any, written: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
+    if hidden.is_cuda and hidden.dtype == module.weight.dtype != torch.float32:
+        return functional.rms_norm(hidden, (hidden.shape[-1],), module.weight, module.variance_epsilon)
+    return written(hidden)
+
+
+def llama_parts(model: Any, head: nn.Module) -> Decoder:
+    """Take a `LlamaModel` with its head apart."""
+    attend_in_packs(model)
+    fuse_norms(model)
+    return Decoder(
+        model=model,
+        embed=model.embed_tokens,
+        layers=model.layers,
+        finish=model.norm,
+        head=head,
+        mlp=Mlp(
+            norm=lambda layer: layer.post_attention_layernorm,
+            run=lambda layer, x: x + layer.mlp(layer.post_attention_layernorm(x)),
+            slots={"mlp_in": "mlp.up_proj", "mlp_out": "mlp.down_proj"},
+        ),
+        config=model.config,
+    )
+
+
+def opt_parts(decoder: Any, head: nn.Module) -> Decoder:
+    """Take an `OPTDecoder` with pre-layer norms (every size but 350m) and its head apart."""
+    attend_in_packs(decoder)
+
+    def finish(hidden: Tensor) -> Tensor:
+        hidden = hidden if decoder.final_layer_norm is None else decoder.final_layer_norm(hidden)
+        return hidden if decoder.project_out is None else decoder.project_out(hidden)
+
+    return Decoder(
+        model=decoder,
+        embed=decoder.embed_tokens,
+        layers=decoder.layers,
+        finish=finish,
+        head=head,
+        mlp=Mlp(
+            norm=lambda layer: layer.final_layer_norm,
+            run=lambda layer, x: x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x)))),
+            slots={"mlp_in": "fc1", "mlp_out": "fc2"},
+        ),
+        config=decoder.config,
+    )

@@ -1,0 +1,197 @@
+"""Merging queries into tries, so that what they share is computed once and nothing is padded.
+
+Tries that share nothing lie behind each other in a pack: all of it goes through a layer's products together, and
+attention goes trie by trie.
+
+A trie's node sees itself and its ancestors, at the position of its depth: for each query that is exactly causal
+attention over its own tokens. In float32 a pack strays from the exact log-probabilities no farther than separate
+passes do: both by less than 1e-5 nats on the four-layer models, by about 1e-4 on thirty layers (`tests/contracts`,
+`tests/backbones/test_smol.py`).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from mmke.backbones.engine.sending import sent
+from mmke.protocols import Batch, Encoded, Pack, TrieSpan
+from mmke.types import ImageRef
+
+LONG_CHAIN = 256
+"""From this length on a leading chain is worth an attention call of its own, which leaves out what it cannot see."""
+
+
+class Trie:
+    """A forest of input_ids in which sequences with a common prefix share its nodes."""
+
+    def __init__(self) -> None:
+        self.input_ids: list[int] = []
+        self.parents: list[int] = []
+        self.depths: list[int] = []
+        self._paths: list[tuple[Sequence[int], list[int]]] = []
+
+    def insert(self, input_ids: Sequence[int]) -> list[int]:
+        """Add a sequence and return the node of each of its positions."""
+        shared: list[int] = []
+        for other, nodes in self._paths:
+            same = _common(input_ids, other, at_least=len(shared))
+            if same > len(shared):
+                shared = nodes[:same]
+        path = [*shared, *range(len(self.input_ids), len(self.input_ids) + len(input_ids) - len(shared))]
+        self.input_ids += input_ids[len(shared) :]
+        self.parents += [-1, *path][len(shared) : len(input_ids)]
+        self.depths += range(len(shared), len(input_ids))
+        self._paths.append((input_ids, path))
+        return path
+
+    def chain(self) -> int:
+        """Return how many nodes lead the trie as one chain: each the only child of the node before it or its first."""
+        breaks = (node for node, parent in enumerate(self.parents) if parent != node - 1)
+        return next(breaks, len(self.parents))
+
+    def mask(self, begin: int = 0) -> np.ndarray:
+        """Return [seq - begin × seq] booleans: the row of node i ≥ begin is true at i and at i's ancestors.
+
+        The nodes before `begin` are a chain.
+        """
+        size = len(self.input_ids)
+        mask = np.zeros((size - begin, size), dtype=bool)
+        runs = [node for node in range(begin, size) if node == begin or self.parents[node] != node - 1]
+        for first, beyond in pairwise([*runs, size]):  # a chain each, behind the same ancestors
+            parent, rows = self.parents[first], mask[first - begin : beyond - begin]
+            if parent >= begin:
+                rows[:] = mask[parent - begin]
+            else:
+                rows[:, : parent + 1] = True
+            rows[:, first:beyond] = np.tri(beyond - first, dtype=bool)
+        return mask
+
+
+def _common(one: Sequence[int], other: Sequence[int], *, at_least: int) -> int:
+    """Return the length of the common prefix, or something smaller where it is not above `at_least`."""
+    if one[: at_least + 1] != other[: at_least + 1]:
+        return 0
+    low, high = at_least, min(len(one), len(other))
+    while low < high:  # comparing slices is a hundred times as fast as going key by key
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+class Group(NamedTuple):
+    """Queries that share a prefix, merged into a trie, and the nodes of each."""
+
+    members: Sequence[int]
+    trie: Trie
+    paths: Sequence[Sequence[int]]
+
+
+def pack(groups: Sequence[Group], encoded: Sequence[Encoded], device: torch.device) -> Pack:
+    """Put groups one behind the other; their members are numbers in the batch."""
+    places: dict[int, tuple[int, ...]] = {}
+    rows, ends, begin = [], [], 0
+    for members, trie, paths in groups:
+        for each, path in zip((encoded[member] for member in members), paths, strict=True):
+            rows += [begin + path[row] for row in each.rows]
+            ends.append(begin + path[-1])
+            places.update(zip((begin + node for node in path), each.position_ids or (), strict=False))
+        begin += len(trie.input_ids)
+    spans, mask = _spans([group.trie for group in groups])
+    depths = [depth for group in groups for depth in group.trie.depths]
+    positions = list(zip(*(places[node] for node in range(begin)), strict=True)) if places else depths
+    return Pack(
+        input_ids=sent([key for group in groups for key in group.trie.input_ids], device),
+        position_ids=sent(positions, device),
+        tries=spans,
+        mask=sent(mask, device),
+        members=tuple(member for group in groups for member in group.members),
+        ends=sent(ends, device),
+        rows=sent(rows, device),
+    )
+
+
+def _spans(tries: Sequence[Trie]) -> tuple[tuple[TrieSpan, ...], np.ndarray]:
+    """Return where each of some tries lies, one behind the other, and their masks, one below the other."""
+    spans, masks, begin = [], [], 0
+    for trie in tries:
+        chain, size = trie.chain(), len(trie.input_ids)
+        unmasked = chain if chain >= LONG_CHAIN or chain == size else 0
+        spans.append(TrieSpan(begin, begin + unmasked, begin + size))
+        if unmasked < size:
+            masks.append(trie.mask(unmasked))
+        begin += size
+    joint = np.zeros((sum(map(len, masks)), max((mask.shape[1] for mask in masks), default=0)), dtype=bool)
+    row = 0
+    for mask in masks:
+        joint[row : row + len(mask), : mask.shape[1]] = mask
+        row += len(mask)
+    return tuple(spans), joint
+
+
+def sight(pack: Pack, nodes: Tensor) -> Bool[Tensor, "nodes seq"]:
+    """Return what each of some nodes sees."""
+    seen = torch.zeros(len(nodes), len(pack.input_ids), dtype=torch.bool, device=nodes.device)
+    masked = 0
+    for begin, branch, end in pack.tries:
+        sees = torch.arange(begin, end, device=nodes.device) <= nodes[:, None]
+        if branch < end:
+            row = (masked + nodes - branch).clamp(masked, masked + end - branch - 1)
+            sees = torch.where((nodes < branch)[:, None], sees, pack.mask[row, : end - begin])
+        seen[:, begin:end] = sees & ((nodes >= begin) & (nodes < end))[:, None]
+        masked += end - branch
+    return seen
+
+
+def make_batch(
+    encoded: Sequence[Encoded],
+    images: Sequence[ImageRef],
+    groups: Sequence[int],
+    *,
+    limit: int,
+    device: torch.device,
+) -> Batch:
+    """Divide queries into packs.
+
+    Queries of one group (the same image) always share a trie, since that is where the prefix is. Groups share a pack as
+    long as it stays within `limit` nodes. The division depends on the batch alone, so that equal batches give equal
+    bits.
+    """
+    divided: list[list[Group]] = []
+    room = 0
+    for number in sorted(set(groups)):
+        group = _merged([i for i, g in enumerate(groups) if g == number], encoded)
+        size = len(group.trie.input_ids)
+        if size > room:
+            divided.append([])
+            room = limit
+        divided[-1].append(group)
+        room -= size
+    packs = tuple(pack(some, encoded, device) for some in divided)
+    order = sent(_query_order(packs, encoded), device, torch.long)
+    return Batch(tuple(encoded), tuple(images), packs, order, _digest(encoded, images))
+
+
+def _query_order(packs: Sequence[Pack], encoded: Sequence[Encoded]) -> list[int]:
+    """Return the permutation that brings rows from pack order to query order."""
+    starts, start = {}, 0
+    for member in (member for each in packs for member in each.members):
+        starts[member] = start
+        start += len(encoded[member].rows)
+    return [starts[i] + j for i, each in enumerate(encoded) for j in range(len(each.rows))]
+
+
+def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> Group:
+    trie = Trie()
+    # Nothing that is wanted can see what lies beyond the last wanted row.
+    return Group(members, trie, [trie.insert(encoded[i].input_ids[: max(encoded[i].rows) + 1]) for i in members])
+
+
+def _digest(encoded: Sequence[Encoded], images: Sequence[ImageRef]) -> str:
+    inputs = [image.sha256 for image in images], [(e.input_ids, e.target_ids, e.rows) for e in encoded]
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()

@@ -1,0 +1,229 @@
+"""Weights in whatever layout they were found, under the names of the module that they are for.
+
+A layout is a list of sources: files, and rules that turn the names in them into the module's. Every tensor of the
+files is taken, listed as unused because the layout says so, or an error. Names, shapes and numeric types are known
+before anything large is read; the tensors are then read one at a time.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mmke.backbones.weights.fitting import fitted
+from mmke.backbones.weights.tensor_files import Stored, open_file, sampled
+from mmke.errors import UserError
+
+Rules = Sequence[tuple[str, str | None]]
+"""A pattern for the whole name in the file, and the name in the module, or None: the layout has it, the module takes
+it not. The first match counts."""
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TAKEN_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+NAMED = 3
+"""So many tensors of a kind are named in an error."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weight files, and how the names in them become the module's.
+
+    Attributes:
+        prepare: what is done to the tensors under their own names first, such as joining two into one.
+    """
+
+    files: Sequence[Path]
+    rules: Rules
+    prepare: Callable[[Mapping[str, Stored]], Mapping[str, Stored]] = dict
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Weights that were found, in whatever layout, under the names of the module that they are for.
+
+    Attributes:
+        layout: what was found, in one line.
+        tokenizer: folder with the tokenizer's files.
+        revision: tells these weights and their tokenizer from others; see `_revision`.
+        unused: what the files hold and this model does not take, as `file: name`.
+        bytes: what the tensors to be read take in the files.
+        tensors: what is to be read, by the module's names.
+        surplus: what no rule of the layout knows.
+        folders: where the files lie.
+    """
+
+    layout: str
+    tokenizer: Path
+    revision: str
+    unused: tuple[str, ...]
+    bytes: int
+    tensors: Mapping[str, Stored]
+    surplus: tuple[Stored, ...]
+    folders: tuple[Path, ...]
+
+    def check(self, module: nn.Module) -> None:
+        """Compare with a module's tensors, by what the files say of theirs.
+
+        Raises:
+            UserError: a tensor is missing, surplus, of a wrong shape or quantised; the message names them.
+        """
+        self._plan(module)
+
+    def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None:
+        """Read the tensors one at a time into a module that was laid out without weights.
+
+        Args:
+            module: all of its parameters are replaced, without gradient; its tables, which no checkpoint holds, are its
+                own (see `loading.lay_out`).
+            dtype: of a tensor of the module, by its name.
+            device: where they go.
+
+        Raises:
+            UserError: as `check` does; or tensors that the module ties differ.
+        """
+        plan = self._plan(module)
+        log.info("reading %.1f GB: %s", self.bytes / 1e9, self.layout)
+        if self.unused:
+            log.info("in the files and not taken by this model: %s", _few(self.unused))
+        for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
+            # Always a copy: the model must not hang on a file that may change or go away.
+            tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
+            # Moved as it is: cards convert faster than their hosts.
+            tensor.copy_(stored.read().to(device))
+            if stored.note:
+                log.info("%s", stored.note)
+            self._check_tied(names, tensor)
+            parameter = nn.Parameter(tensor, requires_grad=False)
+            for name in names:
+                _put(module, name, parameter)
+
+    def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], Stored]]:
+        """Return what to read for each tensor of a module, under all of its names; raise when that is not to be had."""
+        owned = _owned(module)
+        plan, missing, misshapen, quantised = [], [], [], []
+        for names, own in owned.items():
+            stored = next((self.tensors[name] for name in names if name in self.tensors), None)
+            if stored is None:
+                missing.append(names[0])
+            elif stored.dtype not in TAKEN_TYPES:
+                quantised.append(f"{_place(stored)} is {stored.dtype}")
+            elif (fit := fitted(names[0], stored, tuple(own.shape))) is None:
+                misshapen.append(f"{_place(stored)} is {list(stored.shape)} where {list(own.shape)} is expected")
+            else:
+                plan.append((names, fit))
+        known = {name for names in owned for name in names}
+        surplus = [*self.surplus, *(stored for name, stored in self.tensors.items() if name not in known)]
+        problems = [
+            *_some("of another shape", misshapen),
+            *_some("not floating-point", quantised),
+            *_some("missing", missing),
+            *_some("unknown to this model", [_place(stored) for stored in surplus]),
+        ]
+        if problems:
+            raise UserError(
+                f"the weights in {', '.join(map(str, self.folders))} ({self.layout}) are not this model's: "
+                f"{'; '.join(problems)}; name a folder with its own, or download them again"
+            )
+        return plan
+
+    def _check_tied(self, names: Sequence[str], tensor: Tensor) -> None:
+        """Raise when the files hold different tensors for names that the module ties together."""
+        first, *rest = [self.tensors[name] for name in names if name in self.tensors]
+        for other in rest:
+            own = other.read()[: len(tensor)].to(device=tensor.device, dtype=tensor.dtype)
+            if not torch.equal(own, tensor):
+                raise UserError(
+                    f"{_place(first)} and {_place(other)} differ, and this model has one tensor for both; "
+                    "name a folder with this model's own weights"
+                )
+
+
+def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpoint:
+    """Return the checkpoint that sources make; a later source's tensor stands in for an earlier one's.
+
+    Raises:
+        UserError: a file cannot be read, or the tokenizer is not there.
+    """
+    vocabulary = [tokenizer / name for name in TOKENIZER_FILES if (tokenizer / name).is_file()]
+    if not vocabulary:
+        raise UserError(f"{tokenizer} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}); download it again")
+    tensors: dict[str, Stored] = {}
+    unused: list[str] = []
+    surplus: list[Stored] = []
+    every: list[Stored] = []
+    for source in sources:
+        own: dict[str, Stored] = {}
+        for file in source.files:
+            contents = open_file(file)
+            own.update(contents.tensors)
+            unused += [f"{file.name}: {name}" for name in contents.others]
+        every += own.values()
+        for name, stored in source.prepare(own).items():
+            target = _target(name, source.rules)
+            if target is None:
+                unused.append(_place(stored))
+            elif not target:
+                surplus.append(stored)
+            else:
+                unused += [_place(tensors[target])] if target in tensors else []
+                tensors[target] = stored
+    files = [file for source in sources for file in source.files]
+    size = sum(stored.bytes for stored in tensors.values())
+    folders = tuple(dict.fromkeys(file.parent for file in files))
+    revision = _revision([*files, *vocabulary], every)
+    return Checkpoint(layout, tokenizer, revision, tuple(unused), size, tensors, tuple(surplus), folders)
+
+
+def _target(name: str, rules: Rules) -> str | None:
+    """Return the module's name for one in a file, None when it is not taken, nothing when no rule knows it."""
+    for pattern, target in rules:
+        match = re.fullmatch(pattern, name)
+        if match:
+            return target and match.expand(target)
+    return ""
+
+
+def _revision(files: Sequence[Path], every: Sequence[Stored]) -> str:
+    """Return a digest of names, shapes, numeric types, file sizes and samples of the files, in a second at most."""
+    digest = hashlib.sha256()
+    for stored in sorted(every, key=lambda stored: stored.name):
+        digest.update(f"{stored.name} {stored.shape} {stored.dtype}\n".encode())
+    for file in files:
+        digest.update(str(file.stat().st_size).encode())
+        for part in sampled(file):
+            digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _owned(module: nn.Module) -> dict[tuple[str, ...], Tensor]:
+    """Return a module's tensors, each with all the names that it goes by (tied ones have several)."""
+    own = module.state_dict(keep_vars=True)
+    names: dict[int, list[str]] = {}
+    for name, tensor in own.items():
+        names.setdefault(id(tensor), []).append(name)
+    return {tuple(each): own[each[0]] for each in names.values()}
+
+
+def _put(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    place, _, own = name.rpartition(".")
+    setattr(module.get_submodule(place), own, parameter)
+
+
+def _place(stored: Stored) -> str:
+    return f"{stored.file.parent.name}/{stored.file.name}: {stored.name}"
+
+
+def _some(what: str, each: Sequence[str]) -> list[str]:
+    return [f"{what}: {_few(each)}"] if each else []
+
+
+def _few(each: Sequence[str]) -> str:
+    return ", ".join(each[:NAMED]) + (f" and {len(each) - NAMED:,} more" if len(each) > NAMED else "")

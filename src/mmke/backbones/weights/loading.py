@@ -1,0 +1,228 @@
+"""Bringing a model that was laid out without weights to life: from a checkpoint, at random, or not at all.
+
+A skeleton has everything but weights: names, edit sites, prompt, and a checkpoint whose headers were checked against
+them. It is what a user's mistakes are found with before 14 GB are read.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import init_empty_weights
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedModel
+
+from mmke.backbones.reason import reason
+from mmke.backbones.weights.checkpoint import Checkpoint
+from mmke.backbones.weights.fitting import SPARE_ROWS
+from mmke.backbones.weights.memory import free_memory
+from mmke.backbones.weights.stand_in import StandInTokenizer
+from mmke.errors import UserError
+
+log = logging.getLogger(__name__)
+
+RANDOM: Literal["random"] = "random"
+"""In place of a folder: random weights and a stand-in tokenizer, for time and memory, which do not depend on values."""
+
+RANDOM_REVISION = "random, seed 0"
+"""What identifies random weights."""
+
+WeightSource = Path | Literal["random"] | None
+
+WORKSPACE = 3 << 30
+"""Bytes beside the weights that an edit takes on the card: activations, an optimiser's state, the library's own."""
+
+SPREAD = 0.02
+"""Of random weights."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user ordered.
+
+    Attributes:
+        name: of the backbone, for messages.
+        weights: a folder, "random", or None for the usual places.
+        dtype: of each tensor by its name in the module.
+        device: where it shall be.
+        skeleton: whether to stop short of the weights.
+    """
+
+    name: str
+    weights: WeightSource
+    dtype: Callable[[str], torch.dtype]
+    device: torch.device
+    skeleton: bool
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What was delivered: the module in evaluation mode, its tokenizer, and what identifies the weights."""
+
+    module: Any
+    tokenizer: Any
+    revision: str
+
+
+def lay_out(build: Callable[[], Any]) -> Any:
+    """Build a module without weights: parameters on the meta device, tables with their values, what is tied tied."""
+    with init_empty_weights():
+        module = build()
+    for part in module.modules():
+        # A parameter is replaced when it is registered, which undoes the ties that its class makes.
+        if isinstance(part, PreTrainedModel):
+            part.tie_weights()
+    return module
+
+
+def stock(
+    order: Order,
+    module: nn.Module,
+    locate: Callable[[Path | None], Checkpoint],
+    *,
+    read: Callable[[Path], Any],
+    vocabulary: int,
+) -> Stock:
+    """Give a module that was laid out without weights its weights and its tokenizer.
+
+    Args:
+        order: what the user ordered.
+        module: it has shapes and no values.
+        locate: finds the weights.
+        read: makes the tokenizer of its folder.
+        vocabulary: the number of ids.
+
+    Raises:
+        UserError: no weights, wrong ones, another model's tokenizer, or too little memory.
+    """
+    module.requires_grad_(requires_grad=False).eval()
+    set_precision(module, order.dtype)
+    if order.weights == RANDOM:
+        check_memory(order, module)
+        if not order.skeleton:
+            fill_at_random(module, order)
+        return Stock(module, StandInTokenizer(vocabulary), RANDOM_REVISION)
+    checkpoint = locate(order.weights)
+    checkpoint.check(module)
+    check_memory(order, module)
+    tokenizer = read(checkpoint.tokenizer)
+    check_vocabulary(tokenizer, checkpoint.tokenizer, vocabulary)
+    if not order.skeleton:
+        checkpoint.fill(module, dtype=order.dtype, device=order.device)
+        module.to(order.device)
+        tell_of_blanks(order.name, module)
+    return Stock(module, tokenizer, checkpoint.revision)
+
+
+def check_none_named(name: str, weights: WeightSource) -> None:
+    """Refuse weights for a model that brings its own.
+
+    Raises:
+        UserError: some were named.
+    """
+    if weights is not None:
+        raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
+
+
+def tell_of_blanks(name: str, module: nn.Module) -> None:
+    """Warn of matrices that are all zeros: files that were made in their full size and never filled look whole."""
+    matrices = [(each, tensor) for each, tensor in module.named_parameters() if tensor.ndim > 1 and len(tensor)]
+    # The first row nearly always answers.
+    blank = [each for each, tensor in matrices if not tensor[0].any() and not tensor.any()]
+    if blank:
+        log.warning(
+            "%s: %d of its matrices hold nothing but zeros, the first %s; if they should not, its download was never "
+            "finished: download or copy it again",
+            name,
+            len(blank),
+            blank[0],
+        )
+
+
+def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
+    """Give every parameter its precision by its name, in a skeleton too, which states it; tied ones stay tied."""
+    for name, tensor in module.named_parameters():
+        tensor.data = tensor.data.to(dtype(name))
+
+
+def half_on_card(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Return the language model's precision where the user leaves it open: half on a card, as published."""
+    if dtype is not None:
+        return dtype
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read a tokenizer from its folder with the library's own class.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} holds no tokenizer that can be read ({reason(error)}); copy its files there"
+        ) from error
+
+
+def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
+    """Look whether a tokenizer has as many words as the model, which may have some rows to spare.
+
+    Raises:
+        UserError: it has more, or far fewer.
+    """
+    words = len(tokenizer)
+    if not 0 <= vocabulary - words <= SPARE_ROWS:
+        raise UserError(
+            f"{folder}: its tokenizer has {words:,} words and the model {vocabulary:,}, so that it is another model's; "
+            "copy the model's own there"
+        )
+
+
+def check_memory(order: Order, module: nn.Module) -> None:
+    """Compare what a model takes with what its device has left; on the processor only if weights are to be read.
+
+    Raises:
+        UserError: too little.
+    """
+    on_card = order.device.type == "cuda"
+    free = free_memory(order.device) if on_card or not order.skeleton else None
+    weights = sum(t.numel() * order.dtype(name).itemsize for name, t in _unique(module))
+    if free is None or weights + (WORKSPACE if on_card else 0) <= free:
+        return
+    if not on_card:
+        # Else the system ends the program without a word.
+        raise UserError(
+            f"{order.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB of "
+            "memory free; end what else runs there, take --dtype bfloat16 instead of float32, or a card: --device cuda"
+        )
+    raise UserError(
+        f"{order.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
+        f"and {order.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
+        "another --device, or with --dtype float32 take float16"
+    )
+
+
+def fill_at_random(module: nn.Module, order: Order) -> None:
+    """Draw every tensor: norms one, biases zero, the rest normal; the same values whatever the device's neighbours."""
+    generator = torch.Generator(order.device).manual_seed(0)
+    drawn: dict[int, nn.Parameter] = {}
+    for name, tensor in list(module.named_parameters(remove_duplicate=False)):
+        if id(tensor) not in drawn:
+            made = torch.empty(tensor.shape, dtype=order.dtype(name), device=order.device)
+            if tensor.ndim == 1:
+                made.fill_(1.0 if name.endswith("weight") else 0.0)
+            else:
+                made.normal_(std=SPREAD, generator=generator)
+            drawn[id(tensor)] = nn.Parameter(made, requires_grad=False)
+        owner, _, attribute = name.rpartition(".")
+        setattr(module.get_submodule(owner), attribute, drawn[id(tensor)])
+    module.to(order.device)
+
+
+def _unique(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]

@@ -1,0 +1,1 @@
+"""The command lines of the published benchmark, which call the same runner."""

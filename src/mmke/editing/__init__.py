@@ -1,0 +1,1 @@
+"""What editors share: sites, settings, losses, edited matrices, trained checkpoints."""

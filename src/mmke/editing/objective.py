@@ -1,0 +1,88 @@
+"""What trained editors are trained on, as published: a paraphrase and another picture answered, locality kept.
+
+Source: MMKE-Bench, arXiv:2502.19870. The loss of a record is edit_weight · nll(paraphrase) + image_edit_weight ·
+nll(same question on another picture) + locality_weight · KL(before ‖ after) over all positions of the unrelated
+questions. No relation and no portability question is asked while training.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmke.backbones.engine.sending import sent
+from mmke.editing.losses import answer_loss, locality_divergence
+from mmke.errors import UserError
+from mmke.protocols import Backbone, Batch
+from mmke.types import Ask, EditCase, ProbeKind, Switches
+
+ASKED: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase", "t_loc", "i_loc")
+
+
+class Parts(NamedTuple):
+    """The losses of a record: of the paraphrase, of another picture, and the divergences on text and on a picture."""
+
+    edit: Tensor
+    image_edit: Tensor
+    text: Tensor
+    image: Tensor
+
+
+class Asked(NamedTuple):
+    """A record's training probes: those in the edit's scope, and those that are to stay; one batch each."""
+
+    said: Batch
+    kept: Batch
+
+    def parts(self, said: Tensor, before: Tensor, after: Tensor) -> Parts:
+        """Return the losses.
+
+        Args:
+            said: logits of all rows of the first batch from the edited model, with gradient.
+            before: those of the second from the unedited one.
+            after: those of the second from the edited one, with gradient.
+        """
+        edit, image_edit = torch.split(said, _sizes(self.said))
+        targets = [sent(encoded.target_ids, said.device) for encoded in self.said.encoded]
+        old, new = torch.split(before, _sizes(self.kept)), torch.split(after, _sizes(self.kept))
+        return Parts(
+            answer_loss(edit, targets[0]),
+            answer_loss(image_edit, targets[1]),
+            locality_divergence(old[0], new[0]),
+            locality_divergence(old[1], new[1]),
+        )
+
+
+def _sizes(batch: Batch) -> list[int]:
+    return [len(encoded.rows) for encoded in batch.encoded]
+
+
+def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Asked:
+    """Encode a record's training probes.
+
+    Raises:
+        UserError: the record lacks one.
+    """
+    by_kind = {probe.kind: probe for probe in case.probes}
+    lacking = missing_probes(case)
+    if lacking:
+        raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
+    halves = [[by_kind[kind] for kind in kinds] for kinds in (ASKED[:2], ASKED[2:])]
+    ways: tuple[Literal["answer", "all"], ...] = ("answer", "all")
+    return Asked(
+        *(
+            backbone.encode(
+                [probe.query for probe in probes],
+                [probe.target for probe in probes],
+                Ask(labels=switches.labels, positions=positions),
+            )
+            for probes, positions in zip(halves, ways, strict=True)
+        )
+    )
+
+
+def missing_probes(case: EditCase) -> Sequence[ProbeKind]:
+    """Return the kinds of probe that training needs and a record lacks."""
+    has = {probe.kind for probe in case.probes}
+    return [kind for kind in ASKED if kind not in has]

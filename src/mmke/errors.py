@@ -1,0 +1,9 @@
+"""What a user can do wrong, told in one line and without a traceback."""
+
+
+class UserError(Exception):
+    """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
+
+
+class NeedsTrainingError(UserError):
+    """An editor was asked for that takes training records, and there are none."""

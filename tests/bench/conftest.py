@@ -1,0 +1,13 @@
+"""The four-layer models, one at a time, as the sides of a comparison load them."""
+
+import pytest
+
+from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.running.run import Request, load
+
+
+@pytest.fixture(scope="package", params=["tiny-llava", "tiny-minigpt4", "tiny-blip2"])
+def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
+    loaded = load(Request(request.param, None, ()))
+    assert isinstance(loaded, ComposedBackbone)
+    return loaded

@@ -1,0 +1,40 @@
+"""A record under an editor, on either side; and how such an editor is set up to be quick."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmke.protocols import OUTPUT, Cut
+from mmke.running.run import PlannedCell, Request, plan
+from mmke_bench.plain import PlainBackbone
+from mmke_bench.sides import Lap, Side
+
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "ft-llm": {"steps": 2},
+    "ft-alignment": {"steps": 2},
+    "ike-random": {"demonstrations": 2},
+    "none": {},
+}
+
+
+def cells(name: str, editor: str, data: Path) -> tuple[PlannedCell, PlannedCell]:
+    """Return the floor's cell and the editor's."""
+    planned = plan(Request(name, (editor,), ("mmke-user",), limit=1, data=data, changes={editor: QUICK[editor]}))
+    return planned.cells[0], planned.cells[-1]
+
+
+def lap(backbone: Any, editor: str, data: Path, *, floor: bool = False) -> Lap:
+    """Run the first record on a backbone, cut or plain, with the floor before it or without."""
+    unedited, cell = cells(backbone.name, editor, data)
+    return Side(backbone, unedited if floor else cell, cell).run(cell.split.cases[0])
+
+
+def cut_of(backbone: Any, editor: str, data: Path) -> Cut:
+    """Return the cut that an editor works at."""
+    made = cells(backbone.name, editor, data)[1].editor
+    return made.cut(backbone) if hasattr(made, "cut") else OUTPUT
+
+
+def logged(backbone: Any, editor: str, data: Path) -> Lap:
+    """Run the first record in the plain loop."""
+    return lap(PlainBackbone(backbone), editor, data)
