@@ -118,7 +118,7 @@ class Trainer:
         published = getattr(self.editor, "published", PublishedTraining())
         if not published.asks_all or not isinstance(self.backbone, PlainBackbone):
             return None, ()
-        besides = [probe for probe in case.probes if probe.kind not in ASKED]
+        besides = [probe for probe in case.probes if probe.kind.name not in ASKED]
         store = MemoryStore()
         with self.editor.open(self.backbone, store) as session:
             session.apply(case.edits)

@@ -36,6 +36,7 @@ from mmke.types import (
     EditCase,
     ImageRef,
     Probe,
+    ProbeKind,
     Query,
 )
 
@@ -56,6 +57,10 @@ __all__ = [
     "say",
     "store",
 ]
+
+
+QUESTION = ProbeKind("question", "question", "relation")
+"""The kind of what `say` asks; it is never scored."""
 
 
 def load_editor(
@@ -117,7 +122,7 @@ def picture(path: str | Path) -> ImageRef:
 
 def say(answerer: Answerer | EditSession, question: str, image: ImageRef | None = None) -> str:
     """Return what a backbone or a session writes by itself (greedy decoding) in answer to a question."""
-    return answerer.answer([Probe("recall", Query(question, image), "")], Ask(decode="generate"))[0].text
+    return answerer.answer([Probe(QUESTION, Query(question, image), "")], Ask(decode="generate"))[0].text
 
 
 def run_benchmark(request: Request) -> list[Cell]:

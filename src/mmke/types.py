@@ -11,16 +11,38 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-ProbeKind = Literal["recall", "rephrase", "image_rephrase", "t_rel", "i_rel", "i_gen", "port", "t_loc", "i_loc"]
-"""Did the edit take: `recall` its own prompt, `rephrase` a paraphrase, `image_rephrase` another picture, each with the
-description as target; then the published six: text and image reliability, image generalisation, portability, text and
-image locality."""
+Role = Literal["recall", "relation", "locality", "hard locality"]
+"""What a kind of question is there for. "recall": the edit's own prompt, or another wording or picture of it, with the
+edit's target as the answer. "relation": another question on the new knowledge. "locality": an unrelated question, which
+is to be answered as before. "hard locality": a question that looks like the edit's and is to be answered as before."""
 
-RECALL_KINDS: tuple[ProbeKind, ...] = ("recall", "rephrase", "image_rephrase")
-RELATION_KINDS: tuple[ProbeKind, ...] = ("t_rel", "i_rel", "i_gen", "port")
-LOCALITY_KINDS: tuple[ProbeKind, ...] = ("t_loc", "i_loc")
-HEADLINE_KINDS: tuple[ProbeKind, ...] = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
-PROBE_KINDS: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS + LOCALITY_KINDS
+
+@dataclass(frozen=True, slots=True)
+class ProbeKind:
+    """A kind of question, supplied by whoever builds the probes: other parts ask for its role, never for its name.
+
+    Attributes:
+        name: in rows, and the column that its first metric feeds, such as `t_rel`.
+        label: heading of that column, such as `T-Rel`.
+        role: what it is there for.
+        headline: whether its column stands in every table.
+    """
+
+    name: str
+    label: str
+    role: Role
+    headline: bool = False
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+# Until tables read the kinds from a run's record: the names of MMKE-Bench's kinds.
+RECALL_KINDS = ("recall", "rephrase", "image_rephrase")
+LOCALITY_KINDS = ("t_loc", "i_loc")
+HEADLINE_KINDS = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
+PROBE_KINDS = (*RECALL_KINDS, *HEADLINE_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +179,7 @@ class ScoreRow:
         case_id: the record.
         edits_applied: edits in the model when the probe was asked.
         probe: the probe's index within its record; None for a kind that the record cannot be asked.
-        kind: the probe's kind.
+        kind: the name of the probe's kind.
         metric: the column of the table that this row feeds, such as `i_rel` or `i_rel_f1`.
         value: the score; None when it could not be scored (then `reason` says why).
         floor: the unedited model's score of the same probe and metric; None for locality.
@@ -175,7 +197,7 @@ class ScoreRow:
     case_id: str
     edits_applied: int
     probe: int | None
-    kind: ProbeKind
+    kind: str
     metric: str
     value: float | None
     floor: float | None
@@ -302,6 +324,12 @@ class Split:
     cases: tuple[EditCase, ...]
     dropped: tuple[Dropped, ...]
 
+    @property
+    def kinds(self) -> tuple[ProbeKind, ...]:
+        """Return the kinds of question that the cases ask or leave unscored, in the order of their first appearance."""
+        asked = (kind for case in self.cases for kind in (*(probe.kind for probe in case.probes), *case.unscored))
+        return tuple(dict.fromkeys(asked))
+
 
 @runtime_checkable
 class Benchmark(Protocol):
@@ -325,7 +353,7 @@ class Metric(Protocol):
 
     Attributes:
         name: unique among the metrics.
-        kinds: the probe kinds it scores.
+        roles: the roles of the probe kinds that it scores.
         ask: what the answers must contain.
         reference: the model it compares the edited one with; None when the answer is judged alone.
     """
@@ -333,7 +361,7 @@ class Metric(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kinds(self) -> tuple[ProbeKind, ...]: ...
+    def roles(self) -> tuple[Role, ...]: ...
     @property
     def ask(self) -> Ask: ...
     @property

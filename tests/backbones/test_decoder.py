@@ -11,6 +11,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from mmke.backbones.engine import packing
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.decoder import attending, fuse_norms, pack_attention
+from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import TrieSpan
 from mmke.running.run import Request, load
 from mmke.types import Ask, Probe, Query
@@ -147,9 +148,7 @@ def test_without_a_mask_all_is_one_chain(device: torch.device) -> None:
 def test_answers_are_the_same_with_a_chain_of_any_length(
     backbone: ComposedBackbone, monkeypatch: pytest.MonkeyPatch, chain: int
 ) -> None:
-    probes = [
-        Probe("t_rel", Query(f"In which{end}"), "here") for end in (" of the rooms is it?", " of the towns?", "?")
-    ]
+    probes = [Probe(T_REL, Query(f"In which{end}"), "here") for end in (" of the rooms is it?", " of the towns?", "?")]
     masked, greedy = backbone.answer(probes, Ask()), backbone.answer(probes, Ask(decode="generate", max_new=3))
     monkeypatch.setattr(packing, "LONG_CHAIN", chain)
     chained: Any = backbone.answer(probes, Ask())

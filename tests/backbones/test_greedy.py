@@ -8,6 +8,7 @@ from mmke.backbones.engine.answering import _limit
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.greedy import _goes_on
 from mmke.backbones.tiny import EOS, byte_tokenizer
+from mmke.benchmarks.probes.published import PORT
 from mmke.types import Ask, Probe, Query
 
 
@@ -40,16 +41,16 @@ def test_the_limit_ends_it_after_the_last_token(backbone: ComposedBackbone) -> N
 
 @pytest.mark.parametrize(("target", "limit"), [("no", 16), ("twenty letters here!", 42)])
 def test_the_limit_is_twice_the_target_or_sixteen(backbone: ComposedBackbone, target: str, limit: int) -> None:
-    assert _limit(backbone, Probe("port", Query("why?"), target), Ask(decode="generate")) == limit
+    assert _limit(backbone, Probe(PORT, Query("why?"), target), Ask(decode="generate")) == limit
 
 
 def test_a_table_of_positions_is_never_run_past() -> None:
     table = load("tiny-blip2")
-    probe = Probe("port", Query("a" * (table.max_positions - 4)), "no")
+    probe = Probe(PORT, Query("a" * (table.max_positions - 4)), "no")
     assert len(table.answer([probe], Ask(decode="generate"))[0].token_ids) <= 4
 
 
 def test_where_a_table_of_positions_is_full_nothing_is_written() -> None:
     table = load("tiny-blip2")
-    probe = Probe("port", Query("a" * (table.max_positions - 1)), "no")
+    probe = Probe(PORT, Query("a" * (table.max_positions - 1)), "no")
     assert table.answer([probe], Ask(decode="generate"))[0].token_ids == ()

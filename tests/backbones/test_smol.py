@@ -11,6 +11,7 @@ from torch import Tensor
 import mmke
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.open import open_benchmark
+from mmke.benchmarks.probes.published import I_REL, T_LOC
 from mmke.errors import UserError
 from mmke.protocols import OUTPUT
 from mmke.running.fingerprint import fingerprint
@@ -45,7 +46,7 @@ def test_prompts_are_these_tokens(backbone: ComposedBackbone, case: EditCase) ->
 
 
 def test_the_language_model_answers_what_its_authors_taught_it(backbone: ComposedBackbone) -> None:
-    probe = Probe("t_loc", Query("The capital of France is"), "Paris")
+    probe = Probe(T_LOC, Query("The capital of France is"), "Paris")
     assert backbone.answer([probe], Ask())[0].text == "Paris"
     assert backbone.answer([probe], Ask(decode="generate"))[0].text.startswith("Paris")
 
@@ -88,7 +89,7 @@ def test_an_edit_holds_inside_its_session_and_nowhere_else(backbone: ComposedBac
 
 def test_a_picture_is_known_before_any_edit(backbone: ComposedBackbone) -> None:
     cases = open_benchmark("mini-user", data=None).load("eval", hop=1, switches=STRICT).cases[:4]
-    local = [next(probe for probe in case.probes if probe.kind == "i_loc") for case in cases]
+    local = [next(probe for probe in case.probes if probe.kind.name == "i_loc") for case in cases]
     answers = backbone.answer(local, Ask())
     assert sum(answer.token_ids == answer.target_ids for answer in answers) >= 3
 
@@ -100,7 +101,7 @@ def test_phone_and_scanner_pictures_are_read(backbone: ComposedBackbone, tmp_pat
     grey = Image.new("L", (300, 260), round(30000 / 257))
     grey.save(tmp_path / "plain.png")
     deep, plain = (
-        backbone.answer([Probe("i_rel", Query("What is this?", mmke.picture(tmp_path / name)), "grey")], Ask())[0]
+        backbone.answer([Probe(I_REL, Query("What is this?", mmke.picture(tmp_path / name)), "grey")], Ask())[0]
         for name in ("deep.png", "plain.png")
     )
     assert deep.target_logprob == pytest.approx(plain.target_logprob, abs=1e-3)

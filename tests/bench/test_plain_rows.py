@@ -7,6 +7,7 @@ from speed_kit import QUICK, lap, logged
 
 from hf_folders import save_qwen2_5_vl
 from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import Backbone
 from mmke.running.run import Request, load
 from mmke.types import Ask, Probe, Query, ScoreRow
@@ -39,7 +40,7 @@ def test_they_are_on_a_hub_model_whose_positions_have_three_axes(tmp_path: Path,
 
 def test_it_is_asked_like_any_backbone(backbone: ComposedBackbone) -> None:
     plain = PlainBackbone(backbone)
-    probes = [Probe("t_rel", Query(text), "here") for text in ("In which of the rooms is it?", "Where?")]
+    probes = [Probe(T_REL, Query(text), "here") for text in ("In which of the rooms is it?", "Where?")]
     assert isinstance(plain, Backbone)
     assert [a.token_ids for a in plain.answer(probes, Ask())] == [a.token_ids for a in backbone.answer(probes, Ask())]
     assert len(plain.log) == 2

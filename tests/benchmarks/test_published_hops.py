@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from published_records import Raw, record
 
+from mmke.benchmarks.probes.published import PORT
 from mmke.benchmarks.splits import AnnotationBenchmark
 from mmke.errors import UserError
 from mmke.types import PAPER, STRICT, Split, Switches
@@ -28,7 +29,7 @@ def three(dataset: Dataset) -> AnnotationBenchmark:
 
 
 def ports(split: Split) -> dict[str, list[str]]:
-    return {case.id: [p.target for p in case.probes if p.kind == "port"] for case in split.cases}
+    return {case.id: [p.target for p in case.probes if p.kind.name == "port"] for case in split.cases}
 
 
 def load(benchmark: AnnotationBenchmark, hop: int, switches: Switches) -> Split:
@@ -55,7 +56,7 @@ def test_paper_drops_a_record_that_has_other_hops_only(dataset: Dataset) -> None
 def test_strict_keeps_every_described_record_with_port_unscored(three: AnnotationBenchmark) -> None:
     split = load(three, 1, STRICT)
     assert ports(split) == {"entity-00001": [], "entity-00002": ["one"]}
-    assert [dict(case.unscored) for case in split.cases] == [{"port": "no port_new"}, {}]
+    assert [dict(case.unscored) for case in split.cases] == [{PORT: "no port_new"}, {}]
     assert split.dropped == ((0, "alt is empty"),)
 
 

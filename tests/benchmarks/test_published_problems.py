@@ -197,8 +197,10 @@ def test_a_missing_picture_folder_is_one_problem(dataset: Dataset) -> None:
 )
 def test_a_run_goes_on_without_a_probe_whose_text_is_empty(field: str, kind: str, left: int, dataset: Dataset) -> None:
     (case,) = dataset(record("entity", **{field: ""})).load("eval", hop=1, switches=STRICT).cases
-    assert [probe.kind for probe in case.probes].count(kind) == left
-    assert case.unscored == {kind: "the question or its answer is empty"}
+    assert [probe.kind.name for probe in case.probes].count(kind) == left
+    assert {kind.name: reason for kind, reason in case.unscored.items()} == {
+        kind: "the question or its answer is empty"
+    }
 
 
 def test_an_empty_edit_is_a_problem_of_a_run_too(dataset: Dataset) -> None:

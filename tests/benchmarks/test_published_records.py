@@ -45,11 +45,11 @@ def load(benchmark: AnnotationBenchmark, *, hop: int = 1) -> tuple[EditCase, ...
 
 
 def answers(case: EditCase, kind: str) -> list[str]:
-    return [probe.target for probe in case.probes if probe.kind == kind]
+    return [probe.target for probe in case.probes if probe.kind.name == kind]
 
 
 def shown(probe: Probe) -> tuple[object, ...]:
-    return probe.kind, probe.query.text, probe.target, colour(probe.query.image)
+    return probe.kind.name, probe.query.text, probe.target, colour(probe.query.image)
 
 
 @pytest.mark.parametrize("kind", RECORDS)

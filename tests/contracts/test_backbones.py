@@ -155,8 +155,8 @@ def test_pictures_that_were_kept_in_the_machines_memory_are_seen_alike(
 def test_two_pictures_under_one_question_are_told_apart(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...], store: MemoryStore
 ) -> None:
-    probe = next(probe for probe in cases[0].probes if probe.kind == "recall")
-    other = next(probe.query.image for probe in cases[0].probes if probe.kind == "i_loc")
+    probe = next(probe for probe in cases[0].probes if probe.kind.name == "recall")
+    other = next(probe.query.image for probe in cases[0].probes if probe.kind.name == "i_loc")
     turned = replace(probe, query=replace(probe.query, image=other))
     one, two = (backbone.answer([each], Ask(), store=store)[0].target_logprob for each in (probe, turned))
     assert one != two

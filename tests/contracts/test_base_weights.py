@@ -125,7 +125,7 @@ def use(
     """Edit, answer, and perhaps write freely."""
 
     def edit_and_ask(*, target: str | None = None, write: bool = False) -> None:
-        probes = [next(probe for probe in cases[0].probes if probe.kind == kind) for kind in FEW]
+        probes = [next(probe for probe in cases[0].probes if probe.kind.name == kind) for kind in FEW]
         with editor.open(backbone, store) as session:
             session.apply(cases[0].edits)
             session.answer([replace(probe, target=probe.target if target is None else target) for probe in probes], ASK)

@@ -65,7 +65,7 @@ def test_an_edit_makes_its_target_more_probable(
 ) -> None:
     if not isinstance(editor, TrainableEditor) and not edits_weights(editor, backbone):
         return  # a random model does not read its context; only what is fitted must fit
-    recall = [probe for probe in cases[0].probes if probe.kind == "recall"]
+    recall = [probe for probe in cases[0].probes if probe.kind.name == "recall"]
     with editor.open(backbone, store) as session:
         session.apply(cases[0].edits)
         edited = session.answer(recall, ASK)[0].target_logprob
@@ -184,7 +184,7 @@ def test_in_half_precision_what_cannot_change_does_not(
     half = load("tiny-minigpt4", torch.bfloat16)
     ask = Ask(top=10, labels=switches.labels, positions=switches.locality_positions, native_topk=True)
     editor = make_editor("ft-alignment", half, train, switches)
-    loc = [probe for probe in cases[0].probes if probe.kind in ("t_loc", "i_loc")]
+    loc = [probe for probe in cases[0].probes if probe.kind.name in ("t_loc", "i_loc")]
     with editor.open(half, store) as session:
         before = session.answer(loc, ask)
         session.apply(cases[0].edits)

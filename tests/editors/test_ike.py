@@ -11,6 +11,7 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.benchmarks.probes.published import T_LOC
 from mmke.editing.settings import resolve
 from mmke.editors.ike.edit import InContextSession
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
@@ -143,7 +144,7 @@ def test_the_users_portability_picture(
     backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase, switches: Switches, *, on_edit_image: bool
 ) -> None:
     asked = prompts(session_of(backbone, train, 0, switches), case)[-1]
-    assert asked.kind == "port"
+    assert asked.kind.name == "port"
     assert (asked.query.image == case.edits[0].query.image) == on_edit_image
 
 
@@ -166,8 +167,8 @@ def test_before_the_edit_there_is_no_header(
 ) -> None:
     session = session_of(backbone, train, 2)
     assert session.answer(case.probes, Ask())[0].notes == {}
-    assert session.answer([Probe("t_loc", Query("a"), "b")], Ask())[0].token_ids == (
-        backbone.answer([Probe("t_loc", Query("a"), "b")], Ask())[0].token_ids
+    assert session.answer([Probe(T_LOC, Query("a"), "b")], Ask())[0].token_ids == (
+        backbone.answer([Probe(T_LOC, Query("a"), "b")], Ask())[0].token_ids
     )
 
 

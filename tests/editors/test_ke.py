@@ -140,7 +140,7 @@ def test_a_picture_is_read_behind_the_beginning_under_paper_where_the_prompt_has
     began = {}
     for switches in (STRICT, PAPER):
         seen = spied(backbone, monkeypatch)
-        recall = [probe for probe in cases[0].probes if probe.kind == "recall"]
+        recall = [probe for probe in cases[0].probes if probe.kind.name == "recall"]
         with prepared(backbone, switches).open(backbone, MemoryStore()) as session:
             session.apply(cases[0].edits)
             session.answer(recall, Ask())

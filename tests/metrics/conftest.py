@@ -1,11 +1,13 @@
 """Answers made by hand from logits, without any model."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmke.types import Answer, Probe, ProbeKind, Query
+from mmke.benchmarks.probes.published import KINDS
+from mmke.types import Answer, ImageRef, Probe, Query
 
 MakeAnswer = Callable[..., Answer]
 MakeProbe = Callable[..., Probe]
@@ -13,8 +15,11 @@ MakeProbe = Callable[..., Probe]
 
 @pytest.fixture
 def probe() -> MakeProbe:
-    def make(kind: ProbeKind, target: str = "gold") -> Probe:
-        return Probe(kind=kind, query=Query("a question"), target=target)
+    by_name = {kind.name: kind for kind in KINDS}
+
+    def make(kind: str, target: str = "gold") -> Probe:
+        picture = ImageRef(Path("picture.png"), "0") if kind.startswith("i") else None
+        return Probe(kind=by_name[kind], query=Query("a question", picture), target=target)
 
     return make
 

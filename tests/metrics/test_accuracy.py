@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmke.benchmarks.probes.published import KINDS
 from mmke.metrics.accuracy import make, token_accuracy
-from mmke.types import PAPER, RECALL_KINDS, RELATION_KINDS, STRICT, Answer, Probe, Switches
+from mmke.types import PAPER, STRICT, Answer, Probe, Switches
 
 
 def rows_with_argmax(ids: list[int], vocab: int = 5) -> np.ndarray:
@@ -59,8 +60,8 @@ def test_another_number_of_predictions_than_targets_is_an_error(predicted: list[
 
 def test_the_column_is_the_kind_for_every_recall_and_relation_probe() -> None:
     metric = make(STRICT)[0]
-    assert metric.kinds == RECALL_KINDS + RELATION_KINDS
-    assert [metric.column(kind) for kind in metric.kinds] == list(metric.kinds)
+    assert metric.roles == ("recall", "relation")
+    assert [metric.column(kind) for kind in KINDS] == [kind.name for kind in KINDS]
 
 
 @pytest.mark.parametrize("switches", [STRICT, PAPER])

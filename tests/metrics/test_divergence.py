@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mmke.benchmarks.probes.published import I_LOC, T_LOC
 from mmke.metrics import agreement, divergence
 from mmke.metrics.divergence import make, mean_kl
 from mmke.types import PAPER, STRICT, Answer, Probe
@@ -69,7 +70,7 @@ def test_agreement_and_divergence_ask_the_same_question() -> None:
 
 
 def test_columns_carry_the_suffix_kl() -> None:
-    assert [make(STRICT)[0].column(kind) for kind in make(STRICT)[0].kinds] == ["t_loc_kl", "i_loc_kl"]
+    assert [make(STRICT)[0].column(kind) for kind in (T_LOC, I_LOC)] == ["t_loc_kl", "i_loc_kl"]
 
 
 def test_answers_with_different_positions_are_an_error(

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from mmke.benchmarks.probes.published import I_REL, PORT
 from mmke.metrics.generation import exact_match, make_exact_match, make_token_f1, normalise, token_f1
-from mmke.types import PAPER, RELATION_KINDS, STRICT, Answer, MetricFactory, Probe
+from mmke.types import PAPER, STRICT, Answer, MetricFactory, Probe
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_an_exact_match_has_f1_one_and_f1_is_symmetric() -> None:
 @pytest.mark.parametrize(("make", "suffix"), [(make_exact_match, "_em"), (make_token_f1, "_f1")])
 def test_columns_are_kind_and_suffix_for_relation_probes(make: MetricFactory, suffix: str) -> None:
     (metric,) = make(STRICT)
-    assert metric.kinds == RELATION_KINDS
-    assert [metric.column(kind) for kind in metric.kinds] == [f"{kind}{suffix}" for kind in RELATION_KINDS]
+    assert metric.roles == ("relation",)
+    assert [metric.column(kind) for kind in (I_REL, PORT)] == [f"i_rel{suffix}", f"port{suffix}"]
 
 
 def test_both_ask_the_same_greedy_question_in_both_protocols() -> None:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from mmke import registry
-from mmke.types import PAPER, PROBE_KINDS, STRICT, Metric, Switches
+from mmke.benchmarks.probes.published import KINDS
+from mmke.types import PAPER, STRICT, Metric, Role, Switches
 
 NAMES = sorted(registry.BUILT_IN["metrics"])
 
@@ -19,13 +21,13 @@ def all_metrics(switches: Switches) -> list[Metric]:
 def test_every_metric_keeps_the_protocol(switches: Switches) -> None:
     for metric in all_metrics(switches):
         assert isinstance(metric, Metric)
-        assert set(metric.kinds) <= set(PROBE_KINDS)
+        assert set(metric.roles) <= set(get_args(Role))
 
 
 @pytest.mark.parametrize("switches", [STRICT, PAPER])
 def test_names_and_columns_are_unique(switches: Switches) -> None:
     metrics = all_metrics(switches)
-    columns = [metric.column(kind) for metric in metrics for kind in metric.kinds]
+    columns = [metric.column(kind) for metric in metrics for kind in KINDS if kind.role in metric.roles]
     assert len({metric.name for metric in metrics}) == len(metrics)
     assert len(set(columns)) == len(columns)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mmke.benchmarks.probes.published import I_LOC, IMAGE_REPHRASE, RECALL, REPHRASE, T_LOC
 from mmke.errors import UserError
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import (
@@ -15,13 +16,13 @@ from mmke.types import (
     Query,
 )
 
-KINDS: tuple[ProbeKind, ...] = ("recall", "rephrase", "image_rephrase", "t_loc", "i_loc")
+KINDS = (RECALL, REPHRASE, IMAGE_REPHRASE, T_LOC, I_LOC)
 
 
 def record(number: int, picture: str, *, kinds: tuple[ProbeKind, ...] = KINDS) -> EditCase:
     image = ImageRef(Path(f"{picture}.png"), picture)
     common = ImageRef(Path("common.png"), "common")
-    probes = tuple(Probe(kind, Query("?", common if kind == "i_loc" else image), "!") for kind in kinds)
+    probes = tuple(Probe(kind, Query("?", common if kind is I_LOC else image), "!") for kind in kinds)
     return EditCase(str(number), (Edit(Query("?", image), "!"),), probes)
 
 

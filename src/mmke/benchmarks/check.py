@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmke.benchmarks.annotations import Numbered, read_list, read_records
-from mmke.benchmarks.cases import missing_hop
+from mmke.benchmarks.probes.published import missing_hop
 from mmke.benchmarks.problems import Problems
 from mmke.benchmarks.splits import (
     AnnotationBenchmark,

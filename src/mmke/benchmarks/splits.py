@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from mmke.benchmarks.annotations import Numbered, read_list, read_records
-from mmke.benchmarks.cases import build_case, missing_hop
 from mmke.benchmarks.pictures import Pictures
+from mmke.benchmarks.probes.published import build_case, missing_hop
 from mmke.benchmarks.problems import Problems
 from mmke.benchmarks.records import HOPS, Record
 from mmke.errors import UserError

@@ -15,9 +15,9 @@ from mmke.backbones.engine.sending import sent
 from mmke.editing.losses import answer_loss, locality_divergence
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Batch
-from mmke.types import Ask, EditCase, ProbeKind, Switches
+from mmke.types import Ask, EditCase, Switches
 
-ASKED: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase", "t_loc", "i_loc")
+ASKED = ("rephrase", "image_rephrase", "t_loc", "i_loc")
 
 
 class Parts(NamedTuple):
@@ -64,7 +64,7 @@ def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Aske
     Raises:
         UserError: the record lacks one.
     """
-    by_kind = {probe.kind: probe for probe in case.probes}
+    by_kind = {probe.kind.name: probe for probe in case.probes}
     lacking = missing_probes(case)
     if lacking:
         raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
@@ -82,7 +82,7 @@ def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Aske
     )
 
 
-def missing_probes(case: EditCase) -> Sequence[ProbeKind]:
-    """Return the kinds of probe that training needs and a record lacks."""
-    has = {probe.kind for probe in case.probes}
+def missing_probes(case: EditCase) -> Sequence[str]:
+    """Return the names of the kinds of probe that training needs and a record lacks."""
+    has = {probe.kind.name for probe in case.probes}
     return [kind for kind in ASKED if kind not in has]

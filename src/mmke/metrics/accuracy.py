@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmke.types import RECALL_KINDS, RELATION_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
 
 def token_accuracy(predicted: Sequence[int], target: Sequence[int]) -> Score:
@@ -34,12 +34,12 @@ class Accuracy:
 
     ask: Ask
     name: str = "accuracy"
-    kinds: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS
+    roles: tuple[Role, ...] = ("recall", "relation")
     reference: Literal["base", "previous edit"] | None = None
 
     def column(self, kind: ProbeKind) -> str:
-        """Return the kind itself: accuracy is the headline figure of its kind."""
-        return kind
+        """Return the kind's own name: accuracy is the first figure of these kinds."""
+        return kind.name
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Score the edited model's forced answer against the gold answer's tokens."""

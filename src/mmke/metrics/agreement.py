@@ -9,17 +9,25 @@ Two protocols (`Switches.locality_match`):
   comparison with the unedited model stands beside it (`t_loc_base`, `i_loc_base`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from mmke.metrics.locality import TOP, locality_ask, paired_ranks
-from mmke.types import LOCALITY_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
-PUBLISHED_K: Mapping[ProbeKind, int] = {"t_loc": 1, "i_loc": TOP}
+
+class Depth(NamedTuple):
+    """How many ranks are compared for a question in text alone, and for one about a picture."""
+
+    text: int
+    picture: int
+
+
+PUBLISHED_DEPTH = Depth(text=1, picture=TOP)
 """How many ranks the published code compares."""
 
 
@@ -47,18 +55,18 @@ def _without_positions() -> Score:
 
 @dataclass(frozen=True, slots=True)
 class RankAgreement:
-    """Agreement rank by rank over the `depth` most probable ids of each kind; column: kind and suffix."""
+    """Agreement rank by rank over the `depth` most probable ids; column: kind and suffix."""
 
     name: str
     ask: Ask
     reference: Literal["base", "previous edit"] | None
-    depth: Mapping[ProbeKind, int]
+    depth: Depth
     suffix: str = ""
-    kinds: tuple[ProbeKind, ...] = LOCALITY_KINDS
+    roles: tuple[Role, ...] = ("locality",)
 
     def column(self, kind: ProbeKind) -> str:
         """Return such as `t_loc`, or `t_loc_base` for the comparison with the unedited model."""
-        return f"{kind}{self.suffix}"
+        return f"{kind.name}{self.suffix}"
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Compare the two models' rankings of one probe.
@@ -66,7 +74,8 @@ class RankAgreement:
         Raises:
             ValueError: no reference answer, or answers with different positions.
         """
-        return rank_agreement(*paired_ranks(before, after, self.depth[probe.kind]))
+        depth = self.depth.text if probe.query.image is None else self.depth.picture
+        return rank_agreement(*paired_ranks(before, after, depth))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,11 @@ class SetOverlap:
     ask: Ask
     reference: Literal["base", "previous edit"] | None
     name: str = "agreement-top10"
-    kinds: tuple[ProbeKind, ...] = LOCALITY_KINDS
+    roles: tuple[Role, ...] = ("locality",)
 
     def column(self, kind: ProbeKind) -> str:
         """Return `t_loc_top10` or `i_loc_top10`."""
-        return f"{kind}_top{TOP}"
+        return f"{kind.name}_top{TOP}"
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Compare the two models' most probable tokens, in any order.
@@ -95,13 +104,12 @@ def make(switches: Switches) -> Sequence[Metric]:
     """Return the agreement metrics of a protocol; `switches` are those resolved for the editor at hand."""
     ask = locality_ask(switches)
     if switches.locality_match == "top1":
-        first = dict.fromkeys(LOCALITY_KINDS, 1)
         return (
-            RankAgreement(name="agreement", ask=ask, reference=switches.reference, depth=first),
+            RankAgreement(name="agreement", ask=ask, reference=switches.reference, depth=Depth(1, 1)),
             SetOverlap(ask=ask, reference=switches.reference),
         )
-    published = RankAgreement(name="agreement", ask=ask, reference=switches.reference, depth=PUBLISHED_K)
+    published = RankAgreement(name="agreement", ask=ask, reference=switches.reference, depth=PUBLISHED_DEPTH)
     if switches.reference == "base":
         return (published,)
-    beside = RankAgreement(name="agreement-base", ask=ask, reference="base", depth=PUBLISHED_K, suffix="_base")
+    beside = RankAgreement(name="agreement-base", ask=ask, reference="base", depth=PUBLISHED_DEPTH, suffix="_base")
     return (published, beside)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmke.metrics.locality import check_positions, locality_ask, paired_answers
-from mmke.types import LOCALITY_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
 
 def mean_kl(before: Float[np.ndarray, "positions vocab"], after: Float[np.ndarray, "positions vocab"]) -> float:
@@ -37,11 +37,11 @@ class Divergence:
     ask: Ask
     reference: Literal["base", "previous edit"] | None
     name: str = "divergence"
-    kinds: tuple[ProbeKind, ...] = LOCALITY_KINDS
+    roles: tuple[Role, ...] = ("locality",)
 
     def column(self, kind: ProbeKind) -> str:
         """Return `t_loc_kl` or `i_loc_kl`."""
-        return f"{kind}_kl"
+        return f"{kind.name}_kl"
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Compare the two models' distributions for one probe; NaN with a reason where KL is undefined.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmke.types import RELATION_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -45,12 +45,12 @@ class TextMatch:
     compare: Callable[[str, str], float]
     suffix: str
     ask: Ask
-    kinds: tuple[ProbeKind, ...] = RELATION_KINDS
+    roles: tuple[Role, ...] = ("relation",)
     reference: Literal["base", "previous edit"] | None = None
 
     def column(self, kind: ProbeKind) -> str:
         """Return such as `i_rel_em` or `i_rel_f1`."""
-        return f"{kind}{self.suffix}"
+        return f"{kind.name}{self.suffix}"
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
         """Score the text that the edited model wrote; one answer counts as one."""

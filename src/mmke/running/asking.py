@@ -46,5 +46,5 @@ def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metr
 
 
 def _wanted(case: EditCase, metrics: Sequence[Metric]) -> list[int]:
-    kinds = {kind for metric in metrics for kind in metric.kinds}
-    return [i for i, probe in enumerate(case.probes) if probe.kind in kinds]
+    roles = {role for metric in metrics for role in metric.roles}
+    return [i for i, probe in enumerate(case.probes) if probe.kind.role in roles]

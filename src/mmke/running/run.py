@@ -117,7 +117,7 @@ class PlannedCell:
     def text(self) -> str:
         """Say how many records are used and dropped, and how many lack a question."""
         used, dropped = len(self.split.cases), len(self.split.dropped)
-        lacking = sum("port" in case.unscored for case in self.split.cases)
+        lacking = sum(any(kind.name == "port" for kind in case.unscored) for case in self.split.cases)
         return f"{used} of {self.available} records, {dropped} dropped" + (
             f", {lacking} without a portability question of this hop (Port is unscored)" if lacking else ""
         )

@@ -55,7 +55,7 @@ class _Compared(NamedTuple):
 
 def _rows_of(case: EditCase, metric: Metric, heard: Heard, floor: Floor | None, edits: int) -> Iterator[ScoreRow]:
     for i, probe in enumerate(case.probes):
-        if probe.kind in metric.kinds:
+        if probe.kind.role in metric.roles:
             compared = _Compared(
                 before=heard.references[metric.reference][i, metric.ask] if metric.reference else None,
                 after=heard.after[i, metric.ask],
@@ -63,7 +63,7 @@ def _rows_of(case: EditCase, metric: Metric, heard: Heard, floor: Floor | None, 
             )
             yield _scored(case, i, metric, compared, edits=edits)
     for kind, reason in case.unscored.items():
-        if kind in metric.kinds:
+        if kind.role in metric.roles:
             yield _unscored(case, kind, metric.column(kind), reason, edits=edits)
 
 
@@ -78,7 +78,7 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edit
         case_id=case.id,
         edits_applied=edits,
         probe=i,
-        kind=probe.kind,
+        kind=probe.kind.name,
         metric=metric.column(probe.kind),
         value=value,
         floor=floor,
@@ -99,7 +99,7 @@ def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, edit
         case_id=case.id,
         edits_applied=edits,
         probe=None,
-        kind=kind,
+        kind=kind.name,
         metric=column,
         value=None,
         floor=None,

@@ -62,7 +62,7 @@ def digest(*groups: Sequence[EditCase]) -> str:
             (
                 case.id,
                 [(edit.target, edit.original, _asked(edit.query)) for edit in case.edits],
-                [(probe.kind, probe.target, _asked(probe.query)) for probe in case.probes],
+                [(probe.kind.name, probe.target, _asked(probe.query)) for probe in case.probes],
             )
             for case in cases
         ]

@@ -69,5 +69,5 @@ def _groups(cases: Sequence[EditCase]) -> list[int]:
 def _pictures(case: EditCase) -> set[str]:
     """Return the pictures of what is edited; those of unrelated questions tie nothing together."""
     asked = [edit.query.image for edit in case.edits]
-    asked += [probe.query.image for probe in case.probes if probe.kind != "i_loc"]
+    asked += [probe.query.image for probe in case.probes if probe.kind.role in ("recall", "relation")]
     return {image.sha256 for image in asked if image is not None}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from serac_kit import BASE, CACHED, OTHER, similarity
 
+from mmke.benchmarks.probes.published import RECALL
 from mmke.editors.serac.counterfactual import behind
 from mmke.editors.serac.mixture import aligned, soft
 from mmke.editors.serac.scope import PublishedKeys
@@ -44,5 +45,5 @@ def test_the_published_texts() -> None:
 
 
 def test_the_edit_stands_in_front_of_the_question() -> None:
-    told = behind(CACHED, Probe("recall", Query("who ?"), "me"))
+    told = behind(CACHED, Probe(RECALL, Query("who ?"), "me"))
     assert f"{told.query.text} {told.target}" == "what is it a red cat who ? me"

@@ -10,6 +10,7 @@ from transformers import BertModel, BertTokenizer
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
+from mmke.benchmarks.probes.published import RECALL
 from mmke.editors.serac.scope import QuestionKeys, find_encoder, scope_loss
 from mmke.types import PAPER, Edit, EditCase, Probe, Query
 
@@ -65,7 +66,7 @@ def test_of_two_edits_the_nearest_one_speaks(
 ) -> None:
     made = editor(llava, encoder, train)
     near, far = Edit(Query("a red cat"), "tin"), Edit(Query("zzz 999"), "wood")
-    probe = Probe("recall", Query("a red cat"), "tin")
+    probe = Probe(RECALL, Query("a red cat"), "tin")
     for edits in ([near, far], [far, near]):
         assert same(answers(made, llava, edits, [probe], ASK), answers(made, llava, [near], [probe], ASK))
 
@@ -74,7 +75,8 @@ def test_the_same_question_about_another_picture_is_farther_and_one_without_a_pi
     backbone: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], cases: tuple[EditCase, ...]
 ) -> None:
     made = editor(backbone, encoder, train)
-    edit, elsewhere = cases[0].edits[0], next(probe for probe in cases[0].probes if probe.kind == "i_loc").query.image
+    edit = cases[0].edits[0]
+    elsewhere = next(probe for probe in cases[0].probes if probe.kind.name == "i_loc").query.image
     asked = [edit.query, replace(edit.query, image=elsewhere), replace(edit.query, image=None)]
     texts = [query.text for query in asked]
     near = made.nearest(backbone, texts, asked, [edit], store=MemoryStore()).log_similarity

@@ -1,5 +1,6 @@
 """SERAC's training: what its loss is made of, what it teaches, and what cannot be trained."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from mmke.backbones.tiny import LAYERS
 from mmke.editing.settings import resolve
 from mmke.editors.serac.edit import make
 from mmke.errors import UserError
-from mmke.types import PAPER, STRICT, EditCase, Switches
+from mmke.types import PAPER, STRICT, EditCase, Probe, ProbeKind, Query, Role, Switches
 
 
 @pytest.mark.parametrize("rank", [0, 2])
@@ -29,7 +30,7 @@ def test_training_lowers_the_loss(
 def test_training_teaches_an_edit(llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...]) -> None:
     made = editor(llava, encoder, train)
     learn(made, llava, train[:1], 40)
-    recall = [probe for probe in train[0].probes if probe.kind in ("rephrase", "image_rephrase")]
+    recall = [probe for probe in train[0].probes if probe.kind.name in ("rephrase", "image_rephrase")]
     edited = answers(made, llava, train[0].edits, recall, ASK)
     assert [each.token_ids for each in edited] == [each.target_ids for each in edited]
     assert [each.token_ids for each in llava.answer(recall, ASK)] != [each.target_ids for each in edited]
@@ -60,6 +61,19 @@ def test_gradients_reach_all_that_is_trained(
     made = editor(backbone, encoder, train, encoder_trained=True, head=0)
     made.losses(backbone, train[0], store=MemoryStore(), learn=True)["total"].backward()
     assert [name for name, each in made.networks().named_parameters() if each.grad is None] == []
+
+
+@pytest.mark.parametrize("role", ["hard locality", "locality", "relation"])
+def test_a_kind_that_another_benchmark_adds_is_trained_on_by_its_role_alone(
+    llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], role: Role
+) -> None:
+    added = Probe(ProbeKind("near", "Near", role), Query("Which river is a near miss?"), "none")
+    made = editor(llava, encoder, train)
+    totals = [
+        float(made.losses(llava, case, store=MemoryStore(), learn=False)["total"].detach())
+        for case in (train[0], replace(train[0], probes=(*train[0].probes, added)))
+    ]
+    assert (totals[0] == totals[1]) == (role == "hard locality")
 
 
 @pytest.mark.parametrize(

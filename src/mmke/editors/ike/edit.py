@@ -151,7 +151,7 @@ class InContextSession:
 
 
 def _is_user_portability(probe: Probe) -> bool:
-    return probe.kind == "port" and probe.tags.get("knowledge") == "user"
+    return probe.kind.name == "port" and probe.tags.get("knowledge") == "user"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def sentences(case: EditCase) -> list[str]:
     """
     edit = case.edits[0]
     head = fact(edit.query.text, edit.target)
-    by_kind = {probe.kind: probe for probe in case.probes}
+    by_kind = {probe.kind.name: probe for probe in case.probes}
     others = [by_kind[kind] for kind in ("rephrase", "t_loc") if kind in by_kind]
     return [
         own_sentence(edit.query.text, edit.target),

@@ -29,15 +29,16 @@ from mmke.editors.serac.scope import scope_loss
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Store
 from mmke.types import (
-    LOCALITY_KINDS,
     Ask,
     EditCase,
     Probe,
-    ProbeKind,
     Query,
+    Role,
 )
 
-SAID: tuple[ProbeKind, ...] = ("rephrase", "image_rephrase")
+IN_SCOPE: tuple[Role, ...] = ("recall", "relation")
+SAID = ("rephrase", "image_rephrase")
+KEPT = ("t_loc", "i_loc")
 
 
 def losses(editor: Any, backbone: Backbone, case: EditCase, *, store: Store) -> Mapping[str, Tensor]:
@@ -67,7 +68,7 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
     edit, probes = case.edits[0], _probes(case, with_picture=not editor.soft)
     positions = editor.switches.locality_positions
     asks = [
-        Ask(labels=editor.switches.labels, positions=positions if probe.kind in LOCALITY_KINDS else "answer")
+        Ask(labels=editor.switches.labels, positions=positions if probe.kind.name in KEPT else "answer")
         for probe in probes
     ]
     with torch.no_grad():
@@ -90,7 +91,7 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
 def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dict[str, Tensor]:
     """Return the scope classifier's loss, and how many texts it puts on the right side."""
     edit = case.edits[0]
-    inside = _compared(editor, (probe.query for probe in case.probes if probe.kind not in LOCALITY_KINDS))
+    inside = _compared(editor, (probe.query for probe in case.probes if probe.kind.role in IN_SCOPE))
     own = [query for query in _compared(editor, unrelated([case])) if query not in inside]
     others = [query for query in _compared(editor, editor.unrelated) if query not in (*inside, *own)]
     draw = random.Random(f"{editor.seed} {case.id} {edit.target}")  # noqa: S311 - a draw, not a secret
@@ -110,7 +111,7 @@ def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dic
 
 def unrelated(cases: Sequence[EditCase]) -> list[Query]:
     """Return the distinct unrelated questions of some records, in a fixed order."""
-    return _distinct(probe.query for case in cases for probe in case.probes if probe.kind in LOCALITY_KINDS)
+    return _distinct(probe.query for case in cases for probe in case.probes if probe.kind.role == "locality")
 
 
 def _compared(editor: Any, queries: Iterable[Query]) -> list[Query]:
@@ -126,5 +127,5 @@ def _probes(case: EditCase, *, with_picture: bool) -> list[Probe]:
     lacking = missing_probes(case)
     if lacking:
         raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
-    by_kind = {probe.kind: probe for probe in case.probes}
-    return [by_kind[kind] for kind in (*SAID, *(LOCALITY_KINDS if with_picture else ("t_loc",)))]
+    by_kind = {probe.kind.name: probe for probe in case.probes}
+    return [by_kind[kind] for kind in (*SAID, *(KEPT if with_picture else KEPT[:1]))]

@@ -10,6 +10,19 @@ from collections.abc import Iterator
 from mmke.benchmarks.records import Asked, Record
 from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
 
+RECALL = ProbeKind("recall", "recall", "recall")
+REPHRASE = ProbeKind("rephrase", "rephrase", "recall")
+IMAGE_REPHRASE = ProbeKind("image_rephrase", "image_rephrase", "recall")
+T_LOC = ProbeKind("t_loc", "T-Loc", "locality", headline=True)
+I_LOC = ProbeKind("i_loc", "I-Loc", "locality", headline=True)
+T_REL = ProbeKind("t_rel", "T-Rel", "relation", headline=True)
+I_REL = ProbeKind("i_rel", "I-Rel", "relation", headline=True)
+I_GEN = ProbeKind("i_gen", "I-Gen", "relation", headline=True)
+PORT = ProbeKind("port", "Port", "relation", headline=True)
+KINDS = (RECALL, REPHRASE, IMAGE_REPHRASE, T_LOC, I_LOC, T_REL, I_REL, I_GEN, PORT)
+"""The kinds in the order in which they are asked: first whether the edit took (its own prompt, a paraphrase, another
+picture, each with the description as the answer), then the published six."""
+
 EMPTY = "the question or its answer is empty"
 
 
@@ -19,7 +32,7 @@ def build_case(record: Record, *, case_id: str, hop: int) -> EditCase:
     missing = missing_hop(record, hop)
     unscored: dict[ProbeKind, str] = {probe.kind: EMPTY for probe in probes if not _can_be_asked(probe)}
     if missing:
-        unscored["port"] = missing
+        unscored[PORT] = missing
     return EditCase(
         id=case_id,
         edits=(Edit(Query(record.prompt, record.picture), record.description, record.original),),
@@ -48,13 +61,13 @@ def _probes(record: Record, hop: int) -> Iterator[Probe]:
         return Probe(kind, Query(asked.question, picture), asked.answer, record.tags)
 
     described = Asked(record.prompt, record.description)
-    yield probe("recall", described, record.picture)
-    yield probe("rephrase", Asked(record.paraphrase, record.description), record.picture)
-    yield probe("image_rephrase", described, record.other_picture)
-    yield probe("t_loc", record.text_locality, None)
-    yield probe("i_loc", record.image_locality, record.locality_picture)
-    yield from (probe("t_rel", asked, None) for asked in record.text_relations)
-    yield from (probe("i_rel", asked, record.picture) for asked in record.image_relations)
-    yield from (probe("i_gen", asked, record.other_picture) for asked in record.generalisation)
+    yield probe(RECALL, described, record.picture)
+    yield probe(REPHRASE, Asked(record.paraphrase, record.description), record.picture)
+    yield probe(IMAGE_REPHRASE, described, record.other_picture)
+    yield probe(T_LOC, record.text_locality, None)
+    yield probe(I_LOC, record.image_locality, record.locality_picture)
+    yield from (probe(T_REL, asked, None) for asked in record.text_relations)
+    yield from (probe(I_REL, asked, record.picture) for asked in record.image_relations)
+    yield from (probe(I_GEN, asked, record.other_picture) for asked in record.generalisation)
     if hop and record.hops and hop in record.hops:
-        yield probe("port", record.hops[hop], record.hop_picture)
+        yield probe(PORT, record.hops[hop], record.hop_picture)
