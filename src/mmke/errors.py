@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class NeedsTrainingError(UserError):
     """An editor was asked for that takes training records, and there are none."""
+
+
+class CannotAskError(UserError):
+    """One question, picture or edit that this model cannot take; a run leaves it unscored with this message."""

@@ -136,6 +136,8 @@ class Answer:
         top_ids: the most probable ids, best first, at the positions asked for; [0 × 0] when decoding greedily.
         logprobs: log-probabilities at the positions asked for, only when asked for; never written to disk.
         notes: counts that an editor wants in the rows, such as the demonstrations that fitted.
+        finished: when the model writes: whether it ended by itself, and not at its limit; None under teacher forcing.
+        reason: why the probe could not be asked; everything else is empty then, and its rows are unscored.
     """
 
     text: str
@@ -145,6 +147,8 @@ class Answer:
     top_ids: Int[np.ndarray, "positions top"]
     logprobs: Float[np.ndarray, "positions vocab"] | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
+    finished: bool | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from mmke.backbones.engine import packing
+from mmke.backbones.engine.attention import attend, attending
 from mmke.backbones.engine.composed import ComposedBackbone
-from mmke.backbones.engine.decoder import attending, fuse_norms, pack_attention
+from mmke.backbones.engine.decoder import fuse_norms
 from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import TrieSpan
 from mmke.running.run import Request, load
@@ -95,7 +96,7 @@ def attended(mask: Tensor | None, device: torch.device, tries: Sequence[TrieSpan
     query, key, value = (torch.randn(1, 2, 12, 8, generator=generator).to(device) for _ in range(3))
     seen = None if mask is None else mask.to(device)[None, None]
     with attending(tries):
-        result, _ = pack_attention(Layer(), query, key, value, seen, scaling=8**-0.5)
+        result, _ = attend(Layer(), query, key, value, seen, scaling=8**-0.5)
     return result.cpu()
 
 
@@ -124,7 +125,8 @@ def test_blocks_attend_as_under_a_mask_of_all(device: torch.device, chain: int) 
 def test_one_query_behind_a_cache_sees_every_key_without_a_mask() -> None:
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(1, 2, n, 8, generator=generator) for n in (1, 12, 12))
-    result, _ = pack_attention(Layer(), query, key, value, None, scaling=8**-0.5)
+    with attending([]):
+        result, _ = attend(Layer(), query, key, value, None, scaling=8**-0.5)
     weights = (query @ key.transpose(2, 3) * 8**-0.5).softmax(-1)
     torch.testing.assert_close(result.transpose(1, 2), weights @ value)
 

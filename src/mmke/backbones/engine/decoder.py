@@ -4,9 +4,7 @@ The layer cut works for any decoder: a pre-hook captures the layer's own argumen
 the remaining layers are called with them. The mlp cut needs a layer of the form residual + mlp(norm(x)).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,18 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward as attend
 
+from mmke.backbones.engine.attention import attend_in_packs, attending
 from mmke.protocols import TrieSpan
-
-ATTENTION = "mmke-pack"
-"""Our name for `pack_attention` among the library's attention functions."""
-
-
-KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""Not cuDNN's: it makes a plan for every new length, and nearly every record has one; a plan takes a second."""
 
 
 class _StopForwardError(Exception):
@@ -88,11 +77,12 @@ class Decoder:
         tries: Sequence[TrieSpan] = (),
         cache: object = None,
     ) -> Float[Tensor, "1 seq hidden"]:
-        """Return the final hidden states, before the head; for mask and tries see `pack_attention`."""
+        """Return the final hidden states, before the head; for mask and tries see `attention.attend`."""
         with attending(tries):
             output = self.model(
                 inputs_embeds=embeds,
-                attention_mask=mask[None, None] if len(mask) else None,
+                # With four axes, also without a row: the library then makes no mask of its own.
+                attention_mask=mask[None, None],
                 position_ids=position_ids.unsqueeze(-2),
                 past_key_values=cache,
                 use_cache=cache is not None,
@@ -136,61 +126,6 @@ class Decoder:
             for module in list(self.layers)[layer:]:
                 hidden = module(hidden, **context)
         return self.finish(hidden)
-
-
-_tries: ContextVar[Sequence[TrieSpan]] = ContextVar("_tries", default=())
-"""Those of the pack that goes through a model just now; the library's layers hand on no argument of ours."""
-
-
-@contextmanager
-def attending(tries: Sequence[TrieSpan]) -> Iterator[None]:
-    """Let attention go by tries within; see `pack_attention`."""
-    token = _tries.set(tries)
-    try:
-        yield
-    finally:
-        _tries.reset(token)
-
-
-def pack_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
-) -> tuple[Tensor, None]:
-    """Attend as the library's SDPA does, trie by trie.
-
-    The first nodes of a trie may be a plain chain, for which the causal kernel needs no mask and leaves out the half
-    that is not seen; the rows of `attention_mask` [1 1 masked widest] are the other nodes of all tries, and their
-    columns the nodes of each one's own. Without tries all is one, and the last queries are masked, as many as the mask
-    has rows; without a mask either the library's own rules hold.
-    """
-    masked = 0 if attention_mask is None else attention_mask.shape[2]
-    queries, tries = query.shape[2], _tries.get()
-    said, row = [], 0
-
-    def ask(asking: slice, seen: slice, mask: Tensor | None) -> None:
-        said.append(attend(module, query[:, :, asking], key[:, :, seen], value[:, :, seen], mask, **options)[0])
-
-    with sdpa_kernel(KERNELS):
-        if not tries and not masked:
-            return attend(module, query, key, value, None, **options)
-        for begin, branch, end in tries or (TrieSpan(0, queries - masked, key.shape[2]),):
-            if begin < branch:
-                ask(slice(begin, branch), slice(begin, branch), None)
-            if attention_mask is not None and branch < end:
-                rest = min(end, queries) - branch
-                ask(
-                    slice(branch, branch + rest),
-                    slice(begin, end),
-                    attention_mask[:, :, row : row + rest, : end - begin],
-                )
-                row += rest
-    return said[0] if len(said) == 1 else torch.cat(said, dim=1), None
-
-
-def attend_in_packs(model: Any) -> None:
-    """Let a language model attend by `pack_attention`."""
-    # No mask is registered with it: the library then makes none of its own, and passes ours on.
-    AttentionInterface.register(ATTENTION, pack_attention)
-    model.set_attn_implementation(ATTENTION)
 
 
 def fuse_norms(model: nn.Module) -> None:

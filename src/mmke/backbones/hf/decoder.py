@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.engine.decoder import Decoder, Mlp, attend_in_packs
+from mmke.backbones.engine.attention import attend_in_packs
+from mmke.backbones.engine.decoder import Decoder, Mlp
 from mmke.backbones.hf.sites import Sites, parent
 
 
