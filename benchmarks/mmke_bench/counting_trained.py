@@ -1,7 +1,7 @@
 """Operations of editors that are trained: of a training step, and of an edit with its probes.
 
 As in `counting`, what both sides compute alike is left out: the editors' own networks, the change of the edited
-matrices, the optimiser. Gradients of edited matrices are needed as products of factors alone, so that the needed work
+matrices, the optimizer. Gradients of edited matrices are needed as products of factors alone, so that the needed work
 holds the way of the gradient through the layers, and none for the matrices themselves.
 """
 

@@ -4,7 +4,7 @@ It is the published way without its mistakes: the whole model at every step, one
 encoded each time, no cache, each forward once; each query is a sequence by itself under ordinary causal attention, and
 the logits are computed at every position.
 
-It stands in for the backbone alone. Schedule, editors, optimiser, prompts, metrics and rows are the project's own, so
+It stands in for the backbone alone. Schedule, editors, optimizer, prompts, metrics and rows are the project's own, so
 that the two sides differ in nothing but how logits and gradients come about, and their rows can be compared. On a card
 it computes as the published code does: a model that it runs under float16 autocast is run so, and edited matrices are
 applied in the model's own precision. Where the published training takes the gradient of the whole language model, so

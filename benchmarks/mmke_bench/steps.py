@@ -1,7 +1,7 @@
 """Training steps of an editor on one side, and what they cost.
 
 A step is what the training loop does: losses and gradients of as many records as are accumulated, clipping, a step of
-the optimiser. Its cost is given for one record. Each record is gone over twice: the first time it is new, the second
+the optimizer. Its cost is given for one record. Each record is gone over twice: the first time it is new, the second
 time what the store kept of it in the machine's memory is there, as in all epochs but the first.
 """
 
@@ -90,7 +90,7 @@ class Trainer:
 
     def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
         """Make some steps, of which only the first half of each is on new records."""
-        moved_by = self.editor.optimiser()
+        moved_by = self.editor.optimizer()
         number = self.editor.training.gradient_accumulation_steps
         store = HostStore()
         for begin in range(0, steps * number, number):

@@ -32,7 +32,7 @@ from mmke.backbones.smol.language import load_tokenizer
 from mmke.backbones.smol.parts import SmolLlava, SmolMiniGPT4
 
 
-def optimiser(parts: SmolLlava | SmolMiniGPT4, head: ThingHead, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer(parts: SmolLlava | SmolMiniGPT4, head: ThingHead, recipe: Recipe) -> torch.optim.Optimizer:
     """Return AdamW with the tower at its own rate and no decay on vectors."""
     tower = {id(weight) for weight in parts.vision_tower.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -58,9 +58,9 @@ class Trainer:
         canvas: Canvas,
         tokenizer: PreTrainedTokenizerFast,
     ) -> None:
-        """Make the optimiser and switch on what is random in training."""
+        """Make the optimizer and switch on what is random in training."""
         self._recipe, self._parts, self._head, self._canvas, self._tokenizer = recipe, parts, head, canvas, tokenizer
-        self._rule, self._mean = optimiser(parts, head, recipe), RunningMean(parts)
+        self._rule, self._mean = optimizer(parts, head, recipe), RunningMean(parts)
         self._losses: list[Tensor] = []
         self._side = 0
         self.steps = 0

@@ -325,7 +325,7 @@ class Training:
 
     Attributes:
         steps: records that are trained on, at most.
-        gradient_accumulation_steps: records between two steps of the optimiser.
+        gradient_accumulation_steps: records between two steps of the optimizer.
         max_grad_norm: norm to which gradients are clipped.
         validate_every: records between two validations; 0: as many as there are, so that each epoch ends with one.
         validation_records: records of each validation, at most.
@@ -347,7 +347,7 @@ class TrainableEditor(Editor, Protocol):
     Attributes:
         training: how.
         alone: why it can only be trained by a single process; None: it need not.
-        network: what is trained and saved; None before `prepare` or `adopt`.
+        network: what is trained and saved; None before `prepare` or `load_state_dict`.
         paper_pace: how its published training counts: by "epochs", of which early stopping ends one and not the
             training, or by "steps" (see `training.pace`).
     """
@@ -365,12 +365,16 @@ class TrainableEditor(Editor, Protocol):
         """Lay out fresh networks for a backbone, and take from the training records what has to be known before."""
         ...
 
-    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
         """Lay out the networks for a backbone and fill them with tensors that were trained for it.
 
         Raises:
             UserError: a tensor is missing, surplus, or of another shape.
         """
+        ...
+
+    def release(self) -> None:
+        """Forget the networks, so that their memory can be used again; `load_state_dict` lays them out anew."""
         ...
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -381,8 +385,8 @@ class TrainableEditor(Editor, Protocol):
         """
         ...
 
-    def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-        """Return the optimiser of the networks, and its schedule if it has one."""
+    def optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+        """Return the optimizer of the networks, and its schedule if it has one."""
         ...
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
@@ -397,7 +401,7 @@ class TrainableEditor(Editor, Protocol):
         ...
 
     def after_step(self) -> None:
-        """Put right what a step of the optimiser may have put wrong."""
+        """Put right what a step of the optimizer may have put wrong."""
         ...
 
     def after_validation(self, figures: Mapping[str, float]) -> float:

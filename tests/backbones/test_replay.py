@@ -17,12 +17,12 @@ def training(device: torch.device) -> tuple[nn.Module, Callable[[], None]]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 8)).to(device)
     inputs, target = torch.randn(16, 32, device=device), torch.arange(16, device=device) % 8
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True, capturable=device.type == "cuda")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True, capturable=device.type == "cuda")
 
     def step() -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         nn.functional.cross_entropy(model(inputs), target).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
 
     return model, step
 

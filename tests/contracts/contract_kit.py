@@ -83,11 +83,11 @@ def learn(
     editor: TrainableEditor, backbone: Backbone, train: tuple[EditCase, ...], lessons: int, *, store: MemoryStore
 ) -> None:
     """Train on two records in turn."""
-    optimiser, schedule = editor.optimiser()
+    optimizer, schedule = editor.optimizer()
     for number in range(lessons):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         editor.losses(backbone, train[number % 2], store=store, learn=True)["total"].backward()
-        optimiser.step()
+        optimizer.step()
         if schedule is not None:
             schedule.step()
         editor.after_step()
@@ -106,7 +106,7 @@ def _train_briefly(
         editor.prepare(backbone, train[:2], store=store)
         learn(editor, backbone, train, LESSONS, store=store)
         TRAINED[key] = {name: tensor.clone() for name, tensor in editor.network.state_dict().items()}
-    editor.adopt(backbone, TRAINED[key])
+    editor.load_state_dict(backbone, TRAINED[key])
 
 
 def edits_weights(editor: Editor, backbone: Backbone) -> bool:

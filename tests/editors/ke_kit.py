@@ -40,13 +40,13 @@ def trained(
     editor: KnowledgeEditor, backbone: ComposedBackbone, cases: tuple[EditCase, ...], steps: int
 ) -> list[float]:
     """Train on the records in turn, and return how likely each edit's answer was in nats, before each step."""
-    optimiser, falling = editor.optimiser()
+    optimizer, falling = editor.optimizer()
     store, heard = MemoryStore(), []
     for number in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         losses = editor.losses(backbone, cases[number % len(cases)], store=store, learn=True)
         losses["total"].backward()
-        optimiser.step()
+        optimizer.step()
         falling.step()
         editor.after_step()
         heard.append(losses["nll"].item())

@@ -1,4 +1,4 @@
-"""Fine-tuning: the same weights as an independent optimiser gives, from the base weights each time."""
+"""Fine-tuning: the same weights as an independent optimizer gives, from the base weights each time."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -58,14 +58,14 @@ def independently(
     batch = backbone.encode([edit.query], [edit.target], Ask(labels=labels))
     parameters = {name: backbone.module.get_parameter(name) for name in names}
     saved = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    optimiser = torch.optim.AdamW([p.requires_grad_() for p in parameters.values()], lr=rate, weight_decay=decay)
+    optimizer = torch.optim.AdamW([p.requires_grad_() for p in parameters.values()], lr=rate, weight_decay=decay)
     target = torch.tensor(batch.encoded[0].target_ids)
     for _ in range(STEPS):
         logits = backbone.tail(backbone.trunk(batch, VISION, store=MemoryStore()), {})
         loss = -logits.log_softmax(-1).gather(1, target[:, None]).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     result = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
         parameter.requires_grad_(requires_grad=False).copy_(saved[name])
@@ -189,7 +189,7 @@ def test_layers_counted_from_either_end_are_edited_alike(
         ({"sites": "alignment"}, "sites = 'alignment' is no list, such as"),
     ],
 )
-def test_values_that_no_optimiser_takes_are_refused(
+def test_values_that_no_optimizer_takes_are_refused(
     backbone: ComposedBackbone, changes: dict[str, object], told: str
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -212,6 +212,6 @@ def test_the_protocols_decay_shrinks_every_weight(
         torch.testing.assert_close(plain[key] - weight, shrunk, rtol=1e-3, atol=1e-6)
 
 
-def test_the_published_decay_is_the_optimisers_default() -> None:
+def test_the_published_decay_is_the_optimizers_default() -> None:
     default = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).defaults["weight_decay"]
     assert (STRICT.ft_weight_decay, PAPER.ft_weight_decay) == (0.0, default)

@@ -106,7 +106,7 @@ def test_saved_tensors_come_back(backbone: ComposedBackbone, cases: tuple[EditCa
     trained(one, backbone, cases, 2)
     one.after_validation({"right": 1.0, "tokens": 1.0})
     tensors = {name: tensor.clone() for name, tensor in one.trained().state_dict().items()}
-    other.adopt(backbone, tensors)
+    other.load_state_dict(backbone, tensors)
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in other.trained().state_dict().items())
     assert float(other.trained().margin_lp) == pytest.approx(8e-4)
     edit = cases[0].edits[0]
@@ -118,7 +118,7 @@ def test_tensors_of_other_settings_are_refused() -> None:
     backbone = load("tiny-llava")
     tensors = prepared(backbone, lstm=4).trained().state_dict()
     with pytest.raises(UserError, match=r"ke: the checkpoint does not fit tiny-llava .* is \[16, 8\] there and"):
-        prepared(backbone).adopt(backbone, tensors)
+        prepared(backbone).load_state_dict(backbone, tensors)
 
 
 def test_fresh_networks_are_the_seeds(cases: tuple[EditCase, ...]) -> None:
@@ -139,7 +139,7 @@ def test_a_published_checkpoint_comes_in(backbone: ComposedBackbone, cases: tupl
             theirs = theirs.replace(ours, there)
         published[theirs] = tensor
     assert published.keys() != own.keys()
-    other.adopt(backbone, other.translate(published))
+    other.load_state_dict(backbone, other.translate(published))
     assert all(torch.equal(tensor, own[name]) for name, tensor in other.trained().state_dict().items())
 
 

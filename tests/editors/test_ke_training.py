@@ -59,10 +59,10 @@ def test_the_rates_rise_and_fall() -> None:
 
 
 def test_the_multiplier_has_its_own_rate() -> None:
-    optimiser, falling = prepared(load("tiny-llava"), warm_up=0).optimiser()
-    assert [group["lr"] for group in optimiser.param_groups] == [3e-4, 0.1]
-    assert [len(group["params"]) > 1 for group in optimiser.param_groups] == [True, False]
-    assert all(group["centered"] for group in optimiser.param_groups)
+    optimizer, falling = prepared(load("tiny-llava"), warm_up=0).optimizer()
+    assert [group["lr"] for group in optimizer.param_groups] == [3e-4, 0.1]
+    assert [len(group["params"]) > 1 for group in optimizer.param_groups] == [True, False]
+    assert all(group["centered"] for group in optimizer.param_groups)
     assert falling.get_last_lr() == [3e-4, 0.1]
 
 

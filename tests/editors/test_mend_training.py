@@ -1,4 +1,4 @@
-"""MEND's training: its loss, its statistics, its one optimiser; and the losses that editors share."""
+"""MEND's training: its loss, its statistics, its one optimizer; and the losses that editors share."""
 
 import math
 from pathlib import Path
@@ -90,14 +90,14 @@ def test_the_published_rank_is_cut_to_the_joined_width(backbone: ComposedBackbon
     assert editor.networks().steps.tolist() == pytest.approx([1e-4] * 6)
 
 
-def test_one_step_of_the_optimiser_moves_every_step_size_by_the_networks_rate(
+def test_one_step_of_the_optimizer_moves_every_step_size_by_the_networks_rate(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...]
 ) -> None:
     editor = prepared(backbone, cases)
-    optimiser, schedule = editor.optimiser()
+    optimizer, schedule = editor.optimizer()
     before = editor.networks().steps.detach().clone()
     editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)["total"].backward()
-    optimiser.step()
+    optimizer.step()
     moved = (editor.networks().steps.detach() - before).abs()
     torch.testing.assert_close(moved, torch.full((6,), 1e-6), rtol=1e-3, atol=0)
     assert schedule is None

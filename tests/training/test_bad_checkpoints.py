@@ -149,9 +149,9 @@ def test_every_editor_holds_a_checkpoint_against_a_skeleton(name: str, protocol:
     editor = registry.factory("editors", name)(resolve(name, "smol-llava", {}), PROTOCOLS[protocol], train=(), seed=0)
     assert isinstance(editor, TrainableEditor)
     with pytest.raises(UserError, match=f"{name}: the checkpoint does not fit smol-llava"):
-        editor.adopt(skeleton, {})
+        editor.load_state_dict(skeleton, {})
     shapes = {key: torch.empty(tensor.shape, device="meta") for key, tensor in editor.network.state_dict().items()}
-    editor.adopt(skeleton, shapes)
+    editor.load_state_dict(skeleton, shapes)
     first = min(shapes)
     with pytest.raises(UserError, match=r"1 tensors differ, .* is \[3, 3, 3\] there"):
-        editor.adopt(skeleton, {**shapes, first: torch.empty(3, 3, 3, device="meta")})
+        editor.load_state_dict(skeleton, {**shapes, first: torch.empty(3, 3, 3, device="meta")})

@@ -60,10 +60,14 @@ class MatrixEditor:
         laid_out(self.network, self.name)
         yield MatrixSession(self, backbone, store)
 
-    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
         """Lay out the networks and fill them."""
         self.lay_out(backbone)
         fill(laid_out(self.network, self.name), tensors, editor=self.name, backbone=backbone.name)
+
+    def release(self) -> None:
+        """Forget the networks."""
+        self.network = None
 
 
 @dataclass

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,8 +200,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
                 on_record()
             continue
         facts = RunFacts(device_name(backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
-        adopt(cell, backbone)
-        with open_run(request.out, settings, facts) as folder:
+        with filled(cell, backbone), open_run(request.out, settings, facts) as folder:
             floor = None if cell.editor.name == FLOOR else _read_floor(folder.path.with_name(FLOOR))
             for _ in folder.done & wanted:
                 on_record()
@@ -217,14 +217,21 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     return folders
 
 
-def adopt(cell: PlannedCell, backbone: Backbone) -> None:
-    """Fill a trained editor from its checkpoint.
+@contextmanager
+def filled(cell: PlannedCell, backbone: Backbone) -> Iterator[None]:
+    """Fill a trained editor from its checkpoint, and release its networks afterwards.
 
     Raises:
         UserError: the checkpoint is broken, or of another editor, backbone or other settings.
     """
-    if cell.checkpoint is not None and isinstance(cell.editor, TrainableEditor):
-        cell.editor.adopt(backbone, network_tensors(read(cell.checkpoint).tensors))
+    if cell.checkpoint is None or not isinstance(cell.editor, TrainableEditor):
+        yield
+        return
+    cell.editor.load_state_dict(backbone, network_tensors(read(cell.checkpoint).tensors))
+    try:
+        yield
+    finally:
+        cell.editor.release()
 
 
 def check_sites(planned: Plan) -> None:
@@ -239,7 +246,8 @@ def check_sites(planned: Plan) -> None:
         cell.editor.check(backbone)
         if cell.checkpoint is not None and isinstance(cell.editor, TrainableEditor):
             check_weights(cell.checkpoint, read_facts(cell.checkpoint)[0], revision=backbone.revision)
-            cell.editor.adopt(backbone, read_shapes(cell.checkpoint))
+            cell.editor.load_state_dict(backbone, read_shapes(cell.checkpoint))
+            cell.editor.release()
         settings = _run_settings(planned.request, cell, backbone)
         check_same_settings(run_path(planned.request.out, settings), settings)
 

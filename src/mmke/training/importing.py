@@ -1,7 +1,7 @@
 """Checkpoints of the published code, brought in without running anything that is pickled in them.
 
 They are files of `torch.save`. Beside tensors they hold a configuration object of a class of their own (LLaVA's), an
-optimiser's state and the like. Only what tensors and plain containers are made of is let through while reading; an
+optimizer's state and the like. Only what tensors and plain containers are made of is let through while reading; an
 object of any other class becomes nothing, and no code of its own is looked up.
 """
 
@@ -118,7 +118,7 @@ def import_checkpoint(request: ImportRequest) -> Path:
     editor = _make(name, settings)
     tensors = editor.translate(read_published(file))
     skeleton = load(Request(backbone, None, (), weights=request.weights), skeleton=True)
-    editor.adopt(skeleton, tensors)
+    editor.load_state_dict(skeleton, tensors)
     benchmark_name = open_benchmark(benchmark, data=None).name if Path(benchmark).suffix else benchmark
     facts = TrainedFor(
         editor=name,

@@ -12,8 +12,10 @@ from mmke.editing.trained import NETWORK, Checkpoint, TrainedFor, write
 from mmke.training.pace import Pace
 from mmke.types import EditCase, Query
 
-OPTIMISER = "optimiser."
-"""Before the names of the optimiser's tensors."""
+OPTIMIZER = "optimizer."
+"""Before the names of the optimizer's tensors."""
+OLD_OPTIMIZER = "optimiser."
+"""The same in checkpoints of earlier versions, which are still read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class Moving:
     """What moves while an editor is trained; the schedule is None where there is none."""
 
     network: nn.Module
-    optimiser: optim.Optimizer
+    optimizer: optim.Optimizer
     schedule: Any
     pace: Pace
 
@@ -31,21 +33,22 @@ def write_last(path: Path, moving: Moving, facts: TrainedFor, *, data: str) -> N
 
     Args:
         path: where to.
-        moving: at this moment, between two steps of the optimiser.
+        moving: at this moment, between two steps of the optimizer.
         facts: what is trained.
         data: digest of the records.
     """
-    state = moving.optimiser.state_dict()
+    state = moving.optimizer.state_dict()
     schedule = None if moving.schedule is None else moving.schedule.state_dict()
     further = {"pace": moving.pace.state(), "groups": state["param_groups"], "schedule": schedule, "data": data}
     write(path, {**network_named(moving.network), **_flat(state["state"])}, facts, further=further)
 
 
 def take_up(moving: Moving, kept: Checkpoint) -> None:
-    """Move optimiser, schedule and pace to where they were; the networks are the editor's business."""
+    """Move optimizer, schedule and pace to where they were; the networks are the editor's business."""
     moving.pace.take_up(kept.further["pace"])
-    state = _nested({key: value for key, value in kept.tensors.items() if key.startswith(OPTIMISER)})
-    moving.optimiser.load_state_dict({"state": state, "param_groups": kept.further["groups"]})
+    renamed = {key.replace(OLD_OPTIMIZER, OPTIMIZER, 1): value for key, value in kept.tensors.items()}
+    state = _nested({key: value for key, value in renamed.items() if key.startswith(OPTIMIZER)})
+    moving.optimizer.load_state_dict({"state": state, "param_groups": kept.further["groups"]})
     if moving.schedule is not None:
         moving.schedule.load_state_dict(kept.further["schedule"])
 
@@ -77,7 +80,7 @@ def _asked(query: Query) -> tuple[str, str | None]:
 
 def _flat(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
     return {
-        f"{OPTIMISER}{number}.{name}": value if isinstance(value, Tensor) else tensor(value)
+        f"{OPTIMIZER}{number}.{name}": value if isinstance(value, Tensor) else tensor(value)
         for number, each in state.items()
         for name, value in each.items()
     }
@@ -86,6 +89,6 @@ def _flat(state: Mapping[int, Mapping[str, Any]]) -> dict[str, Tensor]:
 def _nested(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        number, _, name = key.removeprefix(OPTIMISER).partition(".")
+        number, _, name = key.removeprefix(OPTIMIZER).partition(".")
         state.setdefault(int(number), {})[name] = value
     return state

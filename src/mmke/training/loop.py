@@ -1,8 +1,8 @@
 """The training loop: one for every trainable editor.
 
-A record at a time; gradients of several records are added up before the optimiser steps; now and then the editor is
+A record at a time; gradients of several records are added up before the optimizer steps; now and then the editor is
 validated, and the best networks are kept. What is needed to go on is written at least once a minute, always between
-two steps of the optimiser, so that a training that was killed ends with the same bits as one that was not.
+two steps of the optimizer, so that a training that was killed ends with the same bits as one that was not.
 
 Several processes share each step's records; their gradients are summed, so that the same records make the same step.
 """
@@ -63,10 +63,10 @@ class Run:
         Raises:
             UserError: a loss or a gradient is no number, or memory ends.
         """
-        optimiser, schedule = self.editor.optimiser()
+        optimizer, schedule = self.editor.optimizer()
         if self.editor.network is None:
             raise ValueError(f"{self.editor.name} has no networks; prepare it first")
-        moving = Moving(self.editor.network, optimiser, schedule, self.pace)
+        moving = Moving(self.editor.network, optimizer, schedule, self.pace)
         if last is not None:
             take_up(moving, last)
         try:
@@ -100,7 +100,7 @@ class Run:
                 self.editor,
                 self.backbone,
                 self._own(cases),
-                (moving.optimiser, moving.schedule),
+                (moving.optimizer, moving.schedule),
                 store=self.store,
                 add_gradients=self.processes.add_gradients,
             )

@@ -40,21 +40,21 @@ def take_step(
         editor: with its networks.
         backbone: never trained.
         cases: the records, of which each counts as one of as many as are accumulated.
-        moved_by: the networks' optimiser, and the schedule of its rates; None: they stand.
+        moved_by: the networks' optimizer, and the schedule of its rates; None: they stand.
         store: keeps trunks.
         add_gradients: adds to the parameters' gradients those of other processes.
 
     Raises:
         NotFiniteError: a loss or a gradient is no finite number; no parameter was moved.
     """
-    training, (optimiser, schedule) = editor.training, moved_by
-    optimiser.zero_grad()
+    training, (optimizer, schedule) = editor.training, moved_by
+    optimizer.zero_grad()
     told: list[tuple[str, Mapping[str, Tensor]]] = []
     for case in cases:
         losses = editor.losses(backbone, case, store=store, learn=True)
         (losses["total"] / training.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
         told.append((case.id, {name: value.detach() for name, value in losses.items()}))  # the graph may go
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     add_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
     # A card is waited for when it has been asked for everything: the losses are looked at behind their gradients, and
@@ -65,7 +65,7 @@ def take_step(
             raise NotFiniteError(record)
     if not torch.isfinite(norm):
         raise NotFiniteError
-    optimiser.step()
+    optimizer.step()
     if schedule is not None:
         schedule.step()
     editor.after_step()

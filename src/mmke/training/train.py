@@ -222,7 +222,7 @@ def _lay_out(planned: Plan, backbone: Backbone, last: Checkpoint | None, store: 
     if last is None:
         planned.editor.prepare(backbone, planned.cases, store=store)
         return
-    planned.editor.adopt(backbone, network_tensors(last.tensors))
+    planned.editor.load_state_dict(backbone, network_tensors(last.tensors))
     logger.info("going on after %d records (%s)", last.facts.records, last.path)
 
 

@@ -47,14 +47,14 @@ def editor(
 
 
 def learn(made: Serac, backbone: ComposedBackbone, cases: Sequence[EditCase], times: int) -> list[float]:
-    optimiser, _ = made.optimiser()
+    optimizer, _ = made.optimizer()
     totals = []
     store = MemoryStore()
     for _ in range(times):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         found = [made.losses(backbone, case, store=store, learn=True)["total"] for case in cases]
         sum(found).backward()  # type: ignore[union-attr]
-        optimiser.step()
+        optimizer.step()
         totals.append(sum(float(each.detach()) for each in found))
     return totals
 

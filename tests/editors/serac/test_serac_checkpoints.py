@@ -28,7 +28,7 @@ def test_adopting_gives_the_same_answers(
     learn(made, llava, train[:1], 2)
     kept = {name: tensor.clone() for name, tensor in made.networks().state_dict().items()}
     other = make(made.settings.__dict__, STRICT, train=(), seed=1)
-    other.adopt(llava, kept)
+    other.load_state_dict(llava, kept)
     edits, probes = cases[0].edits, cases[0].probes
     assert same(answers(made, llava, edits, probes, ASK), answers(other, llava, edits, probes, ASK))
 
@@ -51,7 +51,7 @@ def test_a_frozen_encoder_and_base_weights_are_not_saved(
 def test_tensors_of_another_rank_are_told(llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...]) -> None:
     kept = editor(llava, encoder, train, rank=2).networks().state_dict()
     with pytest.raises(UserError, match="does not fit tiny-llava"):
-        editor(llava, encoder, train, rank=3).adopt(llava, kept)
+        editor(llava, encoder, train, rank=3).load_state_dict(llava, kept)
 
 
 def test_a_published_checkpoint_comes_in(
@@ -71,7 +71,7 @@ def test_a_published_checkpoint_comes_in(
     }
     published |= {"scale": torch.tensor(1.0), "language_projection.weight": torch.zeros(2, 2)}
     other = editor(llava, encoder, train, PAPER, **changes)
-    other.adopt(llava, other.translate(published))
+    other.load_state_dict(llava, other.translate(published))
     said = [answers(each, llava, cases[0].edits, cases[0].probes, ASK) for each in (made, other)]
     assert "replacement.model.layers.1.mlp.up_proj.weight" in published
     assert same(*said)
@@ -93,6 +93,6 @@ def test_a_checkpoint_is_held_against_a_skeleton(
     parts = {"model": bare.module.get_submodule("model.language_model"), "head": bare.module.get_submodule("lm_head")}
     bare = replace(bare, decoder=replace(llava.decoder, layers=parts["model"].layers, **parts))  # type: ignore[arg-type]
     kept = made.networks().state_dict()
-    made.adopt(bare, kept)
+    made.load_state_dict(bare, kept)
     with pytest.raises(UserError, match="does not fit"):
-        made.adopt(bare, {name: tensor for name, tensor in kept.items() if "up_proj" not in name})
+        made.load_state_dict(bare, {name: tensor for name, tensor in kept.items() if "up_proj" not in name})

@@ -33,7 +33,7 @@ RANDOM_REVISION = "random, seed 0"
 WeightSource = Path | Literal["random"] | None
 
 WORKSPACE = 3 << 30
-"""Bytes beside the weights that an edit takes on the card: activations, an optimiser's state, the library's own."""
+"""Bytes beside the weights that an edit takes on the card: activations, an optimizer's state, the library's own."""
 
 SPREAD = 0.02
 """Of random weights."""

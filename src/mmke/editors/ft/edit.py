@@ -45,7 +45,7 @@ class Settings:
 
     Attributes:
         sites: what is edited, by role; see `sites.SITE`.
-        steps: optimiser steps per edit.
+        steps: optimizer steps per edit.
         learning_rate: AdamW's learning rate.
     """
 
@@ -106,7 +106,7 @@ class FineTuningSession:
         target = sent(batch.encoded[0].target_ids, self.backbone.device)
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in self._current().items()}
         # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a card.
-        optimiser = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             leaves.values(),
             lr=settings.learning_rate,
             weight_decay=self.editor.switches.ft_weight_decay,
@@ -115,9 +115,9 @@ class FineTuningSession:
         )
 
         def step() -> None:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             cross_entropy(self.backbone.tail(trunk, leaves).float(), target).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
 
         self.backbone.repeat(step, settings.steps)
         self.weights = {name: tensor.detach() for name, tensor in leaves.items()}

@@ -88,15 +88,15 @@ class KnowledgeEditor(MatrixEditor):
         """Return the tensors of a published checkpoint under the network's own names."""
         return translate(published)
 
-    def optimiser(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    def optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """Return centred RMSprop over the learner and the multiplier, each with its rate, and their rise and fall."""
         values, network = self.settings, self.trained()
         groups = [
             {"params": list(network.learner.parameters()), "lr": values.learning_rate},
             {"params": [network.alpha_lp], "lr": values.multiplier_learning_rate},
         ]
-        optimiser = torch.optim.RMSprop(groups, centered=True)
-        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, schedule(values))
+        optimizer = torch.optim.RMSprop(groups, centered=True)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(values))
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of, and how many of the edit's tokens are right after it."""

@@ -22,7 +22,7 @@ class Settings:
         max_scale: the largest factor before a change.
         learning_rate: RMSprop's, of the learner.
         multiplier_learning_rate: RMSprop's, of the multiplier.
-        warm_up: steps of the optimiser over which both rates rise.
+        warm_up: steps of the optimizer over which both rates rise.
         margin: what the size of a change may have for nothing.
         margin_factor: what the margin is multiplied by after a good validation.
         margin_accuracy: a validation with more than this share of tokens right is good.

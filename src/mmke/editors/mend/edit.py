@@ -11,7 +11,7 @@ Deviations from the published code:
 - The statistics are saved together with how many rows they are made of, so that training goes on where it was. Under
   `strict` they come from a first pass over the training records and then stand, and what did not vary in them is left
   out; under `paper` they run while training.
-- The second optimiser of the published code, which never moves anything, is left out.
+- The second optimizer of the published code, which never moves anything, is left out.
 """
 
 import math
@@ -127,7 +127,7 @@ class Mend(MatrixEditor):
         """Return the tensors of a published checkpoint under the networks' own names."""
         return translate(published)
 
-    def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
+    def optimizer(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the networks and the steps."""
         parameters = list(self.networks().parameters())
         # As one kernel on a card: the others need room for copies of all networks.

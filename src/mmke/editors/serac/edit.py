@@ -224,16 +224,20 @@ class Serac:
         """Lay out fresh networks."""
         self._lay_out(backbone)
 
-    def adopt(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
         """Lay out the networks and fill them."""
         self._lay_out(backbone)
         fill(self.networks(), tensors, editor=self.name, backbone=backbone.name)
+
+    def release(self) -> None:
+        """Forget the networks, and the counterfactual language model where it is not the backbone's own."""
+        self.network = self.replaced = None
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the networks' own names."""
         return translate(published)
 
-    def optimiser(self) -> tuple[torch.optim.Optimizer, None]:
+    def optimizer(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the classifier and the counterfactual model."""
         networks, values = self.networks(), self.settings
         groups = [

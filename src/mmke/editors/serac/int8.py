@@ -13,10 +13,10 @@ from torch.nn import functional
 from mmke.backbones.weights.memory import free_memory
 
 BESIDE = 7 << 29
-"""Bytes of a card that are left for the rest: activations, the classifier and its optimiser, what stands around the
+"""Bytes of a card that are left for the rest: activations, the classifier and its optimizer, what stands around the
 layers."""
 PER_TRAINED = 16
-"""Bytes for each trained number: itself in float32, its gradient, two of the optimiser's."""
+"""Bytes for each trained number: itself in float32, its gradient, two of the optimizer's."""
 
 
 class Int8Linear(nn.Module):
