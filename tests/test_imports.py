@@ -16,17 +16,29 @@ LAYERS = {
     "registry": CORE,
     "metrics": CORE,
     "downloads": CORE,
-    "benchmarks": CORE | {"registry", "downloads"},
+    "pictures": CORE,
+    "benchmarks": CORE | {"registry", "downloads", "pictures"},
     "results": CORE,
     "report": CORE | {"results"},
     "protocols": CORE,
-    "backbones": CORE | {"protocols", "downloads"},
+    "backbones": CORE | {"protocols", "downloads", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones"},
     "editors": CORE | {"registry", "protocols", "backbones", "editing"},
     "running": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results"},
     "training": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running"},
 }
-WITHOUT_TORCH = ("types", "errors", "renamed", "registry", "downloads", "metrics", "benchmarks", "results", "report")
+WITHOUT_TORCH = (
+    "types",
+    "errors",
+    "renamed",
+    "registry",
+    "downloads",
+    "pictures",
+    "metrics",
+    "benchmarks",
+    "results",
+    "report",
+)
 
 
 def imported(file: Path) -> set[str]:

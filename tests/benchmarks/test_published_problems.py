@@ -1,6 +1,7 @@
 """Each thing that can be wrong with a data set is told with its file, record, field and what was expected."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,13 +171,32 @@ def test_a_file_that_is_no_picture_is_named(dataset: Dataset, pictures: Path) ->
 def test_an_empty_picture_file_is_named(dataset: Dataset, pictures: Path) -> None:
     (pictures / "empty.png").touch()
     text = complaint(dataset(record("entity", m_loc="empty.png")))
-    assert f"record 0, field 'm_loc': picture 'empty.png' under {pictures} is an empty file" in text
+    assert (
+        f"record 0, field 'm_loc': 'empty.png' under {pictures} is no picture, or a broken one: it is an empty file"
+        in text
+    )
 
 
 def test_a_folder_in_the_place_of_a_picture_is_named(dataset: Dataset, pictures: Path) -> None:
     (pictures / "folder").mkdir()
     text = complaint(dataset(record("entity", image="folder")))
-    assert f"record 0, field 'image': picture 'folder' under {pictures} cannot be read" in text
+    assert f"record 0, field 'image': 'folder' under {pictures} is no picture, or a broken one: it is a folder" in text
+
+
+def test_a_pipe_in_the_place_of_a_picture_is_named(dataset: Dataset, pictures: Path) -> None:
+    os.mkfifo(pictures / "pipe.png")
+    text = complaint(dataset(record("entity", image="pipe.png")))
+    assert f"'pipe.png' under {pictures} is no picture, or a broken one: it is a pipe or a device" in text
+
+
+@pytest.mark.parametrize("value", ["below\\edit.png", "Below/edit.PNG", "BELOW\\EDIT.png"])
+def test_other_slashes_or_case_in_a_picture_path_get_the_path_that_is_there(
+    value: str, dataset: Dataset, pictures: Path
+) -> None:
+    (pictures / "below").mkdir()
+    (pictures / "edit.png").rename(pictures / "below" / "edit.png")
+    text = complaint(dataset(record("entity", image=value)))
+    assert f"no picture {value!r} under {pictures}; did you mean 'below/edit.png'?" in text
 
 
 @pytest.mark.parametrize("value", ["nul\0.png", "x" * 300 + ".png"])

@@ -1,31 +1,15 @@
 """Pictures by the path that an annotation file gives: found, looked at, and identified by their sha256."""
 
 import hashlib
-import io
+import os
 import posixpath
-import struct
-import zlib
 from pathlib import Path
 
-from PIL import Image
-
+from mmke.pictures import BrokenPictureError, look, read_bytes
 from mmke.types import ImageRef
 
 NO_PICTURE = ImageRef(Path(), "")
 """Stands where no picture could be found; never leaves a load, which has a problem to raise then."""
-
-# What Pillow raises for files that are no picture or a broken one, format by format.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 
 class Pictures:
@@ -33,10 +17,15 @@ class Pictures:
 
     `decode` reads every pixel, which finds truncated files and takes about 10 ms a picture; without it only
     the header is read, which finds missing files and files that are no pictures.
+
+    Attributes:
+        root: the folder.
+        n_turned: pictures whose EXIF orientation is not 1; counted while decoding.
     """
 
     def __init__(self, root: Path, *, decode: bool) -> None:
         self.root = root
+        self.n_turned = 0
         self._present = root.is_dir()
         self._decode = decode
         self._seen: dict[str, ImageRef | str] = {}
@@ -63,36 +52,23 @@ class Pictures:
         if posixpath.isabs(tidy) or tidy == ".." or tidy.startswith("../"):
             return f"{value!r} leads out of the picture folder {self.root}; expected a path relative to it"
         path = self.root / value
+        if "\0" in value or not os.path.lexists(path):
+            return f"no picture {value!r} under {self.root}{self._guess(value)}"
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return f"no picture {value!r} under {self.root}"
-        except (OSError, ValueError) as error:
-            return f"picture {value!r} under {self.root} cannot be read: {error}"
-        if not content:
-            return f"picture {value!r} under {self.root} is an empty file"
-        try:
-            _look_inside(content, decode=self._decode)
-        except _BROKEN as error:
-            return f"{value!r} under {self.root} is no picture, or a broken one: {_first_line(error)}"
+            content = read_bytes(path)
+            turned = look(content, thorough=self._decode) > 1
+        except BrokenPictureError as error:
+            return f"{value!r} under {self.root} is no picture, or a broken one: {error}"
+        self.n_turned += turned
         return ImageRef(path, hashlib.sha256(content).hexdigest())
 
-
-def _look_inside(content: bytes, *, decode: bool) -> None:
-    """Raise one of `_BROKEN` unless the bytes are a picture."""
-    with Image.open(io.BytesIO(content)) as image:
-        size = image.size
-        if decode:
-            image.verify()
-    if 0 in size:
-        raise ValueError(f"it has no pixels ({size[0]} x {size[1]})")
-    if decode:
-        # `verify` leaves the picture unusable, so that reading the pixels needs a second opening.
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-
-
-def _first_line(error: BaseException) -> str:
-    # Pillow's text for an unknown format ends in the address of a buffer, which tells the user nothing.
-    text = str(error).partition("<_io")[0].strip() or type(error).__name__
-    return text.splitlines()[0]
+    def _guess(self, value: str) -> str:
+        """Name the picture that was probably meant: the same path with other slashes or in other case."""
+        path = self.root
+        for wanted in value.replace("\\", "/").split("/"):
+            here = [each.name for each in path.iterdir()] if path.is_dir() else []
+            near = [name for name in here if name.lower() == wanted.lower()]
+            if not near:
+                return ""
+            path /= wanted if wanted in near else min(near)
+        return f"; did you mean {path.relative_to(self.root).as_posix()!r}? (names differ by case, and folders by /)"
