@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmke import registry
-from mmke.editing.settings import resolve
+from mmke.editing.settings import resolve, resolve_switches
 from mmke.errors import UserError
 from mmke.running.run import Request, plan, run
 
@@ -64,11 +64,14 @@ def test_every_name_resolves_to_a_described_factory(noun: registry.Noun) -> None
 @pytest.mark.parametrize("editor", list(registry.BUILT_IN["editors"]))
 def test_every_settings_file_fits_its_editor_on_every_backbone(editor: str, backbone: str, small_data: Path) -> None:
     from mmke.benchmarks.open import open_benchmark
-    from mmke.types import STRICT
+    from mmke.types import PROTOCOLS, STRICT
 
     train = open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
-    made = registry.factory("editors", editor)(resolve(editor, backbone, {}), STRICT, train=train, seed=0)
-    assert made.name == editor
+    for protocol, switches in PROTOCOLS.items():
+        values = resolve(editor, backbone, {}, protocol=protocol)
+        made = registry.factory("editors", editor)(values, resolve_switches(switches, editor), train=train, seed=0)
+        assert made.name == editor
+        assert values.keys() == resolve(editor, backbone, {}).keys()
 
 
 @pytest.mark.parametrize("editor", list(registry.BUILT_IN["editors"]))

@@ -25,7 +25,6 @@ from mmke.editing import settings as editor_settings
 from mmke.errors import UserError
 from mmke.protocols import Answerer, Editor, EditSession, Store
 from mmke.report.cells import Cell, read_cells
-from mmke.running.asking import resolve_switches
 from mmke.running.run import Request, load_backbone, plan, resolve_protocol, run
 from mmke.types import (
     PAPER,
@@ -86,12 +85,10 @@ def load_editor(
         UserError: unknown name or setting.
     """
     registry.import_string("backbones", backbone)
-    values = editor_settings.resolve(name, backbone, settings)
-    make = registry.factory("editors", name)
-    switches = resolve_protocol(protocol)
-    editor: Editor = make(values, switches, train=train, seed=seed)
-    resolved: Editor = make(values, resolve_switches(switches, editor), train=train, seed=seed)
-    return resolved
+    values = editor_settings.resolve(name, backbone, settings, protocol=protocol)
+    switches = editor_settings.resolve_switches(resolve_protocol(protocol), name)
+    editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=seed)
+    return editor
 
 
 def open_benchmark(name: str, *, data: str | Path | None = None) -> Benchmark:

@@ -288,23 +288,10 @@ class EditSession(Protocol):
 
 @runtime_checkable
 class Editor(Protocol):
-    """A method of editing.
-
-    Attributes:
-        name: as registered.
-        paper_reference: what its published locality compares with.
-        paper_positions: the rows over which its published locality runs.
-        paper_topk: the precision in which its published locality ranks.
-    """
+    """A method of editing; `name` is the registered one."""
 
     @property
     def name(self) -> str: ...
-    @property
-    def paper_reference(self) -> Literal["base", "previous edit"]: ...
-    @property
-    def paper_positions(self) -> Literal["all", "answer"]: ...
-    @property
-    def paper_topk(self) -> Literal["native", "float32"]: ...
 
     def check(self, backbone: Backbone) -> None:
         """Resolve every edit site.

@@ -13,6 +13,37 @@ SETTINGS: Mapping[str, str] = {
 """Earlier names of editors' settings, and today's."""
 
 
+PUBLISHED: Mapping[str, str] = {"published_counterfactual": "counterfactual", "published_layers": "layers"}
+"""Settings of SERAC that were kept beside those of `strict` and acted under `paper` alone, and today's names."""
+
+SWITCHES: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
+    "mend": {"statistics": ("first pass", "running")},
+    "ke": {"condition_tokens": (0, 32), "begin_before_image": (False, True)},
+    "serac": {
+        "scope": ("decided", "soft"),
+        "scope_key": ("question", "question and answer"),
+        "projection": ("trained", "random"),
+    },
+}
+"""Settings of trained editors that the protocol decided alone: their values under `strict` and under `paper`."""
+
+
 def current(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings under today's names."""
     return {SETTINGS.get(name, name): value for name, value in settings.items()}
+
+
+def trained(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[str, Any]:
+    """Return the settings of a checkpoint under today's names, with those that only its protocol stated.
+
+    Args:
+        settings: as an earlier version wrote them.
+        editor: that was trained.
+        protocol: under which it was trained.
+    """
+    published = protocol == "paper"
+    stated = {name: values[published] for name, values in SWITCHES.get(editor, {}).items()}
+    named = {**stated, **current(settings)}
+    acted = {PUBLISHED[name]: named.pop(name) for name in PUBLISHED if name in named}
+    # Under `paper` no picture was compared, whatever the settings said.
+    return {**named, **acted, "picture_head": 0} if acted and published else named

@@ -218,32 +218,20 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """Where the two protocols differ; every field stands in run.json and acts where its name says.
+    """Where the two protocols differ for every editor; every field stands in run.json and acts where its name says.
+
+    What differs for one editor alone is a setting of that editor (`<editor>.paper.toml` beside its module), and so are
+    the fields of this record that its published evaluation had otherwise (the table `[switches]` of that file).
 
     Attributes:
         protocol: the name the figures carry.
         labels: how a gold answer becomes token ids.
-        reference: what locality compares with, for editors that the published code restores too late.
+        reference: the model that locality compares with: the unedited one, or the one behind the previous edit, for
+            editors whose weights the published code restores too late.
         locality_match: "top1" agreement for both localities, or the published "ranks" (1 text, 10 image).
         locality_positions: rows that locality compares.
         topk_dtype: precision in which ranks are taken.
         hop_drops_records: whether a record without a question of the asked hop leaves every metric.
-        ike_user_port_image: picture of the portability probe of user records under IKE.
-        context_overflow: what IKE does beyond the model's context.
-        ft_weight_decay: AdamW's decay in the fine-tuning editors.
-        ke_condition: how much of its condition text KE reads.
-        ke_begin: whether KE's queries with a picture begin with the beginning of sequence where the model's own prompt
-            has none (MiniGPT-4).
-        serac_scope: whether SERAC mixes both models by how near the edit is, or decides which of them answers, and is
-            trained to decide.
-        serac_key: what SERAC's scope compares: the published texts, of which the probe's holds its gold answer, or a
-            text without it.
-        serac_counterfactual: whether the counterfactual model is the published one, or the backbone's own language
-            model with trained copies of its last layers (or what the settings name).
-        serac_projection: whether a counterfactual model of another width reads pictures through a trained projection,
-            or through a random one, drawn for each edit.
-        mend_statistics: whether MEND's statistics come from a first pass over the training records, or run while it is
-            trained.
     """
 
     protocol: Literal["strict", "paper"]
@@ -253,16 +241,6 @@ class Switches:
     locality_positions: Literal["answer", "all"]
     topk_dtype: Literal["float32", "native"]
     hop_drops_records: bool
-    ike_user_port_image: Literal["one_hop_img", "image"]
-    context_overflow: Literal["drop-far-demos", "published"]
-    ft_weight_decay: float
-    ke_condition: Literal["whole text", "first 32 tokens"]
-    ke_begin: bool
-    serac_scope: Literal["decided", "soft"]
-    serac_key: Literal["without answer", "with answer"]
-    serac_counterfactual: Literal["own", "published"]
-    serac_projection: Literal["trained", "random"]
-    mend_statistics: Literal["first pass", "running"]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the switches as plain data for run.json."""
@@ -277,39 +255,20 @@ STRICT = Switches(
     locality_positions="answer",
     topk_dtype="float32",
     hop_drops_records=False,
-    ike_user_port_image="one_hop_img",
-    context_overflow="drop-far-demos",
-    ft_weight_decay=0.0,
-    ke_condition="whole text",
-    ke_begin=False,
-    serac_scope="decided",
-    serac_key="without answer",
-    serac_counterfactual="own",
-    serac_projection="trained",
-    mend_statistics="first pass",
 )
 """What we would publish today; the default."""
 
 PAPER = Switches(
     protocol="paper",
     labels="alone",
-    reference="previous edit",
+    reference="base",
     locality_match="ranks",
     locality_positions="all",
     topk_dtype="native",
     hop_drops_records=True,
-    ike_user_port_image="image",
-    context_overflow="published",
-    ft_weight_decay=0.01,
-    ke_condition="first 32 tokens",
-    ke_begin=True,
-    serac_scope="soft",
-    serac_key="with answer",
-    serac_counterfactual="published",
-    serac_projection="random",
-    mend_statistics="running",
 )
-"""The published arithmetic with its quirks, for holding figures against the paper's."""
+"""The published arithmetic with its quirks, to compare figures with the paper's; see `editing.settings` for what an
+editor changes in it."""
 
 PROTOCOLS: Mapping[str, Switches] = {"strict": STRICT, "paper": PAPER}
 

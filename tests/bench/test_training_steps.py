@@ -27,7 +27,7 @@ from mmke_bench.steps import Trainer
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "mend": {"rank": 8, "gradient_accumulation_steps": 1},
-    "serac": {"published_counterfactual": "random", "embeddings": "base", "picture_head": 8},
+    "serac": {"counterfactual": "random", "embeddings": "base", "picture_head": 8},
     "ke": {"lstm": 8, "condition": 16, "conditioner": 8, "max_scale": 50.0},
 }
 BOTH = pytest.mark.parametrize("protocol", ["strict", "paper"])
@@ -41,7 +41,7 @@ def cases(small_data: Path) -> Sequence[EditCase]:
 def prepared(name: str, protocol: str, backbone: ComposedBackbone, cases: Sequence[EditCase]) -> Any:
     """Return an editor whose networks are no longer those that change nothing."""
     made = registry.factory("editors", name)(
-        resolve(name, backbone.name, SMALL[name]), PROTOCOLS[protocol], train=cases, seed=0
+        resolve(name, backbone.name, SMALL[name], protocol=protocol), PROTOCOLS[protocol], train=cases, seed=0
     )
     made.prepare(backbone, cases, store=MemoryStore())
     with torch.random.fork_rng():
@@ -74,7 +74,7 @@ def test_loss_and_gradients_are_the_same_on_both_sides(
     name: str, protocol: str, backbone: ComposedBackbone, cases: Sequence[EditCase]
 ) -> None:
     ours = prepared(name, protocol, backbone, cases)
-    if ours.switches.mend_statistics == "running" and name == "mend":
+    if name == "mend" and ours.settings.statistics == "running":
         ours.losses(backbone, cases[1], store=MemoryStore(), learn=True)
     total, gradients = learnt(ours, backbone, cases[0])
     other, plain = plain_of(ours, backbone)

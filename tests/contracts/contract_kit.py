@@ -50,7 +50,7 @@ def make_editor(
     name: str, backbone: Backbone, train: tuple[EditCase, ...], switches: Switches = STRICT, **changes: object
 ) -> Editor:
     """Make a registered editor with few steps, demonstrations and ranks, so that the tests stay quick."""
-    make, values = registry.factory("editors", name), resolve(name, backbone.name, {})
+    make, values = registry.factory("editors", name), resolve(name, backbone.name, {}, protocol=switches.protocol)
     values = {**values, **_known(QUICK, values), **changes}
     editor = make(values, switches, train=train, seed=0)
     if isinstance(editor, TrainableEditor):
@@ -72,7 +72,7 @@ def make_untrained(
     name: str, backbone: Backbone, train: tuple[EditCase, ...], switches: Switches, *, store: MemoryStore
 ) -> TrainableEditor:
     """Make a trainable editor whose networks are fresh."""
-    make, values = registry.factory("editors", name), resolve(name, backbone.name, {})
+    make, values = registry.factory("editors", name), resolve(name, backbone.name, {}, protocol=switches.protocol)
     quick = {**values, **_known(QUICK, values), **_known(LIVELY, values)}
     editor: TrainableEditor = make(quick, switches, train=train, seed=0)
     editor.prepare(backbone, train[:2], store=store)

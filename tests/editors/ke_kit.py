@@ -1,7 +1,5 @@
 """What the tests of KE share: tiny backbones, an editor with small networks, and a training of a few steps."""
 
-import tomllib
-from importlib.resources import files
 from typing import Any
 
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor
 from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
+from mmke.editing.settings import resolve
 from mmke.editors.ke.edit import KnowledgeEditor, make
 from mmke.protocols import LowRankUpdate
 from mmke.types import STRICT, Edit, EditCase, Query, Switches
@@ -23,15 +22,13 @@ def load(name: str, dtype: torch.dtype = torch.float32) -> ComposedBackbone:
     return registry.factory("backbones", name)(name=name, dtype=dtype, device=torch.device("cpu"))
 
 
-def shipped(backbone: str) -> dict[str, Any]:
+def shipped(backbone: str, protocol: str = "strict") -> dict[str, Any]:
     """Return the settings that are shipped for a backbone."""
-    values = tomllib.loads((files("mmke.editors.ke") / "ke.toml").read_text())
-    differing = values.pop("backbone", {})
-    return {**values, **differing.get(backbone, {})}
+    return resolve("ke", backbone, {}, protocol=protocol)
 
 
 def prepared(backbone: ComposedBackbone, switches: Switches = STRICT, **changes: object) -> KnowledgeEditor:
-    editor = make({**shipped(backbone.name), **SMALL, **changes}, switches, train=(), seed=0)
+    editor = make({**shipped(backbone.name, switches.protocol), **SMALL, **changes}, switches, train=(), seed=0)
     editor.prepare(backbone, (), store=MemoryStore())
     return editor
 

@@ -1,7 +1,6 @@
 """Fine-tuning: the same weights as an independent optimizer gives, from the base weights each time."""
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from mmke.protocols import VISION
 from mmke.running.fingerprint import fingerprint
 from mmke.types import (
     PAPER,
+    PROTOCOLS,
     STRICT,
     Ask,
     Edit,
@@ -40,7 +40,7 @@ def cases(small_data: Path) -> tuple[EditCase, ...]:
 
 
 def make(name: str, backbone: ComposedBackbone, switches: Switches = STRICT, **changes: object) -> object:
-    settings = {**resolve(name, backbone.name, {}), "steps": STEPS, **changes}
+    settings = {**resolve(name, backbone.name, {}, protocol=switches.protocol), "steps": STEPS, **changes}
     return registry.factory("editors", name)(settings, switches, train=(), seed=0)
 
 
@@ -198,13 +198,9 @@ def test_values_that_no_optimizer_takes_are_refused(
 
 
 @pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
-def test_the_protocols_decay_shrinks_every_weight(
-    name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
-) -> None:
+def test_weight_decay_shrinks_every_weight(name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
     decayed, plain = (
-        edited_weights(
-            make(name, backbone, replace(STRICT, ft_weight_decay=decay), steps=1, learning_rate=0.1), backbone, cases[0]
-        )
+        edited_weights(make(name, backbone, weight_decay=decay, steps=1, learning_rate=0.1), backbone, cases[0])
         for decay in (0.5, 0.0)
     )
     for key, weight in decayed.items():
@@ -214,4 +210,6 @@ def test_the_protocols_decay_shrinks_every_weight(
 
 def test_the_published_decay_is_the_optimizers_default() -> None:
     default = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).defaults["weight_decay"]
-    assert (STRICT.ft_weight_decay, PAPER.ft_weight_decay) == (0.0, default)
+    for name in ("ft-llm", "ft-alignment"):
+        decays = [resolve(name, "tiny-llava", {}, protocol=protocol)["weight_decay"] for protocol in PROTOCOLS]
+        assert decays == [0.0, default]

@@ -52,7 +52,12 @@ def load(name: str) -> ComposedBackbone:
 def session_of(
     backbone: ComposedBackbone, train: tuple[EditCase, ...], count: int, switches: Switches = STRICT
 ) -> InContextSession:
-    editor = registry.factory("editors", "ike-random")({"demonstrations": count}, switches, train=train, seed=0)
+    editor = registry.factory("editors", "ike-random")(
+        resolve("ike-random", backbone.name, {"demonstrations": count}, protocol=switches.protocol),
+        switches,
+        train=train,
+        seed=0,
+    )
     return InContextSession(editor, backbone, MemoryStore())
 
 
@@ -159,7 +164,7 @@ def test_other_kinds_keep_their_portability_picture_on_paper_too(
 
 def test_no_training_records_are_refused() -> None:
     with pytest.raises(UserError, match="demonstrations from training records"):
-        registry.factory("editors", "ike-random")({"demonstrations": 1}, STRICT, train=(), seed=0)
+        registry.factory("editors", "ike-random")(resolve("ike-random", "tiny-llava", {}), STRICT, train=(), seed=0)
 
 
 def test_before_the_edit_there_is_no_header(

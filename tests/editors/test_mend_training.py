@@ -35,7 +35,9 @@ def cases(small_data: Path) -> tuple[EditCase, ...]:
 def prepared(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...], switches: Switches = STRICT, **changes: object
 ) -> Mend:
-    made = registry.factory("editors", "mend")(resolve("mend", "tiny-llava", changes), switches, train=cases, seed=0)
+    made = registry.factory("editors", "mend")(
+        resolve("mend", "tiny-llava", changes, protocol=switches.protocol), switches, train=cases, seed=0
+    )
     made.prepare(backbone, cases, store=MemoryStore())
     return made
 

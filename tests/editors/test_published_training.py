@@ -43,26 +43,28 @@ PUBLISHED: list[tuple[str, str, Mapping[str, Any]]] = [
     (
         "serac",
         "llava-1.5-7b",
-        {**SERAC, "learning_rate": 1e-5, "scope_learning_rate": 1e-5, "published_layers": 1, "embeddings": "base"},
+        {**SERAC, "learning_rate": 1e-5, "scope_learning_rate": 1e-5, "layers": 1, "embeddings": "base"},
     ),
     (
         "serac",
         "minigpt4-7b",
-        {**SERAC, "learning_rate": 5e-5, "scope_learning_rate": 5e-5, "published_layers": 1, "embeddings": "own"},
+        {**SERAC, "learning_rate": 5e-5, "scope_learning_rate": 5e-5, "layers": 1, "embeddings": "own"},
     ),
-    ("serac", "blip2-opt-2.7b", {**SERAC, "learning_rate": 1e-5, "scope_learning_rate": 1e-5, "published_layers": 0}),
+    ("serac", "blip2-opt-2.7b", {**SERAC, "learning_rate": 1e-5, "scope_learning_rate": 1e-5, "layers": 0}),
 ]
 
 
 @pytest.mark.parametrize(("editor", "model", "published"), PUBLISHED, ids=[f"{e}-{m}" for e, m, _ in PUBLISHED])
 def test_settings_are_the_published_ones(editor: str, model: str, published: Mapping[str, Any]) -> None:
-    shipped = resolve(editor, model, {})
+    shipped = resolve(editor, model, {}, protocol="paper")
     assert {name: shipped[name] for name in published} == dict(published)
 
 
 @pytest.mark.parametrize(("name", "pace"), [("mend", "epochs"), ("serac", "epochs"), ("ke", "steps")])
 def test_each_is_judged_and_paced_as_published(name: str, pace: str) -> None:
-    editor = registry.factory("editors", name)(resolve(name, "tiny-llava", {}), PAPER, train=(), seed=0)
+    editor = registry.factory("editors", name)(
+        resolve(name, "tiny-llava", {}, protocol="paper"), PAPER, train=(), seed=0
+    )
     assert isinstance(editor, TrainableEditor)
     assert editor.paper_pace == pace
     if pace == "epochs":

@@ -85,13 +85,12 @@ def test_every_editor_finds_its_sites_on_a_full_size_skeleton(request_: Request,
 @pytest.mark.parametrize("backbone", ["llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b"])
 @pytest.mark.parametrize("editor", ["serac", "mend", "ke"])
 def test_every_trained_editor_finds_its_sites_on_a_full_size_skeleton(editor: str, backbone: str) -> None:
-    beside = {"encoder": "all-MiniLM-L6-v2", "published_counterfactual": "own"} if editor == "serac" else {}
+    beside = {"encoder": "all-MiniLM-L6-v2", "counterfactual": "own"} if editor == "serac" else {}
     skeleton = load(Request(backbone, None, (), weights="random"), skeleton=True)
     make = registry.factory("editors", editor)
     for switches in PROTOCOLS.values():
-        make(resolve(editor, backbone, beside), switches, train=(), seed=0).check(skeleton)
-    too_many = {"layers": 33, "published_layers": 33}
-    missing = too_many if editor == "serac" else {"sites": ["language.32.mlp_out"]}
+        make(resolve(editor, backbone, beside, protocol=switches.protocol), switches, train=(), seed=0).check(skeleton)
+    missing = {"layers": 33} if editor == "serac" else {"sites": ["language.32.mlp_out"]}
     lost = make(resolve(editor, backbone, beside | missing), switches, train=(), seed=0)
     with pytest.raises(UserError, match=r"has 32 decoder layers, so no layer"):
         lost.check(skeleton)

@@ -146,7 +146,9 @@ def test_every_editor_holds_a_checkpoint_against_a_skeleton(name: str, protocol:
         name="smol-llava", dtype=torch.float32, device=torch.device("cpu"), skeleton=True
     )
     assert skeleton.device.type == "meta"
-    editor = registry.factory("editors", name)(resolve(name, "smol-llava", {}), PROTOCOLS[protocol], train=(), seed=0)
+    editor = registry.factory("editors", name)(
+        resolve(name, "smol-llava", {}, protocol=protocol), PROTOCOLS[protocol], train=(), seed=0
+    )
     assert isinstance(editor, TrainableEditor)
     with pytest.raises(UserError, match=f"{name}: the checkpoint does not fit smol-llava"):
         editor.load_state_dict(skeleton, {})

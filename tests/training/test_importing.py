@@ -56,7 +56,9 @@ def trained(small_data: Path) -> tuple[Mend, dict[str, Tensor]]:
     backbone = registry.factory("backbones", "tiny-llava")(
         name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
     )
-    editor = registry.factory("editors", "mend")(resolve("mend", "tiny-llava", {}), PAPER, train=cases, seed=3)
+    editor = registry.factory("editors", "mend")(
+        resolve("mend", "tiny-llava", {}, protocol="paper"), PAPER, train=cases, seed=3
+    )
     editor.prepare(backbone, cases, store=MemoryStore())
     editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)
     own = editor.network.state_dict()

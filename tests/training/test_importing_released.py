@@ -137,7 +137,7 @@ def test_a_released_file_of_serac_comes_in_and_edits(small_data: Path, encoder: 
         "encoder_trained": "true",
         "pooling": "first",
         "head": 0,
-        "published_counterfactual": vicuna,
+        "counterfactual": vicuna,
         "embeddings": "base",
     }
     changes = [word for key, value in of_the_file.items() for word in ("--set", f"{key}={value}")]

@@ -45,7 +45,9 @@ def trained(records: int, published: Literal["epochs"] | None, *, improving: boo
 
 def shipped(editor: str) -> TrainableEditor:
     """Return an editor with the settings of the full-size models."""
-    made = registry.factory("editors", editor)(resolve(editor, "llava-1.5-7b", {}), PAPER, train=(), seed=0)
+    made = registry.factory("editors", editor)(
+        resolve(editor, "llava-1.5-7b", {}, protocol="paper"), PAPER, train=(), seed=0
+    )
     assert isinstance(made, TrainableEditor)
     return made
 

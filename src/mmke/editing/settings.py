@@ -1,45 +1,112 @@
-"""Settings of an editor: `<name>.toml` beside its module, what a backbone changes, then the user's own changes.
+"""Settings of an editor: `<name>.toml` beside its module, then `<name>.<protocol>.toml`, then the user's own changes.
 
 A settings file holds the values for every backbone at the top and, in tables `[backbone."<name>"]`, only what differs.
 The editor's frozen dataclass has no defaults: the file states every value, and an unknown key is an error.
+
+`<name>.paper.toml` is optional and holds only what the published code does differently. Two names in it are no
+settings: `deviations` lists, in sentences for the user, what mmke still does otherwise than the published code, and
+the table `[switches]` changes fields of `types.Switches` for this editor, such as the model that its locality is
+compared with.
 """
 
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
 from mmke import registry, renamed
 from mmke.errors import UserError
+from mmke.types import Switches
 
 S = TypeVar("S")
 
 
-def resolve(editor: str, backbone: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an editor's settings on a backbone.
+SWITCHES, DEVIATIONS, BACKBONE = "switches", "deviations", "backbone"
+"""Names in a settings file that are no settings."""
 
-    Args:
-        editor: registered name.
-        backbone: name of the backbone, whose table is laid over the base values.
-        changes: the user's values, laid over both.
+
+class Layer(NamedTuple):
+    """Values from one source; a later layer is laid over the earlier ones."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+def resolve(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: str = "strict") -> dict[str, Any]:
+    """Return an editor's settings on a backbone under a protocol; for the arguments see `layers`.
 
     Raises:
         UserError: the editor ships no settings file.
     """
-    module = registry.import_string("editors", editor).partition(":")[0]
-    shipped = files(module.rpartition(".")[0] or module) / f"{editor}.toml"
+    found = layers(editor, backbone, changes, protocol=protocol)
+    return {key: value for layer in found for key, value in layer.values.items()}
+
+
+def layers(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: str) -> list[Layer]:
+    """Return where an editor's settings come from, the lowest layer first.
+
+    Args:
+        editor: registered name.
+        backbone: name of the backbone, whose table is laid over the values for every backbone.
+        changes: the user's values, laid over all others.
+        protocol: whose file, if the editor ships one, is laid over the editor's own file.
+
+    Raises:
+        UserError: the editor ships no settings file.
+    """
+    shipped = {f"{editor}.toml": _base(editor), f"{editor}.{protocol}.toml": _published(editor, protocol)}
+    found = []
+    for source, values in shipped.items():
+        differing = values.pop(BACKBONE, {}).get(backbone, {})
+        for name, some in ((source, values), (f"{source} [{BACKBONE}.{backbone}]", differing)):
+            found.append(Layer(name, {key: value for key, value in some.items() if key not in (SWITCHES, DEVIATIONS)}))
+    return [*found, Layer("the user's changes", changes)]
+
+
+def resolve_switches(switches: Switches, editor: str) -> Switches:
+    """Return a protocol's switches as they act for one editor: the published code did not score all editors alike.
+
+    Raises:
+        UserError: the editor's file names a switch that does not exist.
+    """
+    own = _published(editor, switches.protocol).get(SWITCHES, {})
+    names = [field.name for field in fields(switches)]
+    problems = [_unknown(key, names) for key in own if key not in names]
+    if problems:
+        raise UserError(f"{editor}.{switches.protocol}.toml [{SWITCHES}]: {'; '.join(problems)}")
+    return replace(switches, **own)
+
+
+def deviations(editor: str, backbone: str, protocol: str) -> tuple[str, ...]:
+    """Return in which ways an editor still differs from the published code on a backbone, in sentences for the user."""
+    values = _published(editor, protocol)
+    differing = values.get(BACKBONE, {}).get(backbone, {})
+    return (*values.get(DEVIATIONS, ()), *differing.get(DEVIATIONS, ()))
+
+
+def _base(editor: str) -> dict[str, Any]:
+    shipped = _folder(editor) / f"{editor}.toml"
     if not shipped.is_file():
         raise UserError(
             f"editor {editor!r} has no settings file {shipped}; an editor ships its settings beside its module"
         )
-    values = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    differing = values.pop("backbone", {})
-    return {**values, **differing.get(backbone, {}), **changes}
+    return tomllib.loads(shipped.read_text(encoding="utf-8"))
+
+
+def _published(editor: str, protocol: str) -> dict[str, Any]:
+    shipped = _folder(editor) / f"{editor}.{protocol}.toml"
+    return tomllib.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
+
+
+def _folder(editor: str) -> Traversable:
+    module = registry.import_string("editors", editor).partition(":")[0]
+    return files(module.rpartition(".")[0] or module)
 
 
 def build(kind: type[S], values: Mapping[str, Any], *, editor: str) -> S:

@@ -142,8 +142,8 @@ def read_facts(path: Path) -> tuple[TrainedFor, Mapping[str, Any]]:
         version = plain.pop("version")
         if version == VERSION:
             further = plain.pop("further")
-            own = {"benchmarks": tuple(plain["benchmarks"]), "settings": renamed.current(plain["settings"])}
-            return TrainedFor(**{**plain, **own}), further
+            settings = renamed.trained(plain["settings"], editor=plain["editor"], protocol=plain["protocol"])
+            return TrainedFor(**{**plain, "benchmarks": tuple(plain["benchmarks"]), "settings": settings}), further
     except KeyError as error:
         raise UserError(f"{path} does not say which editor it is of; mmke train writes checkpoints that do") from error
     except (SafetensorError, OSError, ValueError, TypeError) as error:

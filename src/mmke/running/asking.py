@@ -1,25 +1,13 @@
 """Which probes are asked how: the metrics say what they need, equal needs are asked together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from mmke import registry
-from mmke.protocols import Answerer, Editor, EditSession
+from mmke.protocols import Answerer, EditSession
 from mmke.types import Answer, Ask, EditCase, Metric, Switches
 
 Answers = Mapping[tuple[int, Ask], Answer]
 """Answers by the probe's index in its record and the way it was asked."""
-
-
-def resolve_switches(switches: Switches, editor: Editor) -> Switches:
-    """Return the switches as they act for one editor: the published code did not score all editors alike."""
-    published = switches.protocol == "paper"
-    return replace(
-        switches,
-        reference=editor.paper_reference if published else "base",
-        locality_positions=editor.paper_positions if published else "answer",
-        topk_dtype=editor.paper_topk if published else "float32",
-    )
 
 
 def make_metrics(switches: Switches, *, generate: bool) -> list[Metric]:

@@ -21,6 +21,7 @@ from mmke.backbones.weights.loading import RANDOM, WeightSource
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing import settings as editor_settings
 from mmke.editing.trained import (
+    TrainedFor,
     check_fits,
     check_weights,
     digest,
@@ -36,7 +37,7 @@ from mmke.protocols import Backbone, Editor, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import finished_ids, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings
-from mmke.running.asking import make_metrics, resolve_switches
+from mmke.running.asking import make_metrics
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.fingerprint import fingerprint
 from mmke.running.scoring import Floor
@@ -370,44 +371,56 @@ class _Made(NamedTuple):
 
 
 def _make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[EditCase]) -> _Made:
-    switches, changes = PROTOCOLS[request.protocol], request.changes.get(name, {})
-    values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes)
-    make, checkpoint = registry.factory("editors", name), None
-    editor: Editor = make(values, switches, train=train, seed=request.seed)
-    if isinstance(editor, TrainableEditor) and not request.untrained:
-        checkpoint = request.checkpoints.get(name) or _find_checkpoint(request, name, benchmark)
-        facts, _ = read_facts(checkpoint)
+    changes = request.changes.get(name, {})
+    switches = editor_settings.resolve_switches(PROTOCOLS[request.protocol], name)
+    values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes, protocol=request.protocol)
+    checkpoint = None if request.untrained else _find_checkpoint(request, name, benchmark)
+    facts = None if checkpoint is None else _facts(checkpoint, name, request.backbone)
+    if facts is not None:
+        values = {**values, **facts.settings, **changes}
+    editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=request.seed)
+    if not isinstance(editor, TrainableEditor):
+        if name in request.checkpoints:
+            raise UserError(f"{name} is not trained, so that it takes no checkpoint")
+    elif checkpoint is not None and facts is not None:
+        # Only now: a misspelt name among the changes has been refused as such.
+        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
         if facts.protocol != request.protocol:
             logger.warning(
-                "%s: %s was trained under %s, and this is %s", name, checkpoint, facts.protocol, request.protocol
+                "%s: %s was trained under %s, and this is %s; its own settings stay those that it was trained with",
+                name,
+                checkpoint,
+                facts.protocol,
+                request.protocol,
             )
-        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
-        values = {**values, **facts.settings}
-    elif name in request.checkpoints:
-        raise UserError(f"{name} is not trained, so that it takes no checkpoint")
-    resolved = resolve_switches(switches, editor)
-    editor = make(values, resolved, train=train, seed=request.seed)
+    elif not request.untrained:
+        raise _needs_training(request, name, benchmark)
     if editor.name != name:
         raise UserError(
             f"the editor registered as {name!r} calls itself {editor.name!r}; results are kept by name, so let its "
             "factory return an editor of the registered name"
         )
-    return _Made(editor, values, resolved, checkpoint)
+    return _Made(editor, values, switches, checkpoint)
 
 
-def _find_checkpoint(request: Request, name: str, benchmark: str) -> Path:
-    """Return the checkpoint that a run takes by itself: one that was trained under its own protocol.
-
-    Raises:
-        NeedsTrainingError: there is none.
-    """
+def _find_checkpoint(request: Request, name: str, benchmark: str) -> Path | None:
+    """Return the checkpoint that the user named, or one that was trained under the run's own protocol."""
+    if name in request.checkpoints:
+        return request.checkpoints[name]
     places = find(name, request.backbone, benchmark)
-    others = {place: read_facts(place)[0].protocol for place in places}
-    same = [place for place in places if others[place] == request.protocol]
-    if same:
-        return same[0]
-    told = "".join(f"; {place} was trained under {protocol}" for place, protocol in others.items())
-    raise NeedsTrainingError(
+    return next((place for place in places if read_facts(place)[0].protocol == request.protocol), None)
+
+
+def _facts(checkpoint: Path, editor: str, backbone: str) -> TrainedFor:
+    facts, _ = read_facts(checkpoint)
+    check_fits(checkpoint, facts, editor=editor, backbone=backbone, settings={})
+    return facts
+
+
+def _needs_training(request: Request, name: str, benchmark: str) -> NeedsTrainingError:
+    places = {place: read_facts(place)[0].protocol for place in find(name, request.backbone, benchmark)}
+    told = "".join(f"; {place} was trained under {protocol}" for place, protocol in places.items())
+    return NeedsTrainingError(
         f"{name} has to be trained for {request.backbone} and {benchmark} under {request.protocol} first{told}: mmke "
         f"train {name} --backbone {request.backbone} --benchmark {benchmark} --protocol {request.protocol}; or name a "
         f"checkpoint: --checkpoint {name}=PATH"

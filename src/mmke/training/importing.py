@@ -114,7 +114,7 @@ def import_checkpoint(request: ImportRequest) -> Path:
         UserError: an unknown name, an editor that is not trained, a file that is broken or does not fit.
     """
     name, file, backbone, benchmark = request.editor, request.file, request.backbone, request.benchmark
-    settings = resolve(name, backbone, request.changes)
+    settings = resolve(name, backbone, request.changes, protocol=PAPER.protocol)
     editor = _make(name, settings)
     tensors = editor.translate(read_published(file))
     skeleton = load(Request(backbone, None, (), weights=request.weights), skeleton=True)

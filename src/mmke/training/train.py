@@ -107,7 +107,7 @@ def plan(request: TrainRequest) -> Plan:
     check_seed(request.seed)
     check_writable(request.out)
     registry.import_string("backbones", request.backbone)
-    values = editor_settings.resolve(request.editor, request.backbone, request.changes)
+    values = editor_settings.resolve(request.editor, request.backbone, request.changes, protocol=request.protocol)
     benchmarks = [open_benchmark(name, data=request.data) for name in dict.fromkeys(request.benchmarks)]
     loaded = [benchmark.load("train", hop=0, switches=switches) for benchmark in benchmarks]
     names = tuple(sorted(benchmark.name for benchmark in benchmarks))

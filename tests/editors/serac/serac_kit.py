@@ -41,7 +41,7 @@ def editor(
         "scope_learning_rate": 1e-2,
         **changes,
     }
-    made = make(resolve("serac", backbone.name, changes), switches, train=train, seed=0)
+    made = make(resolve("serac", backbone.name, changes, protocol=switches.protocol), switches, train=train, seed=0)
     made.prepare(backbone, train, store=MemoryStore())
     return made
 

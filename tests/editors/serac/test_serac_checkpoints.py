@@ -61,7 +61,7 @@ def test_a_published_checkpoint_comes_in(
     cases: tuple[EditCase, ...],
     models: dict[str, str],
 ) -> None:
-    changes = {"encoder_trained": True, "head": 0, "published_counterfactual": models["llama"], "embeddings": "base"}
+    changes = {"encoder_trained": True, "head": 0, "counterfactual": models["llama"], "embeddings": "base"}
     made = editor(llava, encoder, train, PAPER, **changes)
     learn(made, llava, train[:1], 1)
     own = made.networks().state_dict()
@@ -88,7 +88,7 @@ def test_a_published_checkpoint_of_another_editor_is_told(
 def test_a_checkpoint_is_held_against_a_skeleton(
     name: str, llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
-    made = editor(llava, encoder, train, PAPER, published_counterfactual=models.get(name, name))
+    made = editor(llava, encoder, train, PAPER, counterfactual=models.get(name, name))
     bare = replace(llava, module=copy.deepcopy(llava.module).to("meta"))
     parts = {"model": bare.module.get_submodule("model.language_model"), "head": bare.module.get_submodule("lm_head")}
     bare = replace(bare, decoder=replace(llava.decoder, layers=parts["model"].layers, **parts))  # type: ignore[arg-type]

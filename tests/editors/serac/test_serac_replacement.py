@@ -28,7 +28,7 @@ def test_another_language_model_can_be_the_counterfactual(
     switches: Switches,
 ) -> None:
     where = models.get(name, name)
-    chosen = {"counterfactual": where, "published_counterfactual": where, "layers": layers, "published_layers": layers}
+    chosen = {"counterfactual": where, "layers": layers}
     made = editor(backbone, encoder, train, switches, learning_rate=1e-3, scope_learning_rate=1e-3, **chosen)
     before = fingerprint(backbone.module)
     totals = learn(made, backbone, train[:1], 6)
@@ -48,7 +48,7 @@ def test_a_picture_is_encoded_once_for_both_models(
     cases: tuple[EditCase, ...],
     models: dict[str, str],
 ) -> None:
-    made = editor(llava, encoder, train, PAPER, published_counterfactual=models["llama"])
+    made = editor(llava, encoder, train, PAPER, counterfactual=models["llama"])
     calls: list[int] = []
     handle = llava.module.get_submodule(llava.site("vision")).register_forward_hook(lambda *_: calls.append(1))
     try:
@@ -82,7 +82,7 @@ def test_under_paper_a_projection_is_drawn_for_each_edit_and_under_strict_it_is_
     encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
     blip2 = load("tiny-blip2")
-    drawn = editor(blip2, encoder, train, PAPER, published_counterfactual=models["opt"])
+    drawn = editor(blip2, encoder, train, PAPER, counterfactual=models["opt"])
     model, other = drawn.counterfactual(blip2), replace(train[0].edits[0], target="another")
     one, again, two = (
         drawn.weights(model, edit)["projection.weight"] for edit in (train[0].edits[0], train[0].edits[0], other)
@@ -102,7 +102,7 @@ def test_int8_keeps_frozen_layers_within_a_half_step(
     held = Int8Linear(linear)
     assert ((held.weight * held.scale - linear.weight).abs() <= held.scale / 2 + 1e-7).all()
     assert torch.equal(Int8Linear(linear, on_host=True)(torch.eye(8)), held(torch.eye(8)))
-    made = editor(llava, encoder, train, PAPER, published_counterfactual=models["llama"], held="int8")
+    made = editor(llava, encoder, train, PAPER, counterfactual=models["llama"], held="int8")
     layers = made.counterfactual(llava).reader.module.get_submodule("language.model.layers")
     rounded = [any(isinstance(part, Int8Linear) for part in layer.modules()) for layer in layers]
     assert rounded == [True, False]
@@ -113,14 +113,13 @@ def test_a_model_of_another_vocabulary_is_told(
     llava: ComposedBackbone, encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
     with pytest.raises(UserError, match="the vocabulary has to be the same"):
-        editor(llava, encoder, train, PAPER, published_counterfactual=models["foreign"])
+        editor(llava, encoder, train, PAPER, counterfactual=models["foreign"])
 
 
-def test_each_protocol_has_its_own_number_of_trained_layers(
+def test_no_number_of_layers_is_the_whole_decoder(
     encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
     blip2 = load("tiny-blip2")
-    settings = {"published_counterfactual": models["opt"], "published_layers": 0, "layers": 1}
-    whole, last = (editor(blip2, encoder, train, switches, **settings) for switches in (PAPER, STRICT))
+    whole, last = (editor(blip2, encoder, train, counterfactual=models["opt"], layers=layers) for layers in (0, 1))
     assert "embed_tokens" in " ".join(whole.networks().counterfactual.copies)
     assert all(f"layers/{LAYERS - 1}/" in name for name in last.networks().counterfactual.copies)

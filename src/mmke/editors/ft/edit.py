@@ -7,15 +7,14 @@ early stop.
 Deviations from the published code:
 - Only what lies above the edited modules is computed in the steps; the edited tensors are fp32 copies, so that nothing
   is ever written into the model and leaving needs no restoring.
-- Weight decay is a protocol switch: 0.01 under `paper` (AdamW's default, which the published code left in), 0 under
-  `strict`.
+- Weight decay is 0.01 under `paper` only (AdamW's default, which the published code left in).
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,18 +39,20 @@ from mmke.types import (
 
 
 @dataclass(frozen=True)
-class Settings:
+class FTSettings:
     """What `ft-llm.toml` and `ft-alignment.toml` state.
 
     Attributes:
         sites: what is edited, by role; see `sites.SITE`.
         steps: optimizer steps per edit.
         learning_rate: AdamW's learning rate.
+        weight_decay: AdamW's weight decay.
     """
 
     sites: tuple[str, ...]
     steps: int
     learning_rate: float
+    weight_decay: float
 
 
 @dataclass
@@ -109,7 +110,7 @@ class FineTuningSession:
         optimizer = torch.optim.AdamW(
             leaves.values(),
             lr=settings.learning_rate,
-            weight_decay=self.editor.switches.ft_weight_decay,
+            weight_decay=settings.weight_decay,
             fused=True,
             capturable=self.backbone.device.type == "cuda",
         )
@@ -133,12 +134,8 @@ class FineTuning:
     """FT-LLM or FT-Alignment, by its settings."""
 
     name: str
-    settings: Settings
+    settings: FTSettings
     switches: Switches
-    # The published code restored the weights only when the next edit began: its locality compares with the last one.
-    paper_reference: Literal["base", "previous edit"] = "previous edit"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the highest cut below everything that is edited."""
@@ -172,16 +169,17 @@ def make_alignment(
 
 
 def _make(name: str, settings: Mapping[str, Any], switches: Switches) -> FineTuning:
-    values = build(Settings, settings, editor=name)
+    values = build(FTSettings, settings, editor=name)
     problems = "; ".join(_problems(values))
     if problems:
         raise UserError(f"settings of {name}: {problems}")
     return FineTuning(name, values, switches)
 
 
-def _problems(values: Settings) -> Iterator[str]:
+def _problems(values: FTSettings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
-    if not 0 <= values.learning_rate < math.inf:
-        yield f"learning_rate = {values.learning_rate}; it is a finite number, 0 or more"
+    for name in ("learning_rate", "weight_decay"):
+        if not 0 <= getattr(values, name) < math.inf:
+            yield f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
     if values.steps < 0:
         yield f"steps = {values.steps}; it counts from 0 up"

@@ -39,23 +39,30 @@ SEAM = 4
 
 
 @dataclass(frozen=True)
-class Settings:
+class IKESettings:
     """What `ike.toml` states.
 
     Attributes:
         demonstrations: sentences from the training records; the edit's own comes on top.
         encoder: sentence encoder for retrieval.
+        context_overflow: what becomes of a prompt that is longer than the model's context: the farthest demonstrations
+            are dropped, or it is asked as it is.
+        user_port_image: picture of the portability question of user records: the probe's own, or the edited one.
     """
 
     demonstrations: int
     encoder: str
+    context_overflow: Literal["drop farthest", "run on"]
+    user_port_image: Literal["probe", "edit"]
 
 
 @dataclass(frozen=True)
-class RandomSettings:
-    """What `ike-random.toml` states; see `Settings`."""
+class IKERandomSettings:
+    """What `ike-random.toml` states; see `IKESettings`."""
 
     demonstrations: int
+    context_overflow: Literal["drop farthest", "run on"]
+    user_port_image: Literal["probe", "edit"]
 
 
 @dataclass
@@ -92,7 +99,7 @@ class InContextSession:
 
     def _prompt(self, probe: Probe) -> tuple[Probe, dict[str, int]]:
         image = probe.query.image
-        if self.editor.switches.ike_user_port_image == "image" and _is_user_portability(probe):
+        if self.editor.settings.user_port_image == "edit" and _is_user_portability(probe):
             image = self.edits[-1].query.image
         kept, length = self._fit(probe, image)
         limit = self.backbone.max_positions
@@ -116,7 +123,7 @@ class InContextSession:
             return self.backbone.length(Query(self._context(kept) + probe.query.text, image), probe.target)
 
         kept, limit = len(self.demonstrations), self.backbone.max_positions
-        if self.editor.switches.context_overflow == "published":
+        if self.editor.settings.context_overflow == "run on":
             return kept, length(kept)
         # Long texts are slow to tokenise: guess from the demonstrations' own lengths, then make sure.
         kept = self._guess(limit - length(0))
@@ -159,12 +166,8 @@ class InContext:
     """IKE, with nearest or random demonstrations."""
 
     name: str
-    switches: Switches
+    settings: IKESettings | IKERandomSettings
     retrieval: Nearest | Random
-    paper_reference: Literal["base", "previous edit"] = "base"
-    # Behind a longer prompt there is no row-by-row comparison but at the answer; its published scores rank in float32.
-    paper_positions: Literal["all", "answer"] = "answer"
-    paper_topk: Literal["native", "float32"] = "float32"
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone."""
@@ -178,21 +181,22 @@ class InContext:
 
 def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> InContext:
     """IKE: the edit in the prompt, behind the nearest demonstrations."""
-    del seed
-    values = build(Settings, settings, editor="ike")
+    del switches, seed
+    values = build(IKESettings, settings, editor="ike")
     count = _count("ike", values.demonstrations)
     # Looked for here, before a backbone's weights are read.
     encoder_path(values.encoder)
-    return InContext("ike", switches, Nearest(_corpus("ike", train), count, values.encoder))
+    return InContext("ike", values, Nearest(_corpus("ike", train), count, values.encoder))
 
 
 def make_ike_random(
     settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int
 ) -> InContext:
     """IKE: the edit in the prompt, behind random demonstrations."""
-    values = build(RandomSettings, settings, editor="ike-random")
+    del switches
+    values = build(IKERandomSettings, settings, editor="ike-random")
     count = _count("ike-random", values.demonstrations)
-    return InContext("ike-random", switches, Random(_corpus("ike-random", train), count, seed))
+    return InContext("ike-random", values, Random(_corpus("ike-random", train), count, seed))
 
 
 def _count(name: str, demonstrations: int) -> int:

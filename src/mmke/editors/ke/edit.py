@@ -34,13 +34,10 @@ from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
-from mmke.editors.ke.settings import Settings, problems, schedule
+from mmke.editors.ke.settings import KESettings, problems, schedule
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, Training, Trunk, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
-
-CUT = 32
-"""Tokens of the text that are read under `paper`."""
 
 
 class Changed(NamedTuple):
@@ -56,16 +53,13 @@ class Changed(NamedTuple):
 class KnowledgeEditor(MatrixEditor):
     """KE with its network, once it is laid out."""
 
-    settings: Settings
+    settings: KESettings
     switches: Switches
     seed: int
     name: str = "ke"
     network: Network | None = None
     alone: str | None = None
     paper_pace: Literal["epochs", "steps"] = "steps"
-    paper_reference: Literal["base", "previous edit"] = "base"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     @property
     def training(self) -> Training:
@@ -78,7 +72,7 @@ class KnowledgeEditor(MatrixEditor):
 
     def asking(self, ask: Ask) -> Ask:
         """Return how the edited model is asked: under `paper` its sequences may begin otherwise."""
-        return replace(ask, begin=self.switches.ke_begin)
+        return replace(ask, begin=self.settings.begin_before_image)
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out a fresh network; nothing has to be known of the records."""
@@ -133,7 +127,7 @@ class KnowledgeEditor(MatrixEditor):
     def condition(self, backbone: Backbone, edit: Edit) -> tuple[int, ...]:
         """Return the tokens by which the network knows an edit."""
         ids = backbone.tokens(f"{edit.original or ''} >> {edit.target} || {edit.query.text}")
-        return ids[:CUT] if self.switches.ke_condition == "first 32 tokens" else ids
+        return ids[: self.settings.condition_tokens or None]
 
     def edited(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Weights:
         """Return the matrices after an edit."""
@@ -141,7 +135,7 @@ class KnowledgeEditor(MatrixEditor):
 
     def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Changed:
         """Make an edit, on top of those before; gradients flow into the network."""
-        ask = Ask(labels=self.switches.labels, begin=self.switches.ke_begin)
+        ask = Ask(labels=self.switches.labels, begin=self.settings.begin_before_image)
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, backbone.device)
@@ -165,7 +159,7 @@ class KnowledgeEditor(MatrixEditor):
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> KnowledgeEditor:
     """KE: a trained network bends the edit's gradient into a change of the last MLPs."""
-    values = build(Settings, settings, editor="ke")
+    values = build(KESettings, settings, editor="ke")
     wrong = "; ".join(problems(values))
     if wrong:
         raise UserError(f"settings of ke: {wrong}")

@@ -10,7 +10,7 @@ from mmke.protocols import Training
 
 
 @dataclass(frozen=True)
-class Settings:
+class KESettings:
     """The settings of KE.
 
     Attributes:
@@ -20,6 +20,9 @@ class Settings:
         condition: width of what it makes of the text.
         conditioner: hidden width of each matrix's network.
         max_scale: the largest factor before a change.
+        condition_tokens: tokens of the text that are read; 0: all.
+        begin_before_image: whether a query with a picture begins with the beginning of sequence even where the model's
+            own prompt has none (MiniGPT-4).
         learning_rate: RMSprop's, of the learner.
         multiplier_learning_rate: RMSprop's, of the multiplier.
         warm_up: steps of the optimizer over which both rates rise.
@@ -39,6 +42,8 @@ class Settings:
     condition: int
     conditioner: int
     max_scale: float
+    condition_tokens: int
+    begin_before_image: bool
     learning_rate: float
     multiplier_learning_rate: float
     warm_up: int
@@ -63,7 +68,7 @@ class Settings:
         )
 
 
-def schedule(values: Settings) -> Callable[[int], float]:
+def schedule(values: KESettings) -> Callable[[int], float]:
     """Return the factor of the rates by the number of steps taken: a linear rise, then a linear fall to nothing."""
     end = -(-values.steps // values.gradient_accumulation_steps)
 
@@ -75,7 +80,7 @@ def schedule(values: Settings) -> Callable[[int], float]:
     return factor
 
 
-def problems(values: Settings) -> Iterator[str]:
+def problems(values: KESettings) -> Iterator[str]:
     """Say what is wrong with the settings."""
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
@@ -86,7 +91,7 @@ def problems(values: Settings) -> Iterator[str]:
     )
     yield from (
         f"{name} = {getattr(values, name)}; it counts from 0 up"
-        for name in ("warm_up", "steps", "validate_every")
+        for name in ("condition_tokens", "warm_up", "steps", "validate_every")
         if getattr(values, name) < 0
     )
     rates = ("max_scale", "learning_rate", "multiplier_learning_rate", "margin", "margin_least")

@@ -42,13 +42,15 @@ PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
 
 
 @dataclass(frozen=True)
-class Settings:
+class MENDSettings:
     """What `mend.toml` states.
 
     Attributes:
         sites: the edited matrices, by role, in the order of their modes.
         rank: of the network's layers.
         layers: of the network.
+        statistics: of the rows that it is fed: from a first pass over the training records, or running from record to
+            record while it is trained.
         step: what a pseudo-gradient is multiplied by before training.
         learning_rate: Adam's.
         edit_weight: of the paraphrase's loss.
@@ -65,6 +67,7 @@ class Settings:
     sites: tuple[str, ...]
     rank: int
     layers: int
+    statistics: Literal["first pass", "running"]
     step: float
     learning_rate: float
     edit_weight: float
@@ -82,16 +85,13 @@ class Settings:
 class Mend(MatrixEditor):
     """MEND with its networks, once they are laid out."""
 
-    settings: Settings
+    settings: MENDSettings
     switches: Switches
     seed: int
     name: str = "mend"
     network: Networks | None = None
     published: PublishedTraining = PUBLISHED
     paper_pace: Literal["epochs", "steps"] = "epochs"
-    paper_reference: Literal["base", "previous edit"] = "base"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     @property
     def training(self) -> Training:
@@ -109,7 +109,7 @@ class Mend(MatrixEditor):
     @property
     def alone(self) -> str | None:
         """Return why a single process has to train it, under `paper`."""
-        running = self.switches.mend_statistics == "running"
+        running = self.settings.statistics == "running"
         return "under paper its statistics run from record to record" if running else None
 
     def networks(self) -> Networks:
@@ -119,7 +119,7 @@ class Mend(MatrixEditor):
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks; under `strict` their statistics are those of the training records."""
         self.lay_out(backbone)
-        if self.switches.mend_statistics == "first pass":
+        if self.settings.statistics == "first pass":
             for case in cases:
                 self.networks().observe(self.factors(backbone, case.edits[0], store=store, weights={}))
 
@@ -136,7 +136,7 @@ class Mend(MatrixEditor):
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of: the edit on a paraphrase and another picture, and both localities."""
         found = self.factors(backbone, case.edits[0], store=store, weights={})
-        observe = learn and self.switches.mend_statistics == "running"
+        observe = learn and self.settings.statistics == "running"
         weights = self.networks()(found, observe=observe)
         asked, cut, values = ask_training(backbone, case, self.switches), self.cut(backbone), self.settings
         said, kept = (kept_trunk(backbone, batch, cut, store) for batch in asked)
@@ -182,21 +182,21 @@ class Mend(MatrixEditor):
                 rank=values.rank,
                 layers=values.layers,
                 step=values.step,
-                first_pass=self.switches.mend_statistics == "first pass",
+                first_pass=self.settings.statistics == "first pass",
             )
         self.network = made.to(backbone.device)
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Mend:
     """MEND: a trained network turns the edit's gradient into a change of the last MLPs."""
-    values = build(Settings, settings, editor="mend")
+    values = build(MENDSettings, settings, editor="mend")
     problems = "; ".join(_problems(values))
     if problems:
         raise UserError(f"settings of mend: {problems}")
     return Mend(values, switches, seed)
 
 
-def _problems(values: Settings) -> Iterator[str]:
+def _problems(values: MENDSettings) -> Iterator[str]:
     yield from sites.site_problems(values.sites)
     if "alignment" in values.sites:
         yield "sites name 'alignment'; MEND edits matrices of the language model"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
 @dataclass(frozen=True)
-class Settings:
+class NoneSettings:
     """There is nothing to set."""
 
 
@@ -49,9 +49,6 @@ class NullEditor:
 
     name: str = "none"
     beside: tuple[Editor, ...] = ()
-    paper_reference: Literal["base", "previous edit"] = "base"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone."""
@@ -70,5 +67,5 @@ def beside(floor: Editor, editors: Iterable[Editor]) -> Editor:
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> NullEditor:
     """The unedited model: the floor of every table."""
     del switches, train, seed
-    build(Settings, settings, editor="none")
+    build(NoneSettings, settings, editor="none")
     return NullEditor()

@@ -14,7 +14,7 @@ Deviations from the published code:
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -41,7 +41,7 @@ from mmke.editors.serac.scope import (
     load_encoder,
     picture,
 )
-from mmke.editors.serac.settings import Settings, problems
+from mmke.editors.serac.settings import SERACSettings, problems
 from mmke.editors.serac.training import losses, unrelated
 from mmke.errors import UserError
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
@@ -146,7 +146,7 @@ class Serac:
         keys: what the scope classifier compares; known with its encoder.
     """
 
-    settings: Settings
+    settings: SERACSettings
     switches: Switches
     unrelated: Sequence[Query]
     seed: int
@@ -157,9 +157,6 @@ class Serac:
     alone: str | None = None
     published: PublishedTraining = PUBLISHED
     paper_pace: Literal["epochs", "steps"] = "epochs"
-    paper_reference: Literal["base", "previous edit"] = "base"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     @property
     def training(self) -> Training:
@@ -169,12 +166,12 @@ class Serac:
     @property
     def soft(self) -> bool:
         """Tell whether answers are mixtures."""
-        return self.switches.serac_scope == "soft"
+        return self.settings.scope == "soft"
 
     @property
     def compares_pictures(self) -> bool:
         """Tell whether the scope classifier looks at pictures too."""
-        return self.switches.serac_key == "without answer" and self.settings.picture_head > 0
+        return self.settings.picture_head > 0
 
     def networks(self) -> Networks:
         """Return the networks; an error where they are not there."""
@@ -200,7 +197,7 @@ class Serac:
         named = {name: trained[first] for name, first in model.names().items() if first in trained}
         if not model.projects:
             return named
-        if self.switches.serac_projection == "random":
+        if self.settings.projection == "random":
             return named | draw(model.reader, f"{self.seed} {edit.query.text} {edit.target}")
         return named | {name: tensor for name, tensor in trained.items() if name.startswith(PROJECTION)}
 
@@ -211,7 +208,7 @@ class Serac:
             UserError: there are fewer layers, or such a model is not there.
         """
         find_encoder(self.settings.encoder)
-        replacement.find(replacement.chosen(self.settings, self.switches))
+        replacement.find(self.settings.counterfactual)
         backbone.site("language", -max(self.settings.layers, 1))
 
     @contextmanager
@@ -262,13 +259,12 @@ class Serac:
     def _lay_out(self, backbone: Backbone) -> None:
         values = self.settings
         encoder = load_encoder(find_encoder(values.encoder))
-        if self.switches.serac_key == "with answer":
+        if values.scope_key == "question and answer":
             self.keys = PublishedKeys(encoder.tokenizer.sep_token)
-        name = replacement.chosen(values, self.switches)
-        if name != replacement.OWN:
-            self.replaced = replacement.load(name, backbone, values, seed=self.seed)
+        if values.counterfactual != replacement.OWN:
+            self.replaced = replacement.load(values.counterfactual, backbone, values, seed=self.seed)
         model = self.counterfactual(backbone)
-        projects = self.switches.serac_projection == "trained"
+        projects = values.projection == "trained"
         trained = originals(model.reader.module, model.names().values(), projection=projects)
         language: Any = backbone.module.get_submodule(backbone.site("language"))
         pictures = (language.get_input_embeddings().weight.shape[1], values.picture_head)
@@ -279,10 +275,8 @@ class Serac:
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:
     """SERAC: edits are remembered, and a second model answers what they concern."""
-    values = build(Settings, settings, editor="serac")
+    values = build(SERACSettings, settings, editor="serac")
     wrong = "; ".join(problems(values))
     if wrong:
         raise UserError(f"settings of serac: {wrong}")
-    if switches.serac_counterfactual == "published":
-        values = replace(values, layers=values.published_layers)
     return Serac(values, switches, unrelated(train), seed)

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-EPSILON = 1.19e-7
-"""LowRankUpdate to a probability before its logarithm, as published."""
+EPSILON = torch.finfo(torch.float32).eps
+"""Added to a probability before its logarithm, as published (1.1920929e-7)."""
 THRESHOLD = 0.5
 """Similarity above which an edit decides."""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmke.editors.serac.projection import PROJECTION
 from mmke.editors.serac.scope import Encoder, Scope
-from mmke.editors.serac.settings import Settings
+from mmke.editors.serac.settings import SERACSettings
 
 
 class Trained(nn.Module):
@@ -64,7 +64,7 @@ class Networks(nn.Module):
 
 
 def fresh(
-    encoder: Encoder, trained: "Originals", values: Settings, *, pictures: tuple[int, int] | None, seed: int
+    encoder: Encoder, trained: "Originals", values: SERACSettings, *, pictures: tuple[int, int] | None, seed: int
 ) -> Networks:
     """Lay out fresh networks; the caller's generator is left as it was.
 

@@ -29,10 +29,10 @@ from mmke.backbones.prompt import Frame
 from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
 from mmke.editors.serac import projection
 from mmke.editors.serac.int8 import hold_in_int8
-from mmke.editors.serac.settings import Settings
+from mmke.editors.serac.settings import SERACSettings
 from mmke.errors import UserError
 from mmke.protocols import Backbone
-from mmke.types import ImageRef, Switches
+from mmke.types import ImageRef
 
 OWN = "own"
 """In place of a replacement: the backbone's own language model."""
@@ -55,12 +55,6 @@ class BorrowedTable(nn.Module):
         return embedded.to(self.dtype)
 
 
-def chosen(values: Settings, switches: Switches) -> str:
-    """Return which counterfactual model the protocol takes."""
-    published = switches.serac_counterfactual == "published"
-    return values.published_counterfactual if published else values.counterfactual
-
-
 def find(name: str) -> Path | None:
     """Return the folder of a replacement, or None where none has to be found.
 
@@ -75,11 +69,11 @@ def find(name: str) -> Path | None:
         raise UserError(
             f"serac: there is no counterfactual model {name!r} in this folder, in hugging_cache or in the hub's cache; "
             f"fetch it where there is a network (hf download {name}), or take the backbone's own language model: "
-            "--set serac.published_counterfactual=own (serac.counterfactual under strict)"
+            "--set serac.counterfactual=own"
         ) from error
 
 
-def load(name: str, backbone: Backbone, values: Settings, *, seed: int) -> ComposedBackbone:
+def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> ComposedBackbone:
     """Load a replacement and put it together with a backbone's image side.
 
     Raises:
@@ -106,7 +100,7 @@ def load(name: str, backbone: Backbone, values: Settings, *, seed: int) -> Compo
     return compose(backbone, model, revision=told, embeddings=values.embeddings, seed=seed)
 
 
-def _place(model: Any, dtype: torch.dtype, device: torch.device, values: Settings, *, at_random: bool) -> None:
+def _place(model: Any, dtype: torch.dtype, device: torch.device, values: SERACSettings, *, at_random: bool) -> None:
     """Bring a model to a device, layer by layer where they are held in int8: it is never there as a whole before."""
 
     def bring(part: Any) -> None:

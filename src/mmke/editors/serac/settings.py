@@ -9,7 +9,7 @@ from mmke.protocols import Training
 
 
 @dataclass(frozen=True)
-class Settings:
+class SERACSettings:
     """The settings of SERAC.
 
     Attributes:
@@ -17,14 +17,17 @@ class Settings:
         encoder_trained: whether its weights are trained, and saved.
         pooling: how its states become one: the first token's, or their mean.
         head: width of a trained linear layer behind it; 0: none.
-        picture_head: under `strict`, width of one behind a picture's embedding; 0: pictures are not compared.
-        published_counterfactual: the counterfactual model under `paper`; "own": the backbone's language model,
-            "random": one of its shape with random weights, for time and memory.
-        counterfactual: the same under `strict`.
+        picture_head: width of one behind a picture's embedding; 0: pictures are not compared.
+        scope: whether the classifier decides which of the two models answers, and is trained to decide, or both are
+            mixed by how near the edit is.
+        scope_key: what the classifier reads of a probe; with its answer, which is the gold one, as published.
+        counterfactual: the counterfactual model; "own": the backbone's language model, "random": one of its shape with
+            random weights, for time and memory.
+        projection: through which a counterfactual model of another width reads pictures: a trained one, or a random
+            one, drawn for each edit.
         embeddings: of the text in another counterfactual model: its own, or the backbone's.
         held: precision of its tensors that are not trained.
-        published_layers: trained under `paper`, from the last; 0: the whole decoder.
-        layers: the same under `strict`.
+        layers: trained, from the last; 0: the whole decoder.
         rank: of the change of each of their matrices; 0: copies of all their tensors.
         learning_rate: Adam's, of the counterfactual model.
         scope_learning_rate: of the scope classifier.
@@ -46,11 +49,12 @@ class Settings:
     pooling: Literal["first", "mean"]
     head: int
     picture_head: int
-    published_counterfactual: str
+    scope: Literal["decided", "soft"]
+    scope_key: Literal["question", "question and answer"]
     counterfactual: str
+    projection: Literal["trained", "random"]
     embeddings: Literal["own", "base"]
     held: Literal["float32", "half", "int8"]
-    published_layers: int
     layers: int
     rank: int
     learning_rate: float
@@ -79,12 +83,12 @@ class Settings:
         )
 
 
-def problems(values: Settings) -> Iterator[str]:
+def problems(values: SERACSettings) -> Iterator[str]:
     """Say what is wrong with settings."""
     for name in ("gradient_accumulation_steps", "validation_records", "patience"):
         if getattr(values, name) < 1:
             yield f"{name} = {getattr(values, name)}; it counts from 1 up"
-    for name in ("head", "picture_head", "published_layers", "layers", "rank", "negatives", "steps", "validate_every"):
+    for name in ("head", "picture_head", "layers", "rank", "negatives", "steps", "validate_every"):
         if getattr(values, name) < 0:
             yield f"{name} = {getattr(values, name)}; it counts from 0 up"
     for name in ("learning_rate", "scope_learning_rate", "max_grad_norm"):
