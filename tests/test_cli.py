@@ -1,17 +1,24 @@
 """The command line: what it prints, its exit codes, and that a mistake costs one line."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from mmke import registry
-from mmke.cli import main
+from mmke.cli import main, options, parse
+from mmke.cli.run import checkpoints
 from mmke.editing.settings import read_changes
 from mmke.editing.trained import TrainedFor, write_network
 from mmke.errors import UserError
+from mmke.running.devices import DTYPES
 from mmke.training.train import TrainRequest
+from mmke.types import PROTOCOLS
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -93,6 +100,16 @@ def test_ls_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "--benchmark", "/nowhere/own.json"], "no benchmark file '/nowhere/own.json'"),
         (["run", "--editor", "mend2"], "unknown editor 'mend2'"),
+        (["run", "--editor", "FT-LLM"], "unknown editor 'FT-LLM'; did you mean 'ft-llm'?"),
+        (["run", "--edtor", "ft-llm"], "unknown option --edtor; did you mean '--editor'? (mmke run --help)"),
+        (["train", "mend", "--benchmrk=x"], "unknown option --benchmrk; did you mean '--benchmark'?"),
+        (["rnu"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["check", "mini-entity", "--hop", "9"], "--hop 9: give a number from 0 to 4"),
+        (["run", "--limit", "-1"], "--limit -1: give a number from 0 up"),
+        (["run", "--threads", "0"], "--threads 0: give a number from 1 up"),
+        (["run", "--protocol", "papr"], "'--protocol': 'papr' is not one of 'strict', 'paper'"),
+        (["run", "--weights", "NOWHERE"], "--weights NOWHERE: there is no such folder (looked for /"),
+        (["run", "--device", "gpu"], "--device gpu: give cpu, cuda or cuda:1"),
         (["check", "mini-entit"], "unknown benchmark 'mini-entit'; did you mean 'mini-entity'?"),
         (["table", "/nowhere"], "/nowhere"),
         (["fetch", "mke"], "nothing to fetch is called 'mke'; did you mean 'mmke'?"),
@@ -107,6 +124,43 @@ def test_a_mistake_costs_one_clear_message_and_exit_code_2(
     assert told in captured.err
     assert "Traceback" not in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_offers_the_protocols_and_precisions_that_there_are() -> None:
+    assert set(get_args(options.ProtocolName)) == set(PROTOCOLS)
+    assert set(get_args(options.DtypeName)) == set(DTYPES)
+
+
+def test_a_home_folder_is_found_behind_every_path_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = ["--data=~/x", "--out=~/x", "--settings=~/x", "--benchmark=~/x.json", "--backbone=hf:~/x"]
+    (tmp_path / "w").mkdir()
+    found = parse(["run", *given, "--weights=~/w"])
+    named = {"data": "x", "out": "x", "settings": "x", "weights": "w"}
+    assert {option: found[option] for option in named} == {option: tmp_path / name for option, name in named.items()}
+    assert (found["benchmark"], found["backbone"]) == ([f"{tmp_path}/x.json"], f"hf:{tmp_path}/x")
+    assert parse(["import", "mend", "~/c.pt", "--backbone=tiny-llava", "--benchmark=x"])["file"] == tmp_path / "c.pt"
+    assert checkpoints(["mend=~/c"]) == {"mend": tmp_path / "c"}
+
+
+def test_nobodys_home_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "~nobody-of-this-name/x"]) == 2
+    assert "~nobody-of-this-name/x: there is no such user" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["ls", "check", "run", "table", "fetch", "train", "import", "bench"])
+def test_help_names_every_option_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert f"Usage: mmke {command}" in printed
+    assert command != "run" or all(f"--{option} " in printed for option in parse(["run"]))
+
+
+def test_a_shell_is_told_how_a_name_goes_on() -> None:
+    asked = {"_MMKE_COMPLETE": "complete_bash", "COMP_WORDS": "mmke run --backbone smol-m", "COMP_CWORD": "3"}
+    program = [sys.executable, "-m", "mmke.cli"]
+    done = subprocess.run(program, env={**os.environ, **asked}, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout.split() == ["smol-minigpt4"]
 
 
 def test_dry_resolves_everything_and_runs_nothing(
@@ -190,8 +244,14 @@ def test_a_checkpoint_of_another_editor_is_told(
 
 @pytest.mark.parametrize(("named", "source"), [("random", "random"), ("folder", Path("folder")), (None, None)])
 def test_training_takes_random_weights_too(
-    named: str | None, source: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    named: str | None,
+    source: object,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
     asked: list[TrainRequest] = []
 
     def listen(request: TrainRequest) -> None:

@@ -1,5 +1,8 @@
 """What a user can do wrong, told in one line and without a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
@@ -11,3 +14,10 @@ class NeedsTrainingError(UserError):
 
 class CannotAskError(UserError):
     """One question, picture or edit that this model cannot take; a run leaves it unscored with this message."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the nearest of some names as a question, or nothing; capitals make no difference."""
+    plain = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(name.casefold(), plain, n=1)
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""

@@ -1,11 +1,10 @@
 """`mmke fetch NAME`: what can be fetched, and which part does it."""
 
-import difflib
 import os
 from pathlib import Path
 
 from mmke import registry
-from mmke.errors import UserError
+from mmke.errors import UserError, did_you_mean
 
 DATA = ("mmke",)
 WEIGHTS = ("llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b")
@@ -37,9 +36,9 @@ def fetch(name: str, to: Path | None) -> Path:
     if name in registry.BUILT_IN["backbones"]:
         raise UserError(f"{name} brings its own weights, there is nothing to fetch: mmke run --backbone {name}")
     known = [*DATA, *WEIGHTS]
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"nothing to fetch is called {name!r}{guess} (there is: {', '.join(known)}, {HUB}NAME)")
+    raise UserError(
+        f"nothing to fetch is called {name!r}{did_you_mean(name, known)} (there is: {', '.join(known)}, {HUB}NAME)"
+    )
 
 
 def _check_hub_name(name: str) -> None:

@@ -11,7 +11,6 @@ Factories:
 """
 
 import ast
-import difflib
 import importlib.util
 from collections.abc import Mapping
 from importlib import import_module
@@ -19,7 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from mmke.errors import UserError
+from mmke.errors import UserError, did_you_mean
 
 Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
 
@@ -95,9 +94,7 @@ def import_string(noun: Noun, name: str) -> str:
     for prefix, where in PREFIXES.get(noun, {}).items():
         if name.startswith(prefix):
             return where
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"unknown {noun[:-1]} {name!r}{guess} (mmke ls {noun})")
+    raise UserError(f"unknown {noun[:-1]} {name!r}{did_you_mean(name, known)} (mmke ls {noun})")
 
 
 def factory(noun: Noun, name: str) -> Any:

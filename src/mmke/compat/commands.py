@@ -7,14 +7,14 @@ float32: `--dtype float32`); `train_` trains first, and goes on where an earlier
 """
 
 import argparse
-import difflib
 import logging
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmke import cli, registry
-from mmke.errors import UserError
+from mmke.errors import UserError, did_you_mean
 from mmke.exits import exit_code
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ RANDOM = "random_"
 DECIDED = ("--backbone", "--editor", "--benchmark")
 """What `mmke run` asks and the function's name answers."""
 
-SHARED = ("protocol", "seed", "data", "device", "dtype", "weights", "settings")
+SHARED = ("protocol", "seed", "data", "device", "dtype", "threads", "weights", "settings")
 """Options of `mmke run` that `mmke train` knows as well; and `--set`."""
 
 
@@ -126,14 +126,13 @@ def run_each(commands: Iterable[Sequence[str]]) -> int:
     return code
 
 
-def _training(run: argparse.Namespace) -> list[str]:
+def _training(run: Mapping[str, Any]) -> list[str]:
     """Return the training before a run, with the options that it shares with it."""
-    (editor,), (benchmark,) = run.editor, run.benchmark
-    words = ["train", editor, "--backbone", run.backbone, "--benchmark", benchmark]
+    (editor,), (benchmark,) = run["editor"], run["benchmark"]
+    words = ["train", editor, "--backbone", run["backbone"], "--benchmark", benchmark]
     for option in SHARED:
-        value = getattr(run, option)
-        words += [] if value is None else [f"--{option}", str(value)]
-    for assignment in run.set:
+        words += [] if run[option] is None else [f"--{option}", str(run[option])]
+    for assignment in run["set"] or []:
         words += ["--set", assignment]
     return words
 
@@ -141,7 +140,7 @@ def _training(run: argparse.Namespace) -> list[str]:
 def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str]:
     known = functions()
     if name not in known:
-        raise UserError(f"unknown function {name!r}{guess(name, [*known, *HELPERS])} (--help lists them)")
+        raise UserError(f"unknown function {name!r}{did_you_mean(name, [*known, *HELPERS])} (--help lists them)")
     function, editor = known[name], known[name].editor
     if function.model in ELSEWHERE:
         raise UserError(
@@ -150,7 +149,7 @@ def _what(name: str, kind: str | None, backbones: Mapping[str, str]) -> list[str
         )
     kinds = [*KINDS, *(RANDOM + each for each in KINDS if editor == "ike")]
     if kind not in kinds:
-        given = "" if kind is None else f"unknown kind of data {kind!r}{guess(kind, kinds)}; "
+        given = "" if kind is None else f"unknown kind of data {kind!r}{did_you_mean(kind, kinds)}; "
         raise UserError(f"{name}: {given}give --data_type with one of {', '.join(kinds)}")
     if kind.startswith(RANDOM):
         editor, kind = "ike-random", kind.removeprefix(RANDOM)
@@ -166,21 +165,13 @@ def allowed(further: Sequence[str], name: str, *, decided: Sequence[str] = DECID
         UserError: one is decided by the name already.
     """
     for word in further:
-        option = word.partition("=")[0]
-        # argparse takes the beginning of an option for the whole.
-        if option.startswith("--") and any(each.startswith(option) for each in decided):
+        if word.partition("=")[0] in decided:
             raise UserError(f"{word}: {name} names it already; to choose freely: mmke run (mmke run --help)")
     return further
 
 
 def _editors() -> list[str]:
     return [name for name in registry.names("editors") if name != "none"]
-
-
-def guess(name: str, known: Iterable[str]) -> str:
-    """Return the nearest of some names as a question, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _device() -> str:

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from mmke import cli
-from mmke.compat.commands import DECIDED, KINDS, allowed, guess, published_options, run_each
-from mmke.errors import UserError
+from mmke.compat.commands import DECIDED, KINDS, allowed, published_options, run_each
+from mmke.errors import UserError, did_you_mean
 from mmke.exits import exit_code
 
 logger = logging.getLogger(__name__)
@@ -77,11 +77,11 @@ def _problems(given: Mapping[str, str]) -> list[str]:
             "place: mmke train ke --backbone hf:NAME"
         )
     elif model not in BACKBONES:
-        found.append(f"unknown MODEL {model!r}{guess(model, BACKBONES)}; there are {', '.join(BACKBONES)}")
+        found.append(f"unknown MODEL {model!r}{did_you_mean(model, BACKBONES)}; there are {', '.join(BACKBONES)}")
     if hop not in HOPS:
         found.append(f"HOP {hop!r} is none of {', '.join(HOPS)}")
     if kind not in KINDS:
-        found.append(f"unknown TYPE {kind!r}{guess(kind, KINDS)}; there are {', '.join(KINDS)}")
+        found.append(f"unknown TYPE {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
     return found
 
 

@@ -1,0 +1,106 @@
+"""The commands put together, and how one command line is read and run.
+
+In: the words of a command line. Out: the exit code. A mistake in the words is one line that begins with `mmke:`.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from mmke.cli.bench import bench
+from mmke.cli.check import check
+from mmke.cli.fetch import fetch
+from mmke.cli.importing import import_
+from mmke.cli.ls import ls
+from mmke.cli.run import run
+from mmke.cli.table import table
+from mmke.cli.train import train
+from mmke.cli.words import WORDS
+from mmke.errors import UserError, did_you_mean
+from mmke.exits import exit_code
+
+COMPLETING = "_MMKE_COMPLETE"
+"""Set by the shell when it asks for completions."""
+
+app = typer.Typer(
+    help="Edit visual knowledge in multimodal models and measure what held.",
+    epilog="`mmke run` alone edits a small real model on real pictures, on a laptop's CPU, in a few minutes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    suggest_commands=True,
+)
+app.command("ls", help="List what can be chosen.")(ls)
+app.command("check")(check)
+app.command("run")(run)
+app.command("table")(table)
+app.command("fetch")(fetch)
+app.command("train")(train)
+app.command("import")(import_)
+app.command("bench")(bench)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    show_messages()
+    words = sys.argv[1:] if argv is None else list(argv)
+    if COMPLETING in os.environ:
+        app(words, prog_name="mmke")
+    WORDS.set(words)
+    return exit_code(lambda: _invoke(words))
+
+
+def parse(words: Sequence[str]) -> Mapping[str, Any]:
+    """Read a command line without running it, and return its options by their long names without dashes.
+
+    Raises:
+        UserError: a mistake in it.
+    """
+    command, name = get_command(app), words[0]
+    with _mistakes_told(), command.make_context("mmke", list(words)) as context:
+        found = command.get_command(context, name)  # type: ignore[attr-defined]
+        values = found.make_context(name, list(words[1:]), parent=context).params
+        return {each.opts[-1].removeprefix("--"): values[each.name] for each in found.params if each.name in values}
+
+
+def show_messages() -> None:
+    """Let the console show our messages, and of other libraries' only warnings."""
+    # Libraries tell the console at their own INFO what no user asked for.
+    logging.basicConfig(format="mmke: %(message)s", level=logging.WARNING)
+    logging.getLogger("mmke").setLevel(logging.INFO)
+
+
+def _invoke(words: Sequence[str]) -> int:
+    # Not through `app(…)`: it would end an interrupted command without a word.
+    command = get_command(app)
+    try:
+        with _mistakes_told(), command.make_context("mmke", list(words) or ["--help"]) as context:
+            return int(command.invoke(context))
+    except typer.Exit as ended:
+        return ended.exit_code
+
+
+@contextmanager
+def _mistakes_told() -> Iterator[None]:
+    """Turn what typer finds wrong with a command line into one line of ours."""
+    try:
+        yield
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = "mmke" if context is None else context.command_path
+        raise UserError(f"{_told(error, context)} ({command} --help)") from error
+
+
+def _told(error: typer.TyperException, context: Any) -> str:
+    unknown = getattr(error, "option_name", None)
+    if context is not None and unknown and hasattr(error, "possibilities"):
+        known = [name for option in context.command.params for name in option.opts if name.startswith("-")]
+        return f"unknown option {unknown}{did_you_mean(unknown, known)}"
+    told = " ".join(error.format_message().split()).rstrip(".")
+    return told.replace("Value error, ", "")

@@ -1,0 +1,242 @@
+"""The options that several commands share, each declared once: its name, its type, its help and its panel."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mmke import registry
+from mmke.errors import UserError
+
+QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
+
+ProtocolName = Literal["strict", "paper"]
+DtypeName = Literal["float32", "float16", "bfloat16"]
+RANDOM: Literal["random"] = "random"
+
+OWN_DATA = (
+    "--data {data}: the mini benchmarks bring their own data; name what it holds, such as --benchmark mmke-entity"
+)
+
+WHAT, HOW, WHERE = "What", "How", "Where"
+"""The panels of the help."""
+
+HF = "hf:"
+
+
+def names(noun: registry.Noun) -> Callable[[str], Iterable[str]]:
+    """Return what completes a name of the registry."""
+
+    def complete(incomplete: str) -> Iterable[str]:
+        return [name for name in registry.names(noun) if name.startswith(incomplete)]
+
+    return complete
+
+
+def home(path: Path | None) -> Path | None:
+    """Put the user's home folder in the place of `~`, which the shell leaves in `--data=~/x`."""
+    return None if path is None else expanded(path)
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with the home folder in the place of `~`.
+
+    Raises:
+        UserError: `~name` names nobody.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no such user; write the folder's whole path") from error
+
+
+def expanded_name(name: str) -> str:
+    """Expand `~` in what is a name or a path: of a benchmark, or of a backbone behind `hf:`."""
+    prefix = HF if name.startswith(HF) else ""
+    rest = name.removeprefix(prefix)
+    return prefix + str(expanded(Path(rest))) if rest.startswith("~") else name
+
+
+def number(option: str, least: int, most: int | None = None) -> Callable[[int | None], int | None]:
+    """Return what refuses an option's numbers outside a range."""
+    wanted = f"from {least} up" if most is None else f"from {least} to {most}"
+
+    def check(value: int | None) -> int | None:
+        if value is not None and (value < least or (most is not None and value > most)):
+            raise UserError(f"{option} {value}: give a number {wanted}")
+        return value
+
+    return check
+
+
+def known(noun: registry.Noun) -> Callable[[str | None], str | None]:
+    """Return what refuses a name that is not in the registry, before anything large is imported."""
+
+    def check(name: str | None) -> str | None:
+        if name is None:
+            return None
+        name = expanded_name(name)
+        registry.import_string(noun, name)
+        return name
+
+    return check
+
+
+def _editors(names: list[str] | None) -> list[str] | None:
+    for name in names or []:
+        registry.import_string("editors", name)
+    return names
+
+
+def _benchmarks(names: list[str] | None) -> list[str] | None:
+    return None if names is None else [expanded_name(name) for name in names]
+
+
+def _weights_folder(folder: Path | None) -> Path | None:
+    found = home(folder)
+    if found is not None and not found.is_dir():
+        raise UserError(f"--weights {found}: there is no such folder (looked for {found.absolute()})")
+    return found
+
+
+def _weights(named: str | None) -> str | None:
+    return named if named in (None, RANDOM) else str(_weights_folder(Path(named)))
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"--device {name}: give cpu, cuda or cuda:1")
+    return name
+
+
+def _seed(seed: int) -> int:
+    if not -(2**63) <= seed < 2**64:
+        raise UserError(f"--seed {seed}: give a whole number of at most 64 bits")
+    return seed
+
+
+BackboneName = Annotated[
+    str,
+    typer.Option(
+        metavar="B",
+        help="A name (mmke ls backbones), or hf: and a model's name or folder.",
+        autocompletion=names("backbones"),
+        callback=known("backbones"),
+        rich_help_panel=WHAT,
+    ),
+]
+EditorArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EDITOR", help="A name (mmke ls editors).", autocompletion=names("editors"), callback=known("editors")
+    ),
+]
+Editors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--editor",
+        metavar="E",
+        help="A name (mmke ls editors); can be repeated.",
+        autocompletion=names("editors"),
+        callback=_editors,
+        rich_help_panel=WHAT,
+    ),
+]
+Benchmarks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--benchmark",
+        metavar="D",
+        help="A name (mmke ls benchmarks), or the path of your own JSON file; can be repeated.",
+        autocompletion=names("benchmarks"),
+        callback=_benchmarks,
+        rich_help_panel=WHAT,
+    ),
+]
+Hop = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Portability questions of this many hops, 1 to 4; 0: none.",
+        callback=number("--hop", 0, 4),
+        rich_help_panel=WHAT,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder with data_json/ and data_image/ (default: the current folder).",
+        callback=home,
+        rich_help_panel=WHAT,
+    ),
+]
+Protocol = Annotated[
+    ProtocolName,
+    typer.Option(help="paper: the published arithmetic.", case_sensitive=False, rich_help_panel=HOW),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="E.KEY=VALUE", help="One setting of an editor; can be repeated.", rich_help_panel=HOW
+    ),
+]
+OwnSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting; can be repeated.", rich_help_panel=HOW),
+]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", metavar="FILE", help="TOML file with one table per editor.", callback=home, rich_help_panel=HOW
+    ),
+]
+Seed = Annotated[int, typer.Option(help="For everything that is drawn at random.", callback=_seed, rich_help_panel=HOW)]
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1.", callback=_device, rich_help_panel=WHERE)
+]
+Dtype = Annotated[
+    DtypeName | None,
+    typer.Option(
+        help="Precision of the language model (default: float32; full-size models on a GPU: float16).",
+        case_sensitive=False,
+        rich_help_panel=WHERE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Threads of the processor (default: 1; with --device cuda, what PyTorch takes).",
+        callback=number("--threads", 1),
+        rich_help_panel=WHERE,
+    ),
+]
+WeightsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="DIR",
+        help="Folder with the backbone's weights (default: hugging_cache here, then the hub's cache).",
+        callback=_weights_folder,
+        rich_help_panel=WHERE,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder with the backbone's weights, or random (default: hugging_cache here, then the hub's cache).",
+        callback=_weights,
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+def weight_source(named: str | None) -> Path | Literal["random"] | None:
+    """Return where weights come from: a folder, at random, or the usual places."""
+    if named == RANDOM:
+        return RANDOM
+    return None if named is None else Path(named)

@@ -1,0 +1,89 @@
+"""How far a long command has come: a bar on a terminal; in a file or a pipe a line from time to time."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+FIRST = 30.0
+"""Seconds before the first line. Each later one waits at least as long, and at least a tenth of the time so far."""
+
+AT_ONCE = 0.01
+"""Seconds; a record that follows sooner was finished by an earlier command and says nothing of the rate."""
+
+
+class Shown(Protocol):
+    """What a command tells its progress to."""
+
+    def step(self) -> None: ...
+    def reach(self, done: int) -> None: ...
+
+
+@contextmanager
+def progress(total: int, *, initial: int = 0, silent: bool = False) -> Iterator[Shown]:
+    """Show how many of `total` records are done, the rate and the time left; nothing if `silent`."""
+    if silent or sys.stderr is None or not sys.stderr.isatty():
+        yield Lines(total, initial, silent=silent)
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=initial, unit="record", smoothing=0.05) as bar:
+        yield _Bar(bar)
+
+
+class _Bar:
+    def __init__(self, bar: "tqdm[None]") -> None:
+        self.bar = bar
+
+    def step(self) -> None:
+        self.bar.update()
+
+    def reach(self, done: int) -> None:
+        self.bar.update(done - self.bar.n)
+
+
+class Lines:
+    """Progress as lines for a file: few, and none where a command ends soon."""
+
+    def __init__(self, total: int, initial: int = 0, *, silent: bool = False) -> None:
+        now = time.monotonic()
+        self.total, self.done, self.silent = total, initial, silent
+        self.began, self.last, self.told = now, now, now
+        self.counted_from = (now, initial)
+
+    def step(self) -> None:
+        """One more record is done."""
+        self.reach(self.done + 1)
+
+    def reach(self, done: int) -> None:
+        """So many records are done in all."""
+        now, self.done = time.monotonic(), done
+        if now - self.last < AT_ONCE:
+            self.counted_from = (now, done)
+        self.last = now
+        if not self.silent and now - self.told >= max(FIRST, (now - self.began) / 10):
+            self.told = now
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        begin, already = self.counted_from
+        rate = (self.done - already) / (now - begin) if now > begin else 0.0
+        if rate <= 0:
+            logger.info("%d of %d records", self.done, self.total)
+            return
+        left = (self.total - self.done) / rate
+        logger.info("%d of %d records, %.3g a minute, %s left", self.done, self.total, 60 * rate, _duration(left))
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

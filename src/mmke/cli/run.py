@@ -1,0 +1,162 @@
+"""`mmke run`: edit, ask, score, and show the table.
+
+In: options. Out: a `Request` for `mmke.running`, which does the work; here it is announced, watched and shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmke import registry
+from mmke.cli import options
+from mmke.cli.progress import progress
+from mmke.cli.threads import limit_threads
+from mmke.cli.words import command_line
+from mmke.errors import UserError
+
+if TYPE_CHECKING:
+    from mmke.running.run import Plan, Request
+
+QUICK_LIMIT = 6
+
+
+def run(
+    backbone: options.BackboneName = "smol-llava",
+    editor: options.Editors = None,
+    benchmark: options.Benchmarks = None,
+    hop: options.Hop = 1,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            callback=options.number("--limit", 0),
+            help=f"Records of each benchmark; 0: all (default: all; without --benchmark {QUICK_LIMIT}).",
+            rich_help_panel=options.WHAT,
+        ),
+    ] = None,
+    data: options.Data = None,
+    protocol: options.Protocol = "strict",
+    generate: Annotated[
+        bool,
+        typer.Option(
+            "--generate",
+            help="Also score what the model writes by itself (exact match, token F1).",
+            rich_help_panel=options.HOW,
+        ),
+    ] = False,
+    assignments: options.Settings = None,
+    settings: options.SettingsFile = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="E=PATH",
+            help="Of a trained editor; can be repeated (default: checkpoints/, then those that come with mmke).",
+            rich_help_panel=options.HOW,
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where results go.", callback=options.home, rich_help_panel=options.WHERE),
+    ] = Path("results"),
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    threads: options.Threads = None,
+    weights: options.WeightsFolder = None,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry", help="Resolve names, settings, data and edit sites, and stop.", rich_help_panel=options.WHERE
+        ),
+    ] = False,
+) -> int:
+    """Edit each record, ask its probes before and after, and score them beside the unedited model.
+
+    Without options: smol-llava, every editor that needs no training or has been trained, the first 6 records of each
+    mini benchmark. A run that was stopped continues with the same command.
+    """
+    if benchmark is None and data is not None:
+        raise UserError(options.OWN_DATA.format(data=data))
+    limit_threads(threads, device)
+    from mmke.editing.settings import read_changes
+    from mmke.running.run import Request
+
+    quick = benchmark is None
+    request = Request(
+        backbone=backbone,
+        editors=tuple(editor) if editor else None,
+        benchmarks=tuple(benchmark or options.QUICK_BENCHMARKS),
+        hop=hop,
+        limit=limit if limit is not None else (QUICK_LIMIT if quick else 0),
+        protocol=protocol,
+        generate=generate,
+        changes=read_changes(assignments or [], settings),
+        checkpoints=checkpoints(checkpoint or []),
+        data=data,
+        out=out,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        seed=seed,
+    )
+    return _carry_out(request, command_line(), threads=threads, dry=dry)
+
+
+def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
+    """Read `--checkpoint EDITOR=PATH`, each of one editor.
+
+    Raises:
+        UserError: another form, or an unknown editor.
+    """
+    given = {}
+    for assignment in assignments:
+        editor, equals, path = assignment.partition("=")
+        if not equals or not path:
+            raise UserError(f"--checkpoint {assignment!r} is not of the form EDITOR=PATH, such as mend=my.safetensors")
+        registry.import_string("editors", editor)
+        given[editor] = options.expanded(Path(path))
+    return given
+
+
+def _carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
+    from transformers.utils import logging as library
+
+    from mmke.running.run import check_sites, plan
+    from mmke.running.run import run as run_plan
+
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
+    planned = plan(request)
+    limit_threads(threads, request.device)
+    _announce(planned)
+    if dry:
+        check_sites(planned)
+        print("names, settings, data, weights and edit sites resolve; nothing was run")
+        return 0
+    with progress(planned.records) as shown:
+        folders = run_plan(planned, command=command, on_record=shown.step)
+    _show(planned, folders)
+    return 0
+
+
+def _announce(planned: "Plan") -> None:
+    """Say what is about to be done, with the number of records used and dropped."""
+    request = planned.request
+    editors = dict.fromkeys(cell.editor.name for cell in planned.cells)
+    precision = request.dtype or "its own precision"
+    print(f"{request.backbone} on {request.device}, {precision}, protocol {request.protocol}, hop {request.hop}")
+    print(f"editors: {', '.join(editors)} (none is the floor)")
+    for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
+        print(f"{cell.benchmark.name}: {cell.text()}", flush=True)
+
+
+def _show(planned: "Plan", folders: Sequence[Path]) -> None:
+    from mmke.report.cells import read_cells
+    from mmke.report.table import render
+
+    request = planned.request
+    print(render(read_cells(request.out, only=folders), "text"))
+    print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")
+    if any(cell.limited for cell in planned.cells):
+        print("These are the first records of each benchmark; all of them: the same command with --limit 0")

@@ -1,0 +1,61 @@
+"""How far a command has come is seen in a file too, in few lines."""
+
+import io
+import logging
+
+import pytest
+
+from mmke.cli import progress as shown
+
+
+class Clock:
+    """A clock that tests turn by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(shown, "time", clock)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    return clock
+
+
+def test_a_file_gets_lines_with_the_rate_and_the_time_left(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mmke"), shown.progress(10) as bar:
+        for _ in range(3):
+            clock.now += 20.0
+            bar.step()
+    assert caplog.messages == ["2 of 10 records, 3 a minute, 3 min left"]
+
+
+def test_records_of_an_earlier_command_do_not_count_for_the_rate(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "mmke"), shown.progress(200) as bar:
+        clock.now += 10.0  # loading
+        for _ in range(100):
+            bar.step()
+        clock.now += 60.0
+        bar.step()
+    assert caplog.messages == ["101 of 200 records, 1 a minute, 99 min left"]
+
+
+def test_ten_hours_cost_fewer_than_a_hundred_lines(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mmke"), shown.progress(3600) as bar:
+        for _ in range(3600):
+            clock.now += 10.0
+            bar.step()
+    assert 30 < len(caplog.messages) < 100
+
+
+def test_a_process_that_does_not_speak_is_silent(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mmke"), shown.progress(10, silent=True) as bar:
+        clock.now += 100.0
+        bar.step()
+    assert caplog.messages == []
