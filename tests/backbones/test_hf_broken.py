@@ -174,3 +174,45 @@ def test_too_little_memory_is_not_taken_for_a_broken_folder(
         monkeypatch.setattr(hf, "own_logits", full)
     with pytest.raises(torch.OutOfMemoryError):
         load(copied)
+
+
+def write_shards(folder: Path) -> None:
+    """Write the same weights once more, in two files with an index."""
+    own = load_file(folder / WEIGHTS)
+    names = sorted(own)
+    index = {}
+    for number, part in enumerate((names[::2], names[1::2]), 1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: own[name] for name in part}, folder / file, metadata={"format": "pt"})
+        index.update(dict.fromkeys(part, file))
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+
+
+def test_shards_beside_a_file_of_other_weights_are_refused_and_alone_they_are_read(copied: Path) -> None:
+    write_shards(copied)
+    change_tensors(copied, lambda own: {name: tensor * 2 for name, tensor in own.items()})
+    message = told(copied)
+    assert f"holds {WEIGHTS} and, by {WEIGHTS}.index.json, 2 other files of weights" in message
+    (copied / WEIGHTS).unlink()
+    assert load(copied).layers == 4
+
+
+def test_whole_files_of_torch_beside_an_index_of_missing_ones_are_what_is_read(copied: Path) -> None:
+    torch.save(load_file(copied / WEIGHTS), copied / "pytorch_model.bin")
+    write_shards(copied)
+    for file in copied.glob("model-*"):
+        file.unlink()
+    (copied / WEIGHTS).unlink()
+    assert load(copied).layers == 4
+
+
+def test_a_configuration_that_names_another_file_of_weights_is_refused(copied: Path) -> None:
+    change(copied / "config.json", transformers_weights="other.safetensors")
+    assert "names a file of weights of its own (transformers_weights: 'other.safetensors')" in told(copied)
+
+
+def test_an_adapter_is_no_model(copied: Path) -> None:
+    (copied / "adapter_config.json").write_text("{}")
+    assert "holds an adapter (adapter_config.json) beside a model" in told(copied)
+    (copied / "config.json").unlink()
+    assert "holds an adapter (adapter_config.json) and no model; merge it into its base model first" in told(copied)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmke.backbones.weights.tensor_files import open_file, sampled, weight_files
+from mmke.backbones.weights.tensor_files import open_file, weight_files
 from mmke.errors import UserError
 
 TENSORS = {"a": torch.arange(300.0), "b": torch.ones(2, 3, dtype=torch.float16)}
@@ -164,14 +164,23 @@ def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
         weight_files(tmp_path)
 
 
-def test_a_change_of_a_64th_of_a_large_file_is_sampled_wherever_it_is(tmp_path: Path) -> None:
-    file, size = tmp_path / "large.bin", 16 << 20
-    file.write_bytes(bytes(size))
-    before = list(sampled(file))
-    assert sum(map(len, before)) == 64 << 16
-    for begin in (0, size // 5, size - size // 64):
-        with file.open("r+b") as opened:
-            opened.seek(begin)
-            opened.write(b"\1" * (size // 64))
-        assert list(sampled(file)) != before
-        file.write_bytes(bytes(size))
+@pytest.mark.parametrize(
+    ("index", "whole"),
+    [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")],
+)
+@pytest.mark.parametrize("complete", [True, False])
+def test_one_file_beside_an_index_of_others_is_refused(
+    index: str, whole: str, tmp_path: Path, *, complete: bool
+) -> None:
+    write_index(tmp_path, index, ["m-1.safetensors"])
+    if complete:
+        save_safe(tmp_path / "m-1.safetensors")
+    save_safe(tmp_path / whole)
+    with pytest.raises(UserError, match=rf"holds {whole} and, by {index}, 1 other files of weights, such as 'm-1"):
+        weight_files(tmp_path)
+
+
+def test_an_index_that_names_the_one_file_is_no_second_set(tmp_path: Path) -> None:
+    write_index(tmp_path, "model.safetensors.index.json", ["model.safetensors"])
+    save_safe(tmp_path / "model.safetensors")
+    assert weight_files(tmp_path) == [tmp_path / "model.safetensors"]

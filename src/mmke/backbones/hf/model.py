@@ -13,7 +13,7 @@ import torch
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.hf.check import asked, check, check_prompt, own_logits, small_picture
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
-from mmke.backbones.hf.folder import check_files, find_folder
+from mmke.backbones.hf.folder import check_files, find_folder, revision
 from mmke.backbones.hf.processor import CANNOT_READ
 from mmke.backbones.hf.prompt import QUESTION, Template
 from mmke.backbones.hf.reading import (
@@ -29,6 +29,7 @@ from mmke.backbones.hf.vision import divide
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import (
     RANDOM,
+    RANDOM_REVISION,
     Order,
     WeightSource,
     check_memory,
@@ -70,8 +71,10 @@ def load(
     set_precision(model, order.dtype)
     sites, stops = find_sites(model), stop_ids(folder, model, template)
     check_prompt(model, template, folder)
-    known = Known(name, check_weights(folder, weights), sites, template, stops)
+    if weights != RANDOM:
+        check_weights(folder)
     check_memory(order, model)
+    known = Known(name, RANDOM_REVISION if weights == RANDOM else revision(folder), sites, template, stops)
     if skeleton:
         return compose(model, known)
     if weights == RANDOM:

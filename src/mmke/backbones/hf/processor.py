@@ -95,9 +95,9 @@ def _kind(folder: Path, config: Any) -> Any:
 
 def _part(folder: Path, attribute: str) -> Any:
     if attribute == "tokenizer":
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if attribute == "image_processor":
-        return AutoImageProcessor.from_pretrained(folder, backend="pil")  # type: ignore[no-untyped-call]
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)  # type: ignore[no-untyped-call]
     if attribute == "video_processor":
         return None
     raise ValueError(f"its processor has a part for another kind of input: {attribute}")

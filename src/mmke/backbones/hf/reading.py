@@ -19,13 +19,12 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConf
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.utils import logging as library
 
-from mmke.backbones.hf.folder import revision
 from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf.prompt import Template
 from mmke.backbones.reason import reason
-from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, WeightSource, lay_out
+from mmke.backbones.weights.loading import lay_out
 from mmke.backbones.weights.locations import CONFIG
-from mmke.backbones.weights.tensor_files import open_file, weight_files
+from mmke.backbones.weights.tensor_files import WEIGHTS, open_file, weight_files
 from mmke.errors import UserError
 
 GENERATION = "generation_config.json"
@@ -58,6 +57,12 @@ def read_config(folder: Path) -> Any:
         raise UserError(
             f"{folder} holds quantised weights, which cannot be edited; take the model that is not quantised"
         )
+    named = getattr(config, "transformers_weights", None)
+    if named is not None:
+        raise UserError(
+            f"{folder / CONFIG} names a file of weights of its own (transformers_weights: {named!r}); remove that line "
+            f"and call the file {WEIGHTS[1]}"
+        )
     return config
 
 
@@ -68,7 +73,7 @@ def lay_out_model(folder: Path, config: Any) -> Any:
         UserError: the library cannot.
     """
     try:
-        return lay_out(lambda: AutoModelForImageTextToText.from_config(config))  # type: ignore[no-untyped-call]
+        return lay_out(lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False))  # type: ignore[no-untyped-call]
     except (*CANNOT_READ, RuntimeError) as error:
         raise UserError(
             f"{folder / CONFIG} describes a {config.model_type!r} model that transformers {transformers.__version__} "
@@ -107,14 +112,12 @@ def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
     return frozenset(ids)
 
 
-def check_weights(folder: Path, weights: WeightSource) -> str:
-    """Look whether all files of weights are there and whole, by what stands at their beginning; return the revision.
+def check_weights(folder: Path) -> None:
+    """Look whether all files of weights are there and whole, by what stands at their beginning.
 
     Raises:
         UserError: some are missing, cut off, or quantised.
     """
-    if weights == RANDOM:
-        return RANDOM_REVISION
     for file in weight_files(folder):
         for stored in open_file(file).tensors.values():
             if stored.dtype in EIGHT_BITS:
@@ -122,11 +125,10 @@ def check_weights(folder: Path, weights: WeightSource) -> str:
                     f"{file} holds quantised weights, which cannot be edited ({stored.name} is {stored.dtype}); take "
                     "the model that is not quantised"
                 )
-    return revision(folder)
 
 
 def read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    """Read a model with its weights.
+    """Read a model with its weights, from the files that `check_weights` looked at.
 
     Raises:
         UserError: they cannot be read, or are of another model than the configuration.
@@ -138,6 +140,7 @@ def read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
                 dtype=dtype,
                 device_map={"": device},
                 trust_remote_code=False,
+                use_safetensors=weight_files(folder)[0].suffix == ".safetensors",
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are told below, by name
             )

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmke.backbones.weights.fitting import fitted
-from mmke.backbones.weights.tensor_files import Stored, open_file, sampled
+from mmke.backbones.weights.tensor_files import Stored, open_file
+from mmke.digests import sha256
 from mmke.errors import UserError
 
 Rules = Sequence[tuple[str, str | None]]
@@ -52,22 +54,30 @@ class Checkpoint:
     Attributes:
         layout: what was found, in one line.
         tokenizer: folder with the tokenizer's files.
-        revision: tells these weights and their tokenizer from others; see `_revision`.
         unused: what the files hold and this model does not take, as `file: name`.
         bytes: what the tensors to be read take in the files.
         tensors: what is to be read, by the module's names.
         surplus: what no rule of the layout knows.
-        folders: where the files lie.
+        files: where they lie, the tokenizer's vocabulary among them.
     """
 
     layout: str
     tokenizer: Path
-    revision: str
     unused: tuple[str, ...]
     bytes: int
     tensors: Mapping[str, Stored]
     surplus: tuple[Stored, ...]
-    folders: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+    @cached_property
+    def revision(self) -> str:
+        """A digest of all bytes of the files, in their order, whatever they are called; the first time takes long."""
+        return f"sha256 {hashlib.sha256(''.join(map(sha256, self.files)).encode()).hexdigest()[:32]}"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the files lie."""
+        return tuple(dict.fromkeys(file.parent for file in self.files))
 
     def check(self, module: nn.Module) -> None:
         """Compare with a module's tensors, by what the files say of theirs.
@@ -158,14 +168,12 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
     tensors: dict[str, Stored] = {}
     unused: list[str] = []
     surplus: list[Stored] = []
-    every: list[Stored] = []
     for source in sources:
         own: dict[str, Stored] = {}
         for file in source.files:
             contents = open_file(file)
             own.update(contents.tensors)
             unused += [f"{file.name}: {name}" for name in contents.others]
-        every += own.values()
         for name, stored in source.prepare(own).items():
             target = _target(name, source.rules)
             if target is None:
@@ -175,11 +183,9 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
             else:
                 unused += [_place(tensors[target])] if target in tensors else []
                 tensors[target] = stored
-    files = [file for source in sources for file in source.files]
+    files = (*(file for source in sources for file in source.files), *vocabulary)
     size = sum(stored.bytes for stored in tensors.values())
-    folders = tuple(dict.fromkeys(file.parent for file in files))
-    revision = _revision([*files, *vocabulary], every)
-    return Checkpoint(layout, tokenizer, revision, tuple(unused), size, tensors, tuple(surplus), folders)
+    return Checkpoint(layout, tokenizer, tuple(unused), size, tensors, tuple(surplus), files)
 
 
 def _target(name: str, rules: Rules) -> str | None:
@@ -189,18 +195,6 @@ def _target(name: str, rules: Rules) -> str | None:
         if match:
             return target and match.expand(target)
     return ""
-
-
-def _revision(files: Sequence[Path], every: Sequence[Stored]) -> str:
-    """Return a digest of names, shapes, numeric types, file sizes and samples of the files, in a second at most."""
-    digest = hashlib.sha256()
-    for stored in sorted(every, key=lambda stored: stored.name):
-        digest.update(f"{stored.name} {stored.shape} {stored.dtype}\n".encode())
-    for file in files:
-        digest.update(str(file.stat().st_size).encode())
-        for part in sampled(file):
-            digest.update(part)
-    return digest.hexdigest()[:16]
 
 
 def _owned(module: nn.Module) -> dict[tuple[str, ...], Tensor]:

@@ -162,7 +162,7 @@ def read_tokenizer(folder: Path) -> Any:
         UserError: it cannot be read.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder} holds no tokenizer that can be read ({reason(error)}); copy its files there"

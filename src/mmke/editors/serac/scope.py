@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.hf.folder import find_folder
+from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import RANDOM
 from mmke.editors.ike.retrieval import PACKAGED, encoder_path
 from mmke.editors.serac.stand_in import stand_in
@@ -152,11 +153,12 @@ def load_encoder(folder: Path) -> Encoder:
         if folder == Path(RANDOM):
             model, tokenizer = stand_in()
         else:
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32, **own)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **own)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"serac.encoder: {folder} holds no text encoder that can be read: {error}; copy it anew"
+            f"serac.encoder: {folder} holds no text encoder that can be read ({reason(error)}); copy it anew"
         ) from error
     if hasattr(model, "pooler"):
         model.pooler = None  # nothing reads it
