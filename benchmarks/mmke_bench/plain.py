@@ -23,7 +23,7 @@ from mmke.backbones.engine import answering
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with, dense
-from mmke.protocols import INPUTS, Batch, Cut, Encoded, Store, Trunk, Weights
+from mmke.protocols import INPUTS, Batch, Cut, Encoded, Store, Trunk, Weights, Written
 from mmke.types import Answer, Ask, Asks, ImageRef, Probe, Query
 
 
@@ -144,7 +144,7 @@ class PlainBackbone:
         """Answer each probe, unedited."""
         return answering.answer(self, probes, ask, store=MemoryStore())
 
-    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
         """Refuse: only forced decoding is compared."""
         raise NotImplementedError("the plain loop writes no text of its own; compare without greedy decoding")
 

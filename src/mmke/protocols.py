@@ -151,6 +151,13 @@ class Trunk:
     contexts: tuple[Mapping[str, object], ...] = ()
 
 
+class Written(NamedTuple):
+    """What a model wrote: its token ids, and whether it ended by itself and not at its limit."""
+
+    ids: tuple[int, ...]
+    finished: bool
+
+
 @runtime_checkable
 class Store(Protocol):
     """Keeps what was computed once, as long as its budget allows."""
@@ -230,6 +237,9 @@ class Backbone(Answerer, Protocol):
 
         Gradients flow into `weights`. Nothing is written into the module. The rest runs in the model's own precision;
         a module that is given tensors of another precision computes in that one and hands back the stream's.
+
+        Raises:
+            ValueError: an edited tensor lies below the cut, where editing it would change nothing.
         """
         ...
 
@@ -241,10 +251,11 @@ class Backbone(Answerer, Protocol):
         """Run a step many times; it reads and writes the same tensors each time, and never waits for the device."""
         ...
 
-    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
         """Continue each query with its most probable tokens, at most `limits` of them.
 
-        Stops at end-of-sequence or before a token with a newline; neither is returned.
+        Ends at end-of-sequence, or before a token with a newline that stands behind something; neither is returned.
+        White space that an answer begins with is returned, and counts for the limit.
         """
         ...
 

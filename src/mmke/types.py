@@ -107,7 +107,8 @@ class Ask:
         native_topk: rank after a softmax in the model's own precision instead of float32 with ties by id.
         begin: put the beginning of sequence before a query with a picture where the model's own prompt has none and
             the published code of one editor has it.
-        max_new: greedy answers stop after max(max_new, 2 × target tokens) tokens, at end-of-sequence or a newline.
+        max_new: a written answer ends after max(max_new, 2 × target tokens) tokens, at end-of-sequence, or at a newline
+            behind something; white space that it begins with is passed over.
     """
 
     decode: Literal["loglikelihood", "generate"] = "loglikelihood"

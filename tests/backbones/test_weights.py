@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.engine.substitution import call_with, lent, written
+from mmke.backbones.engine.substitution import call_with, written
+from mmke.backbones.engine.turns import lent
 from mmke.protocols import LowRankUpdate
 
 

@@ -143,9 +143,14 @@ class Prompt:
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def stops(self, token: int) -> bool:
-        """Tell whether a token ends what a model writes: end of sequence, or a newline."""
-        return token in self.stop_ids or "\n" in self.decode([token])
+    def ends(self, written: Sequence[int], token: int) -> bool:
+        """Tell whether a token ends what a model writes.
+
+        That is end of sequence, or a newline behind something; white space that an answer begins with is passed over.
+        """
+        if token in self.stop_ids:
+            return True
+        return "\n" in self.decode([token]) and bool(self.decode([*written, token]).strip())
 
     def _begin(self, image: ImageRef | None, ask: Ask) -> tuple[int, ...]:
         return self.begin if ask.begin and image is not None else ()

@@ -5,22 +5,23 @@ needs the gradient of the whole model: what lies below the lowest edited linear 
 only the edited linears' outputs are differentiated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from mmke.backbones.engine.turns import turn
 from mmke.protocols import Backbone, Trunk, Weights
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """Of one edited matrix, in float32, at all positions.
+    """Of one edited matrix, in float32, at all positions of all packs.
 
     Attributes:
         inputs: what the linear was fed.
@@ -47,21 +48,33 @@ def factors(
         target: the answer's token ids.
         weights: what has been edited before.
     """
-    fed: dict[str, Tensor] = {}
-    handed: dict[str, Tensor] = {}
-    with torch.enable_grad(), ExitStack() as hooks:
+    passes: dict[str, list[Pass]] = {name: [] for name in names}
+    with turn(backbone.module), torch.enable_grad(), ExitStack() as hooks:
         for name in names:
             linear = backbone.module.get_submodule(name.removesuffix(".weight"))
-            hooks.callback(linear.register_forward_hook(_keeper(name, fed, handed)).remove)
+            hooks.callback(linear.register_forward_hook(_keeper(passes[name])).remove)
         loss = cross_entropy(backbone.tail(trunk, weights).float(), target)
-        gradients = backbone.gradients(loss, [handed[name] for name in names])
-    return {name: Factors(_rows(fed[name]), _rows(gradient)) for name, gradient in zip(names, gradients, strict=True)}
+        outputs = [each.output for name in names for each in passes[name]]
+        gradients = iter(backbone.gradients(loss, outputs))
+    return {name: _joined(passes[name], gradients) for name in names}
 
 
-def _keeper(name: str, fed: dict[str, Tensor], handed: dict[str, Tensor]) -> Any:
+class Pass(NamedTuple):
+    """What a linear was fed and handed on while one pack went through it; a batch may be several packs."""
+
+    input: Tensor
+    output: Tensor
+
+
+def _joined(passes: Sequence[Pass], gradients: Iterator[Tensor]) -> Factors:
+    inputs = [_rows(each.input) for each in passes]
+    return Factors(torch.cat(inputs), torch.cat([_rows(next(gradients)) for _ in passes]))
+
+
+def _keeper(passes: list[Pass]) -> Any:
     def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         # What the lowest of them hands on is where the graph begins; it reaches all others.
-        fed[name], handed[name] = args[0].detach(), output if output.requires_grad else output.requires_grad_()
+        passes.append(Pass(args[0].detach(), output if output.requires_grad else output.requires_grad_()))
 
     return keep
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.engine.sending import sent
-from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights
+from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights, Written
 from mmke.types import Answer, Ask, Asks, Probe
 
 
@@ -49,8 +49,8 @@ def answer(
     batch = _encode(backbone, probes, asks)
     if asks[0].decode == "generate":
         limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
-        ids = backbone.greedy(batch, limits, store=store, weights=weights or {})
-        return [_written(backbone, each) for each in ids]
+        written = backbone.greedy(batch, limits, store=store, weights=weights or {})
+        return [_said(backbone, each) for each in written]
     with torch.no_grad():
         if weights:
             trunk = kept_trunk(backbone, batch, cut or _highest(backbone), store)
@@ -124,9 +124,10 @@ def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
     return max(min(limit, room), 0)
 
 
-def _written(backbone: Backbone, ids: Sequence[int]) -> Answer:
+def _said(backbone: Backbone, written: Written) -> Answer:
     nothing = np.zeros((0, 0), dtype=np.int64)
-    return Answer(backbone.text(ids).strip(), tuple(ids), (), math.nan, nothing)
+    text = backbone.text(written.ids).strip()
+    return Answer(text, written.ids, (), math.nan, nothing, finished=written.finished)
 
 
 def read_off(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:

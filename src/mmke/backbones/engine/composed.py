@@ -5,6 +5,7 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -15,13 +16,15 @@ from torch import Tensor, nn
 
 from mmke.backbones.engine import answering, greedy, packing, replay
 from mmke.backbones.engine.decoder import Decoder
+from mmke.backbones.engine.reach import check_above
 from mmke.backbones.engine.store import MemoryStore
-from mmke.backbones.engine.substitution import call_with, lent
+from mmke.backbones.engine.substitution import call_with
+from mmke.backbones.engine.turns import alone, lent, turn
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import Prompt
 from mmke.backbones.vision import Vision
 from mmke.errors import UserError
-from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights
+from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights, Written
 from mmke.types import (
     Answer,
     Ask,
@@ -86,6 +89,10 @@ class ComposedBackbone:
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt, tokenise and pack."""
+        with alone():  # the prompt keeps what it has read, and a tokenizer is no tool for two threads
+            return self._encode(queries, targets, ask)
+
+    def _encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
         firsts: dict[ImageRef | None, int] = dict(
@@ -104,7 +111,8 @@ class ComposedBackbone:
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
         text = self.prompt.joint(query.text, target) if target else self.prompt.opening(query.text)
-        return len(self.prompt.input_ids(text, image=query.image))
+        with alone():
+            return len(self.prompt.input_ids(text, image=query.image))
 
     def text(self, ids: Sequence[int]) -> str:
         """Return token ids as text."""
@@ -112,7 +120,8 @@ class ComposedBackbone:
 
     def tokens(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a text by itself."""
-        return self.prompt.tokens(text)
+        with alone():
+            return self.prompt.tokens(text)
 
     def answer(self, probes: Sequence[Probe], ask: Asks, *, store: Store | None = None) -> list[Answer]:
         """Answer each probe, unedited."""
@@ -122,6 +131,10 @@ class ComposedBackbone:
     @torch.no_grad()
     def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
         """Compute what lies below `cut`, without gradient."""
+        with turn(self.module):
+            return self._trunk(batch, cut, store, begun)
+
+    def _trunk(self, batch: Batch, cut: Cut, store: Store, begun: Trunk | None) -> Trunk:
         below = self._seen(batch, store) if begun is None else begun
         if cut == VISION:
             return below
@@ -135,23 +148,32 @@ class ComposedBackbone:
         return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
 
     def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
-        """Compute the logits of every wanted row, with `weights` standing in for the module's own."""
-        return call_with(self.module, weights, self._tail, trunk)
+        """Compute the logits of every wanted row, with `weights` standing in for the module's own.
+
+        Raises:
+            ValueError: one of them lies below the trunk's cut.
+        """
+        check_above(self, trunk.cut, weights)
+        with turn(self.module):
+            return call_with(self.module, weights, self._tail, trunk)
 
     def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the gradients of a loss with respect to what modules handed on, and of nothing below."""
-        with replay.deterministic(self.device):
+        with alone(), replay.deterministic(self.device):
             return torch.autograd.grad(loss, list(of))
 
-    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[tuple[int, ...]]:
+    def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
         """Continue each query with its most probable tokens."""
-        below = self.trunk(batch, VISION, store=store)
-        with torch.no_grad():
+        check_above(self, VISION, weights)
+        with turn(self.module), torch.no_grad():
+            below = self.trunk(batch, VISION, store=store)
             return call_with(self.module, weights, self._continue, below, limits)
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
         """Run a step many times; on a card it is recorded once and replayed."""
-        replay.repeat(step, times, device=self.device)
+        # Deterministic sums, and a recording, are the whole process's; on a processor there are neither.
+        with alone() if self.device.type == "cuda" else nullcontext():
+            replay.repeat(step, times, device=self.device)
 
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
         """Return the name of the submodule that plays a role."""
@@ -179,7 +201,8 @@ class ComposedBackbone:
     def features(self, image: ImageRef, store: Store) -> Any:
         """Return what the image encoder makes of a picture, kept in `store`."""
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
-        return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
+        with turn(self.module):
+            return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
 
     def pixels(self, image: ImageRef) -> Any:
         """Return what the image encoder reads of a picture, on the model's device.
@@ -228,8 +251,8 @@ class ComposedBackbone:
             return self._before_last_mlp(begin, pack), {}
         return self.decoder.capture(self._on(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
 
-    def _continue(self, below: Trunk, limits: Sequence[int]) -> list[tuple[int, ...]]:
-        return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, stops=self.prompt.stops)
+    def _continue(self, below: Trunk, limits: Sequence[int]) -> list[Written]:
+        return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, ends=self.prompt.ends)
 
     def _tail(self, trunk: Trunk) -> Tensor:
         rows = [self._above(begin, pack) for pack, begin in zip(trunk.batch.packs, self._states(trunk), strict=True)]

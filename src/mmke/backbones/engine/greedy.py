@@ -9,14 +9,15 @@ from transformers import DynamicCache
 from mmke.backbones.engine.decoder import Decoder
 from mmke.backbones.engine.packing import sight
 from mmke.backbones.engine.sending import sent
-from mmke.protocols import Batch, Pack
+from mmke.protocols import Batch, Pack, Written
 
-Stops = Callable[[int], bool]
+Ends = Callable[[Sequence[int], int], bool]
+"""Whether a token ends an answer, behind what has been written of it."""
 
 
 def continue_batch(
-    decoder: Decoder, batch: Batch, embeds: Sequence[Tensor], limits: Sequence[int], *, stops: Stops
-) -> list[tuple[int, ...]]:
+    decoder: Decoder, batch: Batch, embeds: Sequence[Tensor], limits: Sequence[int], *, ends: Ends
+) -> list[Written]:
     """Continue every query of a batch from its last position.
 
     Args:
@@ -24,45 +25,43 @@ def continue_batch(
         batch: the queries.
         embeds: the input embeddings of each pack [1 seq hidden].
         limits: the most tokens for each query.
-        stops: whether a token ends what is written.
-
-    Returns:
-        The ids written, without the end-of-sequence or newline token that stopped them.
+        ends: tells which token ends an answer; that token is not part of it.
     """
-    written: dict[int, tuple[int, ...]] = {}
+    written: dict[int, Written] = {}
     for pack, each in zip(batch.packs, embeds, strict=True):
-        written |= _continue_pack(decoder, pack, each, limits, stops)
+        written |= _continue_pack(decoder, pack, each, limits, ends)
     return [written[i] for i in range(len(batch.encoded))]
 
 
 def _continue_pack(
-    decoder: Decoder, pack: Pack, embeds: Tensor, limits: Sequence[int], stops: Stops
-) -> dict[int, tuple[int, ...]]:
+    decoder: Decoder, pack: Pack, embeds: Tensor, limits: Sequence[int], ends: Ends
+) -> dict[int, Written]:
     cache = DynamicCache(config=decoder.config)
     hidden = decoder.run(embeds, pack.mask, pack.position_ids, tries=pack.tries, cache=cache)[0, pack.ends]
-    seen, positions = sight(pack, pack.ends), pack.position_ids[..., pack.ends]
+    seen, position_ids = sight(pack, pack.ends), pack.position_ids[..., pack.ends]
     active = list(pack.members)
-    written: dict[int, list[int]] = {member: [] for member in active}
+    written = {member: Written((), finished=False) for member in active}
     while active:
         ids = decoder.head(hidden).argmax(-1)
-        keep = [
-            i
-            for i, (member, token) in enumerate(zip(active, ids.tolist(), strict=True))
-            if _goes_on(written[member], token, limits[member], stops)
-        ]
+        for member, token in zip(active, ids.tolist(), strict=True):
+            written[member] = _longer(written[member], token, limits[member], ends)
+        keep = [i for i, member in enumerate(active) if _goes_on(written[member], limits[member])]
         active = [active[i] for i in keep]
         if not active:
             break
         index = sent(keep, ids.device)
         new = torch.eye(len(keep), dtype=torch.bool, device=ids.device)
-        seen, positions = torch.cat([seen[index], new], dim=1), positions[..., index] + 1
-        hidden = decoder.run(decoder.embed(ids[index])[None], seen, positions, cache=cache)[0]
-    return {member: tuple(ids) for member, ids in written.items()}
+        seen, position_ids = torch.cat([seen[index], new], dim=1), position_ids[..., index] + 1
+        hidden = decoder.run(decoder.embed(ids[index])[None], seen, position_ids, cache=cache)[0]
+    return written
 
 
-def _goes_on(written: list[int], token: int, limit: int, stops: Stops) -> bool:
-    """Append a token unless it ends the answer or none may be written; return whether more may follow."""
-    if limit == 0 or stops(token):
-        return False
-    written.append(token)
-    return len(written) < limit
+def _longer(written: Written, token: int, limit: int, ends: Ends) -> Written:
+    """Return an answer with one more token, or finished where that token ends it."""
+    if ends(written.ids, token):
+        return Written(written.ids, finished=True)
+    return Written((*written.ids, token), finished=False) if limit else written
+
+
+def _goes_on(written: Written, limit: int) -> bool:
+    return not written.finished and len(written.ids) < limit

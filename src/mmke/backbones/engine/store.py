@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.turns import alone
 from mmke.backbones.weights.memory import free_memory
 
 T = TypeVar("T")
@@ -32,11 +33,12 @@ class MemoryStore:
 
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what is kept under `key`, making and keeping it when it is not there."""
-        kept: T | None = self.find(key)
-        if kept is None:
-            kept = make()
-            self.put(key, kept)
-        return kept
+        with alone():  # threads may share a store
+            kept: T | None = self.find(key)
+            if kept is None:
+                kept = make()
+                self.put(key, kept)
+            return kept
 
     def find(self, key: tuple[object, ...]) -> Any:
         """Return what is kept under `key`; None when it is not there."""

@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
+from mmke.backbones.engine.turns import LENT, Lent, alone, lent, turn
 from mmke.protocols import LowRankUpdate, Weights
 
 T = TypeVar("T")
-
-LENT = "mmke_lent"
-"""Under this name a module carries what identifies the edit that is written into it."""
 
 
 class _Call(nn.Module):
@@ -34,7 +32,8 @@ def call_with(module: nn.Module, weights: Weights, function: Callable[..., T], *
 
     A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed. To
     what a linear hands on under its own matrix that which is added to the matrix comes in the factors' precision; on a
-    card, beside half precision, its products are TF32.
+    card, beside half precision, its products are TF32. Only for whoever has the turn (`turns`): the module is changed
+    for as long as the call lasts.
     """
     standing = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
     with _adding(module, {name: edited for name, edited in weights.items() if isinstance(edited, LowRankUpdate)}):
@@ -66,27 +65,27 @@ def _call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Calla
         return result
 
 
-def lent(module: nn.Module) -> object:
-    """Return what identifies the edit that is written into a module just now; None when it is unedited."""
-    return module.__dict__.get(LENT)
-
-
 @contextmanager
 def written(module: nn.Module, weights: Weights) -> Iterator[nn.Module]:
-    """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving."""
-    own = dict(module.named_parameters())
-    saved = {name: own[name].detach().clone() for name in weights}
-    earlier, module.__dict__[LENT] = lent(module), object()
+    """Write `weights` into `module`, cast to its dtype, and put back every bit on leaving.
+
+    Raises:
+        UserError: another thread has written an edit into it.
+    """
+    with turn(module):
+        own = dict(module.named_parameters())
+        saved = {name: own[name].detach().clone() for name in weights}
+        earlier, module.__dict__[LENT] = lent(module), Lent()
     try:
-        with torch.no_grad():
+        with turn(module), torch.no_grad():
             for name, edited in weights.items():
                 own[name].copy_(dense(own[name], edited))
         yield module
     finally:
-        with torch.no_grad():
+        with alone(), torch.no_grad():
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
-        module.__dict__[LENT] = earlier
+            module.__dict__[LENT] = earlier
 
 
 @contextmanager
