@@ -21,7 +21,9 @@ from typing import Any
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.settings import read_changes
 from mmke.running.devices import device_name, resolve_device
-from mmke.running.run import PlannedCell, Request, load, plan
+from mmke.running.loading import load
+from mmke.running.planning import Cell, plan
+from mmke.running.request import Request
 from mmke.types import Answer, Ask, EditCase
 from mmke_bench.plain import PlainBackbone
 
@@ -67,7 +69,7 @@ def _said(options: argparse.Namespace, editor: str, loop: str, dtype: str) -> li
     return [answer for cell in cells for case in cell.split.cases for answer in _edited(cell, case, asked)]
 
 
-def _edited(cell: PlannedCell, case: EditCase, backbone: Any) -> list[Answer]:
+def _edited(cell: Cell, case: EditCase, backbone: Any) -> list[Answer]:
     with cell.editor.open(backbone, MemoryStore()) as session:
         session.apply(case.edits)
         return session.answer(case.probes, ASK)

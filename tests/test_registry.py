@@ -10,7 +10,9 @@ import pytest
 from mmke import registry
 from mmke.editing.settings import resolve, resolve_switches
 from mmke.errors import UserError
-from mmke.running.run import Request, plan, run
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 
 SHOUTING = '''
 """An editor of another package: it answers as the unedited model does."""

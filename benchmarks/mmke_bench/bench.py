@@ -29,14 +29,17 @@ from mmke.editing.settings import resolve
 from mmke.errors import UserError
 from mmke.protocols import OUTPUT, Cut, Editor, TrainableEditor
 from mmke.running.devices import device_name, dtype_name, resolve_device
-from mmke.running.run import FLOOR, PlannedCell, Request, load, plan, plan_benchmark
+from mmke.running.loading import load
+from mmke.running.memory import forget_peaks, peaks, release
+from mmke.running.planning import Cell, plan, plan_benchmark
+from mmke.running.request import FLOOR, Request
 from mmke.training.loop import no_room
 from mmke.types import EditCase
 from mmke_bench.ceilings import Ceilings, measure_ceilings
 from mmke_bench.counting import Count, count, is_counted, shapes
 from mmke_bench.counting_trained import Trained, count_trained
 from mmke_bench.measured import Counts, Loaded, Measured
-from mmke_bench.memory import forget_peaks, limit_memory, peaks, release
+from mmke_bench.memory import limit_memory
 from mmke_bench.plain import PlainBackbone
 from mmke_bench.sides import Lap, Side, SideName
 from mmke_bench.steps import Step, Trainer
@@ -71,8 +74,8 @@ class Order:
 class Pair(NamedTuple):
     """An editor's cell, and that of the floor on the same benchmark: the same one for the floor itself."""
 
-    floor: PlannedCell
-    cell: PlannedCell
+    floor: Cell
+    cell: Cell
 
 
 def measure(order: Order, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Measured]:
@@ -150,7 +153,7 @@ def _settings(order: Order) -> Mapping[str, Mapping[str, Any]]:
     return {name: resolve(name, order.settings_of, request.changes.get(name, {})) for name in names}
 
 
-def _resized(request: Request, words: int) -> Iterator[PlannedCell]:
+def _resized(request: Request, words: int) -> Iterator[Cell]:
     editors = list(dict.fromkeys([FLOOR, *(request.editors or registry.names("editors"))]))
     for name in dict.fromkeys(request.benchmarks):
         yield from plan_benchmark(
@@ -208,7 +211,7 @@ def _own(pair: Pair) -> Pair:
 
 
 def _train(
-    order: Order, cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
+    order: Order, cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
 ) -> list[Step]:
     """Train an editor that is trained for some steps."""
     if not isinstance(cell.editor, TrainableEditor) or not order.steps:
@@ -226,9 +229,7 @@ def _train(
     return steps[1:]
 
 
-def _lay_out(
-    cell: PlannedCell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone
-) -> Sequence[EditCase]:
+def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone) -> Sequence[EditCase]:
     """Lay out the networks of an editor that is trained, and return the records that it can be trained on.
 
     In the plain loop a second model of its own is a plain one as well.

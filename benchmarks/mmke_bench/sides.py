@@ -14,10 +14,10 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.none.edit import beside
 from mmke.results.timings import Phase, Timing
-from mmke.running.run import PlannedCell
-from mmke.running.single import Cell, run_cell
+from mmke.running.memory import forget_peaks, peaks
+from mmke.running.planning import Cell
+from mmke.running.single import Task, run_single
 from mmke.types import EditCase, ScoreRow
-from mmke_bench.memory import forget_peaks, peaks
 from mmke_bench.plain import Forward, PlainBackbone
 
 SideName = Literal["plain", "mmke"]
@@ -92,8 +92,8 @@ class Side:
     """A loaded backbone, cut or not, with the floor's cell and the editor's (which may be the same)."""
 
     backbone: ComposedBackbone | PlainBackbone
-    floor: PlannedCell
-    cell: PlannedCell
+    floor: Cell
+    cell: Cell
 
     def run(self, case: EditCase) -> Lap:
         """Edit and score one record."""
@@ -111,12 +111,12 @@ class Side:
         self.backbone.log.clear()
         return taken
 
-    def _timed(self, cell: PlannedCell, case: EditCase, store: MemoryStore) -> tuple[Cost, list[ScoreRow]]:
+    def _timed(self, cell: Cell, case: EditCase, store: MemoryStore) -> tuple[Cost, list[ScoreRow]]:
         kept, device = Rows(), self.backbone.device
-        work = Cell(self.backbone, cell.editor, [case], cell.metrics, None, store, 0)
+        work = Task(self.backbone, cell.editor, [case], cell.metrics, None, store, 0)
         forget_peaks(device)
         wall, cpu = time.perf_counter(), time.process_time()
-        run_cell(work, kept, on_record=lambda: None)
+        run_single(work, kept, on_record=lambda: None)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if kept.timing is None:
             raise RuntimeError(f"record {case.id} was not written")

@@ -20,9 +20,9 @@ from mmke.editing.objective import ASKED
 from mmke.editing.published import PublishedTraining
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
+from mmke.running.memory import forget_peaks, peaks
 from mmke.training.step import NotFiniteError, take_step
 from mmke.types import Ask, EditCase, Switches
-from mmke_bench.memory import forget_peaks, peaks
 from mmke_bench.plain import Forward, PlainBackbone
 
 Sight = Literal["new", "seen"]

@@ -25,7 +25,7 @@ from mmke.editing.settings import resolve
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import figures
 from mmke.running.asking import ask, make_metrics
-from mmke.running.run import load_backbone
+from mmke.running.loading import load_backbone
 from mmke.running.scoring import Heard, make_rows
 from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
 

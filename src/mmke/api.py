@@ -25,7 +25,10 @@ from mmke.editing import settings as editor_settings
 from mmke.errors import UserError
 from mmke.protocols import Answerer, Editor, EditSession, Store
 from mmke.report.cells import Cell, read_cells
-from mmke.running.run import Request, load_backbone, plan, resolve_protocol, run
+from mmke.running.loading import load_backbone
+from mmke.running.planning import plan
+from mmke.running.request import Request, resolve_protocol
+from mmke.running.run import run
 from mmke.types import (
     PAPER,
     STRICT,

@@ -121,6 +121,9 @@ class Ask:
     max_new: int = 16
 
 
+WeightSource = Path | Literal["random"] | None
+"""Where a backbone's weights come from: a folder, drawn at random, or the usual places."""
+
 Asks = Ask | Sequence[Ask]
 """One way to ask all probes, or one for each."""
 

@@ -14,7 +14,8 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.decoder import fuse_norms
 from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import TrieSpan
-from mmke.running.run import Request, load
+from mmke.running.loading import load
+from mmke.running.request import Request
 from mmke.types import Ask, Probe, Query
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")

@@ -26,7 +26,8 @@ from mmke.backbones.weights.loading import (
 )
 from mmke.backbones.weights.stand_in import StandInTokenizer
 from mmke.errors import UserError
-from mmke.running.run import Request, load
+from mmke.running.loading import load
+from mmke.running.request import Request
 from mmke.types import ImageRef
 
 GIB = 1 << 30

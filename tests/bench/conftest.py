@@ -3,7 +3,8 @@
 import pytest
 
 from mmke.backbones.engine.composed import ComposedBackbone
-from mmke.running.run import Request, load
+from mmke.running.loading import load
+from mmke.running.request import Request
 
 
 @pytest.fixture(scope="package", params=["tiny-llava", "tiny-minigpt4", "tiny-blip2"])

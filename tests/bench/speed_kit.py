@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmke.protocols import OUTPUT, Cut
-from mmke.running.run import PlannedCell, Request, plan
+from mmke.running.planning import Cell, plan
+from mmke.running.request import Request
 from mmke_bench.plain import PlainBackbone
 from mmke_bench.sides import Lap, Side
 
@@ -17,7 +18,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def cells(name: str, editor: str, data: Path) -> tuple[PlannedCell, PlannedCell]:
+def cells(name: str, editor: str, data: Path) -> tuple[Cell, Cell]:
     """Return the floor's cell and the editor's."""
     planned = plan(Request(name, (editor,), ("mmke-user",), limit=1, data=data, changes={editor: QUICK[editor]}))
     return planned.cells[0], planned.cells[-1]

@@ -10,7 +10,7 @@ import torch
 
 from mmke.cli import main
 from mmke.errors import UserError
-from mmke.running.run import Request
+from mmke.running.request import Request
 from mmke_bench import bench
 from mmke_bench.bench import Order, measure, resolve_order
 from mmke_bench.sides import SideName

@@ -9,7 +9,8 @@ from hf_folders import save_qwen2_5_vl
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import Backbone
-from mmke.running.run import Request, load
+from mmke.running.loading import load
+from mmke.running.request import Request
 from mmke.types import Ask, Probe, Query, ScoreRow
 from mmke_bench.plain import PlainBackbone
 

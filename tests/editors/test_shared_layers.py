@@ -17,7 +17,7 @@ from mmke.editors.none.edit import NullEditor, beside
 from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
 from mmke.running.asking import make_metrics
-from mmke.running.single import Cell, run_cell
+from mmke.running.single import Task, run_single
 from mmke.types import STRICT, Ask, EditCase, ScoreRow
 from mmke_bench.sides import Rows
 
@@ -61,7 +61,7 @@ def layers_read(backbone: ComposedBackbone) -> Iterator[Counter[int]]:
 def score(backbone: ComposedBackbone, editor: object, case: EditCase, store: MemoryStore) -> list[ScoreRow]:
     kept = Rows()
     metrics = make_metrics(STRICT, generate=False)
-    run_cell(Cell(backbone, editor, [case], metrics, None, store, 0), kept, on_record=lambda: None)  # type: ignore[arg-type]
+    run_single(Task(backbone, editor, [case], metrics, None, store, 0), kept, on_record=lambda: None)  # type: ignore[arg-type]
     assert isinstance(kept.timing, Timing)
     return kept.rows
 

@@ -13,7 +13,10 @@ from mmke.cli import main
 from mmke.editing.settings import resolve
 from mmke.errors import UserError
 from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
-from mmke.running.run import Request, check_sites, load, load_backbone, plan, run
+from mmke.running.loading import load, load_backbone
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import check_sites, run
 from mmke.types import PROTOCOLS
 
 QUICK: Mapping[str, Mapping[str, Any]] = {"ft-llm": {"steps": 2}}

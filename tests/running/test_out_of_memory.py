@@ -10,7 +10,10 @@ from mmke.cli import main
 from mmke.editors.ft.edit import FineTuningSession
 from mmke.errors import UserError
 from mmke.results.finished import read_finished
-from mmke.running.run import Request, load, plan, run
+from mmke.running.loading import load
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 
 RUN = ["run", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--editor", "ft-llm", "--set", "ft-llm.steps=2"]
 
@@ -85,6 +88,6 @@ def test_a_card_that_is_full_while_the_model_is_read_costs_one_line(
     def full(**_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("mmke.running.run.registry.factory", lambda *_: full)
+    monkeypatch.setattr("mmke.running.loading.registry.factory", lambda *_: full)
     with pytest.raises(UserError, match="cpu has too little memory to load tiny-llava; end what else runs there"):
         load(request_)

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from mmke.errors import UserError
-from mmke.running.run import Request, plan, run
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 
 QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 
@@ -87,7 +89,9 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from mmke.running.run import Request, plan, run
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 changes = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 run(plan(Request("tiny-llava", tuple(changes), ("mmke-entity",), changes=changes,
                  data=Path(sys.argv[1]), out=Path(sys.argv[2]))))

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmke.protocols import TrainableEditor
-from mmke.running.run import Request, plan, run
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 from mmke.training.train import TrainRequest, train
 from mmke.training.train import plan as plan_training
 

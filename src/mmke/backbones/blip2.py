@@ -14,7 +14,8 @@ from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.blip2 import locate
-from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, read_tokenizer, stock
+from mmke.backbones.weights.loading import Order, half_on_card, lay_out, read_tokenizer, stock
+from mmke.types import WeightSource
 
 VOCABULARY = 50272
 BEGIN = 2

@@ -22,7 +22,8 @@ from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision, stacked
 from mmke.backbones.weights.llava import locate
-from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones.weights.loading import Order, half_on_card, lay_out, stock
+from mmke.types import WeightSource
 
 SIDE = 336
 PATCHES = 24**2

@@ -16,8 +16,9 @@ from mmke.backbones import llama_tokenizer, qformer
 from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.weights.loading import Order, WeightSource, half_on_card, lay_out, stock
+from mmke.backbones.weights.loading import Order, half_on_card, lay_out, stock
 from mmke.backbones.weights.minigpt4 import locate
+from mmke.types import WeightSource
 
 VOCABULARY = 32000
 

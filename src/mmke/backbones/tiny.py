@@ -28,7 +28,8 @@ from transformers import (
 from mmke.backbones import blip2, llava, minigpt4, qformer
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.minigpt4 import MiniGPT4
-from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, WeightSource, check_none_named, set_precision
+from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, check_none_named, set_precision
+from mmke.types import WeightSource
 
 LAYERS = 4
 HIDDEN = 32

@@ -116,7 +116,7 @@ def bench(
         raise UserError(f"--out {out} is a folder; name a file in it")
     limit_threads(threads)
     from mmke.editing.settings import read_changes
-    from mmke.running.run import Request
+    from mmke.running.request import Request
     from mmke_bench.bench import Order
 
     request = Request(

@@ -17,7 +17,8 @@ from mmke.cli.words import command_line
 from mmke.errors import UserError
 
 if TYPE_CHECKING:
-    from mmke.running.run import Plan, Request
+    from mmke.running.planning import Plan
+    from mmke.running.request import Request
 
 QUICK_LIMIT = 6
 
@@ -81,7 +82,7 @@ def run(
         raise UserError(options.OWN_DATA.format(data=data))
     limit_threads(threads, device)
     from mmke.editing.settings import read_changes
-    from mmke.running.run import Request
+    from mmke.running.request import Request
 
     quick = benchmark is None
     request = Request(
@@ -123,7 +124,8 @@ def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
 def _carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
     from transformers.utils import logging as library
 
-    from mmke.running.run import check_sites, plan
+    from mmke.running.planning import plan
+    from mmke.running.run import check_sites
     from mmke.running.run import run as run_plan
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,7 +1,5 @@
 """Seconds and peak memory of one record."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmke.results.timings import Peak, Phase, Timing
+from mmke.running.memory import peaks
 
 
 @dataclass
@@ -36,13 +35,14 @@ class Stopwatch:
             )
 
     def timing(self) -> Timing:
-        """Return what was measured; the peak is the CUDA allocator's reserved one, or the process's resident one."""
+        """Return what was measured.
+
+        The peak is what the CUDA allocator reserved, or the process's resident set since the cell began.
+        """
         if self.device.type == "cuda":
             reserved = max((peak.reserved for peak in self.peaks.values()), default=0)
             return Timing(self.seconds, reserved, "cuda reserved", self.peaks)
-        # It never forgets: the peak is the whole process's so far. Linux counts in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Timing(self.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "rss")
+        return Timing(self.seconds, peaks(self.device)["resident"], "rss")
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

@@ -26,8 +26,8 @@ class Keeper(Protocol):
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One editor on one backbone and benchmark.
+class Task:
+    """One editor on the records of one benchmark, with everything loaded.
 
     Attributes:
         backbone: unedited.
@@ -48,63 +48,63 @@ class Cell:
     seed: int
 
 
-def run_cell(cell: Cell, folder: Keeper, *, on_record: Callable[[], None]) -> None:
+def run_single(task: Task, folder: Keeper, *, on_record: Callable[[], None]) -> None:
     """Edit and score each record that is not in the folder yet, writing its rows as soon as they are known."""
     carried: Answers | None = None
-    for case, following in zip(cell.cases, _following(cell), strict=True):
+    for case, following in zip(task.cases, _following(task), strict=True):
         wanted = case.id not in folder.done
         # Where locality is compared with the previous edit, the edit before the first new record is repeated.
         needed_next = following is not None and following.id not in folder.done
         if wanted or needed_next:
-            with _told_when_memory_ends(cell, case):
-                carried = _edit(cell, case, following if needed_next else None, carried, folder if wanted else None)
+            with _told_when_memory_ends(task, case):
+                carried = _edit(task, case, following if needed_next else None, carried, folder if wanted else None)
         if wanted:
             on_record()
 
 
 @contextmanager
-def _told_when_memory_ends(cell: Cell, case: EditCase) -> Iterator[None]:
+def _told_when_memory_ends(task: Task, case: EditCase) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        device = cell.backbone.device
+        device = task.backbone.device
         held = torch.cuda.memory_reserved(device) / 2**30 if device.type == "cuda" else 0.0
         raise UserError(
-            f"{device} has too little memory for {cell.editor.name} on {cell.backbone.name} at record {case.id} "
+            f"{device} has too little memory for {task.editor.name} on {task.backbone.name} at record {case.id} "
             f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
             "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger card"
         ) from error
 
 
 def _edit(
-    cell: Cell, case: EditCase, following: EditCase | None, carried: Answers | None, folder: Keeper | None
+    task: Task, case: EditCase, following: EditCase | None, carried: Answers | None, folder: Keeper | None
 ) -> Answers | None:
     """Edit one record; score it if there is a folder to write to; return what the edited model says to the next one."""
-    torch.manual_seed(cell.seed)
-    watch = Stopwatch(cell.backbone.device)
-    with cell.editor.open(cell.backbone, cell.store) as session:
+    torch.manual_seed(task.seed)
+    watch = Stopwatch(task.backbone.device)
+    with task.editor.open(task.backbone, task.store) as session:
         with watch.phase("before"):
-            base = {} if folder is None else ask(session, case, _comparing(cell))
+            base = {} if folder is None else ask(session, case, _comparing(task))
         with watch.phase("edit"):
             session.apply(case.edits)
         with watch.phase("after"):
-            after = {} if folder is None else ask(session, case, cell.metrics)
-        ahead = None if following is None else ask(session, following, _comparing(cell, "previous edit"))
+            after = {} if folder is None else ask(session, case, task.metrics)
+        ahead = None if following is None else ask(session, following, _comparing(task, "previous edit"))
     if folder is not None:
         # The first record has no edit before it: it is compared with the base, as published.
         heard = Heard({"base": base, "previous edit": base if carried is None else carried}, after)
-        rows = make_rows(case, cell.metrics, heard, floor=cell.floor, edits=len(case.edits))
+        rows = make_rows(case, task.metrics, heard, floor=task.floor, edits=len(case.edits))
         folder.append(case.id, rows, watch.timing())
     return ahead
 
 
-def _comparing(cell: Cell, reference: str | None = None) -> list[Metric]:
+def _comparing(task: Task, reference: str | None = None) -> list[Metric]:
     """Return the metrics that compare two models, or those that compare with one reference."""
-    return [m for m in cell.metrics if m.reference is not None and reference in (None, m.reference)]
+    return [m for m in task.metrics if m.reference is not None and reference in (None, m.reference)]
 
 
-def _following(cell: Cell) -> list[EditCase | None]:
+def _following(task: Task) -> list[EditCase | None]:
     """Return for each record the one whose locality must be asked before it is left."""
-    if not _comparing(cell, "previous edit"):
-        return [None] * len(cell.cases)
-    return [*cell.cases[1:], None]
+    if not _comparing(task, "previous edit"):
+        return [None] * len(task.cases)
+    return [*task.cases[1:], None]

@@ -22,7 +22,8 @@ from mmke.editing.trained import BEST, FOLDER, TrainedFor, home, write_network
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import TrainableEditor
 from mmke.registry import factory
-from mmke.running.run import Request, load
+from mmke.running.loading import load
+from mmke.running.request import Request
 from mmke.types import PAPER
 
 LET_THROUGH = {

@@ -12,7 +12,6 @@ import torch
 from mmke import registry
 from mmke.backbones.engine.replay import deterministic
 from mmke.backbones.engine.store import HostStore
-from mmke.backbones.weights.loading import WeightSource
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing import settings as editor_settings
 from mmke.editing.trained import (
@@ -30,20 +29,21 @@ from mmke.editing.trained import (
 from mmke.errors import UserError
 from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.folder import locked
-from mmke.running.run import Request, check_seed, check_writable, load, resolve_protocol
+from mmke.running.loading import load
+from mmke.running.request import Request, check_seed, check_writable, resolve_protocol
 from mmke.training.last import digest
 from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes, find_processes
 from mmke.training.splitting import hold_out, trainable
-from mmke.types import EditCase, Switches
+from mmke.types import EditCase, Switches, WeightSource
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked for; see `running.run.Request`.
+    """What the user asked for; see `running.request.Request`.
 
     Attributes:
         editor: name of a trainable editor.

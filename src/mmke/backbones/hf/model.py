@@ -31,13 +31,13 @@ from mmke.backbones.weights.loading import (
     RANDOM,
     RANDOM_REVISION,
     Order,
-    WeightSource,
     check_memory,
     fill_at_random,
     set_precision,
     tell_of_blanks,
 )
 from mmke.errors import UserError
+from mmke.types import WeightSource
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 

@@ -13,7 +13,8 @@ from mmke.backbones.smol.language import load_tokenizer
 from mmke.backbones.smol.parts import IMAGE_TOKENS, LLAVA_FILES, load_smol_llava, revision
 from mmke.backbones.smol.vision import preprocess
 from mmke.backbones.vision import Vision, stacked
-from mmke.backbones.weights.loading import WeightSource, check_none_named
+from mmke.backbones.weights.loading import check_none_named
+from mmke.types import WeightSource
 
 
 def load(

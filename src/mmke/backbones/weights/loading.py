@@ -21,6 +21,7 @@ from mmke.backbones.weights.fitting import SPARE_ROWS
 from mmke.backbones.weights.memory import free_memory
 from mmke.backbones.weights.stand_in import StandInTokenizer
 from mmke.errors import UserError
+from mmke.types import WeightSource
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,6 @@ RANDOM: Literal["random"] = "random"
 
 RANDOM_REVISION = "random, seed 0"
 """What identifies random weights."""
-
-WeightSource = Path | Literal["random"] | None
 
 WORKSPACE = 3 << 30
 """Bytes beside the weights that an edit takes on the card: activations, an optimizer's state, the library's own."""

@@ -1,0 +1,88 @@
+"""Making the editors of a run: settings, switches, and for a trained one the checkpoint that fits."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmke import registry
+from mmke.editing import settings as editor_settings
+from mmke.editing.trained import TrainedFor, check_fits, find, read_facts
+from mmke.errors import NeedsTrainingError, UserError
+from mmke.protocols import Editor, TrainableEditor
+from mmke.running.request import Request
+from mmke.types import PROTOCOLS, EditCase, Switches
+
+logger = logging.getLogger(__name__)
+
+
+class MadeEditor(NamedTuple):
+    """An editor, the settings and switches that it was made with, and the checkpoint that it is to be filled from."""
+
+    editor: Editor
+    settings: Mapping[str, Any]
+    switches: Switches
+    checkpoint: Path | None
+
+
+def make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[EditCase]) -> MadeEditor:
+    """Make an editor of a request for one benchmark.
+
+    Raises:
+        UserError: a wrong setting, a checkpoint of something else, a factory that returns another editor.
+        NeedsTrainingError: it needs training records or a checkpoint, and there are none.
+    """
+    changes = request.changes.get(name, {})
+    switches = editor_settings.resolve_switches(PROTOCOLS[request.protocol], name)
+    values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes, protocol=request.protocol)
+    checkpoint = None if request.untrained else _find_checkpoint(request, name, benchmark)
+    facts = None if checkpoint is None else _facts(checkpoint, name, request.backbone)
+    if facts is not None:
+        values = {**values, **facts.settings, **changes}
+    editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=request.seed)
+    if not isinstance(editor, TrainableEditor):
+        if name in request.checkpoints:
+            raise UserError(f"{name} is not trained, so that it takes no checkpoint")
+    elif checkpoint is not None and facts is not None:
+        # Only now: a misspelt name among the changes has been refused as such.
+        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
+        if facts.protocol != request.protocol:
+            logger.warning(
+                "%s: %s was trained under %s, and this is %s; its own settings stay those that it was trained with",
+                name,
+                checkpoint,
+                facts.protocol,
+                request.protocol,
+            )
+    elif not request.untrained:
+        raise _needs_training(request, name, benchmark)
+    if editor.name != name:
+        raise UserError(
+            f"the editor registered as {name!r} calls itself {editor.name!r}; results are kept by name, so let its "
+            "factory return an editor of the registered name"
+        )
+    return MadeEditor(editor, values, switches, checkpoint)
+
+
+def _find_checkpoint(request: Request, name: str, benchmark: str) -> Path | None:
+    """Return the checkpoint that the user named, or one that was trained under the run's own protocol."""
+    if name in request.checkpoints:
+        return request.checkpoints[name]
+    places = find(name, request.backbone, benchmark)
+    return next((place for place in places if read_facts(place)[0].protocol == request.protocol), None)
+
+
+def _facts(checkpoint: Path, editor: str, backbone: str) -> TrainedFor:
+    facts, _ = read_facts(checkpoint)
+    check_fits(checkpoint, facts, editor=editor, backbone=backbone, settings={})
+    return facts
+
+
+def _needs_training(request: Request, name: str, benchmark: str) -> NeedsTrainingError:
+    places = {place: read_facts(place)[0].protocol for place in find(name, request.backbone, benchmark)}
+    told = "".join(f"; {place} was trained under {protocol}" for place, protocol in places.items())
+    return NeedsTrainingError(
+        f"{name} has to be trained for {request.backbone} and {benchmark} under {request.protocol} first{told}: mmke "
+        f"train {name} --backbone {request.backbone} --benchmark {benchmark} --protocol {request.protocol}; or name a "
+        f"checkpoint: --checkpoint {name}=PATH"
+    )

@@ -1,0 +1,96 @@
+"""Running one cell of a job into a keeper.
+
+Whoever calls decides which cells are run, where their rows go, what is locked and what is shown: a run of this process,
+or a worker that is sent a part of one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mmke.backbones.engine.store import store_for
+from mmke.editing.trained import network_tensors, read
+from mmke.editors.none.edit import beside
+from mmke.protocols import Backbone, Editor, Store, TrainableEditor
+from mmke.running.fingerprint import fingerprint
+from mmke.running.memory import forget_peaks, release
+from mmke.running.planning import Cell
+from mmke.running.scoring import Floor
+from mmke.running.single import Keeper, Task, run_single
+
+
+class ChangedBackboneError(RuntimeError):
+    """An editor did not leave the backbone bit for bit as it found it: a bug, and what was written is void."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the cells of one benchmark share.
+
+    Attributes:
+        backbone: loaded and unedited.
+        store: keeps what was computed below the edited layers, for the next editor on the same records.
+        seed: set before each record.
+        untouched: fingerprint of the unedited backbone.
+    """
+
+    backbone: Backbone
+    store: Store
+    seed: int
+    untouched: str
+
+    @classmethod
+    def of(cls, backbone: Backbone, *, seed: int, untouched: str | None = None) -> "Job":
+        """Return a job with an empty store; `untouched` saves the fingerprint where it is known."""
+        return cls(backbone, store_for(backbone.device), seed, untouched or fingerprint(backbone.module))
+
+
+def execute(
+    job: Job,
+    cell: Cell,
+    keeper: Keeper,
+    *,
+    floor: Floor | None,
+    following: Iterable[Editor] = (),
+    on_record: Callable[[], None] = lambda: None,
+) -> None:
+    """Edit and score the records of a cell that the keeper does not have yet.
+
+    Args:
+        job: the loaded backbone and what belongs to it.
+        cell: the editor and the records.
+        keeper: where the rows go.
+        floor: the unedited model's rows of these records; None when this cell makes them.
+        following: editors that are run on the same records next; the floor keeps in the store what they will need.
+        on_record: called after each record that was written.
+
+    Raises:
+        UserError: a broken checkpoint, too little memory.
+        ChangedBackboneError: the editor has changed the backbone.
+    """
+    device = job.backbone.device
+    release(device)
+    forget_peaks(device)
+    with filled(cell, job.backbone):
+        editor = beside(cell.editor, following)
+        task = Task(job.backbone, editor, cell.split.cases, cell.metrics, floor, job.store, job.seed)
+        run_single(task, keeper, on_record=on_record)
+    if fingerprint(job.backbone.module) != job.untouched:
+        raise ChangedBackboneError(f"editor {cell.editor.name!r} has changed the backbone")
+
+
+@contextmanager
+def filled(cell: Cell, backbone: Backbone) -> Iterator[None]:
+    """Fill a trained editor from its checkpoint, and release its networks afterwards.
+
+    Raises:
+        UserError: the checkpoint is broken, or of another editor, backbone or other settings.
+    """
+    if cell.checkpoint is None or not isinstance(cell.editor, TrainableEditor):
+        yield
+        return
+    cell.editor.load_state_dict(backbone, network_tensors(read(cell.checkpoint).tensors))
+    try:
+        yield
+    finally:
+        cell.editor.release()

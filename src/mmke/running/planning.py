@@ -1,0 +1,150 @@
+"""From a request to a plan: names, settings, data and editors are resolved before any weights are read."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmke.benchmarks.open import open_benchmark
+from mmke.editing.trained import digest
+from mmke.errors import NeedsTrainingError, UserError
+from mmke.protocols import Backbone, Editor
+from mmke.results.manifest import RunSettings
+from mmke.running.asking import make_metrics
+from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
+from mmke.running.editors import make_editor
+from mmke.running.request import Request, check_request
+from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One editor on one benchmark, resolved."""
+
+    benchmark: Benchmark
+    split: Split
+    editor: Editor
+    metrics: tuple[Metric, ...]
+    settings: Mapping[str, Any]
+    switches: Switches
+    available: int
+    data_revision: str
+    checkpoint: Path | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit leaves records out."""
+        return len(self.split.cases) < self.available
+
+    def text(self) -> str:
+        """Say how many records are used and dropped, and how many lack a question."""
+        used, dropped = len(self.split.cases), len(self.split.dropped)
+        lacking = sum(any(kind.name == "port" for kind in case.unscored) for case in self.split.cases)
+        return f"{used} of {self.available} records, {dropped} dropped" + (
+            f", {lacking} without a portability question of this hop (Port is unscored)" if lacking else ""
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request whose names, settings and data are resolved."""
+
+    request: Request
+    cells: tuple[Cell, ...]
+
+    @property
+    def records(self) -> int:
+        """How many times a record is edited, the floor's included."""
+        return sum(len(cell.split.cases) for cell in self.cells)
+
+
+def plan(request: Request) -> Plan:
+    """Resolve everything but the weights.
+
+    Raises:
+        UserError: an unknown name, a wrong setting, broken data, no such device or dtype.
+    """
+    check_request(request)
+    check_dtype(resolve_dtype(request.dtype), resolve_device(request.device))
+    editors = request.editor_names()
+    cells: list[Cell] = []
+    left_out: set[str] = set()
+    for name in dict.fromkeys(request.benchmarks):
+        benchmark = open_benchmark(name, data=request.data)
+        if any(cell.benchmark.name == benchmark.name for cell in cells):
+            raise UserError(
+                f"two benchmarks are called {benchmark.name!r}, one of them {name}, and results are kept by name; "
+                "rename a file, or run them one by one into two --out"
+            )
+        cells += plan_benchmark(request, benchmark, editors, left_out=left_out)
+    return Plan(request, tuple(cells))
+
+
+def plan_benchmark(
+    request: Request, benchmark: Benchmark, editors: Sequence[str], *, left_out: set[str]
+) -> Iterator[Cell]:
+    """Make a cell of each editor on one benchmark; those that cannot be made are told once and left out.
+
+    Raises:
+        UserError: a wrong setting, or an editor that was asked for and cannot be made of this benchmark.
+    """
+    switches = PROTOCOLS[request.protocol]
+    split = benchmark.load("eval", hop=request.hop, switches=switches)
+    train = benchmark.load("train", hop=0, switches=switches).cases
+    limited = Split(split.cases[: request.limit or None], split.dropped)
+    revision = f"{benchmark.revision}+{_pictures(split.cases)}"
+    for name in editors:
+        try:
+            made = make_editor(request, name, benchmark.name, train=train)
+        except NeedsTrainingError as error:
+            if request.editors:
+                raise
+            if name not in left_out:
+                logger.info("%s: left out (%s)", name, error)
+            left_out.add(name)
+            continue
+        metrics = tuple(make_metrics(made.switches, generate=request.generate))
+        yield Cell(
+            benchmark,
+            limited,
+            made.editor,
+            metrics,
+            made.settings,
+            made.switches,
+            len(split.cases),
+            revision,
+            made.checkpoint,
+        )
+
+
+def _pictures(cases: Sequence[EditCase]) -> str:
+    """Return a digest of all pictures that a split asks about: a picture that was replaced is other data."""
+    seen = {probe.query.image.sha256 for case in cases for probe in case.probes if probe.query.image}
+    return hashlib.sha256("".join(sorted(seen)).encode()).hexdigest()[:16]
+
+
+def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSettings:
+    return RunSettings(
+        backbone=backbone.name,
+        editor=cell.editor.name,
+        benchmark=cell.benchmark.name,
+        hop=request.hop,
+        switches=cell.switches,
+        settings=_with_checkpoint(cell),
+        metrics=tuple(metric.name for metric in cell.metrics),
+        generate=request.generate,
+        seed=request.seed,
+        dtype=dtype_name(backbone.dtype),
+        device_type=resolve_device(request.device).type,
+        data_revision=cell.data_revision,
+        weights_revision=backbone.revision,
+    )
+
+
+def _with_checkpoint(cell: Cell) -> Mapping[str, Any]:
+    """Return the editor's settings, and what it was trained to where it was."""
+    return cell.settings if cell.checkpoint is None else {**cell.settings, "checkpoint": digest(cell.checkpoint)}

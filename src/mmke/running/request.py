@@ -1,0 +1,113 @@
+"""What the user asks a run to do, and the checks that need neither torch nor data: they come first."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmke import registry
+from mmke.errors import UserError
+from mmke.types import PROTOCOLS, Switches, WeightSource
+
+FLOOR = "none"
+"""The editor that edits nothing; it is run before all others, whether it was asked for or not."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        backbone: name.
+        editors: names; the floor is run whether it is among them or not. None: every editor that can be made.
+        benchmarks: names, or paths of the user's own files.
+        hop: portability questions of this many hops; 0 for none.
+        limit: records of each benchmark; 0 for all. No setting: a larger one continues the run.
+        protocol: "strict" or "paper".
+        generate: also score free greedy decoding.
+        changes: editor settings by editor and key, laid over the shipped ones.
+        checkpoints: of trained editors, by name; for others the usual places are looked at.
+        untrained: make trained editors without a checkpoint; the caller lays out their networks.
+        data: folder of benchmarks that are not embedded.
+        out: where results go.
+        device: "cpu", "cuda", "cuda:1", …
+        dtype: of the backbone's language model; None: as the backbone was published for the device.
+        weights: folder with the backbone's weights, or "random"; None: the usual places.
+        seed: for whatever draws.
+    """
+
+    backbone: str
+    editors: tuple[str, ...] | None
+    benchmarks: tuple[str, ...]
+    hop: int = 1
+    limit: int = 0
+    protocol: str = "strict"
+    generate: bool = False
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    untrained: bool = False
+    data: Path | None = None
+    out: Path = Path("results")
+    device: str = "cpu"
+    dtype: str | None = None
+    weights: WeightSource = None
+    seed: int = 0
+
+    def editor_names(self) -> list[str]:
+        """Return the names of the editors in the order in which they are run, the floor first."""
+        return list(dict.fromkeys([FLOOR, *(self.editors or registry.names("editors"))]))
+
+
+def check_request(request: Request) -> None:
+    """Resolve names and look at plain values.
+
+    Raises:
+        UserError: an unknown name, a number out of range, settings or a checkpoint of an editor that is not run, a
+            results folder that cannot be written to.
+    """
+    registry.import_string("backbones", request.backbone)
+    resolve_protocol(request.protocol)
+    if request.limit < 0:
+        raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
+    check_seed(request.seed)
+    check_writable(request.out)
+    editors = request.editor_names()
+    for name in editors:
+        registry.import_string("editors", name)
+    for what, named in (("settings", request.changes), ("a checkpoint", request.checkpoints)):
+        stray = sorted(set(named) - set(editors))
+        if stray:
+            raise UserError(f"{what} for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
+
+
+def resolve_protocol(name: str) -> Switches:
+    """Return a protocol's switches.
+
+    Raises:
+        UserError: no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"unknown protocol {name!r}; there are {' and '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the library does not take.
+
+    Raises:
+        UserError: the message says which are taken.
+    """
+    if not -(2**63) <= seed < 2**64:
+        raise UserError(f"--seed {seed}: give a whole number of at most 64 bits")
+
+
+def check_writable(out: Path) -> None:
+    """Refuse a folder that cannot be made or written to.
+
+    Raises:
+        UserError: the message names it.
+    """
+    there = next(folder for folder in [out, *out.absolute().parents] if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"--out {out}: {there} is no folder that can be written to; choose another --out")
