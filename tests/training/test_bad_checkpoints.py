@@ -106,6 +106,16 @@ def test_one_of_other_shapes_or_without_a_tensor(good: Path, tmp_path: Path, dry
     assert "'surprise' is [9] there and missing here" in dry(more)
 
 
+def test_one_of_values_that_are_no_numbers(good: Path, tmp_path: Path, dry: Callable[..., str]) -> None:
+    broken = rewritten(good, tmp_path / "nan.safetensors", tensors={"network.steps": torch.full((6,), float("nan"))})
+    assert "nan.safetensors holds values that are no finite numbers" in dry(broken)
+
+
+def test_one_with_a_tensor_that_belongs_to_nothing(good: Path, tmp_path: Path, dry: Callable[..., str]) -> None:
+    more = rewritten(good, tmp_path / "more.safetensors", tensors={"steps": torch.zeros(6)})
+    assert "holds a tensor 'steps' that belongs neither to the networks nor to their optimizer" in dry(more)
+
+
 def test_one_that_does_not_say_what_it_is(good: Path, tmp_path: Path, dry: Callable[..., str]) -> None:
     for metadata, message in ((None, "does not say which editor it is of"), ({KEY: "[1]"}, "is broken")):
         save_file({"network.steps": torch.zeros(6)}, tmp_path / "bare.safetensors", metadata=metadata)
@@ -120,7 +130,7 @@ def test_one_that_does_not_say_what_it_is(good: Path, tmp_path: Path, dry: Calla
         ("", "mend", "is not of the form EDITOR=PATH"),
         ("x", "mand", "did you mean 'mend'"),
         ("x", "ke", "a checkpoint for 'ke', which this run does not use; it uses none, mend"),
-        ("x", "none", "none is not trained, so that it takes no checkpoint"),
+        ("x", "none", "there is no checkpoint x"),
     ],
 )
 def test_a_name_that_leads_nowhere(checkpoint: str, editor: str, message: str, dry: Callable[..., str]) -> None:

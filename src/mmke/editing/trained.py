@@ -7,7 +7,7 @@ among those that come with the editor, `trained/<editor>-<backbone>.safetensors`
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -30,7 +30,9 @@ KEY = "mmke"
 BEST, LAST = "best.safetensors", "last.safetensors"
 FOLDER = Path("checkpoints")
 NETWORK = "network."
-"""Before the names of the networks' own tensors; what else there is serves training."""
+"""Before the names of the networks' own tensors."""
+OPTIMIZER, OLD_OPTIMIZER = "optimizer.", "optimiser."
+"""Before the names of the optimizer's tensors, with which training goes on; the second in earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class TrainedFor:
         seed: of the order and of the fresh networks.
         records: that were trained on so far.
         figures: of the validation, where it is the best one.
+        trained_on: digests of the training records (`benchmarks.digests`); empty where they are not known.
+        validated_on: digests of the records by which the best networks were chosen.
     """
 
     editor: str
@@ -58,6 +62,8 @@ class TrainedFor:
     seed: int
     records: int
     figures: Mapping[str, float]
+    trained_on: tuple[str, ...] = ()
+    validated_on: tuple[str, ...] = ()
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor, *, further: Mapping[str, Any]) -> None:
@@ -112,7 +118,8 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        UserError: no such file, a broken one, one of another program or of another version, a pickle.
+        UserError: no such file, a broken one, one of another program or of another version, a pickle, a tensor that
+            belongs to nothing or holds values that are no finite numbers.
     """
     facts, further = read_facts(path)
     try:
@@ -120,6 +127,8 @@ def read(path: Path) -> Checkpoint:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is broken ({error}); delete it and train again, or copy it again") from error
+    _check_names(path, tensors)
+    check_finite(path, network_tensors(tensors))
     return Checkpoint(path, tensors, facts, further)
 
 
@@ -142,8 +151,10 @@ def read_facts(path: Path) -> tuple[TrainedFor, Mapping[str, Any]]:
         version = plain.pop("version")
         if version == VERSION:
             further = plain.pop("further")
-            settings = renamed.trained(plain["settings"], editor=plain["editor"], protocol=plain["protocol"])
-            return TrainedFor(**{**plain, "benchmarks": tuple(plain["benchmarks"]), "settings": settings}), further
+            lists = ("benchmarks", "trained_on", "validated_on")
+            own: dict[str, Any] = {name: tuple(plain[name]) for name in lists if name in plain}
+            own["settings"] = renamed.trained(plain["settings"], editor=plain["editor"], protocol=plain["protocol"])
+            return TrainedFor(**{**plain, **own}), further
     except KeyError as error:
         raise UserError(f"{path} does not say which editor it is of; mmke train writes checkpoints that do") from error
     except (SafetensorError, OSError, ValueError, TypeError) as error:
@@ -160,7 +171,17 @@ def read_shapes(path: Path) -> dict[str, Tensor]:
     read_facts(path)
     with safe_open(path, framework="pt") as opened:
         slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+    _check_names(path, slices)
     return network_tensors({name: torch.empty(each.get_shape(), device="meta") for name, each in slices.items()})
+
+
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    surplus = [name for name in names if not name.startswith((NETWORK, OPTIMIZER, OLD_OPTIMIZER))]
+    if surplus:
+        raise UserError(
+            f"{path} holds a tensor {surplus[0]!r} that belongs neither to the networks nor to their optimizer; copy "
+            "the file again, or train again"
+        )
 
 
 def check_fits(path: Path, facts: TrainedFor, *, editor: str, backbone: str, settings: Mapping[str, Any]) -> None:
@@ -179,6 +200,20 @@ def check_fits(path: Path, facts: TrainedFor, *, editor: str, backbone: str, set
         raise UserError(
             f"{path} was trained with other settings: {told}; train again into another --out, or give its settings "
             "with --set"
+        )
+
+
+def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that hold NaN or infinity: every answer of an editor would be made of them.
+
+    Raises:
+        UserError: the message names the first of them.
+    """
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path} holds values that are no finite numbers, in {len(broken)} of {len(tensors)} tensors, the first "
+            f"{broken[0]!r}; train again, with a smaller learning_rate or in float32, or copy the file again"
         )
 
 
@@ -214,8 +249,18 @@ def home(backbone: str, *, folder: Path = FOLDER) -> Path:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a checkpoint."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return a digest of a checkpoint's networks, by which a run's folder knows them.
+
+    It is of the tensors alone: what the file says about its training may be added to without changing any row.
+
+    Raises:
+        UserError: see `read`.
+    """
+    found = hashlib.sha256()
+    for name, tensor in sorted(network_tensors(read(path).tensors).items()):
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def laid_out(network: Module | None, editor: str) -> Module:

@@ -8,14 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn, optim, tensor
 
-from mmke.editing.trained import NETWORK, Checkpoint, TrainedFor, write
+from mmke.editing.trained import NETWORK, OLD_OPTIMIZER, OPTIMIZER, Checkpoint, TrainedFor, write
 from mmke.training.pace import Pace
 from mmke.types import EditCase, Query
-
-OPTIMIZER = "optimizer."
-"""Before the names of the optimizer's tensors."""
-OLD_OPTIMIZER = "optimiser."
-"""The same in checkpoints of earlier versions, which are still read."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """From what a user asks to a training: names, data, sites, folders; then the loop."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from mmke import registry
 from mmke.backbones.engine.replay import deterministic
 from mmke.backbones.engine.store import HostStore
+from mmke.benchmarks.digests import among, record_digests
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing import settings as editor_settings
 from mmke.editing.trained import (
@@ -36,7 +37,7 @@ from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes, find_processes
 from mmke.training.splitting import hold_out, trainable
-from mmke.types import EditCase, Switches, WeightSource
+from mmke.types import Benchmark, EditCase, Switches, WeightSource
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ def plan(request: TrainRequest) -> Plan:
         cases, held = hold_out(fit, seed=request.seed)
     # It is given what it is trained on alone: whatever it draws from records, none that validate are among them.
     editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
+    _tell_overlap(cases, benchmarks, switches)
     if not isinstance(editor, TrainableEditor):
         raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
     processes = find_processes(
@@ -136,6 +138,22 @@ def plan(request: TrainRequest) -> Plan:
     if not planned.pace().steps:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
+
+
+def _tell_overlap(cases: Sequence[EditCase], benchmarks: Sequence[Benchmark], switches: Switches) -> None:
+    """Warn of training records that the same benchmark evaluates as well."""
+    for benchmark in benchmarks:
+        evaluated = benchmark.load("eval", hop=0, switches=switches).cases
+        both = among(cases, record_digests(evaluated))
+        if both:
+            logger.warning(
+                "%d of %d training records are also among the evaluation records of %s, the first: %s; figures on "
+                "them will say how well they are remembered",
+                len(both),
+                len(cases),
+                benchmark.name,
+                both[0],
+            )
 
 
 def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> Path:
@@ -188,6 +206,8 @@ def _facts(planned: Plan, backbone: Backbone) -> TrainedFor:
         seed=planned.request.seed,
         records=0,
         figures={},
+        trained_on=record_digests(planned.cases),
+        validated_on=record_digests(planned.held[: planned.editor.training.validation_records]),
     )
 
 
