@@ -47,9 +47,9 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "mini-entity": "mmke.benchmarks.embedded:load",
         "mini-visual": "mmke.benchmarks.embedded:load",
         "mini-user": "mmke.benchmarks.embedded:load",
-        "mmke-entity": "mmke.benchmarks.mmke:load",
-        "mmke-visual": "mmke.benchmarks.mmke:load",
-        "mmke-user": "mmke.benchmarks.mmke:load",
+        "mmke-entity": "mmke.benchmarks.published:load",
+        "mmke-visual": "mmke.benchmarks.published:load",
+        "mmke-user": "mmke.benchmarks.published:load",
     },
     "metrics": {
         "accuracy": "mmke.metrics.accuracy:make",

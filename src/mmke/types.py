@@ -236,6 +236,8 @@ class Switches:
         locality_positions: rows that locality compares.
         topk_dtype: precision in which ranks are taken.
         hop_drops_records: whether a record without a question of the asked hop leaves every metric.
+        answer_blanks: whether white space at the beginning and the end of answers is left out or is scored.
+        limit_counts: whether a limit counts the records of the file, as published, or those that are used.
     """
 
     protocol: Literal["strict", "paper"]
@@ -245,6 +247,8 @@ class Switches:
     locality_positions: Literal["answer", "all"]
     topk_dtype: Literal["float32", "native"]
     hop_drops_records: bool
+    answer_blanks: Literal["stripped", "kept"]
+    limit_counts: Literal["used records", "all records"]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the switches as plain data for run.json."""
@@ -259,6 +263,8 @@ STRICT = Switches(
     locality_positions="answer",
     topk_dtype="float32",
     hop_drops_records=False,
+    answer_blanks="stripped",
+    limit_counts="used records",
 )
 """What we would publish today; the default."""
 
@@ -270,6 +276,8 @@ PAPER = Switches(
     locality_positions="all",
     topk_dtype="native",
     hop_drops_records=True,
+    answer_blanks="kept",
+    limit_counts="all records",
 )
 """The published arithmetic with its quirks, to compare figures with the paper's; see `editing.settings` for what an
 editor changes in it."""
@@ -286,10 +294,17 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One loaded split: the cases in file order and the records that were left out."""
+    """One loaded split.
+
+    Attributes:
+        cases: in file order.
+        dropped: records that were left out.
+        notes: what else was noticed, in words for whoever starts a run.
+    """
 
     cases: tuple[EditCase, ...]
     dropped: tuple[Dropped, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[ProbeKind, ...]:

@@ -35,6 +35,14 @@ def test_the_report_says_what_it_counted(dataset: Dataset) -> None:
     assert "1 equal to an earlier record" in text
 
 
+def test_pictures_that_are_stored_turned_are_counted(dataset: Dataset, pictures: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(pictures / "turned.jpg", exif=exif)
+    text = check(dataset(record("entity", image="turned.jpg"), record("user", image="turned.jpg")), hop=1).text()
+    assert "1 stored turned, by their EXIF orientation" in text
+
+
 @pytest.mark.parametrize("kept", [0.3, 0.9])
 def test_a_truncated_picture_is_named(kept: float, dataset: Dataset, pictures: Path) -> None:
     Image.effect_noise((64, 64), 80).save(pictures / "noise.jpg")

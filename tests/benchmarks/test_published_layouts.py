@@ -61,8 +61,8 @@ def test_missing_files_are_named_with_the_way_to_get_them(kind: str, tmp_path: P
     for split in ("train", "eval"):
         flat, nested = tmp_path / f"data_json/{kind}_{split}.json", tmp_path / f"data_json/{kind}/{split}.json"
         assert f"{flat} or {nested}" in text
-    assert "mmke fetch mmke --to DIR" in text
-    assert f"DIR/data_image/{kind}/" in text
+    assert f"mmke fetch mmke --to {tmp_path} (the hub's" in text
+    assert f"{tmp_path}/data_image/{kind}/" in text
 
 
 def test_only_the_files_that_are_missing_are_named(tmp_path: Path) -> None:

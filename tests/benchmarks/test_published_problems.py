@@ -104,7 +104,7 @@ def test_a_record_that_is_no_object_is_named(raw: Any, dataset: Dataset) -> None
     ("content", "expected"),
     [
         (b'[{"src": "x",\n  "alt" "y"}]', "is not JSON: Expecting ':' delimiter at line 2, column 9"),
-        (b'{"a": 1}\n{"a": 2}\n', "at line 2, column 1 (one record a line? expected one list of all records)"),
+        (b'{"a": 1}\n{"a": 2}\n', "at line 2, column 1 (one record a line? name the file ….jsonl)"),
         (b"", "is not JSON: Expecting value at line 1, column 1"),
         (b'{"records": []}', 'expected one list of records, found {"records": []}'),
         (b"null", "expected one list of records, found null"),
@@ -234,11 +234,36 @@ def test_all_problems_are_told_at_once(dataset: Dataset) -> None:
         assert place in text
 
 
-def test_beyond_fifty_problems_are_counted_by_field(dataset: Dataset) -> None:
-    lines = complaint(dataset(*([record("entity", rel_1=1)] * 40 + [record("user", src="")] * 1_030))).splitlines()
-    assert lines[0] == "ours: 1,070 problems in the data"
-    assert len(lines) == 52
-    assert lines[-1] == "… and 1,020 more (src: 1,020)"
+def test_problems_of_one_kind_are_counted_and_told_once(dataset: Dataset) -> None:
+    lines = complaint(dataset(*([record("entity", rel_1=1)] * 2 + [record("user", src="")] * 1_030))).splitlines()
+    assert lines[0] == "ours: 1,032 problems in the data"
+    assert lines[1].endswith("records 0 and 1, field 'rel_1': expected a text, found a number")
+    assert lines[2].endswith("1,030 records (2, 3, 4, 5, 6, …), field 'src': empty; expected a text")
+    assert len(lines) == 3
+
+
+def test_of_problems_that_quote_other_values_the_first_are_told_in_full(dataset: Dataset) -> None:
+    lines = complaint(dataset(*(record("entity", image=f"lost-{n}.png") for n in range(40)))).splitlines()
+    assert [f"record {n}, field 'image': no picture 'lost-{n}.png'" in line for n, line in enumerate(lines[1:4])]
+    assert lines[4] == "… and 37 more of this kind (field 'image')"
+
+
+def test_a_key_given_twice_is_named(dataset: Dataset) -> None:
+    raw = json.dumps(record("entity"))
+    twice = raw[:-1] + ', "alt": "the second"}'
+    inside = raw.replace('"Answer": "Lima"', '"Answer": "Lima", "Answer": "Rome"')
+    text = complaint(dataset(content=f"[{raw}, {twice}, {inside}]".encode()))
+    assert "2 problems" in text
+    assert "record 1, field 'alt': given twice; expected once" in text
+    assert "record 2, field 'Answer': given twice; expected once" in text
+
+
+def test_nothing_is_called_usable_beside_a_problem_that_stops_a_run(dataset: Dataset) -> None:
+    stopped = check(dataset(record("entity"), record("entity", src=3)), hop=1).text()
+    assert "usable: none before the problems are solved (read: entity 2)" in stopped
+    goes_on = check(dataset(record("entity"), record("entity", rel_ans_1="")), hop=1).text()
+    assert "usable: entity 2" in goes_on
+    assert "field 'rel_ans_1': empty; expected a text (a run leaves out this question alone)" in goes_on
 
 
 def test_loading_reads_headers_only_so_that_a_cut_picture_is_left_to_check(dataset: Dataset, pictures: Path) -> None:

@@ -1,13 +1,27 @@
-"""An annotation file, read record by record: one JSON list of flat objects."""
+"""An annotation file, read record by record: one JSON list of flat objects, or one object a line (`.jsonl`)."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmke.benchmarks.formats.fields import Fields
+from mmke.benchmarks.formats.recognise import Format, recognise
+from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.problems import Problems
-from mmke.benchmarks.records import Record, has_no_description, read_record
+
+LINES = ".jsonl"
+NOTHING = object()
+"""Stands for a JSON value that could not be read."""
+
+
+class Annotations(NamedTuple):
+    """What a file holds: its raw records, and the format that they are in."""
+
+    file: Path
+    raws: Sequence[object]
+    form: Format
 
 
 class Numbered(NamedTuple):
@@ -17,8 +31,19 @@ class Numbered(NamedTuple):
     record: Record | None
 
 
-def read_list(file: Path, problems: Problems) -> Sequence[object]:
-    """Return the raw records of a file; none after a problem that makes the whole file unreadable."""
+class _Repeating(dict[str, Any]):
+    """A JSON object that gives a key more than once, of which the last value counts."""
+
+    twice: tuple[str, ...] = ()
+
+
+def read_file(file: Path, problems: Problems) -> Annotations:
+    """Read a file; it has no raw records after a problem that makes the whole of it unreadable."""
+    raws = _read_raws(file, problems)
+    return Annotations(file, raws, recognise(raws))
+
+
+def _read_raws(file: Path, problems: Problems) -> Sequence[object]:
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -28,50 +53,87 @@ def read_list(file: Path, problems: Problems) -> Sequence[object]:
         # The published loader stops at it; the rest is read all the same, so that all problems are told at
         # once.
         problems.add(file, "begins with a byte-order mark; expected UTF-8 without one")
-    raws = _parse(content, file, problems)
-    if isinstance(raws, list) and not raws:
-        problems.add(file, "holds an empty list; expected at least one record")
-    elif raws is not None and not isinstance(raws, list):
-        problems.add(file, f"expected one list of records, found {json.dumps(raws)[:60]}")
-    return raws if isinstance(raws, list) else []
-
-
-def _parse(content: bytes, file: Path, problems: Problems) -> object:
-    """Return the JSON value, or None after a problem."""
     try:
-        value: object = json.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         wrong = f"byte {error.start} is 0x{content[error.start]:02x}"
         problems.add(file, f"is not UTF-8 ({wrong}); expected UTF-8 without a byte-order mark")
-        return None
+        return []
+    if file.suffix.lower() == LINES:
+        return _read_lines(text, file, problems)
+    raws = _parse(text, file, problems)
+    if isinstance(raws, list):
+        if not raws:
+            problems.add(file, "holds an empty list; expected at least one record")
+        return raws
+    if raws is not NOTHING:
+        problems.add(file, f"expected one list of records, found {json.dumps(raws)[:60]}")
+    return []
+
+
+def _read_lines(text: str, file: Path, problems: Problems) -> Sequence[object]:
+    # Not `splitlines`: that also divides at characters that may stand within a JSON text.
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    raws = [_parse(line, file, problems, first=number) for number, line in lines]
+    if not raws:
+        problems.add(file, "holds no record; expected one JSON object a line")
+    return [] if any(raw is NOTHING for raw in raws) else raws
+
+
+def _parse(text: str, file: Path, problems: Problems, *, first: int = 1) -> object:
+    """Return the JSON value, or `NOTHING` after a problem; `first` is the number of the text's first line."""
+    try:
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        hint = " (one record a line? expected one list of all records)" if error.msg == "Extra data" else ""
-        problems.add(file, f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}")
-        return None
+        hint = f" (one record a line? name the file …{LINES})" if error.msg == "Extra data" and first == 1 else ""
+        line = error.lineno + first - 1
+        problems.add(file, f"is not JSON: {error.msg} at line {line}, column {error.colno}{hint}")
     except ValueError as error:
         problems.add(file, f"holds a number that cannot be read: {str(error).partition(':')[0]}")
-        return None
     except RecursionError:
         problems.add(file, "is nested too deeply; expected one list of flat objects")
-        return None
-    if value is None:
-        problems.add(file, "expected one list of records, found null")
-    return value
+    return NOTHING
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeating, names = _Repeating(found), [name for name, _ in pairs]
+    repeating.twice = tuple(name for name in found if names.count(name) > 1)
+    return repeating
 
 
 def read_records(
-    raws: Iterable[object], file: Path, pictures: Pictures, problems: Problems, *, ports: bool, thorough: bool = True
+    annotations: Annotations, pictures: Pictures, problems: Problems, *, ports: bool, thorough: bool = True
 ) -> Iterator[Numbered]:
     """Yield the records of a file in order, those without a description as None.
 
-    Problems go to `problems`; a record that cannot be judged at all is left out.
+    Problems go to `problems`; a record that cannot be judged at all is left out. `ports` says whether the portability
+    questions are read; `thorough` makes a problem of an empty question or answer too.
     """
+    file, raws, form = annotations
     for position, raw in enumerate(raws):
-        if has_no_description(raw):
+        report = problems.at(file, position)
+        for name in dict.fromkeys(_given_twice(raw)):
+            report(name, "given twice; expected once, since the earlier value would be lost")
+        if isinstance(raw, dict) and raw.get("alt") == "":
+            # The published loader skips such a record unread.
             yield Numbered(position, None)
         elif not isinstance(raw, dict):
             problems.add(file, f"expected an object, found {json.dumps(raw)[:60]}", record=position)
         else:
-            record = read_record(raw, problems.at(file, position), pictures, ports=ports, thorough=thorough)
+            record = form.read(Fields(raw, report, pictures, thorough), ports=ports)
             if record is not None:
                 yield Numbered(position, record)
+
+
+def _given_twice(value: object) -> Iterator[str]:
+    """Yield the keys that an object, or one inside it, gives more than once."""
+    if isinstance(value, dict):
+        yield from getattr(value, "twice", ())
+        for inner in value.values():
+            yield from _given_twice(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _given_twice(inner)

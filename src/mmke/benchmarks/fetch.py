@@ -7,7 +7,7 @@ from pathlib import Path
 # The hub library's own name for the base error of whichever HTTP client it uses; it is no `OSError`.
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-from mmke.benchmarks.mmke import HUB_DATASET
+from mmke.benchmarks.published import HUB_DATASET
 from mmke.downloads import download, list_repository
 from mmke.errors import UserError
 

@@ -1,21 +1,34 @@
 """Everything that is wrong with a data set, gathered before anything is said about it.
 
-A problem names the file, the record (counted from 0, the number in the case's id), the field, and what was
-expected.
+A problem names the file, the record (counted from 0, the number in the case's id), the field, and what was expected.
+Problems of one kind, which differ in their record and in the values that they quote alone, are counted and told once.
 """
 
-from collections import Counter
-from collections.abc import Callable
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mmke.errors import UserError
 
-SHOWN = 50
-"""How many problems a message spells out; the rest are counted by field."""
+SHOWN = 30
+"""How many kinds of problem a message spells out."""
+EXAMPLES = 3
+"""How many problems of one kind are spelt out where they quote different values."""
+RECORDS = 5
+"""How many records of one kind of problem are named."""
 
-Report = Callable[[str, str], None]
-"""Takes a field's name and what is wrong with it; knows the file and the record."""
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
+
+
+@runtime_checkable
+class Report(Protocol):
+    """Takes a field's name and what is wrong with it; knows the file and the record."""
+
+    def __call__(self, field: str, text: str, /, *, stops: bool = True) -> None:
+        """Note a problem; `stops` says whether a run cannot begin before it is solved."""
+        ...
 
 
 class Problem(NamedTuple):
@@ -26,57 +39,80 @@ class Problem(NamedTuple):
     field: str | None
     text: str
 
-    @property
-    def counted_under(self) -> str:
-        """Return the name of the count that it belongs to."""
-        return self.field or ("whole files" if self.record is None else "whole records")
+    def place(self, records: str | None = None) -> str:
+        """Return where it is: the file, the record (or `records` in its place) and the field."""
+        record = records or (None if self.record is None else f"record {self.record}")
+        inside = ", ".join(part for part in (record, self.field and f"field {self.field!r}") if part)
+        return f"{self.file}: {inside}" if inside else f"{self.file}"
 
     def __str__(self) -> str:
         """Return the line that is shown to the user."""
-        record = "" if self.record is None else f"record {self.record}, "
-        field = "" if self.field is None else f"field {self.field!r}, "
-        place = f"{record}{field}".removesuffix(", ")
-        return f"{self.file}: {place}: {self.text}" if place else f"{self.file}: {self.text}"
+        return f"{self.place()}: {self.text}"
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Problems that differ in their record and in the values that they quote alone; the first ones are kept."""
+
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
+    differ: bool = False
+
+    def add(self, problem: Problem) -> None:
+        self.count += 1
+        self.differ = self.differ or (bool(self.first) and problem.text != self.first[0].text)
+        if len(self.first) < RECORDS:
+            self.first.append(problem)
+
+    def lines(self) -> Iterable[str]:
+        if self.count == 1 or self.first[0].record is None:
+            return map(str, self.first)
+        shown = self.first[:EXAMPLES] if self.differ else []
+        rest = self.count - len(shown)
+        head = [str(problem) for problem in shown]
+        if not self.differ:
+            return [f"{self.first[0].place(_records(self.first, self.count))}: {self.first[0].text}"]
+        return [*head, *([f"… and {rest:,} more of this kind ({_field(self.first[0])})"] if rest else [])]
 
 
 class Problems:
-    """A growing list of problems that keeps the first `SHOWN` and counts all."""
+    """A growing list of problems: all are counted, and the first of each kind are kept."""
 
     def __init__(self) -> None:
-        self._first: list[Problem] = []
-        self._per_field: Counter[str] = Counter()
+        self._kinds: dict[tuple[Path, str | None, str], _Kind] = {}
+        self.stopping = 0
 
     def __len__(self) -> int:
         """Return how many problems there are, shown or not."""
-        return self._per_field.total()
+        return sum(kind.count for kind in self._kinds.values())
 
-    def add(self, file: Path, text: str, *, record: int | None = None, field: str | None = None) -> None:
-        """Note one problem."""
-        problem = Problem(file, record, field, text)
-        self._per_field[problem.counted_under] += 1
-        if len(self._first) < SHOWN:
-            self._first.append(problem)
+    def add(
+        self, file: Path, text: str, *, record: int | None = None, field: str | None = None, stops: bool = True
+    ) -> None:
+        """Note one problem; `stops` says whether a run cannot begin before it is solved."""
+        key = (file, field, _QUOTED.sub("'…'", text))
+        self._kinds.setdefault(key, _Kind()).add(Problem(file, record, field, text))
+        self.stopping += stops
 
     def at(self, file: Path, record: int) -> Report:
         """Return a reporter for one record of one file."""
 
-        def report(field: str, text: str) -> None:
-            self.add(file, text, record=record, field=field)
+        def report(field: str, text: str, *, stops: bool = True) -> None:
+            self.add(file, text, record=record, field=field, stops=stops)
 
         return report
 
     def count(self) -> str:
         """Return how many problems there are, in words: "no problems", "1 problem", "1,070 problems"."""
-        number = f"{len(self):,}" if len(self) else "no"
-        return f"{number} problem" if len(self) == 1 else f"{number} problems"
+        return counted(len(self), "problem") if len(self) else "no problems"
 
     def text(self) -> str:
-        """Return the problems one a line, then how many more there are, by field."""
-        lines = [str(problem) for problem in self._first]
-        hidden = self._per_field - Counter(problem.counted_under for problem in self._first)
+        """Return the kinds of problem, one or a few lines each, then how many more there are."""
+        kinds = list(self._kinds.values())
+        lines = [line for kind in kinds[:SHOWN] for line in kind.lines()]
+        hidden = kinds[SHOWN:]
         if hidden:
-            by_field = ", ".join(f"{field}: {count:,}" for field, count in hidden.most_common())
-            lines.append(f"… and {hidden.total():,} more ({by_field})")
+            lines.append(f"… and {sum(kind.count for kind in hidden):,} more, of {len(hidden):,} other kinds")
         return "\n".join(lines)
 
     def stop_if_any(self, benchmark: str) -> None:
@@ -87,3 +123,19 @@ class Problems:
         """
         if len(self):
             raise UserError(f"{benchmark}: {self.count()} in the data\n{self.text()}")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 problem", "1,070 problems"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def _records(first: Sequence[Problem], count: int) -> str:
+    numbers = [str(problem.record) for problem in first]
+    if count > len(numbers):
+        return f"{count:,} records ({', '.join(numbers)}, …)"
+    return f"records {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def _field(problem: Problem) -> str:
+    return f"field {problem.field!r}" if problem.field else "whole records"

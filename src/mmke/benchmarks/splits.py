@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmke.benchmarks.annotations import Numbered, read_list, read_records
+from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records
+from mmke.benchmarks.formats.fields import HOPS, unread
+from mmke.benchmarks.formats.recognise import MMKE, Format
+from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
-from mmke.benchmarks.probes.published import build_case, missing_hop
-from mmke.benchmarks.problems import Problems
-from mmke.benchmarks.records import HOPS, Record
+from mmke.benchmarks.probes.published import Asking, build_case, missing_hop
+from mmke.benchmarks.problems import Problems, counted
 from mmke.errors import UserError
 from mmke.types import Dropped, EditCase, Split, Switches
 
@@ -53,11 +55,14 @@ class AnnotationBenchmark:
             return Split(cases=(), dropped=())
         file, problems = self.files[split], Problems()
         pictures = open_pictures(self.pictures, file, problems, decode=False)
-        raws = read_list(file, problems)
-        records = list(read_records(raws, file, pictures, problems, ports=hop > 0, thorough=False))
-        judge_whole(file, records, hop, problems)
+        annotations = read_file(file, problems)
+        records = list(read_records(annotations, pictures, problems, ports=hop > 0, thorough=False))
+        judge_whole(annotations, records, hop, problems)
         problems.stop_if_any(self.name)
-        return split_records(records, hop=hop, hop_drops_records=switches.hop_drops_records)
+        asking = ask_of(annotations.form, records, hop, strip_answers=switches.answer_blanks == "stripped")
+        cases, dropped = split_records(records, asking, hop_drops_records=switches.hop_drops_records)
+        notes = (*_format_notes(annotations.form), *misspelt(annotations), *_blank_notes(records, switches))
+        return Split(cases, dropped, notes)
 
 
 def open_annotations(name: str, *, files: Mapping[SplitName, Path], pictures: Path) -> AnnotationBenchmark:
@@ -82,24 +87,25 @@ def check_hop(hop: int) -> None:
     """Raise a `UserError` unless `hop` is one of the format's hops, or 0 for none."""
     if hop not in (0, *HOPS):
         hops = ", ".join(map(str, HOPS))
-        raise UserError(f"hop {hop} does not exist; expected one of {hops}, or 0 for no portability question")
+        raise UserError(f"--hop {hop} does not exist; expected one of {hops}, or 0 for no portability question")
 
 
 def open_pictures(root: Path, file: Path, problems: Problems, *, decode: bool) -> Pictures:
     """Return the pictures below a folder; a missing folder is one problem of the file that refers to it."""
     if not root.is_dir():
-        problems.add(file, f"its picture folder {root} does not exist")
+        problems.add(file, f"its picture folder {root} does not exist (--data names another)")
     return Pictures(root, decode=decode)
 
 
-def judge_whole(file: Path, records: Sequence[Numbered], hop: int, problems: Problems) -> None:
+def judge_whole(annotations: Annotations, records: Sequence[Numbered], hop: int, problems: Problems) -> None:
     """Note a problem when nothing would be left to evaluate: no description, or no question of the hop."""
+    file, form = annotations.file, annotations.form
     there = [each.record for each in records if each.record is not None]
     if records and not there:
         problems.add(file, "every record is skipped; expected at least one description", field="alt")
-    if not there or not all(missing_hop(record, hop) for record in there):
-        return
     counts = hop_counts(there)
+    if not there or not all(missing_hop(record, hop) for record in there) or (form is not MMKE and not counts):
+        return
     hops = ", ".join(f"{found}-hop (in {count:,})" for found, count in counts.items()) or "none"
     problems.add(file, f"no record has a {hop}-hop question; hops in this file: {hops}", field="port_new")
 
@@ -109,15 +115,55 @@ def hop_counts(records: Sequence[Record]) -> Mapping[int, int]:
     return dict(sorted(Counter(hop for record in records for hop in record.hops or ()).items()))
 
 
-def split_records(records: Sequence[Numbered], *, hop: int, hop_drops_records: bool) -> Split:
-    """Turn records without problems into cases; a case's id is its kind and its position in the file."""
+def ask_of(form: Format, records: Sequence[Numbered], hop: int, *, strip_answers: bool) -> Asking:
+    """Return what is asked of records; of a format whose file has no portability questions none are asked for."""
+    without = form is not MMKE and hop > 0 and not any(each.record and each.record.hops for each in records)
+    not_asked = {**form.not_asked, form.kinds.port: f"this file of {form.name} has no such question"}
+    return Asking(
+        hop=0 if without else hop,
+        kinds=form.kinds,
+        not_asked=not_asked if without else form.not_asked,
+        strip_answers=strip_answers,
+    )
+
+
+def split_records(
+    records: Sequence[Numbered], asking: Asking, *, hop_drops_records: bool
+) -> tuple[tuple[EditCase, ...], tuple[Dropped, ...]]:
+    """Turn records without problems into cases, and say which are dropped; a case's id holds its position."""
     cases: list[EditCase] = []
     dropped: list[Dropped] = []
     for position, record in records:
         if record is None:
             dropped.append(Dropped(position, NO_DESCRIPTION))
-        elif hop_drops_records and (reason := missing_hop(record, hop)):
+        elif hop_drops_records and (reason := missing_hop(record, asking.hop)):
             dropped.append(Dropped(position, reason))
         else:
-            cases.append(build_case(record, case_id=f"{record.knowledge}-{position:05d}", hop=hop))
-    return Split(tuple(cases), tuple(dropped))
+            cases.append(build_case(record, case_id=f"{record.source}-{position:05d}", asking=asking))
+    return tuple(cases), tuple(dropped)
+
+
+def count_blanks(records: Sequence[Numbered]) -> int:
+    """Return how many answers begin or end with white space."""
+    answers = (answer for each in records if each.record for answer in each.record.answers())
+    return sum(bool(answer.strip()) and answer != answer.strip() for answer in answers)
+
+
+def misspelt(annotations: Annotations) -> list[str]:
+    """Return a line for each name in the records that means nothing and is nearly one that does."""
+    raws = (raw for raw in annotations.raws if isinstance(raw, dict))
+    found = Counter(pair for raw in raws for pair in unread(raw, annotations.form.fields).items() if pair[1])
+    return [
+        f"field {name!r} is not read (in {counted(count, 'record')}); did you mean {meant!r}?"
+        for (name, meant), count in sorted(found.items())
+    ]
+
+
+def _format_notes(form: Format) -> list[str]:
+    return [] if form is MMKE else [f"read in the format of {form.name}"]
+
+
+def _blank_notes(records: Sequence[Numbered], switches: Switches) -> list[str]:
+    count = count_blanks(records)
+    what = "left out" if switches.answer_blanks == "stripped" else "kept and scored, as published"
+    return [f"white space at the beginning or end of {counted(count, 'answer')} is {what}"] if count else []

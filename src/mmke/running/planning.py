@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
 from mmke.errors import NeedsTrainingError, UserError
@@ -41,12 +42,10 @@ class Cell:
         return len(self.split.cases) < self.available
 
     def text(self) -> str:
-        """Say how many records are used and dropped, and how many lack a question."""
+        """Say how many records are used and dropped, what was noticed in them, and what they cannot be asked."""
         used, dropped = len(self.split.cases), len(self.split.dropped)
-        lacking = sum(any(kind.name == "port" for kind in case.unscored) for case in self.split.cases)
-        return f"{used} of {self.available} records, {dropped} dropped" + (
-            f", {lacking} without a portability question of this hop (Port is unscored)" if lacking else ""
-        )
+        told = [*self.split.notes, *gaps(self.split.cases)]
+        return "\n  ".join([f"{used} of {self.available} records, {dropped} dropped", *told])
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def plan_benchmark(
     switches = PROTOCOLS[request.protocol]
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases
-    limited = Split(split.cases[: request.limit or None], split.dropped)
+    limited = first_records(split, request.limit, counting_dropped=switches.limit_counts == "all records")
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for name in editors:
         try:

@@ -5,9 +5,11 @@ knowledge the description on the other picture is asked for with the edit's own 
 exists, which only the generalisation probe uses; and portability of entities is asked on the edit's picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from mmke.benchmarks.records import Asked, Record
+from mmke.benchmarks.formats.record import Asked, Record
 from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
 
 RECALL = ProbeKind("recall", "recall", "recall")
@@ -19,30 +21,71 @@ T_REL = ProbeKind("t_rel", "T-Rel", "relation", headline=True)
 I_REL = ProbeKind("i_rel", "I-Rel", "relation", headline=True)
 I_GEN = ProbeKind("i_gen", "I-Gen", "relation", headline=True)
 PORT = ProbeKind("port", "Port", "relation", headline=True)
-KINDS = (RECALL, REPHRASE, IMAGE_REPHRASE, T_LOC, I_LOC, T_REL, I_REL, I_GEN, PORT)
-"""The kinds in the order in which they are asked: first whether the edit took (its own prompt, a paraphrase, another
-picture, each with the description as the answer), then the published six."""
+
+
+class Kinds(NamedTuple):
+    """The kinds in the order in which they are asked.
+
+    First whether the edit took (its own prompt, a paraphrase, another picture, each with the description as the
+    answer); then the published six.
+    """
+
+    recall: ProbeKind = RECALL
+    rephrase: ProbeKind = REPHRASE
+    image_rephrase: ProbeKind = IMAGE_REPHRASE
+    t_loc: ProbeKind = T_LOC
+    i_loc: ProbeKind = I_LOC
+    t_rel: ProbeKind = T_REL
+    i_rel: ProbeKind = I_REL
+    i_gen: ProbeKind = I_GEN
+    port: ProbeKind = PORT
+
+
+KINDS = Kinds()
+"""MMKE-Bench's."""
+SISTERS = Kinds(
+    recall=replace(RECALL, label="Rel", headline=True),
+    rephrase=replace(REPHRASE, label="T-Gen", headline=True),
+    image_rephrase=replace(IMAGE_REPHRASE, label="M-Gen", headline=True),
+    t_rel=replace(T_REL, headline=False),
+    i_rel=replace(I_REL, headline=False),
+    i_gen=replace(I_GEN, headline=False),
+)
+"""VLKEB's and MMEdit's, which measure reliability and generality by the edit's own prompt."""
 
 EMPTY = "the question or its answer is empty"
 
 
-def build_case(record: Record, *, case_id: str, hop: int) -> EditCase:
-    """Return the case; portability is unscored where the record has no question of this hop."""
-    probes = list(_probes(record, hop))
-    missing = missing_hop(record, hop)
-    unscored: dict[ProbeKind, str] = {probe.kind: EMPTY for probe in probes if not _can_be_asked(probe)}
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked of the records of a file.
+
+    Attributes:
+        hop: the portability question; 0 for none.
+        kinds: as the file's format has them.
+        not_asked: kinds that the format has no questions of, each with the reason.
+        strip_answers: leave out white space at the beginning and the end of answers.
+    """
+
+    hop: int
+    kinds: Kinds = KINDS
+    not_asked: Mapping[ProbeKind, str] = field(default_factory=dict)
+    strip_answers: bool = True
+
+
+def build_case(record: Record, *, case_id: str, asking: Asking) -> EditCase:
+    """Return the case; a kind is unscored where a question of it is missing or empty."""
+    probes = list(_probes(record, asking))
+    missing = missing_hop(record, asking.hop)
+    unscored = {probe.kind: EMPTY for probe in probes if not _can_be_asked(probe)}
     if missing:
-        unscored[PORT] = missing
+        unscored[asking.kinds.port] = missing
     return EditCase(
         id=case_id,
-        edits=(Edit(Query(record.prompt, record.picture), record.description, record.original),),
+        edits=(Edit(Query(record.prompt, record.picture), _answer(record.description, asking), record.original),),
         probes=tuple(probe for probe in probes if _can_be_asked(probe)),
-        unscored=unscored,
+        unscored={**asking.not_asked, **unscored},
     )
-
-
-def _can_be_asked(probe: Probe) -> bool:
-    return bool(probe.query.text.strip() and probe.target.strip())
 
 
 def missing_hop(record: Record, hop: int) -> str | None:
@@ -54,20 +97,29 @@ def missing_hop(record: Record, hop: int) -> str | None:
     return None if hop in record.hops else f"no {hop}-hop question in port_new"
 
 
-def _probes(record: Record, hop: int) -> Iterator[Probe]:
+def _answer(text: str, asking: Asking) -> str:
+    return text.strip() if asking.strip_answers else text
+
+
+def _can_be_asked(probe: Probe) -> bool:
+    return bool(probe.query.text.strip() and probe.target.strip())
+
+
+def _probes(record: Record, asking: Asking) -> Iterator[Probe]:
     """Yield the probes in the order that every result keeps."""
+    kinds = asking.kinds
 
     def probe(kind: ProbeKind, asked: Asked, picture: ImageRef | None) -> Probe:
-        return Probe(kind, Query(asked.question, picture), asked.answer, record.tags)
+        return Probe(kind, Query(asked.question, picture), _answer(asked.answer, asking), record.tags)
 
     described = Asked(record.prompt, record.description)
-    yield probe(RECALL, described, record.picture)
-    yield probe(REPHRASE, Asked(record.paraphrase, record.description), record.picture)
-    yield probe(IMAGE_REPHRASE, described, record.other_picture)
-    yield probe(T_LOC, record.text_locality, None)
-    yield probe(I_LOC, record.image_locality, record.locality_picture)
-    yield from (probe(T_REL, asked, None) for asked in record.text_relations)
-    yield from (probe(I_REL, asked, record.picture) for asked in record.image_relations)
-    yield from (probe(I_GEN, asked, record.other_picture) for asked in record.generalisation)
-    if hop and record.hops and hop in record.hops:
-        yield probe(PORT, record.hops[hop], record.hop_picture)
+    yield probe(kinds.recall, described, record.picture)
+    yield probe(kinds.rephrase, Asked(record.paraphrase, record.description), record.picture)
+    yield probe(kinds.image_rephrase, described, record.other_picture)
+    yield probe(kinds.t_loc, record.text_locality, None)
+    yield probe(kinds.i_loc, record.image_locality, record.locality_picture)
+    yield from (probe(kinds.t_rel, asked, None) for asked in record.text_relations)
+    yield from (probe(kinds.i_rel, asked, record.picture) for asked in record.image_relations)
+    yield from (probe(kinds.i_gen, asked, record.other_picture) for asked in record.generalisation)
+    if asking.hop and record.hops and asking.hop in record.hops:
+        yield probe(kinds.port, record.hops[asking.hop], record.hop_picture)

@@ -34,7 +34,7 @@ def load(*, name: str, data: Path | None) -> AnnotationBenchmark:
     files = {split: file for split, file in found.items() if file is not None}
     if len(files) < len(SPLITS):
         lacking = [split for split in SPLITS if split not in files]
-        raise UserError(_how_to_get(name, kind, root, lacking))
+        raise UserError(_how_to_get(name, root, lacking, data=data))
     return open_annotations(name, files=files, pictures=root / "data_image")
 
 
@@ -46,11 +46,12 @@ def _existing(candidates: tuple[Path, ...]) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _how_to_get(name: str, kind: str, root: Path, lacking: list[SplitName]) -> str:
+def _how_to_get(name: str, root: Path, lacking: list[SplitName], *, data: Path | None) -> str:
+    kind, to = name.removeprefix("mmke-"), "DIR" if data is None else str(data)
     looked_for = "\n".join(f"  {' or '.join(map(str, _candidates(root, kind, split)))}" for split in lacking)
     return (
         f"{name}: annotation files are missing under {root.absolute()}; looked for\n{looked_for}\n"
-        f"Get them with: mmke fetch mmke --to DIR (the hub's dataset {HUB_DATASET}), then give --data DIR.\n"
-        f"Without a network, copy by hand: DIR/data_json/{kind}_train.json, DIR/data_json/{kind}_eval.json "
-        f"and the pictures as DIR/data_image/{kind}/…"
+        f"Get them with: mmke fetch mmke --to {to} (the hub's dataset {HUB_DATASET}), then give --data {to}.\n"
+        f"Without a network, copy by hand: {to}/data_json/{kind}_train.json, {to}/data_json/{kind}_eval.json "
+        f"and the pictures as {to}/data_image/{kind}/…"
     )

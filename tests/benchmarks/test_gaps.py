@@ -1,0 +1,34 @@
+"""What is told of questions that are not asked, and which records a limit keeps."""
+
+from collections.abc import Callable
+
+import pytest
+from published_records import record
+
+from mmke.benchmarks.gaps import first_records, gaps
+from mmke.benchmarks.splits import AnnotationBenchmark
+from mmke.types import PAPER, STRICT, Switches
+
+Dataset = Callable[..., AnnotationBenchmark]
+
+
+def test_a_kind_that_lost_one_of_its_questions_is_told_apart_from_one_that_lost_all(dataset: Dataset) -> None:
+    raws = [record("entity", rel_ans_1=""), record("entity", loc=" "), record("entity", without=["port_new"])]
+    cases = dataset(*raws, record("entity")).load("eval", hop=1, switches=STRICT).cases
+    assert gaps(cases) == [
+        "T-Rel of 1 record: one question alone is averaged, of another the question or its answer is empty",
+        "T-Loc unscored in 1 record (the question or its answer is empty)",
+        "Port unscored in 1 record (no port_new)",
+    ]
+
+
+@pytest.mark.parametrize(("switches", "ids"), [(STRICT, [1, 2, 4]), (PAPER, [1, 2])])
+def test_a_limit_counts_used_records_under_strict_and_the_files_records_under_paper(
+    switches: Switches, ids: list[int], dataset: Dataset
+) -> None:
+    skipped = record("entity", alt="")
+    benchmark = dataset(skipped, record("entity"), record("entity"), skipped, record("entity"), record("entity"))
+    split = benchmark.load("eval", hop=1, switches=switches)
+    kept = first_records(split, 3, counting_dropped=switches.limit_counts == "all records")
+    assert [case.id for case in kept.cases] == [f"entity-{n:05d}" for n in ids]
+    assert first_records(split, 0, counting_dropped=True) == split
