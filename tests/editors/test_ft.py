@@ -183,7 +183,7 @@ def test_layers_counted_from_either_end_are_edited_alike(
         ({"learning_rate": float("nan")}, "learning_rate = nan; it is a finite number, 0 or more"),
         (
             {"learning_rate": float("inf"), "steps": -2},
-            "learning_rate = inf; it is a finite number, 0 or more; steps = -2",
+            "steps = -2; it counts from 0 up; learning_rate = inf; it is a finite number, 0 or more",
         ),
         ({"steps": True}, "steps = True is no int"),
         ({"sites": "alignment"}, "sites = 'alignment' is no list, such as"),

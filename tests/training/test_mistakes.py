@@ -119,7 +119,7 @@ def test_training_records_that_nothing_can_be_trained_on(
         (["--set", "rank=four"], "rank = 'four' is no int"),
         (["--settings", "nosuch.toml"], "--settings nosuch.toml: "),
         (["--device", "cuda:7"], "device 'cuda:7' is not there"),
-        (["--dtype", "float7"], "unknown dtype 'float7'"),
+        (["--dtype", "float7"], "'float7' is not one of 'float32', 'float16', 'bfloat16'"),
     ],
 )
 def test_the_command_tells_a_mistake_in_one_line(

@@ -1,7 +1,8 @@
 """Settings of an editor: `<name>.toml` beside its module, then `<name>.<protocol>.toml`, then the user's own changes.
 
 A settings file holds the values for every backbone at the top and, in tables `[backbone."<name>"]`, only what differs.
-The editor's frozen dataclass has no defaults: the file states every value, and an unknown key is an error.
+The editor's model (`checked.EditorSettings`) has no defaults: the file states every value, and an unknown key is an
+error.
 
 `<name>.paper.toml` is optional and holds only what the published code does differently. Two names in it are no
 settings: `deviations` lists, in sentences for the user, what mmke still does otherwise than the published code, and
@@ -9,23 +10,29 @@ the table `[switches]` changes fields of `types.Switches` for this editor, such 
 compared with.
 """
 
-import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_origin, get_type_hints
+from typing import Any, NamedTuple
 
-from beartype.door import is_bearable
-
-from mmke import registry, renamed
+from mmke import registry
+from mmke.editing.checked import EditorSettings, Values, build, sources_of, unknown
 from mmke.errors import UserError
 from mmke.types import Switches
 
-S = TypeVar("S")
-
+__all__ = [
+    "EditorSettings",
+    "Layer",
+    "build",
+    "deviations",
+    "layers",
+    "read_changes",
+    "resolve",
+    "resolve_switches",
+]
 
 SWITCHES, DEVIATIONS, BACKBONE = "switches", "deviations", "backbone"
 """Names in a settings file that are no settings."""
@@ -38,14 +45,16 @@ class Layer(NamedTuple):
     values: Mapping[str, Any]
 
 
-def resolve(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: str = "strict") -> dict[str, Any]:
+def resolve(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: str = "strict") -> Values:
     """Return an editor's settings on a backbone under a protocol; for the arguments see `layers`.
 
     Raises:
         UserError: the editor ships no settings file.
     """
     found = layers(editor, backbone, changes, protocol=protocol)
-    return {key: value for layer in found for key, value in layer.values.items()}
+    values = {key: value for layer in found for key, value in layer.values.items()}
+    shipped = {key: layer.source for layer in found[:-1] for key in layer.values if key not in changes}
+    return Values(values, {**shipped, **sources_of(changes)})
 
 
 def layers(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: str) -> list[Layer]:
@@ -77,7 +86,7 @@ def resolve_switches(switches: Switches, editor: str) -> Switches:
     """
     own = _published(editor, switches.protocol).get(SWITCHES, {})
     names = [field.name for field in fields(switches)]
-    problems = [_unknown(key, names) for key in own if key not in names]
+    problems = [unknown(key, names) for key in own if key not in names]
     if problems:
         raise UserError(f"{editor}.{switches.protocol}.toml [{SWITCHES}]: {'; '.join(problems)}")
     return replace(switches, **own)
@@ -109,43 +118,25 @@ def _folder(editor: str) -> Traversable:
     return files(module.rpartition(".")[0] or module)
 
 
-def build(kind: type[S], values: Mapping[str, Any], *, editor: str) -> S:
-    """Make a settings record of plain values, reporting all problems at once.
-
-    Raises:
-        UserError: unknown keys (with the nearest match), missing keys, values of the wrong type.
-    """
-    types = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    problems = [_unknown(key, names) for key in values if key not in names]
-    problems += [f"{name} is missing" for name in names if name not in values]
-    coerced = {name: _coerce(values[name], types[name]) for name in names if name in values}
-    problems += [
-        f"{name} = {value!r} is no {_kind(types[name])}"
-        for name, value in coerced.items()
-        if not _is(value, types[name])
-    ]
-    if problems:
-        raise UserError(f"settings of {editor}: " + "; ".join(problems))
-    return kind(**coerced)
-
-
-def read_changes(assignments: list[str], file: Path | None) -> dict[str, dict[str, Any]]:
+def read_changes(assignments: Sequence[str], file: Path | None) -> dict[str, Values]:
     """Read `--settings FILE.toml` (a table per editor) and `--set EDITOR.KEY=VALUE`, the latter laid over the former.
 
     Raises:
         UserError: a file that is no TOML, an assignment of another form, an unknown editor.
     """
-    changes: dict[str, dict[str, Any]] = {}
+    changes: dict[str, Values] = {}
     if file is not None:
-        changes = _read_file(file)
+        changes = {
+            name: Values(table, dict.fromkeys(table, f"--settings {file}")) for name, table in _read_file(file).items()
+        }
     for assignment in assignments:
         left, equals, right = assignment.partition("=")
         editor, dot, key = left.strip().partition(".")
         if not equals or not dot or not key:
             raise UserError(f"--set {assignment!r} is not of the form EDITOR.KEY=VALUE, such as ft-llm.steps=20")
-        changes.setdefault(editor, {})[key] = _value(right.strip())
         registry.import_string("editors", editor)
+        own = changes.setdefault(editor, Values({}, {}))
+        own[key], own.sources[key] = _value(right.strip()), f"--set {assignment}"
     return changes
 
 
@@ -172,25 +163,3 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _unknown(key: str, names: list[str]) -> str:
-    if renamed.SETTINGS.get(key) in names:
-        return f"unknown key {key!r} (it is called {renamed.SETTINGS[key]!r} now)"
-    near = difflib.get_close_matches(key, names, n=1)
-    return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(names)})")
-
-
-def _kind(kind: Any) -> str:
-    return 'list, such as ["a", "b"]' if get_origin(kind) is tuple else str(getattr(kind, "__name__", kind))
-
-
-def _is(value: Any, kind: Any) -> bool:
-    # Python counts with True, a user does not.
-    return is_bearable(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def _coerce(value: Any, kind: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return tuple(value) if isinstance(value, list) else value

@@ -1,7 +1,10 @@
 """From the sites that settings name by role to parameters and to the cut below them."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from mmke.protocols import VISION, Backbone, Cut, Editor
 
@@ -10,10 +13,23 @@ SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
 into the MLP of the last decoder layer."""
 
 
-def site_problems(sites: Sequence[str]) -> Iterator[str]:
-    """Say what is wrong with a list of sites."""
+def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
     if not sites or not all(SITE.fullmatch(site) for site in sites):
-        yield f"sites = {list(sites)}; each is 'alignment' or like 'language.-1.mlp_in'"
+        raise ValueError(f"sites = {list(sites)}; each is 'alignment' or like 'language.-1.mlp_in'")
+    return sites
+
+
+def _of_the_language_model(sites: tuple[str, ...]) -> tuple[str, ...]:
+    if "alignment" in sites:
+        raise ValueError("sites name 'alignment'; this editor edits matrices of the language model")
+    return sites
+
+
+Sites = Annotated[tuple[str, ...], AfterValidator(_checked)]
+"""A list of sites in an editor's settings."""
+
+MatrixSites = Annotated[Sites, AfterValidator(_of_the_language_model)]
+"""The same of an editor that edits matrices of the language model alone."""
 
 
 def parameters(backbone: Backbone, sites: Sequence[str]) -> list[str]:

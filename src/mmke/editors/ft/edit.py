@@ -10,7 +10,6 @@ Deviations from the published code:
 - Weight decay is 0.01 under `paper` only (AdamW's default, which the published code left in).
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import written
 from mmke.editing import sites
-from mmke.editing.settings import build
+from mmke.editing.checked import FromZero, NotNegative
+from mmke.editing.settings import EditorSettings, build
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Cut, EditSession, Store
 from mmke.types import (
@@ -38,8 +38,7 @@ from mmke.types import (
 )
 
 
-@dataclass(frozen=True)
-class FTSettings:
+class FTSettings(EditorSettings):
     """What `ft-llm.toml` and `ft-alignment.toml` state.
 
     Attributes:
@@ -49,10 +48,10 @@ class FTSettings:
         weight_decay: AdamW's weight decay.
     """
 
-    sites: tuple[str, ...]
-    steps: int
-    learning_rate: float
-    weight_decay: float
+    sites: sites.Sites
+    steps: FromZero
+    learning_rate: NotNegative
+    weight_decay: NotNegative
 
 
 @dataclass
@@ -170,16 +169,4 @@ def make_alignment(
 
 def _make(name: str, settings: Mapping[str, Any], switches: Switches) -> FineTuning:
     values = build(FTSettings, settings, editor=name)
-    problems = "; ".join(_problems(values))
-    if problems:
-        raise UserError(f"settings of {name}: {problems}")
     return FineTuning(name, values, switches)
-
-
-def _problems(values: FTSettings) -> Iterator[str]:
-    yield from sites.site_problems(values.sites)
-    for name in ("learning_rate", "weight_decay"):
-        if not 0 <= getattr(values, name) < math.inf:
-            yield f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
-    if values.steps < 0:
-        yield f"steps = {values.steps}; it counts from 0 up"

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
-from mmke.editing.settings import build
+from mmke.editing.checked import FromZero
+from mmke.editing.settings import EditorSettings, build
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, EditSession, Store
@@ -38,8 +39,7 @@ SEAM = 4
 """By how many tokens two texts may be shorter joined than apart."""
 
 
-@dataclass(frozen=True)
-class IKESettings:
+class IKESettings(EditorSettings):
     """What `ike.toml` states.
 
     Attributes:
@@ -50,17 +50,16 @@ class IKESettings:
         user_port_image: picture of the portability question of user records: the probe's own, or the edited one.
     """
 
-    demonstrations: int
+    demonstrations: FromZero
     encoder: str
     context_overflow: Literal["drop farthest", "run on"]
     user_port_image: Literal["probe", "edit"]
 
 
-@dataclass(frozen=True)
-class IKERandomSettings:
+class IKERandomSettings(EditorSettings):
     """What `ike-random.toml` states; see `IKESettings`."""
 
-    demonstrations: int
+    demonstrations: FromZero
     context_overflow: Literal["drop farthest", "run on"]
     user_port_image: Literal["probe", "edit"]
 
@@ -183,10 +182,9 @@ def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence
     """IKE: the edit in the prompt, behind the nearest demonstrations."""
     del switches, seed
     values = build(IKESettings, settings, editor="ike")
-    count = _count("ike", values.demonstrations)
     # Looked for here, before a backbone's weights are read.
     encoder_path(values.encoder)
-    return InContext("ike", values, Nearest(_corpus("ike", train), count, values.encoder))
+    return InContext("ike", values, Nearest(_corpus("ike", train), values.demonstrations, values.encoder))
 
 
 def make_ike_random(
@@ -195,14 +193,7 @@ def make_ike_random(
     """IKE: the edit in the prompt, behind random demonstrations."""
     del switches
     values = build(IKERandomSettings, settings, editor="ike-random")
-    count = _count("ike-random", values.demonstrations)
-    return InContext("ike-random", values, Random(_corpus("ike-random", train), count, seed))
-
-
-def _count(name: str, demonstrations: int) -> int:
-    if demonstrations < 0:
-        raise UserError(f"settings of {name}: demonstrations = {demonstrations}; it counts from 0 up")
-    return demonstrations
+    return InContext("ike-random", values, Random(_corpus("ike-random", train), values.demonstrations, seed))
 
 
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:

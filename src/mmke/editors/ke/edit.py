@@ -34,8 +34,7 @@ from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
-from mmke.editors.ke.settings import KESettings, problems, schedule
-from mmke.errors import UserError
+from mmke.editors.ke.settings import KESettings, schedule
 from mmke.protocols import Backbone, Store, Training, Trunk, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
@@ -160,9 +159,6 @@ class KnowledgeEditor(MatrixEditor):
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> KnowledgeEditor:
     """KE: a trained network bends the edit's gradient into a change of the last MLPs."""
     values = build(KESettings, settings, editor="ke")
-    wrong = "; ".join(problems(values))
-    if wrong:
-        raise UserError(f"settings of ke: {wrong}")
     return KnowledgeEditor(values, switches, seed)
 
 

@@ -1,16 +1,15 @@
-"""What `ke.toml` states, what can be wrong with it, and how the rates rise and fall."""
+"""What `ke.toml` states, and how the rates rise and fall."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 from mmke.editing import sites
+from mmke.editing.checked import EditorSettings, FromOne, FromZero, Positive, Share
 from mmke.protocols import Training
 
 
-@dataclass(frozen=True)
-class KESettings:
+class KESettings(EditorSettings):
     """The settings of KE.
 
     Attributes:
@@ -36,25 +35,25 @@ class KESettings:
         validation_records: see `steps`.
     """
 
-    sites: tuple[str, ...]
+    sites: sites.MatrixSites
     embedding: Literal["own", "backbone"]
-    lstm: int
-    condition: int
-    conditioner: int
-    max_scale: float
-    condition_tokens: int
+    lstm: FromOne
+    condition: FromOne
+    conditioner: FromOne
+    max_scale: Positive
+    condition_tokens: FromZero
     begin_before_image: bool
-    learning_rate: float
-    multiplier_learning_rate: float
-    warm_up: int
-    margin: float
-    margin_factor: float
-    margin_accuracy: float
-    margin_least: float
-    steps: int
-    gradient_accumulation_steps: int
-    validate_every: int
-    validation_records: int
+    learning_rate: Positive
+    multiplier_learning_rate: Positive
+    warm_up: FromZero
+    margin: Positive
+    margin_factor: Share
+    margin_accuracy: Share
+    margin_least: Positive
+    steps: FromZero
+    gradient_accumulation_steps: FromOne
+    validate_every: FromZero
+    validation_records: FromOne
 
     def training(self) -> Training:
         """Return how it is trained: to the end, and without clipping, as published."""
@@ -78,30 +77,3 @@ def schedule(values: KESettings) -> Callable[[int], float]:
         return max(0.0, (end - taken) / max(1, end - values.warm_up))
 
     return factor
-
-
-def problems(values: KESettings) -> Iterator[str]:
-    """Say what is wrong with the settings."""
-    yield from sites.site_problems(values.sites)
-    if "alignment" in values.sites:
-        yield "sites name 'alignment'; KE edits matrices of the language model"
-    counts = ("lstm", "condition", "conditioner", "gradient_accumulation_steps", "validation_records")
-    yield from (
-        f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
-    )
-    yield from (
-        f"{name} = {getattr(values, name)}; it counts from 0 up"
-        for name in ("condition_tokens", "warm_up", "steps", "validate_every")
-        if getattr(values, name) < 0
-    )
-    rates = ("max_scale", "learning_rate", "multiplier_learning_rate", "margin", "margin_least")
-    yield from (
-        f"{name} = {getattr(values, name)}; it is a finite number above 0"
-        for name in rates
-        if not 0 < getattr(values, name) < math.inf
-    )
-    yield from (
-        f"{name} = {getattr(values, name)}; it is a share between 0 and 1"
-        for name in ("margin_factor", "margin_accuracy")
-        if not 0 <= getattr(values, name) <= 1
-    )

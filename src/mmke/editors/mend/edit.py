@@ -14,8 +14,7 @@ Deviations from the published code:
 - The second optimizer of the published code, which never moves anything, is left out.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,23 +25,22 @@ from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
 from mmke.editing import sites
+from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
 from mmke.editing.factors import Factors, factors
 from mmke.editing.matrices import MatrixEditor
 from mmke.editing.objective import ask_training
 from mmke.editing.published import PublishedTraining
-from mmke.editing.settings import build
+from mmke.editing.settings import EditorSettings, build
 from mmke.editing.trained import laid_out
 from mmke.editors.mend.network import Networks
 from mmke.editors.mend.published import translate
-from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, Training, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
 
 
-@dataclass(frozen=True)
-class MENDSettings:
+class MENDSettings(EditorSettings):
     """What `mend.toml` states.
 
     Attributes:
@@ -64,21 +62,21 @@ class MENDSettings:
         patience: see `steps`.
     """
 
-    sites: tuple[str, ...]
-    rank: int
-    layers: int
+    sites: sites.MatrixSites
+    rank: FromOne
+    layers: FromOne
     statistics: Literal["first pass", "running"]
-    step: float
-    learning_rate: float
-    edit_weight: float
-    image_edit_weight: float
-    locality_weight: float
-    steps: int
-    gradient_accumulation_steps: int
-    max_grad_norm: float
-    validate_every: int
-    validation_records: int
-    patience: int
+    step: Positive
+    learning_rate: Positive
+    edit_weight: NotNegative
+    image_edit_weight: NotNegative
+    locality_weight: NotNegative
+    steps: FromZero
+    gradient_accumulation_steps: FromOne
+    max_grad_norm: Positive
+    validate_every: FromZero
+    validation_records: FromOne
+    patience: FromOne
 
 
 @dataclass
@@ -190,34 +188,4 @@ class Mend(MatrixEditor):
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Mend:
     """MEND: a trained network turns the edit's gradient into a change of the last MLPs."""
     values = build(MENDSettings, settings, editor="mend")
-    problems = "; ".join(_problems(values))
-    if problems:
-        raise UserError(f"settings of mend: {problems}")
     return Mend(values, switches, seed)
-
-
-def _problems(values: MENDSettings) -> Iterator[str]:
-    yield from sites.site_problems(values.sites)
-    if "alignment" in values.sites:
-        yield "sites name 'alignment'; MEND edits matrices of the language model"
-    counts = ("rank", "layers", "gradient_accumulation_steps", "validation_records", "patience")
-    yield from (
-        f"{name} = {getattr(values, name)}; it counts from 1 up" for name in counts if getattr(values, name) < 1
-    )
-    yield from (
-        f"{name} = {getattr(values, name)}; it counts from 0 up"
-        for name in ("steps", "validate_every")
-        if getattr(values, name) < 0
-    )
-    weights = ("edit_weight", "image_edit_weight", "locality_weight")
-    yield from (
-        f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
-        for name in weights
-        if not 0 <= getattr(values, name) < math.inf
-    )
-    rates = ("step", "learning_rate", "max_grad_norm")
-    yield from (
-        f"{name} = {getattr(values, name)}; it is a finite number above 0"
-        for name in rates
-        if not 0 < getattr(values, name) < math.inf
-    )

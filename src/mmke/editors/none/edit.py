@@ -9,13 +9,12 @@ from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.editing import sites
-from mmke.editing.settings import build
+from mmke.editing.settings import EditorSettings, build
 from mmke.protocols import Backbone, Cut, Editor, EditSession, Store
 from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
-@dataclass(frozen=True)
-class NoneSettings:
+class NoneSettings(EditorSettings):
     """There is nothing to set."""
 
 

@@ -41,7 +41,7 @@ from mmke.editors.serac.scope import (
     load_encoder,
     picture,
 )
-from mmke.editors.serac.settings import SERACSettings, problems
+from mmke.editors.serac.settings import SERACSettings
 from mmke.editors.serac.training import losses, unrelated
 from mmke.errors import UserError
 from mmke.protocols import Backbone, EditSession, Store, Training, Weights
@@ -276,7 +276,4 @@ class Serac:
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:
     """SERAC: edits are remembered, and a second model answers what they concern."""
     values = build(SERACSettings, settings, editor="serac")
-    wrong = "; ".join(problems(values))
-    if wrong:
-        raise UserError(f"settings of serac: {wrong}")
     return Serac(values, switches, unrelated(train), seed)

@@ -1,15 +1,14 @@
-"""What `serac.toml` states, and what can be wrong with it."""
+"""What `serac.toml` states."""
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import model_validator
+
+from mmke.editing.checked import EditorSettings, FromOne, FromZero, NotNegative, Positive
 from mmke.protocols import Training
 
 
-@dataclass(frozen=True)
-class SERACSettings:
+class SERACSettings(EditorSettings):
     """The settings of SERAC.
 
     Attributes:
@@ -47,29 +46,37 @@ class SERACSettings:
     encoder: str
     encoder_trained: bool
     pooling: Literal["first", "mean"]
-    head: int
-    picture_head: int
+    head: FromZero
+    picture_head: FromZero
     scope: Literal["decided", "soft"]
     scope_key: Literal["question", "question and answer"]
     counterfactual: str
     projection: Literal["trained", "random"]
     embeddings: Literal["own", "base"]
     held: Literal["float32", "half", "int8"]
-    layers: int
-    rank: int
-    learning_rate: float
-    scope_learning_rate: float
-    edit_weight: float
-    image_edit_weight: float
-    locality_weight: float
-    scope_weight: float
-    negatives: int
-    steps: int
-    gradient_accumulation_steps: int
-    max_grad_norm: float
-    validate_every: int
-    validation_records: int
-    patience: int
+    layers: FromZero
+    rank: FromZero
+    learning_rate: Positive
+    scope_learning_rate: Positive
+    edit_weight: NotNegative
+    image_edit_weight: NotNegative
+    locality_weight: NotNegative
+    scope_weight: NotNegative
+    negatives: FromZero
+    steps: FromZero
+    gradient_accumulation_steps: FromOne
+    max_grad_norm: Positive
+    validate_every: FromZero
+    validation_records: FromOne
+    patience: FromOne
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> "SERACSettings":
+        if not self.encoder_trained and not self.head:
+            raise ValueError(
+                "head = 0 and encoder_trained = false leave nothing of the scope classifier to train; give head a width"
+            )
+        return self
 
     def training(self) -> Training:
         """Return how it is trained."""
@@ -81,21 +88,3 @@ class SERACSettings:
             self.validation_records,
             self.patience,
         )
-
-
-def problems(values: SERACSettings) -> Iterator[str]:
-    """Say what is wrong with settings."""
-    for name in ("gradient_accumulation_steps", "validation_records", "patience"):
-        if getattr(values, name) < 1:
-            yield f"{name} = {getattr(values, name)}; it counts from 1 up"
-    for name in ("head", "picture_head", "layers", "rank", "negatives", "steps", "validate_every"):
-        if getattr(values, name) < 0:
-            yield f"{name} = {getattr(values, name)}; it counts from 0 up"
-    for name in ("learning_rate", "scope_learning_rate", "max_grad_norm"):
-        if not 0 < getattr(values, name) < math.inf:
-            yield f"{name} = {getattr(values, name)}; it is a finite number above 0"
-    for name in ("edit_weight", "image_edit_weight", "locality_weight", "scope_weight"):
-        if not 0 <= getattr(values, name) < math.inf:
-            yield f"{name} = {getattr(values, name)}; it is a finite number, 0 or more"
-    if not values.encoder_trained and not values.head:
-        yield "head = 0 and encoder_trained = false leave nothing of the scope classifier to train; give head a width"
