@@ -1,5 +1,6 @@
 # make run     edit a small real model on real pictures and print the table (the quick start)
-# make test    the tests
+# make test    the tests that claim everything once: at most five minutes on two idle cores
+# make test-all    the slow ones too, as CI does: the whole grid, real small models, trainings, killed runs
 # make test-lowest, make test-newest   a part of the tests with the lowest and the newest versions of the libraries
 # make check   lint, formatting, types
 # make bench   speed and memory beside the plain loop
@@ -10,7 +11,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench test-lowest test-newest
+.PHONY: help run test test-all check bench test-lowest test-newest
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -28,8 +29,14 @@ help:
 run: $(VENV)/weights.done
 	@$(OFFLINE) $(VENV)/bin/mmke run
 
+# A worker for each core, but at most eight: each takes 1.5 GB of memory. Idle workers take tests from busy ones.
+PYTEST := $(OFFLINE) $(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal --durations 10
+
 test: $(VENV)/weights.done
-	@$(OFFLINE) $(PY) -m pytest -q
+	@$(PYTEST)
+
+test-all: $(VENV)/weights.done
+	@$(PYTEST) -m 'not gpu'
 
 check: $(VENV)/project.done
 	@$(PY) -m ruff check

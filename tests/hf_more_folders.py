@@ -22,7 +22,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from hf_folders import CHATML, HIDDEN, LAYERS, SIDE, llama, make_tokenizer, mrope, save, text, token_id, tower
+from mmke.testing.folders import CHATML, HIDDEN, LAYERS, SIDE, llama, make_tokenizer, mrope, save, text, token_id, tower
 
 VICUNA = (
     "{% for message in messages %}{{ message.role | upper }}: {% for part in message.content %}"

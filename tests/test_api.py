@@ -8,7 +8,7 @@ import pytest
 
 import mmke
 from mmke import cli
-from small_records import draw_picture
+from mmke.testing.records import draw_picture
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -26,6 +26,7 @@ LAYERS = {
     "editing": CORE | {"registry", "protocols", "backbones"},
     "editors": CORE | {"registry", "protocols", "backbones", "editing"},
     "running": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results"},
+    "testing": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"},
     "training": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running"},
 }
 WITHOUT_TORCH = (

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-import hf_folders
 import hf_more_folders
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.hf import model as hf
+from mmke.testing import folders
 
 SAVED: Mapping[str, Callable[[Path], None]] = {
-    **hf_folders.FOLDERS,
+    **folders.FOLDERS,
     "llava": hf_more_folders.save_llava,
     "bare-llava": hf_more_folders.save_bare_llava,
     "glm4v": hf_more_folders.save_glm4v,

@@ -11,8 +11,8 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import BOS, PATCHES, QUERIES, VOCABULARY, byte_tokenizer
 from mmke.protocols import OUTPUT, Cut
+from mmke.testing.records import draw_picture
 from mmke.types import Ask, ImageRef, Query
-from small_records import draw_picture
 
 IMAGE_TOKEN = VOCABULARY - 1
 ALL = Ask(positions="all")

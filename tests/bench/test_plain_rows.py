@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from speed_kit import QUICK, lap, logged
 
-from hf_folders import save_qwen2_5_vl
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import Backbone
 from mmke.running.loading import load
 from mmke.running.request import Request
+from mmke.testing.folders import save_qwen2_5_vl
 from mmke.types import Ask, Probe, Query, ScoreRow
 from mmke_bench.plain import PlainBackbone
 

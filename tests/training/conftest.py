@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mmke.testing.records import user
 from mmke.training.train import TrainRequest
-from small_records import user
 
 PICTURED = ("image", "image_rephrase", "one_hop_img")
 COMMON = {"steps": 12, "gradient_accumulation_steps": 2, "validate_every": 4, "validation_records": 1}

@@ -51,7 +51,7 @@ def save_llava_onevision(folder: Path) -> None:
     tokens = ["<|im_start|>", "<|im_end|>", "<image>", "<video>"]
     tokenizer = make_tokenizer(tokens, image_token="<image>")
     vision = SiglipVisionConfig(**tower(), vision_use_head=False)
-    config = LlavaOnevisionConfig(
+    config = LlavaOnevisionConfig(  # type: ignore[call-arg]
         vision_config=vision,
         text_config=qwen2(),
         image_token_id=token_id(tokenizer, "<image>"),
@@ -61,7 +61,8 @@ def save_llava_onevision(folder: Path) -> None:
         vision_feature_select_strategy="full",
     )
     processor = LlavaOnevisionImageProcessorPil(
-        size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=config.image_grid_pinpoints
+        size={"height": SIDE, "width": SIDE},
+        image_grid_pinpoints=config.image_grid_pinpoints,  # type: ignore[arg-type]
     )
     facts = {
         "processor_class": "LlavaOnevisionProcessor",
@@ -138,7 +139,7 @@ def save_idefics3(folder: Path) -> None:
         *names,
     ]
     tokenizer = make_tokenizer(tokens)
-    config = Idefics3Config(
+    config = Idefics3Config(  # type: ignore[call-arg]
         vision_config={**tower(), "model_type": "idefics3_vision"},
         text_config=llama(),
         image_token_id=token_id(tokenizer, "<image>"),
@@ -193,7 +194,7 @@ def make_tokenizer(tokens: list[str], *, begins: bool = False, **named: str) -> 
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
     if begins:
         core.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
-    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="<|im_end|>", **named)
+    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="<|im_end|>", **named)  # type: ignore[no-untyped-call]
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

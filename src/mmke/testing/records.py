@@ -1,11 +1,26 @@
-"""A small data set of all three kinds in the published format, drawn and written here."""
+"""A small data set of all three kinds of knowledge in the published format, with pictures that are drawn here."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
 SHAPES = ("red", "green", "blue", "orange", "purple", "gray")
+
+
+def write_small_data(folder: Path) -> Path:
+    """Write a `--data` folder with four training and four evaluation records of each kind, and return it."""
+    annotations, pictures = folder / "data_json", folder / "data_image"
+    annotations.mkdir(parents=True)
+    pictures.mkdir()
+    for colour in SHAPES:
+        draw_picture(pictures / f"{colour}.png", colour)
+    for kind, record in (("entity", entity), ("visual", visual), ("user", user)):
+        for split, begin in (("train", 0), ("eval", 2)):
+            records = [record(number) for number in range(begin, begin + 4)]
+            (annotations / f"{kind}_{split}.json").write_text(json.dumps(records))
+    return folder
 
 
 def draw_picture(path: Path, colour: str) -> None:

@@ -1,0 +1,32 @@
+"""Settings with which the built-in editors are quick on four-layer models."""
+
+from collections.abc import Mapping
+
+from mmke.testing.kit import LESSONS
+
+QUICK: Mapping[str, Mapping[str, object]] = {
+    "ft-llm": {"steps": 4},
+    "ft-alignment": {"steps": 4},
+    "ike": {"demonstrations": 3},
+    "ike-random": {"demonstrations": 3},
+    "mend": {"rank": 8, "learning_rate": 1e-2, "steps": 10 * LESSONS},
+    "ke": {
+        "lstm": 16,
+        "condition": 32,
+        "conditioner": 16,
+        "learning_rate": 1e-2,
+        "warm_up": 0,
+        "steps": 10 * LESSONS,
+    },
+    "serac": {
+        # A text encoder that a package carries, left as it is, with a trained layer behind it.
+        "encoder": "all-MiniLM-L6-v2",
+        "encoder_trained": False,
+        "pooling": "mean",
+        "head": 128,
+        "rank": 8,
+        "learning_rate": 1e-2,
+        "scope_learning_rate": 1e-2,
+        "steps": 10 * LESSONS,
+    },
+}
