@@ -31,10 +31,9 @@ Claim = Callable[[MetricTrial], None]
 
 def it_keeps_the_protocol(trial: MetricTrial) -> None:
     """It has every member that `mmke.types.Metric` names, and scores kinds of probes that exist."""
+    assert any(trial.metrics(switches) for switches in PROTOCOLS.values())
     for switches in PROTOCOLS.values():
-        made = trial.metrics(switches)
-        assert made
-        for metric in made:
+        for metric in trial.metrics(switches):
             assert isinstance(metric, Metric)
             assert metric.kinds
             assert set(metric.kinds) <= set(PROBE_KINDS)
