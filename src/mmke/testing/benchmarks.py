@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 
@@ -13,7 +13,7 @@ from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run
 from mmke.testing.kit import Kit, shared_kit
-from mmke.types import PROBE_KINDS, PROTOCOLS, Benchmark, EditCase, ImageRef
+from mmke.types import PROTOCOLS, Benchmark, EditCase, ImageRef, Role
 
 SPLITS: tuple[Literal["train", "eval"], ...] = ("train", "eval")
 
@@ -47,7 +47,7 @@ def it_keeps_the_protocol(trial: BenchmarkTrial) -> None:
 
 
 def every_record_is_complete(trial: BenchmarkTrial) -> None:
-    """Each record has an identity of its own, an edit, and probes of known kinds or a reason why there is none."""
+    """Each record has an identity of its own, an edit, and probes, or a reason for a kind that cannot be asked."""
     for split in SPLITS:
         for protocol in PROTOCOLS:
             cases = trial.load(split, protocol=protocol)
@@ -63,7 +63,8 @@ def check_record(case: EditCase) -> None:
     assert case.probes, case.id
     assert all(edit.query.text.strip() and edit.target.strip() for edit in case.edits), case.id
     assert all(probe.target.strip() for probe in case.probes), case.id
-    assert {probe.kind for probe in case.probes} | set(case.unscored) <= set(PROBE_KINDS), case.id
+    kinds = {*(probe.kind for probe in case.probes), *case.unscored}
+    assert {kind.role for kind in kinds} <= set(get_args(Role)), case.id
     assert all(reason.strip() for reason in case.unscored.values()), case.id
 
 
@@ -81,14 +82,14 @@ def two_readings_agree(trial: BenchmarkTrial) -> None:
 
 def no_hop_asks_no_portability_question(trial: BenchmarkTrial) -> None:
     """With hop 0, portability is not asked."""
-    assert "port" not in {probe.kind for case in trial.load("eval", hop=0) for probe in case.probes}
+    assert "port" not in {probe.kind.name for case in trial.load("eval", hop=0) for probe in case.probes}
 
 
 def its_first_record_runs(trial: BenchmarkTrial) -> None:
     """A run over its first record, unedited, writes rows for every kind of probe that the record has."""
     (cell,) = run(plan(Request("tiny-llava", ("none",), (trial.name,), limit=1, data=trial.data, out=trial.out)))
     rows = (cell / "rows.jsonl").read_text()
-    assert all(f'"{probe.kind}"' in rows for probe in trial.load("eval")[0].probes)
+    assert all(f'"{probe.kind.name}"' in rows for probe in trial.load("eval")[0].probes)
 
 
 CLAIMS: tuple[Claim, ...] = (

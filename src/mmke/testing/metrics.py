@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import pytest
 
 from mmke import registry
 from mmke.testing.kit import Kit, shared_kit
-from mmke.types import PROBE_KINDS, PROTOCOLS, Metric, Switches
+from mmke.types import PROTOCOLS, Metric, Role, Switches
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,25 @@ Claim = Callable[[MetricTrial], None]
 
 
 def it_keeps_the_protocol(trial: MetricTrial) -> None:
-    """It has every member that `mmke.types.Metric` names, and scores kinds of probes that exist."""
+    """It has every member that `mmke.types.Metric` names, and scores kinds of probes whose roles exist."""
     assert any(trial.metrics(switches) for switches in PROTOCOLS.values())
     for switches in PROTOCOLS.values():
         for metric in trial.metrics(switches):
             assert isinstance(metric, Metric)
-            assert metric.kinds
-            assert set(metric.kinds) <= set(PROBE_KINDS)
+            assert metric.roles
+            assert set(metric.roles) <= set(get_args(Role))
 
 
 def its_names_and_columns_are_its_own(trial: MetricTrial) -> None:
     """No other registered metric has its name or feeds a column of its."""
+    kinds = dict.fromkeys(probe.kind for probe in trial.kit.cases[0].probes)
     for switches in PROTOCOLS.values():
         made = [metric for name in registry.names("metrics") for metric in registry.factory("metrics", name)(switches)]
-        columns = [metric.column(kind) for metric in made for kind in metric.kinds]
+        columns = [metric.column(kind) for metric in made for kind in kinds if kind.role in metric.roles]
         assert len({metric.name for metric in made}) == len(made)
         for metric in trial.metrics(switches):
-            for kind in metric.kinds:
-                assert columns.count(metric.column(kind)) == 1, metric.column(kind)
+            for kind in kinds:
+                assert kind.role not in metric.roles or columns.count(metric.column(kind)) == 1, metric.column(kind)
 
 
 def it_scores_what_a_model_answers(trial: MetricTrial) -> None:
@@ -55,8 +57,8 @@ def it_scores_what_a_model_answers(trial: MetricTrial) -> None:
     backbone = trial.kit.backbone("tiny-llava")
     for switches in PROTOCOLS.values():
         for metric in trial.metrics(switches):
-            probes = [probe for probe in trial.kit.cases[0].probes if probe.kind in metric.kinds]
-            assert probes
+            probes = [probe for probe in trial.kit.cases[0].probes if probe.kind.role in metric.roles]
+            assert probes or "hard locality" in metric.roles
             for probe, answer in zip(probes, backbone.answer(probes, metric.ask), strict=True):
                 before = answer if metric.reference else None
                 score, again = (metric.score(probe, before, answer) for _ in range(2))

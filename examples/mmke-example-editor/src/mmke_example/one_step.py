@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches
 
 
 @dataclass(frozen=True)
-class Settings:
+class OneStepSettings:
     """What `one-step.toml` states; it states every value, so there are no defaults here."""
 
     site: str
@@ -84,14 +84,11 @@ class OneStepSession:
 
 @dataclass(frozen=True)
 class OneStep:
-    """The editor: what is the same for all sessions. The `paper_…` members say what the protocol `paper` compares."""
+    """The editor: what is the same for all sessions."""
 
-    settings: Settings
+    settings: OneStepSettings
     switches: Switches
     name: str = "one-step"
-    paper_reference: Literal["base", "previous edit"] = "base"
-    paper_positions: Literal["all", "answer"] = "all"
-    paper_topk: Literal["native", "float32"] = "native"
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the place below which the edit changes nothing."""
@@ -114,4 +111,4 @@ class OneStep:
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> OneStep:
     """One gradient step on the last MLP, as long as the loss falls."""
-    return OneStep(build(Settings, settings, editor="one-step"), switches)
+    return OneStep(build(OneStepSettings, settings, editor="one-step"), switches)

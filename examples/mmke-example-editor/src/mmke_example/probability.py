@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmke.types import RECALL_KINDS, RELATION_KINDS, Answer, Ask, Metric, Probe, ProbeKind, Score, Switches
+from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Probability:
 
     ask: Ask
     name: str = "probability"
-    kinds: tuple[ProbeKind, ...] = RECALL_KINDS + RELATION_KINDS
+    roles: tuple[Role, ...] = ("recall", "relation")
     reference: Literal["base", "previous edit"] | None = None
 
     def column(self, kind: ProbeKind) -> str:
