@@ -57,9 +57,11 @@ def test_the_json_table_has_the_promised_keys(results: Path, capsys: pytest.Capt
         "seconds_per_edit",
         "peak_memory_bytes",
         "metrics",
+        "seed",
+        "average",
     ]
     assert all(list(cell) == keys for cell in cells)
-    assert list(cells[1]["metrics"]["i_rel"]) == ["value", "se", "gain", "gain_se", "n", "n_unscored"]
+    assert list(cells[1]["metrics"]["i_rel"]) == ["value", "se", "gain", "gain_se", "n", "n_unscored", "n_partial"]
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "latex", "markdown"])
@@ -226,7 +228,7 @@ def test_a_trained_editor_is_missed_trained_found_and_named(
     assert f"under strict first; {best} was trained under paper" in capsys.readouterr().err
     best.rename("mine.safetensors")
     assert main([*tested, "--checkpoint", f"{editor}=mine.safetensors", "--out", "again"]) == 0
-    rows = [Path(out, f"tiny-llava/mmke-user/hop1/paper/{editor}/rows.jsonl") for out in ("results", "again")]
+    rows = [Path(out, f"tiny-llava/mmke-user/hop1/paper/seed0/{editor}/rows.jsonl") for out in ("results", "again")]
     assert rows[0].read_bytes() == rows[1].read_bytes()
 
 

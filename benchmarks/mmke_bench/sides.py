@@ -32,7 +32,7 @@ class Rows:
     rows: list[ScoreRow] = field(default_factory=list)
     timing: Timing | None = None
 
-    def append(self, case_id: str, rows: Sequence[ScoreRow], timing: Timing) -> None:
+    def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None:
         """Keep one record."""
         self.rows += rows
         self.timing = timing

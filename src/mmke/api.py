@@ -24,7 +24,7 @@ from mmke.benchmarks import open as benchmarks
 from mmke.editing import settings as editor_settings
 from mmke.errors import UserError
 from mmke.protocols import Answerer, Editor, EditSession, Store
-from mmke.report.cells import Cell, read_cells
+from mmke.report.cells import CellSummary, read_cells
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request, resolve_protocol
@@ -125,7 +125,7 @@ def say(answerer: Answerer | EditSession, question: str, image: ImageRef | None 
     return answerer.answer([Probe(QUESTION, Query(question, image), "")], Ask(decode="generate"))[0].text
 
 
-def run_benchmark(request: Request) -> list[Cell]:
+def run_benchmark(request: Request) -> list[CellSummary]:
     """Do what `mmke run` does and return its cells, as `mmke table --format json` prints them.
 
     Raises:

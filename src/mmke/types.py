@@ -172,52 +172,68 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One answer as the rows keep it: text, token ids, and the gold answer's mean log-probability (nats per token)."""
+    """One answer as a results folder keeps it: enough to read it, and to score it again by tokens or by text.
+
+    Attributes:
+        text: what was said.
+        ids: the token ids of `text`.
+        target_logprob: the gold answer's mean log-probability in nats per token; None where the model wrote by itself.
+        target_ids: token ids of the gold answer; empty where the model wrote by itself.
+        top_ids: the most probable ids, best first, at each row that predicts the answer; empty where `ids` alone were
+            asked for, or other rows too.
+        finished: whether the model ended by itself; None where it was given the gold answer.
+        ask: how it was asked; None in results of the first format.
+        model: which model said it: "edited", "floor" (the unedited model's run), or the reference that locality
+            compares with, "base" or "previous edit".
+    """
 
     text: str
     ids: tuple[int, ...]
     target_logprob: float | None = None
+    target_ids: tuple[int, ...] = ()
+    top_ids: tuple[tuple[int, ...], ...] = ()
+    finished: bool | None = None
+    ask: Ask | None = None
+    model: str = "edited"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One line of `rows.jsonl`: one record, probe and metric.
+    """One line of `rows.jsonl`: the score of one probe by one metric.
 
     Attributes:
-        case_id: the record.
-        edits_applied: edits in the model when the probe was asked.
-        probe: the probe's index within its record; None for a kind that the record cannot be asked.
+        case_id: the case that was edited and asked; what was asked stands in `cases.jsonl`.
+        probe: the probe's index within its case; None for a kind that the case cannot be asked.
         kind: the name of the probe's kind.
         metric: the column of the table that this row feeds, such as `i_rel` or `i_rel_f1`.
+        edits_applied: edits in the model when the probe was asked.
         value: the score; None when it could not be scored (then `reason` says why).
         floor: the unedited model's score of the same probe and metric; None for locality.
         n_scored: tokens or entries counted.
         reason: why there is no value.
-        tags: the probe's tags.
-        notes: counts from the editor.
-        question: the probe's question, as the benchmark has it.
-        target: the gold answer.
-        image: file name of the probe's picture.
-        before: what the reference model said, where the metric compares two models.
+        notes: counts from the editor and from scoring.
+        before: what the reference model said, where the metric compares two models, or what the floor said.
         after: what the edited model said.
+        schedule: in which order edits and questions came; "single": each record alone.
+        order_seed: of the order of the edits; None where it does not matter.
+        more: fields of a later version, kept as they are.
     """
 
     case_id: str
-    edits_applied: int
     probe: int | None
     kind: str
     metric: str
+    edits_applied: int
     value: float | None
     floor: float | None
     n_scored: int
     reason: str | None
-    tags: Mapping[str, str]
     notes: Mapping[str, int]
-    question: str
-    target: str
-    image: str | None
     before: Said | None
     after: Said | None
+    schedule: str = "single"
+    order_seed: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +254,8 @@ class Switches:
         hop_drops_records: whether a record without a question of the asked hop leaves every metric.
         answer_blanks: whether white space at the beginning and the end of answers is left out or is scored.
         limit_counts: whether a limit counts the records of the file, as published, or those that are used.
+        average: how figures are averaged over records in tables: "macro", the mean over records, or "micro", all tokens
+            together, as KE's were published.
     """
 
     protocol: Literal["strict", "paper"]
@@ -249,6 +267,7 @@ class Switches:
     hop_drops_records: bool
     answer_blanks: Literal["stripped", "kept"]
     limit_counts: Literal["used records", "all records"]
+    average: Literal["macro", "micro"] = "macro"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the switches as plain data for run.json."""
@@ -338,6 +357,9 @@ class Metric(Protocol):
         roles: the roles of the probe kinds that it scores.
         ask: what the answers must contain.
         reference: the model it compares the edited one with; None when the answer is judged alone.
+        unit: of its scores; those in "per cent" lie in [0, 1], and tables show them times 100.
+        higher_is_better: which way is better.
+        parameters: what its scores depend on besides the answers, such as {"k": 10}; it stands in run.json.
     """
 
     @property
@@ -348,6 +370,12 @@ class Metric(Protocol):
     def ask(self) -> Ask: ...
     @property
     def reference(self) -> Literal["base", "previous edit"] | None: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
 
     def column(self, kind: ProbeKind) -> str:
         """Return the table column that a score of this kind feeds, such as `t_loc` or `t_loc_kl`."""

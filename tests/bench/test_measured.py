@@ -33,7 +33,7 @@ def lap(
 def row(probe: int, said: Said | None) -> ScoreRow:
     return ScoreRow(
         case_id="a", edits_applied=1, probe=probe, kind="t_rel", metric="t_rel", value=1.0, floor=None, n_scored=1,
-        reason=None, tags={}, notes={}, question="", target="", image=None, before=None, after=said,
+        reason=None, notes={}, before=None, after=said,
     )  # fmt: skip
 
 

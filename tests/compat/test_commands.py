@@ -191,7 +191,7 @@ def test_a_run_finds_the_data_in_the_current_folder_and_prints_the_table(
     command = ["--function_name=test_FT_Blip2OPT_QFormer", "--hop=1", "--data_type=user", "--limit=1", "--device=cpu"]
     assert main([*command, "--set", "ft-alignment.steps=1"], backbones=TINY) == 0
     assert "tiny-blip2 on mmke-user, hop 1, protocol paper" in capsys.readouterr().out
-    manifest = json.loads(Path("results/tiny-blip2/mmke-user/hop1/paper/ft-alignment/run.json").read_text())
+    manifest = json.loads(Path("results/tiny-blip2/mmke-user/hop1/paper/seed0/ft-alignment/run.json").read_text())
     assert manifest["history"][0]["command"][:4] == ["mmke", "run", "--backbone", "tiny-blip2"]
 
 

@@ -120,7 +120,7 @@ def test_the_scripts_train_and_then_test_what_was_trained(small_data: Path, tmp_
     tested = bash(TEST, "3", "llava", "1", "user", "--device=cpu", "--limit=1", folder=work, python=python)
     assert tested.returncode == 0, tested.stderr
     assert "tiny-llava on mmke-user, hop 1, protocol paper" in tested.stdout
-    assert (work / "results/tiny-llava/mmke-user/hop1/paper/ke/rows.jsonl").is_file()
+    assert (work / "results/tiny-llava/mmke-user/hop1/paper/seed0/ke/rows.jsonl").is_file()
 
 
 @pytest.mark.parametrize(

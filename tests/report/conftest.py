@@ -3,17 +3,27 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from mmke.metrics.accuracy import Accuracy
+from mmke.report.figures import Scale
 from mmke.results import manifest
 from mmke.results.folder import open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.timings import Timing
-from mmke.types import PROTOCOLS, Dropped, ScoreRow
+from mmke.results.v1 import COLUMNS, KINDS
+from mmke.types import PROTOCOLS, Ask, Dropped, EditCase, Probe, Query, ScoreRow
 
 WriteRun = Callable[..., Path]
+
+
+@pytest.fixture
+def scale() -> Scale:
+    """MMKE-Bench's kinds, and the columns of the package's own metrics."""
+    return Scale(KINDS, COLUMNS)
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +37,12 @@ def row() -> Callable[..., ScoreRow]:
     def make(metric: str, value: float | None, floor: float | None = None, **changes: Any) -> ScoreRow:
         plain: dict[str, Any] = {
             "case_id": "?",
-            "edits_applied": 1,
             "probe": 0,
-            "kind": "t_rel",
+            "kind": metric if metric in KINDS else "t_rel",
+            "edits_applied": 1,
             "n_scored": 1,
             "reason": None if value is not None else "because",
-            "tags": {},
             "notes": {},
-            "question": "q",
-            "target": "t",
-            "image": None,
             "before": None,
             "after": None,
         }
@@ -47,19 +53,28 @@ def row() -> Callable[..., ScoreRow]:
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
-    """Write the folder of one run: `records` are the rows of each record, `about` the names of the run."""
+    """Write the folder of one run: `records` are the rows of each record, `about` the names of the run.
+
+    `tags` are those of every probe.
+    """
 
     def write(
-        records: Sequence[Sequence[ScoreRow]], *, out: Path = tmp_path, seconds: float = 0.5, **about: Any
+        records: Sequence[Sequence[ScoreRow]],
+        *,
+        out: Path = tmp_path,
+        seconds: float = 0.5,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        **about: Any,
     ) -> Path:
         settings = _settings(about)
-        facts = RunFacts("a processor", len(records), (Dropped(3, "alt is empty"),), ("mmke", "run"))
+        facts = RunFacts(len(records), (Dropped(3, "alt is empty"),), ("mmke", "run"), tuple(KINDS.values()))
         with open_run(out, settings, facts) as folder:
             for number, rows in enumerate(records):
                 timing = Timing(
                     {"edit": seconds * (1 + number), "before": 0.0, "after": 0.0}, 2**30 * (1 + number), "rss"
                 )
-                folder.append(f"{number}", _numbered(rows, f"{number}"), timing)
+                probes = tuple(Probe(KINDS[row.kind], Query("q"), "t", tags) for row in rows)
+                folder.append(EditCase(f"{number}", (), probes), _numbered(rows, f"{number}"), timing)
         return run_path(out, settings)
 
     return write
@@ -76,13 +91,14 @@ def _settings(about: Mapping[str, Any]) -> RunSettings:
         editor=about.get("editor", "ft-llm"),
         benchmark=about.get("benchmark", "mini-entity"),
         hop=about.get("hop", 1),
-        switches=PROTOCOLS[about.get("protocol", "strict")],
+        switches=replace(PROTOCOLS[about.get("protocol", "strict")], average=about.get("average", "macro")),
         settings={},
-        metrics=("accuracy",),
+        metrics=(Accuracy(Ask()),),
         generate=False,
-        seed=0,
+        seed=about.get("seed", 0),
         dtype="float32",
         device_type="cpu",
+        device=about.get("device", "a processor"),
         data_revision="d",
         weights_revision="w",
     )

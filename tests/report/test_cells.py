@@ -11,6 +11,8 @@ import pytest
 from mmke.errors import UserError
 from mmke.report.cells import read_cells
 from mmke.results.finished import ROWS
+from mmke.results.rows import EMPTY, UNENDED
+from mmke.results.timings import TIMINGS
 from mmke.types import ScoreRow
 
 Row = Callable[..., ScoreRow]
@@ -42,12 +44,14 @@ def test_a_cell_has_exactly_the_keys_that_programs_rely_on(tmp_path: Path, row: 
         "benchmark": "mini-entity",
         "hop": 1,
         "protocol": "strict",
+        "seed": 0,
+        "average": "macro",
         "n": 2,
         "dropped": 1,
         "seconds_per_edit": 0.75,
         "peak_memory_bytes": 2**31,
     }
-    assert metrics["t_rel"].keys() == {"value", "se", "gain", "gain_se", "n", "n_unscored"}
+    assert metrics["t_rel"].keys() == {"value", "se", "gain", "gain_se", "n", "n_unscored", "n_partial"}
 
 
 def test_cells_come_by_block_with_the_floor_first(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
@@ -96,7 +100,38 @@ def test_two_runs_of_one_cell_are_an_error_naming_both(tmp_path: Path, row: Row,
 def test_a_tag_that_no_probe_has_is_an_error_naming_those_there_are(
     tmp_path: Path, row: Row, write_run: WriteRun
 ) -> None:
-    write_run([[row("t_rel", 0.5, tags={"knowledge": "entity"})]])
+    write_run([[row("t_rel", 0.5)]], tags={"knowledge": "entity"})
     assert "t_rel[entity]" in read_cells(tmp_path, by="knowledge")[0].metrics
     with pytest.raises(UserError, match="no probe has the tag 'style'; these results have knowledge"):
         read_cells(tmp_path, by="style")
+
+
+def test_seeds_of_one_cell_stand_side_by_side(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    for seed in (0, 3):
+        write_run([[row("t_rel", 0.5 + seed / 10)]], seed=seed)
+    assert [(cell.seed, cell.metrics["t_rel"].value) for cell in read_cells(tmp_path)] == [(0, 50.0), (3, 80.0)]
+
+
+def test_a_copy_without_timings_is_a_cell_of_unknown_cost(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    (write_run([[row("t_rel", 0.5)]]) / TIMINGS).unlink()
+    (cell,) = read_cells(tmp_path)
+    assert (cell.n, cell.seconds_per_edit, cell.peak_memory_bytes) == (1, None, None)
+    assert cell.metrics["t_rel"].value == 50.0
+
+
+def test_a_published_micro_average_stands_before_the_macro_one(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    records = [[row("t_rel", 0.5, n_scored=2)], [row("t_rel", 1.0, n_scored=8)]]
+    write_run(records, editor="ke", average="micro")
+    cells = read_cells(tmp_path)
+    assert [(cell.average, cell.as_published, cell.metrics["t_rel"].value) for cell in cells] == [
+        ("micro", True, pytest.approx(90.0)),
+        ("macro", False, 75.0),
+    ]
+
+
+def test_answers_that_the_model_wrote_are_counted_once_for_all_metrics(
+    tmp_path: Path, row: Row, write_run: WriteRun
+) -> None:
+    written = [{EMPTY: 1, UNENDED: 0}, {EMPTY: 0, UNENDED: 1}, {EMPTY: 0, UNENDED: 1}]
+    write_run([[row("t_rel", 0.5), row("t_rel_em", 0.0, notes=notes)] for notes in written])
+    assert read_cells(tmp_path)[0].generated == (3, 1, 2)

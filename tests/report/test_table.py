@@ -12,56 +12,65 @@ from pathlib import Path
 import pytest
 
 from mmke.errors import UserError
-from mmke.report.cells import Cell, read_cells
-from mmke.report.figures import figures
+from mmke.report.cells import CellSummary, read_cells
+from mmke.report.figures import Scale, figures
+from mmke.report.published import KINDS as HEADLINE_KINDS
 from mmke.report.table import render
-from mmke.types import HEADLINE_KINDS, ScoreRow
+from mmke.results.v1 import COLUMNS, KINDS
+from mmke.types import ScoreRow
 
 Row = Callable[..., ScoreRow]
 
 
 @pytest.fixture
-def cells(row: Row) -> list[Cell]:
+def cells(row: Row, scale: Scale) -> list[CellSummary]:
     """The floor and one editor over two records, the second without a portability question."""
 
-    def cell(editor: str, low: float) -> Cell:
+    def cell(editor: str, low: float) -> CellSummary:
         first = [row(kind, low, 0.25, kind=kind) for kind in HEADLINE_KINDS]
         second = [row(kind, 1.0, 0.25, kind=kind) for kind in HEADLINE_KINDS[:-1]]
         more = [row("port", None, kind="port", probe=None), row("t_loc_kl", 0.125, kind="t_loc")]
-        return Cell(
+        return CellSummary(
             backbone="smol_llava",
             editor=editor,
             benchmark="mini-entity",
             hop=1,
             protocol="strict",
+            seed=0,
+            average="macro",
             n=2,
             dropped=1,
             seconds_per_edit=0.123456789,
             peak_memory_bytes=3 * 2**29,
-            metrics=figures([first, second + more]),
+            metrics=figures([first, second + more], scale),
+            scale=scale,
             memory="rss",
+            reasons={"port": {"no 1-hop question": 1}},
         )
 
     return [cell("none", 0.25), cell("ft-llm", 0.5)]
 
 
-def published_cell(**about: object) -> Cell:
+def published_cell(**about: object) -> CellSummary:
     plain: dict[str, object] = {
         "backbone": "llava-1.5-7b",
         "editor": "ft-llm",
         "benchmark": "mmke-entity",
         "hop": 1,
         "protocol": "paper",
+        "seed": 0,
+        "average": "macro",
+        "scale": Scale(KINDS, COLUMNS),
         "n": 0,
         "dropped": 0,
         "seconds_per_edit": None,
         "peak_memory_bytes": None,
         "metrics": {},
     }
-    return Cell(**plain | about)  # type: ignore[arg-type]
+    return CellSummary(**plain | about)  # type: ignore[arg-type]
 
 
-def test_text_says_protocol_hop_and_unit_and_puts_the_floor_first(cells: list[Cell]) -> None:
+def test_text_says_protocol_hop_and_unit_and_puts_the_floor_first(cells: list[CellSummary]) -> None:
     title, header, _, floor, editor, *_ = render(cells, "text").splitlines()
     assert title == "smol_llava on mini-entity, hop 1, protocol strict: per cent ± standard error over records"
     assert header.split() == [
@@ -87,16 +96,18 @@ def test_text_says_protocol_hop_and_unit_and_puts_the_floor_first(cells: list[Ce
     ]
 
 
-def test_text_columns_are_aligned(cells: list[Cell]) -> None:
+def test_text_columns_are_aligned(cells: list[CellSummary]) -> None:
     lines = render(cells, "text", every_metric=True).splitlines()[1:5]
     assert len({len(line) for line in lines}) == 1
 
 
-def test_unscored_records_are_told_once_for_editors_alike(cells: list[Cell]) -> None:
-    assert render(cells, "text").splitlines()[-1] == "  unscored records: Port 1 of 2 (none, ft-llm)"
+def test_unscored_records_are_told_once_for_editors_alike(cells: list[CellSummary]) -> None:
+    assert render(cells, "text").splitlines()[-1] == (
+        "  unscored records: Port 1 of 2 (none, ft-llm): no 1-hop question"
+    )
 
 
-def test_every_metric_adds_columns_and_says_which_are_nats(cells: list[Cell]) -> None:
+def test_every_metric_adds_columns_and_says_which_are_nats(cells: list[CellSummary]) -> None:
     assert "t_loc_kl" not in render(cells, "text")
     text = render(cells, "text", every_metric=True)
     assert "t_loc_kl" in text.splitlines()[1]
@@ -109,7 +120,7 @@ def test_a_figure_that_is_undefined_is_a_dash() -> None:
     assert line.split() == ["ft-llm", *["–"] * 6, "0", "0", "–", "–"]
 
 
-def test_json_is_the_list_of_cells(cells: list[Cell]) -> None:
+def test_json_is_the_list_of_cells(cells: list[CellSummary]) -> None:
     plain = json.loads(render(cells, "json"))
     assert [cell["editor"] for cell in plain] == ["none", "ft-llm"]
     assert list(plain[1]) == [
@@ -123,6 +134,8 @@ def test_json_is_the_list_of_cells(cells: list[Cell]) -> None:
         "seconds_per_edit",
         "peak_memory_bytes",
         "metrics",
+        "seed",
+        "average",
     ]
     assert plain[1]["metrics"]["port"] == {
         "value": 50.0,
@@ -131,11 +144,12 @@ def test_json_is_the_list_of_cells(cells: list[Cell]) -> None:
         "gain_se": None,
         "n": 1,
         "n_unscored": 1,
+        "n_partial": 0,
     }
     assert plain[1]["seconds_per_edit"] == 0.123457
 
 
-def test_csv_has_one_line_per_metric_with_the_figures_of_the_json(cells: list[Cell]) -> None:
+def test_csv_has_one_line_per_metric_with_the_figures_of_the_json(cells: list[CellSummary]) -> None:
     lines = list(csv.DictReader(io.StringIO(render(cells, "csv"))))
     plain = json.loads(render(cells, "json"))
     assert len(lines) == sum(len(cell["metrics"]) for cell in plain)
@@ -147,7 +161,7 @@ def test_csv_has_one_line_per_metric_with_the_figures_of_the_json(cells: list[Ce
         assert line["records"] == "2"
 
 
-def test_latex_escapes_what_has_a_meaning_and_has_as_many_cells_as_columns(cells: list[Cell]) -> None:
+def test_latex_escapes_what_has_a_meaning_and_has_as_many_cells_as_columns(cells: list[CellSummary]) -> None:
     odd = [published_cell(backbone=r"a_b&c%d$e#f{g}h~i^j\k", benchmark="x–y")]
     text = render([*cells, *odd], "latex", every_metric=True)
     assert r"a\_b\&c\%d\$e\#f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k on x--y" in text
@@ -160,7 +174,7 @@ def test_latex_escapes_what_has_a_meaning_and_has_as_many_cells_as_columns(cells
     assert text.isascii()
 
 
-def test_latex_braces_and_environments_are_balanced(cells: list[Cell]) -> None:
+def test_latex_braces_and_environments_are_balanced(cells: list[CellSummary]) -> None:
     text = render(cells, "latex")
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
@@ -168,14 +182,14 @@ def test_latex_braces_and_environments_are_balanced(cells: list[Cell]) -> None:
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
 
 
-def test_markdown_lines_have_as_many_cells_as_the_header(cells: list[Cell]) -> None:
+def test_markdown_lines_have_as_many_cells_as_the_header(cells: list[CellSummary]) -> None:
     lines = [line for line in render(cells, "markdown").splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert len({line.count(" | ") for line in lines}) == 1
     assert "**smol\\_llava on" in render(cells, "markdown")
 
 
-def test_an_unknown_format_is_an_error_naming_the_known_ones(cells: list[Cell]) -> None:
+def test_an_unknown_format_is_an_error_naming_the_known_ones(cells: list[CellSummary]) -> None:
     with pytest.raises(UserError, match="unknown format 'html'; there are text, markdown, latex, json, csv"):
         render(cells, "html")
 
@@ -204,7 +218,7 @@ def test_doubtful_published_rows_are_marked_with_the_reason() -> None:
     assert json.loads(render([doubted], "json", published=True))[0]["published"]["doubtful"].startswith("identical")
 
 
-def test_a_cell_without_a_published_figure_says_so(cells: list[Cell]) -> None:
+def test_a_cell_without_a_published_figure_says_so(cells: list[CellSummary]) -> None:
     assert "no published figure for smol_llava on mini-entity" in render(cells, "text", published=True)
     assert json.loads(render(cells, "json", published=True))[0]["published"] is None
     both = [published_cell(editor="none"), published_cell()]
@@ -229,7 +243,8 @@ def test_every_published_cell_is_found(backbone: str, knowledge: str) -> None:
 
 
 def test_csv_carries_published_figures_per_metric(row: Row) -> None:
-    cell = published_cell(metrics=figures([[row("port", 0.5, kind="port"), row("port_em", 0.5, kind="port")]]))
+    scale = Scale(KINDS, COLUMNS)
+    cell = published_cell(metrics=figures([[row("port", 0.5, kind="port"), row("port_em", 0.5, kind="port")]], scale))
     lines = list(csv.DictReader(io.StringIO(render([cell], "csv", published=True))))
     assert [(line["metric"], line["published"]) for line in lines] == [("port", "41.23"), ("port_em", "")]
 
@@ -238,12 +253,13 @@ def test_a_table_is_made_without_torch(tmp_path: Path, row: Row, write_run: Call
     write_run([[row("t_rel", 0.5)]])
     program = (
         "import sys, pathlib; from mmke.report.cells import read_cells; from mmke.report.table import render; "
-        "assert 'ft-llm' in render(read_cells(pathlib.Path(sys.argv[1])), 'text'); sys.exit('torch' in sys.modules)"
+        "assert 'ft-llm' in render(read_cells(pathlib.Path(sys.argv[1])), 'text'); "
+        "sys.exit(bool({'torch', 'transformers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0  # noqa: S603
 
 
 def test_a_break_down_by_tag_shows_beside_its_metric(tmp_path: Path, row: Row, write_run: Callable[..., Path]) -> None:
-    write_run([[row("i_gen", 0.5, kind="i_gen", tags={"style": "held-out"})]])
+    write_run([[row("i_gen", 0.5)]], tags={"style": "held-out"})
     header = render(read_cells(tmp_path, by="style"), "text").splitlines()[1]
     assert re.search(r"I-Gen +I-Gen\[held-out\] +Port", header)

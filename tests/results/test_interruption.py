@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +10,23 @@ import pytest
 
 from mmke.errors import UserError
 from mmke.results import manifest
-from mmke.results.finished import ROWS, TIMINGS, read_finished
-from mmke.results.folder import open_run, run_path
+from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_answers, read_cases, read_finished
+from mmke.results.folder import FILES, open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings
-from mmke.results.timings import Timing
-from mmke.types import ScoreRow
+from mmke.results.timings import TIMINGS, Timing
+from mmke.types import EditCase, ScoreRow
 
+Case = Callable[[str], EditCase]
 Record = Callable[[str], list[ScoreRow]]
+Run = Callable[[Path], list[str]]
 IDS = ("a", "b")
 ROWS_EACH = 2
+
+
+@pytest.fixture
+def case(case: Case) -> Case:
+    """A short case."""
+    return lambda case_id: replace(case(case_id), edits=(), probes=(), unscored={})
 
 
 @pytest.fixture
@@ -26,8 +34,8 @@ def record(row: Callable[..., ScoreRow]) -> Record:
     """Two short rows of one record."""
 
     def make(case_id: str) -> list[ScoreRow]:
-        short = row(case_id=case_id, question="é", target="", tags={}, after=None)
-        return [short, replace(short, metric="i_rel", value=None, reason="none")]
+        short = row(case_id=case_id)
+        return [short, replace(short, metric="i_rel", value=None, reason="é", after=None)]
 
     return make
 
@@ -41,7 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run_all(record: Record, timing: Timing, settings: RunSettings, facts: RunFacts) -> Callable[[Path], list[str]]:
+def run_all(case: Case, record: Record, timing: Timing, settings: RunSettings, facts: RunFacts) -> Run:
     """Do what a runner does: open, skip what is done, append the rest; returns the ids that were asked."""
 
     def run(out: Path) -> list[str]:
@@ -50,14 +58,14 @@ def run_all(record: Record, timing: Timing, settings: RunSettings, facts: RunFac
             for case_id in IDS:
                 if case_id not in folder.done:
                     asked.append(case_id)
-                    folder.append(case_id, record(case_id), timing)
+                    folder.append(case(case_id), record(case_id), timing)
         return asked
 
     return run
 
 
 @pytest.fixture
-def whole(tmp_path: Path, run_all: Callable[[Path], list[str]], settings: RunSettings) -> Path:
+def whole(tmp_path: Path, run_all: Run, settings: RunSettings) -> Path:
     """A finished folder."""
     run_all(tmp_path / "whole")
     return run_path(tmp_path / "whole", settings)
@@ -70,61 +78,81 @@ def copy_of(whole: Path, out: Path, settings: RunSettings) -> Path:
     return folder
 
 
-def killed_states(whole: Path) -> list[tuple[bytes, bytes]]:
-    """Return the contents of (timings, rows) at every byte that the program ever wrote."""
-    timings, rows = ((whole / name).read_bytes() for name in (TIMINGS, ROWS))
-    states, rows_end = [], 0
-    timings_end = 0
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def written(whole: Path) -> Iterator[tuple[int, str, bytes]]:
+    """Yield record, file and line in the order in which the program wrote them, a record's rows as one."""
+    lines = {name: content.splitlines(keepends=True) for name, content in contents(whole).items()}
     for index in range(len(IDS)):
-        timing_line = timings.splitlines(keepends=True)[index]
-        lines = b"".join(rows.splitlines(keepends=True)[ROWS_EACH * index :][:ROWS_EACH])
-        states += [(timings[: timings_end + cut], rows[:rows_end]) for cut in range(len(timing_line))]
-        timings_end += len(timing_line)
-        states += [(timings[:timings_end], rows[: rows_end + cut]) for cut in range(len(lines))]
-        rows_end += len(lines)
-    return [*states, (timings, rows)]
+        for name in FILES:
+            each = ROWS_EACH if name == ROWS else 1
+            yield index, name, b"".join(lines[name][each * index :][:each])
 
 
-def test_a_kill_at_any_byte_is_mended_without_loss_or_repetition(
-    tmp_path: Path, whole: Path, run_all: Callable[[Path], list[str]], settings: RunSettings
-) -> None:
-    states = killed_states(whole)
-    assert len(states) == sum(len((whole / name).read_bytes()) for name in (ROWS, TIMINGS)) + 1
+def test_a_kill_at_any_byte_leaves_only_complete_records(tmp_path: Path, whole: Path, settings: RunSettings) -> None:
     folder = copy_of(whole, tmp_path / "killed", settings)
-    for timings, rows in states:
-        (folder / TIMINGS).write_bytes(timings)
-        (folder / ROWS).write_bytes(rows)
-        shutil.copy(whole / manifest.RUN, folder)
-        complete = rows.count(b"\n") // ROWS_EACH
-        assert run_all(tmp_path / "killed") == list(IDS[complete:])
-        assert (folder / ROWS).read_bytes() == (whole / ROWS).read_bytes()
-        assert (folder / TIMINGS).read_bytes() == (whole / TIMINGS).read_bytes()
+    state, states = dict.fromkeys(FILES, b""), 0
+    for name in FILES:
+        (folder / name).write_bytes(b"")
+    for index, name, line in written(whole):
+        complete = dict(zip(FILES, map(len, state.values()), strict=True)) if name == CASES else complete
+        for cut in range(len(line)):
+            (folder / name).write_bytes(state[name] + line[:cut])
+            ends = finished_ends(folder)
+            assert (ends.sizes, len(ends.records), len(ends.cases)) == (complete, index, index)
+            states += 1
+        state[name] += line
+        (folder / name).write_bytes(state[name])
+    assert finished_ends(folder).sizes == {name: len(content) for name, content in contents(whole).items()}
+    assert states == sum(map(len, contents(whole).values()))
 
 
-def test_rows_cut_anywhere_keep_every_complete_record_when_all_timings_are_there(whole: Path) -> None:
-    rows, timings = (whole / ROWS).read_bytes(), (whole / TIMINGS).read_bytes().splitlines(keepends=True)
-    for cut in range(len(rows) + 1):
+def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
+    tmp_path: Path, whole: Path, run_all: Run, settings: RunSettings
+) -> None:
+    folder = copy_of(whole, tmp_path / "killed", settings)
+    state = dict.fromkeys(FILES, b"")
+    for index, name, line in written(whole):
+        for cut in (0, 1, len(line) // 2, len(line) - 1):
+            for file, content in {**state, name: state[name] + line[:cut]}.items():
+                (folder / file).write_bytes(content)
+            assert run_all(tmp_path / "killed") == list(IDS[index:])
+            assert contents(folder) == contents(whole)
+        state[name] += line
+
+
+def test_rows_cut_anywhere_keep_every_complete_record_when_all_other_lines_are_there(whole: Path) -> None:
+    rows = (whole / ROWS).read_bytes()
+    for cut in range(0, len(rows) + 1, 7):
         (whole / ROWS).write_bytes(rows[:cut])
         complete = rows[:cut].count(b"\n") // ROWS_EACH
-        finished = read_finished(whole)
-        assert [record.case_id for record in finished.records] == list(IDS[:complete])
-        assert rows[: finished.rows_end].count(b"\n") == ROWS_EACH * complete
-        assert finished.timings_end == len(b"".join(timings[:complete]))
+        assert [record.case_id for record in read_finished(whole)] == list(IDS[:complete])
 
 
 def test_reading_a_killed_folder_does_not_change_it(tmp_path: Path, whole: Path, settings: RunSettings) -> None:
     folder = copy_of(whole, tmp_path / "read", settings)
     torn = (whole / ROWS).read_bytes()[:-5]
     (folder / ROWS).write_bytes(torn)
-    assert [record.case_id for record in read_finished(folder).records] == ["a"]
+    assert [record.case_id for record in read_finished(folder)] == ["a"]
     assert (folder / ROWS).read_bytes() == torn
 
 
-def test_finished_records_come_back_with_rows_and_timing(whole: Path, record: Record, timing: Timing) -> None:
-    records = read_finished(whole).records
+def test_finished_records_come_back_with_rows_answers_case_and_timing(
+    whole: Path, record: Record, timing: Timing, case: Case
+) -> None:
+    records = read_finished(whole, answers=True)
     assert [r.case_id for r in records] == list(IDS)
     assert list(records[1].rows) == record("b")
     assert records[1].timing == timing
+    assert [kept.case for kept in read_cases(whole).values()] == [case("a"), case("b")]
+    assert read_answers(whole)[records[1].key] == ((0, record("b")[0].after),)
+
+
+def test_two_runs_write_the_same_bytes(tmp_path: Path, whole: Path, run_all: Run, settings: RunSettings) -> None:
+    run_all(tmp_path / "again")
+    assert contents(run_path(tmp_path / "again", settings)) == contents(whole)
 
 
 def _garbage_in_the_middle(lines: list[bytes]) -> list[bytes]:
@@ -139,8 +167,8 @@ def _a_record_repeated(lines: list[bytes]) -> list[bytes]:
     return [*lines, *lines[:2]]
 
 
-def _records_swapped(lines: list[bytes]) -> list[bytes]:
-    return [*lines[2:], *lines[:2]]
+def _a_row_too_many(lines: list[bytes]) -> list[bytes]:
+    return [*lines, lines[-1]]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +177,7 @@ def _records_swapped(lines: list[bytes]) -> list[bytes]:
         (_garbage_in_the_middle, 3, "not JSON"),
         (_a_row_missing, 1, "record 'a' has 1 of its 2 rows"),
         (_a_record_repeated, 5, "the rows of record 'a' stand in two places"),
-        (_records_swapped, 1, "record 'b' is not at its place"),
+        (_a_row_too_many, 3, "record 'b' has 3 of its 2 rows"),
     ],
 )
 def test_a_file_edited_by_hand_is_refused_by_line(
@@ -161,19 +189,38 @@ def test_a_file_edited_by_hand_is_refused_by_line(
         read_finished(whole)
 
 
-def test_garbage_in_the_timings_is_refused_by_line(whole: Path) -> None:
-    file = whole / TIMINGS
+@pytest.mark.parametrize("name", [TIMINGS, ANSWERS, CASES])
+def test_garbage_in_another_file_is_refused_by_line(
+    tmp_path: Path, whole: Path, settings: RunSettings, facts: RunFacts, name: str
+) -> None:
+    file = whole / name
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join([lines[0], b"{}\n", *lines[1:]]))
-    with pytest.raises(UserError, match=f"{TIMINGS}, line 2: missing keys"):
-        read_finished(whole)
+    file.write_bytes(b"".join([lines[0], b"garbage\n", *lines[1:]]))
+    with (
+        pytest.raises(UserError, match=f"{name}, line 2: not JSON"),
+        open_run(tmp_path / "whole", settings, facts),
+    ):
+        pass
 
 
-def test_rows_without_their_timings_are_refused(whole: Path) -> None:
+def test_a_copy_without_its_timings_is_read_and_continued(
+    tmp_path: Path, whole: Path, run_all: Run, record: Record, settings: RunSettings
+) -> None:
     (whole / TIMINGS).unlink()
-    with pytest.raises(UserError, match="record 'a' is not at its place in"):
-        read_finished(whole)
+    assert [(r.case_id, r.timing) for r in read_finished(whole)] == [("a", None), ("b", None)]
+    lines = (whole / ROWS).read_bytes().splitlines(keepends=True)
+    (whole / ROWS).write_bytes(b"".join(lines[:ROWS_EACH]))
+    assert run_all(tmp_path / "whole") == ["b"]
+    assert [r.timing is None for r in read_finished(whole)] == [True, False]
+
+
+def test_a_copy_without_its_answers_says_so_where_they_are_needed(whole: Path) -> None:
+    (whole / ANSWERS).unlink()
+    assert len(read_finished(whole)) == 2
+    with pytest.raises(UserError, match=rf"{ANSWERS} lacks record 'a'; copy it from where the folder came from"):
+        read_finished(whole, answers=True)
 
 
 def test_a_folder_without_files_has_no_finished_record(tmp_path: Path) -> None:
-    assert read_finished(tmp_path) == ((), 0, 0)
+    assert read_finished(tmp_path) == ()
+    assert read_cases(tmp_path) == {}

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,25 +13,36 @@ from typing import Any
 
 import pytest
 
+from mmke.benchmarks.probes.published import I_REL, T_REL
 from mmke.errors import UserError
+from mmke.metrics.accuracy import Accuracy
 from mmke.results import folder as folder_module
 from mmke.results.finished import ROWS, read_finished
-from mmke.results.folder import open_run, run_path
+from mmke.results.folder import RunFolder, check_continues, open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings, read_run
 from mmke.results.timings import Timing
-from mmke.types import PAPER, ScoreRow
+from mmke.types import PAPER, Ask, EditCase, ScoreRow
 
+V1 = Path(__file__).with_name("v1")
 Record = Callable[[str], list[ScoreRow]]
+Case = Callable[[str], EditCase]
+Append = Callable[[RunFolder, str], None]
+
+
+@pytest.fixture
+def append(case: Case, record: Record, timing: Timing) -> Append:
+    """Write the record of a case."""
+    return lambda folder, case_id: folder.append(case(case_id), record(case_id), timing)
 
 
 def test_the_path_says_what_was_run(tmp_path: Path, settings: RunSettings) -> None:
-    assert run_path(tmp_path, settings) == tmp_path / "tiny-llava/mini-entity/hop1/strict/ft-llm"
+    assert run_path(tmp_path, settings) == tmp_path / "tiny-llava/mini-entity/hop1/strict/seed0/ft-llm"
 
 
 def test_names_with_slashes_or_dots_stay_below_the_folder(tmp_path: Path, settings: RunSettings) -> None:
     odd = replace(settings, backbone="hf:org/model", benchmark="../../data/own.json", editor="..")
     path = run_path(tmp_path, odd)
-    shown = ("hf_org_model-3d587ff3", "__.._data_own.json-2ee84786", "hop1", "strict", "_")
+    shown = ("hf_org_model-3d587ff3", "__.._data_own.json-2ee84786", "hop1", "strict", "seed0", "_")
     assert path.parts[len(tmp_path.parts) :] == shown
 
 
@@ -39,7 +51,7 @@ def test_models_of_the_hub_have_folders_of_their_own(settings: RunSettings, tmp_
     folders = [run_path(tmp_path, replace(settings, backbone=name)).relative_to(tmp_path).parts for name in names]
     assert folders[0][0].startswith("hf_org_model-")
     assert len({parts[0] for parts in folders}) == len(names)
-    assert all(len(parts) == 5 and len(parts[0]) < 120 for parts in folders)
+    assert all(len(parts) == 6 and len(parts[0]) < 120 for parts in folders)
 
 
 def test_a_second_writer_is_refused_by_name_of_the_folder(
@@ -82,13 +94,18 @@ def test_the_folder_is_free_after_an_exception(tmp_path: Path, settings: RunSett
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"seed": 1}, "seed: the folder has 0, this run 1"),
         ({"dtype": "float16"}, 'dtype: the folder has "float32", this run "float16"'),
         ({"device_type": "cuda"}, 'device_type: the folder has "cpu", this run "cuda"'),
         ({"generate": True}, "generate: the folder has false, this run true"),
         ({"data_revision": "e"}, "data_revision: the folder has"),
         ({"weights_revision": "e"}, "weights_revision: the folder has"),
-        ({"metrics": ("accuracy",)}, "metrics: the folder has"),
+        ({"device": "another"}, 'device: the folder has "a processor", this run "another"'),
+        ({"prompt_revision": "p"}, 'prompt_revision: the folder has null, this run "p"'),
+        ({"metrics": ()}, "metrics: the folder has accuracy, this run none; choose them with --metric"),
+        (
+            {"metrics": (Accuracy(Ask(), parameters={"k": 2}),)},
+            "metrics.accuracy.parameters.k: the folder has nothing, this run 2",
+        ),
         (
             {"settings": {"steps": 4, "lr": 0.001, "parts": ["language"]}},
             "settings.steps: the folder has 3, this run 4",
@@ -110,47 +127,47 @@ def test_other_settings_are_refused_with_the_difference(
 def test_every_difference_is_told_at_once(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
     with open_run(tmp_path, settings, facts):
         pass
-    other = replace(settings, seed=5, switches=replace(settings.switches, reference="previous edit"))
+    other = replace(settings, dtype="float16", switches=replace(settings.switches, reference="previous edit"))
     with pytest.raises(UserError) as error, open_run(tmp_path, other, facts):
         pass
-    assert "seed: the folder has 0, this run 5" in str(error.value)
+    assert 'dtype: the folder has "float32", this run "float16"' in str(error.value)
     assert 'switches.reference: the folder has "base", this run "previous edit"' in str(error.value)
     assert len(str(error.value).splitlines()) == 4
 
 
-def test_another_hop_protocol_or_editor_is_another_folder(tmp_path: Path, settings: RunSettings) -> None:
-    others = [replace(settings, hop=2), replace(settings, switches=PAPER), replace(settings, editor="ike")]
-    assert len({run_path(tmp_path, other) for other in [settings, *others]}) == 4
+def test_another_hop_protocol_editor_or_seed_is_another_folder(tmp_path: Path, settings: RunSettings) -> None:
+    others = [{"hop": 2}, {"switches": PAPER}, {"editor": "ike"}, {"seed": 1}]
+    assert len({run_path(tmp_path, replace(settings, **other)) for other in [{}, *others]}) == 5
 
 
 def test_a_larger_limit_continues_the_run(
-    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, append: Append
 ) -> None:
     with open_run(tmp_path, settings, replace(facts, records_used=1)) as folder:
-        folder.append("a", record("a"), timing)
+        append(folder, "a")
     with open_run(tmp_path, settings, replace(facts, records_used=2)) as folder:
         assert folder.done == {"a"}
-        folder.append("b", record("b"), timing)
+        append(folder, "b")
         assert folder.done == {"a", "b"}
-    assert [r.case_id for r in read_finished(run_path(tmp_path, settings)).records] == ["a", "b"]
+    assert [r.case_id for r in read_finished(run_path(tmp_path, settings))] == ["a", "b"]
     run = json.loads((run_path(tmp_path, settings) / "run.json").read_bytes())
     assert run["records"]["used"] == 2
     assert len(run["history"]) == 2
 
 
 def test_a_record_is_on_disk_when_append_returns(
-    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, append: Append
 ) -> None:
     with open_run(tmp_path, settings, facts) as folder:
-        folder.append("a", record("a"), timing)
-        assert [r.case_id for r in read_finished(folder.path).records] == ["a"]
+        append(folder, "a")
+        assert [r.case_id for r in read_finished(folder.path)] == ["a"]
 
 
 def test_what_cannot_be_a_record_is_refused_before_anything_is_written(
-    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, record: Record, timing: Timing, case: Case
 ) -> None:
     with open_run(tmp_path, settings, facts) as folder:
-        folder.append("a", record("a"), timing)
+        folder.append(case("a"), record("a"), timing)
         before = (folder.path / ROWS).read_bytes()
         for case_id, rows, message in (
             ("a", record("a"), "is finished"),
@@ -159,28 +176,27 @@ def test_what_cannot_be_a_record_is_refused_before_anything_is_written(
             ("b", [*record("b"), record("b")[0]], "two rows each"),
         ):
             with pytest.raises(ValueError, match=message):
-                folder.append(case_id, rows, timing)
+                folder.append(case(case_id), rows, timing)
         assert (folder.path / ROWS).read_bytes() == before
-        folder.append("b", record("b"), timing)
+        folder.append(case("b"), record("b"), timing)
 
 
 def test_after_a_failed_write_no_record_follows_half_a_record(
     tmp_path: Path,
     settings: RunSettings,
     facts: RunFacts,
-    record: Record,
-    timing: Timing,
+    append: Append,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with open_run(tmp_path, settings, facts) as folder:
-        folder.append("a", record("a"), timing)
+        append(folder, "a")
         with monkeypatch.context() as patch:
-            patch.setattr(folder_module, "_put", _half_then_full)
+            patch.setattr(folder_module, "put", _half_then_full)
             with pytest.raises(OSError, match="disk") as caught:
-                folder.append("b", record("b"), timing)
+                append(folder, "b")
             assert caught.value.filename == str(folder.path)
         with pytest.raises(ValueError, match="closed"):
-            folder.append("c", record("c"), timing)
+            append(folder, "c")
     with open_run(tmp_path, settings, facts) as folder:
         assert folder.done == {"a"}
 
@@ -197,7 +213,12 @@ def test_run_json_holds_settings_records_and_history(tmp_path: Path, settings: R
     assert (run["backbone"], run["hop"], run["protocol"], run["seed"]) == ("tiny-llava", 1, "strict", 0)
     assert run["settings"] == {"steps": 3, "lr": 0.001, "parts": ["language"]}
     assert run["switches"] == settings.switches.as_dict()
-    assert run["records"] == {"used": 3, "dropped": [{"record": 7, "reason": "alt is empty"}]}
+    assert run["records"] == {
+        "used": 3,
+        "dropped": [{"record": 7, "reason": "alt is empty"}],
+        "trained_on": 0,
+        "chosen_by": 0,
+    }
     assert run["history"][0]["command"] == ["mmke", "run", "--seed", "0"]
     assert run["history"][0]["versions"].keys() == {"python", "mmke", "torch", "transformers"}
     assert not list(folder.path.glob("*.tmp"))
@@ -231,16 +252,91 @@ def test_a_broken_run_json_is_refused(
 
 
 @pytest.mark.parametrize(
-    "change", [{"editor": 3}, {"hop": "1"}, {"records": []}, {"records": {}}, {"history": [None]}, {"history": [{}]}]
+    ("change", "told"),
+    [
+        ({"editor": 3}, "editor: Input should be a valid string, not 3"),
+        ({"hop": "1"}, "hop: Input should be a valid integer, not '1'"),
+        ({"records": []}, "records: "),
+        ({"records": {}}, r"records\.used: Field required"),
+        ({"history": [None]}, r"history\.0: "),
+        ({"history": [{}]}, r"history\.0\.versions: Field required"),
+        ({"schema": 3}, "schema: 3 is of a later version of mmke, this one reads up to 2"),
+    ],
 )
-def test_a_run_json_with_a_field_of_another_kind_is_refused(
-    tmp_path: Path, settings: RunSettings, facts: RunFacts, change: dict[str, object]
+def test_a_run_json_of_another_version_is_refused_by_key(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, change: dict[str, object], told: str
 ) -> None:
     with open_run(tmp_path, settings, facts) as folder:
         file = folder.path / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(UserError, match="not the record"):
+    with pytest.raises(UserError, match=f"not the record of a run that this version reads: {told}"):
         read_run(file.parent)
+
+
+def test_fields_of_a_later_version_are_kept_and_keep_no_run_from_going_on(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        file = folder.path / "run.json"
+    plain = json.loads(file.read_text())
+    plain |= {"colour": ["red"]}
+    plain["kinds"]["t_rel"]["icon"] = "x"
+    file.write_text(json.dumps(plain))
+    with open_run(tmp_path, settings, replace(facts, kinds=())):
+        pass
+    again = json.loads(file.read_text())
+    assert again["colour"] == ["red"]
+    assert again["kinds"]["t_rel"] == {
+        "name": "t_rel",
+        "label": "T-Rel",
+        "role": "relation",
+        "headline": True,
+        "icon": "x",
+    }
+    assert len(again["history"]) == 2
+
+
+def test_a_larger_limit_adds_its_kinds_of_question(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    for kinds in ((T_REL,), (I_REL,)):
+        with open_run(tmp_path, settings, replace(facts, kinds=kinds)) as folder:
+            pass
+    run = read_run(folder.path)
+    assert run is not None
+    assert [*run["kinds"]] == ["t_rel", "i_rel"]
+    assert run["columns"]["i_rel"] == {
+        "metric": "accuracy",
+        "kind": "i_rel",
+        "unit": "per cent",
+        "higher_is_better": True,
+    }
+
+
+def test_a_run_of_the_first_format_is_not_continued(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
+    shutil.copytree(V1, tmp_path, dirs_exist_ok=True)
+    here = replace(settings, backbone="smol-llava")
+    with pytest.raises(UserError, match=r"strict/ft-llm holds this run in the results format of an earlier version"):
+        check_continues(tmp_path, here)
+    with open_run(tmp_path, replace(here, seed=1), facts) as other:
+        assert other.path.is_dir()
+
+
+def test_a_folder_deleted_while_it_is_written_is_told(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, append: Append
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        append(folder, "a")
+        shutil.rmtree(folder.path)
+        with pytest.raises(UserError, match=f"{folder.path} was deleted or moved while the run was writing to it"):
+            append(folder, "b")
+
+
+def test_a_folder_moved_while_it_is_written_is_told(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, append: Append
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        folder.path.rename(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="was deleted or moved"):
+            append(folder, "a")
 
 
 def test_rows_without_run_json_are_refused(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:

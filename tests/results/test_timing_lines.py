@@ -1,30 +1,41 @@
 """A record's cost as a line of JSON: back as it was written, and no line of another form."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from mmke.results.timings import TimedRecord, Timing, from_line, to_line
+from mmke.results.rows import RecordKey
+from mmke.results.timings import Peak, TimedRecord, Timing, parse_timing, timing_line
+
+KEY = RecordKey("entity-00001", "single", 1, None)
 
 
 def test_a_cost_comes_back_as_it_was_written(timing: Timing) -> None:
-    record = TimedRecord("entity-00001", 3, timing)
-    assert from_line(to_line(record)) == record
+    on_gpu = replace(timing, memory="cuda reserved", peaks={"edit": Peak(3, 2)})
+    for record in (TimedRecord(KEY, 3, timing), TimedRecord(KEY, 3, on_gpu)):
+        assert parse_timing(timing_line(record)) == record
+
+
+def test_a_line_of_the_first_format_names_the_case_alone(timing: Timing) -> None:
+    plain = json.loads(timing_line(TimedRecord(KEY, 3, timing)))
+    first = {key: value for key, value in plain.items() if key not in ("schedule", "edits_applied", "order_seed")}
+    assert parse_timing(json.dumps(first).encode()).key.case_id == "entity-00001"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": "3"}, "not a text and a number"),
-        ({"seconds": 3}, "seconds is 3, not an object"),
-        ({"seconds": {"edit": 1.0, "before": 0.0, "after": None}}, "seconds are None, not a number"),
-        ({"seconds": {"edit": 1.0}}, "missing keys"),
-        ({"peak_memory_bytes": "much"}, "peak_memory_bytes is 'much', not a number or null"),
-        ({"memory": "disk"}, "memory is 'disk', not one of rss"),
+        ({"rows": "3"}, "rows: Input should be a valid integer, not '3'"),
+        ({"seconds": 3}, "seconds: Input should be a valid dictionary, not 3"),
+        ({"seconds": {"edit": 1.0, "before": 0.0, "after": None}}, r"seconds.after: .*, not None"),
+        ({"seconds": {"edit": 1.0}}, "seconds.before: Field required"),
+        ({"peak_memory_bytes": "much"}, "peak_memory_bytes: .*, not 'much'"),
+        ({"memory": "disk"}, "memory: Input should be 'rss'"),
         ({"peak_memory_bytes": float("nan")}, "NaN is no number"),
     ],
 )
 def test_a_line_that_is_no_cost_says_what_is_wrong(timing: Timing, change: dict[str, object], message: str) -> None:
-    plain = json.loads(to_line(TimedRecord("entity-00001", 3, timing))) | change
+    plain = json.loads(timing_line(TimedRecord(KEY, 3, timing))) | change
     with pytest.raises((ValueError, TypeError), match=message):
-        from_line(json.dumps(plain).encode())
+        parse_timing(json.dumps(plain).encode())

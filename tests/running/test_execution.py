@@ -16,7 +16,7 @@ from mmke.running.loading import load_backbone
 from mmke.running.planning import Plan, plan
 from mmke.running.request import Request
 from mmke.running.scoring import Floor
-from mmke.types import Edit, ScoreRow
+from mmke.types import Edit, EditCase, ScoreRow
 
 MIB = 1 << 20
 HELD = 400 * MIB
@@ -30,8 +30,8 @@ class InMemory:
         self.rows: list[ScoreRow] = []
         self.peaks: list[int] = []
 
-    def append(self, case_id: str, rows: Sequence[ScoreRow], timing: Timing) -> None:
-        self.done.add(case_id)
+    def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None:
+        self.done.add(case.id)
         self.rows += rows
         self.peaks.append(timing.peak_memory_bytes or 0)
 

@@ -55,7 +55,7 @@ def test_the_message_names_editor_backbone_and_record_and_what_is_finished_is_ke
         run(plan(request_))
     assert "what is finished is kept" in str(caught.value)
     (folder,) = request_.out.rglob("ft-llm")
-    assert [record.case_id for record in read_finished(folder).records] == ["user-00000", "user-00001"]
+    assert [record.case_id for record in read_finished(folder)] == ["user-00000", "user-00001"]
 
 
 @pytest.mark.usefixtures("full_at_the_third")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from typing import Any
 import pytest
 
 from mmke.errors import UserError
+from mmke.results.finished import read_finished
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run
+from mmke.types import Said
 
 QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 
@@ -125,14 +126,18 @@ def test_the_null_editor_keeps_everything(request_: Request) -> None:
 
 def test_on_paper_locality_compares_with_the_previous_edit(request_: Request) -> None:
     run(plan(replace(request_, protocol="paper", editors=("ft-llm",), changes={"ft-llm": {"steps": 20}})))
-    said: dict[str, dict[str, Any]] = defaultdict(dict)
-    for row in rows(request_.out, "ft-llm"):
-        said[row["case_id"]][row["metric"]] = row
-    first, second = (said[case] for case in sorted(said)[:2])
+    (file,) = request_.out.rglob("ft-llm/rows.jsonl")
+    records = sorted(read_finished(file.parent, answers=True), key=lambda record: record.case_id)
+    first, second = ({row.metric: (text(row.before), text(row.after)) for row in each.rows} for each in records[:2])
     # All records ask the same text question: what the second is compared with is what the first edit made of it.
-    assert second["t_loc"]["before"] == first["t_loc"]["after"]
-    assert second["t_loc_base"]["before"] == first["t_loc_base"]["before"] == first["t_loc"]["before"]
-    assert second["t_loc"]["before"] != second["t_loc_base"]["before"]
+    assert second["t_loc"][0] == first["t_loc"][1]
+    assert second["t_loc_base"][0] == first["t_loc_base"][0] == first["t_loc"][0]
+    assert second["t_loc"][0] != second["t_loc_base"][0]
+
+
+def text(said: Said | None) -> tuple[str, tuple[int, ...], float | None]:
+    assert said is not None
+    return said.text, said.ids, said.target_logprob
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])

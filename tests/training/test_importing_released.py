@@ -127,7 +127,7 @@ def test_a_released_file_of_ke_comes_in_and_edits(small_data: Path, capsys: pyte
     )
     assert kept.facts.protocol == "paper"
     assert run("ke", small_data) == 0
-    assert Path("results/tiny-llava/mmke-user/hop1/paper/ke/rows.jsonl").stat().st_size > 0
+    assert Path("results/tiny-llava/mmke-user/hop1/paper/seed0/ke/rows.jsonl").stat().st_size > 0
 
 
 def test_a_released_file_of_serac_comes_in_and_edits(small_data: Path, encoder: Path, vicuna: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_released_file_of_serac_comes_in_and_edits(small_data: Path, encoder: 
     # The settings that it came in with are the run's.
     assert run("serac", small_data, "--out", "one") == 0
     assert run("serac", small_data, "--out", "two", "--checkpoint", f"serac={written}") == 0
-    rows = [Path(out, "tiny-llava/mmke-user/hop1/paper/serac/rows.jsonl").read_bytes() for out in ("one", "two")]
+    rows = [Path(out, "tiny-llava/mmke-user/hop1/paper/seed0/serac/rows.jsonl").read_bytes() for out in ("one", "two")]
     assert rows[0] == rows[1]
 
 

@@ -5,9 +5,9 @@ that token. No text is written by the model: a high figure does not mean that it
 (`exact-match` does).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
@@ -36,6 +36,9 @@ class Accuracy:
     name: str = "accuracy"
     roles: tuple[Role, ...] = ("recall", "relation")
     reference: Literal["base", "previous edit"] | None = None
+    unit: str = "per cent"
+    higher_is_better: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, kind: ProbeKind) -> str:
         """Return the kind's own name: accuracy is the first figure of these kinds."""

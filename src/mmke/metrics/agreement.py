@@ -9,9 +9,9 @@ Two protocols (`Switches.locality_match`):
   comparison with the unedited model stands beside it (`t_loc_base`, `i_loc_base`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -63,6 +63,13 @@ class RankAgreement:
     depth: Depth
     suffix: str = ""
     roles: tuple[Role, ...] = ("locality",)
+    unit: str = "per cent"
+    higher_is_better: bool = True
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """How many ranks are compared."""
+        return {"ranks": self.depth._asdict()}
 
     def column(self, kind: ProbeKind) -> str:
         """Return such as `t_loc`, or `t_loc_base` for the comparison with the unedited model."""
@@ -86,6 +93,13 @@ class SetOverlap:
     reference: Literal["base", "previous edit"] | None
     name: str = "agreement-top10"
     roles: tuple[Role, ...] = ("locality",)
+    unit: str = "per cent"
+    higher_is_better: bool = True
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """How many ids of each position are compared."""
+        return {"k": TOP}
 
     def column(self, kind: ProbeKind) -> str:
         """Return `t_loc_top10` or `i_loc_top10`."""

@@ -4,9 +4,9 @@ Agreement only sees tokens that change places; the divergence also sees probabil
 Reported under the top-1 protocol, at the answer positions; the published benchmark has no such column.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -38,6 +38,9 @@ class Divergence:
     reference: Literal["base", "previous edit"] | None
     name: str = "divergence"
     roles: tuple[Role, ...] = ("locality",)
+    unit: str = "nats"
+    higher_is_better: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, kind: ProbeKind) -> str:
         """Return `t_loc_kl` or `i_loc_kl`."""

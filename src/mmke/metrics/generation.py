@@ -7,9 +7,9 @@ articles. Deviation: two texts that normalise to nothing match (1.0); one alone 
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
@@ -47,6 +47,9 @@ class TextMatch:
     ask: Ask
     roles: tuple[Role, ...] = ("relation",)
     reference: Literal["base", "previous edit"] | None = None
+    unit: str = "per cent"
+    higher_is_better: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, kind: ProbeKind) -> str:
         """Return such as `i_rel_em` or `i_rel_f1`."""

@@ -1,41 +1,62 @@
-"""Read a results folder into cells: one per backbone, editor, benchmark, hop and protocol.
+"""Read a results folder into summaries of cells: one per backbone, editor, benchmark, hop, protocol, seed and average.
 
-`Cell.as_dict` is what other programs rely on (`mmke table --format json`): per cent (divergences in nats), null where
-undefined.
+`CellSummary.as_dict` is what other programs rely on (`mmke table --format json`): per cent (or the metric's own unit),
+null where undefined.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmke.errors import UserError
-from mmke.report.figures import Figure, figures
-from mmke.results.finished import Finished, read_finished
+from mmke.report.conditions import Conditions, conditions_of
+from mmke.report.figures import Average, Figure, Scale, figures
+from mmke.results.described import columns_of, kinds_of
+from mmke.results.finished import FinishedRecord, read_cases, read_finished
 from mmke.results.manifest import RUN, read_run
+from mmke.results.rows import EMPTY, UNENDED
 from mmke.results.timings import MemoryKind
+from mmke.types import ScoreRow
 
 FLOOR = "none"
 """The editor that edits nothing: its line is the floor of every table."""
 
 
+class Generated(NamedTuple):
+    """Answers that the model wrote by itself: how many there are, are empty, and did not end by themselves."""
+
+    answers: int
+    empty: int
+    unended: int
+
+
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CellSummary:
     """The figures of one editor on one benchmark.
 
     Attributes:
-        backbone: like the next four, as the run recorded it.
+        backbone: like the next five, as the run recorded it.
         editor: see `backbone`.
         benchmark: see `backbone`.
         hop: see `backbone`.
         protocol: see `backbone`.
+        seed: see `backbone`.
+        average: how the figures were averaged over records; those of KE under `paper` come both ways.
         n: finished records.
         dropped: records that the benchmark left out.
-        seconds_per_edit: mean wall clock of the edit itself; None without records.
+        seconds_per_edit: mean wall clock of the edit itself; None without records or without `timings.jsonl`.
         peak_memory_bytes: highest over records; None where not measured.
-        metrics: in table order.
-        memory: what the peak is a peak of; stands in tables for people only.
+        metrics: figures by column, in table order.
+        scale: kinds and columns of the run; like what follows, for tables for people only.
+        as_published: whether this is the average under which such figures were published; KE's macro average is not.
+        memory: what the peak is a peak of.
+        ids: the finished records.
+        reasons: of each column, how often which reason stands for a missing score.
+        generated: what is to be known of answers that the model wrote by itself.
+        conditions: under which starts of the program the rows were made.
     """
 
     backbone: str
@@ -43,26 +64,43 @@ class Cell:
     benchmark: str
     hop: int
     protocol: str
+    seed: int
+    average: Average
     n: int
     dropped: int
     seconds_per_edit: float | None
     peak_memory_bytes: int | None
     metrics: Mapping[str, Figure]
+    scale: Scale
+    as_published: bool = True
     memory: MemoryKind | None = None
+    ids: frozenset[str] = frozenset()
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    generated: Generated | None = None
+    conditions: Conditions = field(default_factory=Conditions)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the cell as plain data."""
-        plain = asdict(self)
-        del plain["memory"]
-        return plain
+        names = (
+            *("backbone", "editor", "benchmark", "hop", "protocol", "n", "dropped", "seconds_per_edit"),
+            "peak_memory_bytes",
+        )
+        metrics = {name: asdict(figure) for name, figure in self.metrics.items()}
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"metrics": metrics, "seed": self.seed, "average": self.average}
 
     @property
-    def place(self) -> tuple[str, str, int, str, bool, str]:
-        """The cell's place in a table: blocks of one backbone, benchmark, hop and protocol, each floor first."""
-        return (self.backbone, self.benchmark, self.hop, self.protocol, self.editor != FLOOR, self.editor)
+    def block(self) -> tuple[str, str, int, str]:
+        """What one table is of: a backbone, benchmark, hop and protocol."""
+        return (self.backbone, self.benchmark, self.hop, self.protocol)
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """The cell's place among all: block by block, each floor first, a published micro average before its macro."""
+        return (*self.block, self.editor != FLOOR, self.editor, self.seed, self.average != "micro")
 
 
-def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[Cell]:
+def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[CellSummary]:
     """Read every run below a folder, also while it is being written, in table order.
 
     Args:
@@ -76,42 +114,95 @@ def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None 
     folders = sorted(file.parent for file in out.rglob(RUN)) if only is None else list(only)
     if not folders:
         raise UserError(f"no results below {out}; name the --out of a run, or make one: mmke run --out {out}")
-    runs = {folder: read_finished(folder) for folder in folders}
-    if by is not None:
-        _check_tag(by, runs)
+    tags = {} if by is None else _tags(folders, by)
     found: dict[tuple[Any, ...], Path] = {}
     cells = []
-    for folder, finished in runs.items():
-        cell = _cell(folder, finished, by=by)
-        if cell.place in found:
-            raise UserError(f"{found[cell.place]} and {folder} are runs of the same cell; name the folder of one")
-        found[cell.place] = folder
-        cells.append(cell)
+    for folder in folders:
+        for cell in _summaries(folder, tags.get(folder)):
+            if cell.place in found:
+                raise UserError(f"{found[cell.place]} and {folder} are runs of the same cell; name the folder of one")
+            found[cell.place] = folder
+            cells.append(cell)
     return sorted(cells, key=lambda cell: cell.place)
 
 
-def _cell(folder: Path, finished: Finished, *, by: str | None) -> Cell:
+Tags = Mapping[tuple[str, int], str]
+"""The value of one tag by case and probe."""
+
+
+def _tags(folders: Sequence[Path], by: str) -> dict[Path, Tags]:
+    """Return each probe's value of a tag, run by run.
+
+    Raises:
+        UserError: no probe has this tag.
+    """
+    probes = {
+        folder: {
+            (id_, i): probe for id_, kept in read_cases(folder).items() for i, probe in enumerate(kept.case.probes)
+        }
+        for folder in folders
+    }
+    known = {tag for each in probes.values() for probe in each.values() for tag in probe.tags}
+    if by not in known:
+        raise UserError(f"no probe has the tag {by!r}; these results have {', '.join(sorted(known)) or 'none'}")
+    return {
+        folder: {place: probe.tags[by] for place, probe in each.items() if by in probe.tags}
+        for folder, each in probes.items()
+    }
+
+
+def _summaries(folder: Path, tags: Tags | None) -> Iterator[CellSummary]:
     run = read_run(folder)
     if run is None:
         raise UserError(f"{folder} has no {RUN}; name the --out of a run")
-    timings = [record.timing for record in finished.records]
+    records = read_finished(folder)
+    timings = [record.timing for record in records if record.timing is not None]
     peaks = [timing.peak_memory_bytes for timing in timings if timing.peak_memory_bytes is not None]
-    return Cell(
-        backbone=run["backbone"],
-        editor=run["editor"],
-        benchmark=run["benchmark"],
-        hop=run["hop"],
-        protocol=run["protocol"],
-        n=len(finished.records),
-        dropped=len(run["records"]["dropped"]),
-        seconds_per_edit=fmean(timing.seconds["edit"] for timing in timings) if timings else None,
-        peak_memory_bytes=max(peaks, default=None),
-        metrics=figures([record.rows for record in finished.records], by=by),
-        memory=timings[0].memory if timings else None,
+    averages: tuple[Average, ...] = ("micro", "macro") if run["switches"].get("average") == "micro" else ("macro",)
+    for average in averages:
+        scale = Scale(kinds_of(run), columns_of(run), average)
+        yield CellSummary(
+            backbone=run["backbone"],
+            editor=run["editor"],
+            benchmark=run["benchmark"],
+            hop=run["hop"],
+            protocol=run["protocol"],
+            seed=run["seed"],
+            average=average,
+            n=len(records),
+            dropped=len(run["records"]["dropped"]),
+            seconds_per_edit=fmean(timing.seconds["edit"] for timing in timings) if timings else None,
+            peak_memory_bytes=max(peaks, default=None),
+            metrics=figures([record.rows for record in records], scale, tag_of=None if tags is None else _finder(tags)),
+            scale=scale,
+            as_published=average == averages[0],
+            memory=timings[0].memory if timings else None,
+            ids=frozenset(record.case_id for record in records),
+            reasons=_reasons(records),
+            generated=_generated(records),
+            conditions=conditions_of(run),
+        )
+
+
+def _finder(tags: Tags) -> Callable[[ScoreRow], str | None]:
+    return lambda row: None if row.probe is None else tags.get((row.case_id, row.probe))
+
+
+def _reasons(records: Sequence[FinishedRecord]) -> dict[str, Counter[str]]:
+    """Return for each column how many rows have no score, by the reason that they give."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        for row in record.rows:
+            if row.value is None:
+                found[row.metric][row.reason or "no reason given"] += 1
+    return found
+
+
+def _generated(records: Sequence[FinishedRecord]) -> Generated | None:
+    """Count the answers that the model wrote by itself; None where it wrote none."""
+    notes = {(record.key, row.probe): row.notes for record in records for row in record.rows if UNENDED in row.notes}
+    if not notes:
+        return None
+    return Generated(
+        len(notes), sum(note[EMPTY] for note in notes.values()), sum(note[UNENDED] for note in notes.values())
     )
-
-
-def _check_tag(by: str, runs: Mapping[Path, Finished]) -> None:
-    tags = {tag for run in runs.values() for record in run.records for row in record.rows for tag in row.tags}
-    if by not in tags:
-        raise UserError(f"no probe has the tag {by!r}; these results have {', '.join(sorted(tags)) or 'none'}")

@@ -1,31 +1,37 @@
-"""From the rows of one folder to one figure per metric.
+"""From the rows of one folder to one figure per column.
 
-First the probes of a record are averaged (two relation questions count as one), then the records: a macro average, so
-that a long answer weighs no more than a short one. Figures are per cent, except divergences (`…_kl`), which are nats.
+Two averages. *Macro*: first the probes of a record are averaged (two relation questions count as one), then the
+records, so that a long answer weighs no more than a short one. *Micro*: what was right over what was counted (tokens,
+entries of a ranking) in all records together; KE's figures were published like that. Figures are per cent, except those
+of metrics that say another unit.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
-from mmke.types import HEADLINE_KINDS, LOCALITY_KINDS, RECALL_KINDS, ScoreRow
+from mmke.results.described import Column
+from mmke.types import ProbeKind, ScoreRow
 
-Unit = Literal["per cent", "nats"]
+PER_CENT = "per cent"
+
+Average = Literal["macro", "micro"]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One metric of one cell, in the metric's unit; None where undefined.
+    """One column of one cell, in the column's unit; None where undefined.
 
     Attributes:
-        value: mean over records.
-        se: sample standard deviation over records / √n; needs two records.
-        gain: mean over records of the value minus the floor of the same probes; None for locality.
+        value: the average over records.
+        se: its standard error over records; needs two records.
+        gain: the same of the value minus the floor of the same probes; None for locality.
         gain_se: standard error of the gain.
         n: records with a value.
         n_unscored: records without.
+        n_partial: records whose value leaves out a question that has no score.
     """
 
     value: float | None
@@ -34,6 +40,26 @@ class Figure:
     gain_se: float | None
     n: int
     n_unscored: int
+    n_partial: int = 0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How rows become figures: the run's kinds and columns, and the average that is taken."""
+
+    kinds: Mapping[str, ProbeKind]
+    columns: Mapping[str, Column]
+    average: Average = "macro"
+
+    def unit(self, metric: str) -> str:
+        """Return the unit of a column's figures; `metric` may carry a tag, as in `i_loc_kl[trained]`."""
+        column = self.columns.get(metric.partition("[")[0])
+        return PER_CENT if column is None else column.unit
+
+    def has_gain(self, row: ScoreRow) -> bool:
+        """Whether a row's floor is something to gain on: locality compares two models by itself."""
+        kind = self.kinds.get(row.kind)
+        return kind is None or "locality" not in kind.role
 
 
 class _Mean(NamedTuple):
@@ -41,25 +67,28 @@ class _Mean(NamedTuple):
     se: float | None
 
 
-def unit(metric: str) -> Unit:
-    """Return the unit of a metric's figures; `metric` may carry a tag, as in `i_loc_kl[trained]`."""
-    return "nats" if metric.partition("[")[0].endswith("_kl") else "per cent"
-
-
-def figures(records: Sequence[Sequence[ScoreRow]], *, by: str | None = None) -> dict[str, Figure]:
-    """Return the figure of each metric, headline metrics first, over records given by their rows.
+def figures(
+    records: Sequence[Sequence[ScoreRow]], scale: Scale, *, tag_of: Callable[[ScoreRow], str | None] | None = None
+) -> dict[str, Figure]:
+    """Return the figure of each column over records given by their rows, headline kinds first.
 
     Args:
         records: the rows of each record.
-        by: a tag; each of its values gets figures of its own beside the whole, such as `i_gen[held-out]`.
+        scale: the run's kinds and columns, and the average.
+        tag_of: the tag by which every figure is broken down; each value gets figures of its own beside the whole, such
+            as `i_gen[held-out]`.
     """
     whole = _gather(records, lambda row: row.metric)
-    found = {metric: _figure(metric, asked, len(records)) for metric, asked in whole.items()}
-    if by is not None:
-        parts = _gather(records, lambda row: f"{row.metric}[{row.tags[by]}]" if by in row.tags else None)
+    found = {metric: _figure(metric, asked, len(records), scale) for metric, asked in whole.items()}
+    if tag_of is not None:
+        parts = _gather(records, lambda row: None if (tag := tag_of(row)) is None else f"{row.metric}[{tag}]")
         # A record without this value of the tag is not asked here, so it is not unscored either.
-        found |= {key: _figure(key, asked, len(asked)) for key, asked in parts.items()}
-    return {metric: found[metric] for metric in sorted(found, key=_rank)}
+        found |= {key: _figure(key, asked, len(asked), scale) for key, asked in parts.items()}
+    first = [kind.name for kind in sorted(scale.kinds.values(), key=lambda kind: not kind.headline)]
+    rank = {metric: index for index, metric in enumerate(first)}
+    return {
+        metric: found[metric] for metric in sorted(found, key=lambda metric: (rank.get(metric, len(first)), metric))
+    }
 
 
 def _gather(
@@ -78,36 +107,44 @@ def _gather(
     return found
 
 
-def _figure(metric: str, asked: Sequence[Sequence[ScoreRow]], n_records: int) -> Figure:
-    scale = 100.0 if unit(metric) == "per cent" else 1.0
-    values = [fmean(some) for rows in asked if (some := [r.value for r in rows if r.value is not None])]
-    gains = [fmean(some) for rows in asked if (some := _gains(rows))]
-    value, gain = _mean(values, scale), _mean(gains, scale)
-    return Figure(
-        value=value.mean,
-        se=value.se,
-        gain=gain.mean,
-        gain_se=gain.se,
-        n=len(values),
-        n_unscored=n_records - len(values),
-    )
-
-
-def _gains(rows: Sequence[ScoreRow]) -> list[float]:
-    return [
-        row.value - row.floor
-        for row in rows
-        if row.value is not None and row.floor is not None and row.kind not in LOCALITY_KINDS
+def _figure(metric: str, asked: Sequence[Sequence[ScoreRow]], n_records: int, scale: Scale) -> Figure:
+    values = [[(row.value, row.n_scored) for row in rows if row.value is not None] for rows in asked]
+    gains = [
+        [
+            (row.value - row.floor, row.n_scored)
+            for row in rows
+            if row.value is not None and row.floor is not None and scale.has_gain(row)
+        ]
+        for rows in asked
     ]
+    factor = 100.0 if scale.unit(metric) == PER_CENT else 1.0
+    value, gain = _average(values, scale.average, factor), _average(gains, scale.average, factor)
+    n = sum(map(bool, values))
+    partial = sum(0 < len(some) < len(rows) for some, rows in zip(values, asked, strict=True))
+    return Figure(value.mean, value.se, gain.mean, gain.se, n, n_records - n, partial)
 
 
-def _mean(values: Sequence[float], scale: float) -> _Mean:
-    if not values:
+def _average(records: Sequence[Sequence[tuple[float, int]]], average: Average, factor: float) -> _Mean:
+    """Return the average of numbers with weights, record by record; records without a number are passed over."""
+    some = [record for record in records if record]
+    if not some:
         return _Mean(None, None)
-    se = scale * stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-    return _Mean(scale * fmean(values), se)
+    if average == "macro":
+        means = [fmean(number for number, _ in record) for record in some]
+        se = factor * stdev(means) / len(means) ** 0.5 if len(means) > 1 else None
+        return _Mean(factor * fmean(means), se)
+    sums = [sum(number * weight for number, weight in record) for record in some]
+    weights = [sum(weight for _, weight in record) for record in some]
+    return _ratio(sums, weights, factor)
 
 
-def _rank(metric: str) -> tuple[int, str]:
-    first: tuple[str, ...] = HEADLINE_KINDS + RECALL_KINDS
-    return (first.index(metric) if metric in first else len(first), metric)
+def _ratio(sums: Sequence[float], weights: Sequence[int], factor: float) -> _Mean:
+    """Return a ratio of two sums over records; its standard error is linearised (Cochran 1977, section 6.4)."""
+    total, n = sum(weights), len(sums)
+    if not total:
+        return _Mean(None, None)
+    ratio = sum(sums) / total
+    if n < 2:
+        return _Mean(factor * ratio, None)
+    spread = sum((each - ratio * weight) ** 2 for each, weight in zip(sums, weights, strict=True))
+    return _Mean(factor * ratio, factor * (n / (n - 1) * spread) ** 0.5 / total)

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from mmke.report.cells import Cell
-from mmke.types import HEADLINE_KINDS
+from mmke.report.cells import CellSummary
 
 REVISION = "camera-ready"
 BACKBONES: Mapping[str, str] = {
@@ -19,6 +18,10 @@ BACKBONES: Mapping[str, str] = {
     "LLaVA-1.5": "llava-1.5-7b",
 }
 """The paper's names and ours; an editor's name is the paper's in lower case."""
+
+
+KINDS = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
+"""The columns of the paper's tables."""
 
 
 class Published(NamedTuple):
@@ -32,14 +35,18 @@ class Published(NamedTuple):
         return {"figures": dict(self.figures), "doubtful": self.doubtful}
 
 
-def published_rows(cells: Sequence[Cell]) -> list[Published | None]:
+def published_rows(cells: Sequence[CellSummary]) -> list[Published | None]:
     """Return the printed row of each cell; None where the paper has none.
 
-    A cell of hop 0 asks the printed questions less portability; of more hops than one nothing was printed.
+    KE's printed figures are micro averages, and stand beside ours that are. A cell of hop 0 asks the printed questions
+    less portability; of more hops than one nothing was printed.
     """
     table = json.loads(files("mmke.report").joinpath("published.json").read_text(encoding="utf-8"))
     rows = {_key(row): _published(row) for row in table["single_edit"] if row["revision"] == REVISION}
-    return [rows.get((cell.backbone, cell.editor, cell.benchmark)) if cell.hop <= 1 else None for cell in cells]
+    return [
+        rows.get((cell.backbone, cell.editor, cell.benchmark)) if cell.hop <= 1 and cell.as_published else None
+        for cell in cells
+    ]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -47,4 +54,4 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _published(row: Mapping[str, Any]) -> Published:
-    return Published({kind: float(row[kind]) for kind in HEADLINE_KINDS}, row.get("doubtful"))
+    return Published({kind: float(row[kind]) for kind in KINDS}, row.get("doubtful"))

@@ -1,7 +1,7 @@
 """Cells as text, JSON, CSV, LaTeX or Markdown.
 
-Text, LaTeX and Markdown are for people: headline figures, rounded. JSON (a list of `Cell.as_dict`) and CSV (one line
-per metric) are for programs: every metric, with gains over the floor.
+Text, LaTeX and Markdown are for people: headline figures, rounded. JSON (a list of `CellSummary.as_dict`) and CSV (one
+line per metric) are for programs: every metric, with gains over the floor.
 """
 
 import csv
@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmke.errors import UserError
-from mmke.report.blocks import Block, make_blocks
-from mmke.report.cells import Cell
-from mmke.report.figures import unit
+from mmke.report.blocks import TableBlock, make_blocks
+from mmke.report.cells import CellSummary
 from mmke.report.published import published_rows
 
 DECIMALS = 6
@@ -25,12 +24,13 @@ _LATEX_ESCAPES = str.maketrans(
         "^": r"\textasciicircum{}",
         "±": r"\ensuremath{\pm}",
         "–": "--",
+        "†": r"\ensuremath{\dagger}",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )
 
 
-def render(cells: Sequence[Cell], form: str, *, published: bool = False, every_metric: bool = False) -> str:
+def render(cells: Sequence[CellSummary], form: str, *, published: bool = False, every_metric: bool = False) -> str:
     """Return the cells in one of five forms, without a newline at the end.
 
     Args:
@@ -52,7 +52,7 @@ def render(cells: Sequence[Cell], form: str, *, published: bool = False, every_m
     return "\n\n".join(_DRAW[form](block) for block in blocks)
 
 
-def _json(cells: Sequence[Cell], *, published: bool) -> str:
+def _json(cells: Sequence[CellSummary], *, published: bool) -> str:
     plain = [_rounded(cell.as_dict()) for cell in cells]
     if published:
         for cell, row in zip(plain, published_rows(cells), strict=True):
@@ -66,14 +66,14 @@ def _rounded(plain: Any) -> Any:
     return round(plain, DECIMALS) + 0.0 if isinstance(plain, float) else plain
 
 
-def _csv(cells: Sequence[Cell], *, published: bool) -> str:
+def _csv(cells: Sequence[CellSummary], *, published: bool) -> str:
     lines: list[dict[str, Any]] = []
     for cell, row in zip(cells, published_rows(cells), strict=True):
         whole = _rounded(cell.as_dict())
         metrics = whole.pop("metrics")
         about = {"records" if key == "n" else key: value for key, value in whole.items()}
         for metric, figure in metrics.items():
-            line = about | {"metric": metric, "unit": unit(metric)} | figure
+            line = about | {"metric": metric, "unit": cell.scale.unit(metric)} | figure
             if published:
                 line["published"] = row.figures.get(metric) if row else None
                 line["doubtful"] = row.doubtful if row else None
@@ -85,7 +85,7 @@ def _csv(cells: Sequence[Cell], *, published: bool) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def _text(block: Block) -> str:
+def _text(block: TableBlock) -> str:
     widths = [max(map(len, column)) for column in zip(block.header, *block.lines, strict=True)]
     lines = [_aligned(line, widths) for line in (block.header, *block.lines)]
     return "\n".join(
@@ -101,7 +101,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([name, *figures]).rstrip()
 
 
-def _markdown(block: Block) -> str:
+def _markdown(block: TableBlock) -> str:
     rule = ["---", *["---:"] * (len(block.header) - 1)]
     lines = [_markdown_line(line) for line in (block.header, rule, *block.lines)]
     return "\n".join([f"**{_markdown_text(block.title)}**", "", *lines, *_markdown_notes(block.notes)])
@@ -119,7 +119,7 @@ def _markdown_text(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
 
 
-def _latex(block: Block) -> str:
+def _latex(block: TableBlock) -> str:
     lines = [" & ".join(_latex_text(text.strip()) for text in line) + r" \\" for line in (block.header, *block.lines)]
     notes = [rf"\par\footnotesize {_latex_text(note)}" for note in block.notes]
     return "\n".join(
@@ -144,4 +144,4 @@ def _latex_text(text: str) -> str:
     return text.translate(_LATEX_ESCAPES)
 
 
-_DRAW: Mapping[str, Callable[[Block], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}
+_DRAW: Mapping[str, Callable[[TableBlock], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}

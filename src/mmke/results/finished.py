@@ -1,107 +1,131 @@
-"""Which records of a folder are finished, and where in its files the finished part ends.
+"""Which records of a folder are finished, what they hold, and where in its files the finished part ends.
 
-A record is written as its line of `timings.jsonl` first and all its lines of `rows.jsonl` after it. A kill can thus
-leave half a timing, a timing without rows, or a part of the rows: always of the last record and always at the end.
-That is passed over here. Anything else was done by hand, and is an error that names the line.
+A record is written as lines of `cases.jsonl`, `answers.jsonl` and `timings.jsonl` first, and all its lines of
+`rows.jsonl` after them. Each row says how many rows its record has, so that `rows.jsonl` alone tells what is finished:
+a kill leaves half a record at its end, or lines of the other files whose rows are not there. That is passed over here.
+Anything else was done by hand, and is an error that names the line.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from mmke.errors import UserError
-from mmke.results import rows as row_lines
-from mmke.results import timings as timing_lines
-from mmke.results.timings import TimedRecord, Timing
+from mmke.results import v1
+from mmke.results.answers import KeptAnswer, parse_answers
+from mmke.results.cases import KeptCase, parse_case
+from mmke.results.described import kinds_of
+from mmke.results.lines import Line, json_object, read_lines
+from mmke.results.manifest import read_run
+from mmke.results.rows import RecordKey, RowLine, parse_row, to_row, whole_records
+from mmke.results.timings import TIMINGS, Timing, parse_timing
 from mmke.types import ScoreRow
 
+CASES = "cases.jsonl"
+ANSWERS = "answers.jsonl"
 ROWS = "rows.jsonl"
-TIMINGS = "timings.jsonl"
-
-Content = TypeVar("Content")
 
 
 class FinishedRecord(NamedTuple):
-    """One record with all its scores and what it cost."""
+    """One record with all its scores, and what it cost where that is known."""
 
-    case_id: str
+    key: RecordKey
     rows: tuple[ScoreRow, ...]
-    timing: Timing
+    timing: Timing | None
+
+    @property
+    def case_id(self) -> str:
+        """The record's case."""
+        return self.key.case_id
 
 
-class Finished(NamedTuple):
-    """The finished records in the order written, and how many bytes of each file they take."""
+def read_finished(folder: Path, *, answers: bool = False) -> tuple[FinishedRecord, ...]:
+    """Read a run's finished records in the order written, even while another program writes them.
 
-    records: tuple[FinishedRecord, ...]
-    rows_end: int
-    timings_end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Line(Generic[Content]):
-    place: str
-    end: int
-    content: Content
-
-
-def read_finished(folder: Path) -> Finished:
-    """Read a run's folder without changing it, even while another program writes it.
+    Args:
+        folder: a run's folder, of this format or of the first; it is not changed.
+        answers: give the rows their answers, which tables do without.
 
     Raises:
         UserError: a line that is not the last is broken, missing or repeated.
     """
-    # Rows before timings: a record written meanwhile shows as a timing without rows, never the other way round.
-    rows = _lines(folder / ROWS, row_lines.from_line)
-    timings = _lines(folder / TIMINGS, timing_lines.from_line)
-    groups = [list(group) for _, group in groupby(rows, key=lambda line: line.content.case_id)]
-    _check_unique([group[0] for group in groups])
-    if groups and _was_interrupted(groups[-1], timings[len(groups) - 1 : len(groups)]):
-        groups.pop()
-    return Finished(
-        records=tuple(_finished(group, timings[i : i + 1]) for i, group in enumerate(groups)),
-        rows_end=groups[-1][-1].end if groups else 0,
-        timings_end=timings[len(groups) - 1].end if groups else 0,
-    )
+    if _is_v1(folder):
+        return tuple(FinishedRecord(key, rows, timing) for key, rows, _, timing in v1.read(folder))
+    # Rows first: what another program adds meanwhile has no rows here, and no row is without its answer.
+    groups = _groups(folder)
+    kept = read_answers(folder) if answers else {}
+    timings = {line.content.key: line.content.timing for line in read_lines(folder / TIMINGS, parse_timing)}
+    found = []
+    for key, group in groups.items():
+        if answers and key not in kept:
+            raise UserError(
+                f"{folder / ANSWERS} lacks record {key.case_id!r}; copy it from where the folder came from, or delete "
+                "the folder and run again"
+            )
+        said = [each for _, each in kept[key]] if answers else None
+        found.append(FinishedRecord(key, tuple(to_row(line.content, said) for line in group), timings.get(key)))
+    return tuple(found)
 
 
-def _lines(file: Path, parse: Callable[[bytes], Content]) -> list[_Line[Content]]:
-    """Return the complete lines of a file; one without its newline is what a kill left."""
-    content = file.read_bytes() if file.exists() else b""
-    found: list[_Line[Content]] = []
-    start = 0
-    while (end := content.find(b"\n", start) + 1) > 0:
-        place = f"{file}, line {len(found) + 1}"
-        try:
-            found.append(_Line(place, end, parse(content[start:end])))
-        except (ValueError, TypeError) as error:
-            raise _edited(place, str(error)) from error
-        start = end
-    return found
+def read_answers(folder: Path) -> dict[RecordKey, tuple[KeptAnswer, ...]]:
+    """Return what was said in each record: every answer once, with its probe's index; nothing for the first format.
+
+    Raises:
+        UserError: a line is broken.
+    """
+    return {line.content.key: line.content.answers for line in read_lines(folder / ANSWERS, parse_answers)}
 
 
-def _was_interrupted(group: Sequence[_Line[ScoreRow]], timing: Sequence[_Line[TimedRecord]]) -> bool:
-    return bool(timing) and len(group) < timing[0].content.rows
+def read_cases(folder: Path) -> dict[str, KeptCase]:
+    """Return the cases of a run's folder by id; of the first format what its rows tell.
+
+    Raises:
+        UserError: there is no run, or a line is broken.
+    """
+    if _is_v1(folder):
+        return {key.case_id: KeptCase(case, (None,) * len(case.probes)) for key, _, case, _ in v1.read(folder)}
+    kinds = kinds_of(read_run(folder) or {"kinds": {}})
+    lines = read_lines(folder / CASES, lambda line: parse_case(line, kinds))
+    return {line.content.case.id: line.content for line in lines}
 
 
-def _finished(group: Sequence[_Line[ScoreRow]], timing: Sequence[_Line[TimedRecord]]) -> FinishedRecord:
-    first = group[0].content
-    if not timing or timing[0].content.case_id != first.case_id:
-        raise _edited(group[0].place, f"record {first.case_id!r} is not at its place in {TIMINGS}")
-    record = timing[0].content
-    if len(group) != record.rows:
-        raise _edited(group[0].place, f"record {first.case_id!r} has {len(group)} of its {record.rows} rows")
-    return FinishedRecord(first.case_id, tuple(line.content for line in group), record.timing)
+class Ends(NamedTuple):
+    """How many bytes of each file are of finished records, and which records and cases these are."""
+
+    sizes: Mapping[str, int]
+    records: frozenset[RecordKey]
+    cases: frozenset[str]
 
 
-def _check_unique(firsts: Sequence[_Line[ScoreRow]]) -> None:
-    seen: set[str] = set()
-    for line in firsts:
-        if line.content.case_id in seen:
-            raise _edited(line.place, f"the rows of record {line.content.case_id!r} stand in two places")
-        seen.add(line.content.case_id)
+def finished_ends(folder: Path) -> Ends:
+    """Return where the finished part of each file ends; what stands behind it was left by a kill.
+
+    Raises:
+        UserError: a line that is not the last is broken, missing or repeated.
+    """
+    groups = _groups(folder)
+    ids = frozenset(key.case_id for key in groups)
+    cases = read_lines(folder / CASES, json_object)
+    timings = read_lines(folder / TIMINGS, parse_timing)
+    answers = read_lines(folder / ANSWERS, parse_answers)
+    sizes = {
+        ROWS: max((group[-1].end for group in groups.values()), default=0),
+        TIMINGS: max((line.end for line in timings if line.content.key in groups), default=0),
+        ANSWERS: max((line.end for line in answers if line.content.key in groups), default=0),
+        CASES: max((line.end for line in cases if line.content.get("case_id") in ids), default=0),
+    }
+    kept = {line.content["case_id"] for line in cases if line.end <= sizes[CASES]}
+    return Ends(sizes, frozenset(groups), frozenset(kept))
 
 
-def _edited(place: str, why: str) -> UserError:
-    return UserError(f"{place}: {why}; was the file edited? Restore it, or delete its folder and run again")
+def _groups(folder: Path) -> dict[RecordKey, list[Line[RowLine]]]:
+    return whole_records(read_lines(folder / ROWS, parse_row), _key, lambda row: row["rows"])
+
+
+def _key(row: RowLine) -> RecordKey:
+    return RecordKey(row["case_id"], row["schedule"], row["edits_applied"], row["order_seed"])
+
+
+def _is_v1(folder: Path) -> bool:
+    run = read_run(folder)
+    return run is not None and run["schema"] == v1.SCHEMA

@@ -1,7 +1,8 @@
 """One run's folder, open for writing by one program at a time.
 
-`DIR/<backbone>/<benchmark>/hop<N>/<protocol>/<editor>/` with `run.json`, `rows.jsonl` and `timings.jsonl`. Opening it
-again continues where it stopped: finished records are never asked or written again, half a record is cut off.
+`DIR/<backbone>/<benchmark>/hop<N>/<protocol>/seed<S>/<editor>/` with `run.json` and the four files of `finished.py`.
+Opening it again continues where it stopped: finished records are never asked or written again, half a record is cut
+off.
 """
 
 import fcntl
@@ -9,18 +10,23 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from mmke.errors import UserError
-from mmke.results import rows as row_lines
-from mmke.results import timings as timing_lines
-from mmke.results.finished import ROWS, TIMINGS, read_finished
-from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, sync_folder, write_run
-from mmke.results.timings import TimedRecord, Timing
-from mmke.types import ScoreRow
+from mmke.results.answers import answers_line, distinct
+from mmke.results.cases import case_line
+from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_finished
+from mmke.results.lines import put, sync_folder
+from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, write_run
+from mmke.results.rows import RecordKey, row_line
+from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
+from mmke.types import EditCase, Said, ScoreRow
+
+FILES = (CASES, ANSWERS, TIMINGS, ROWS)
+"""In the order in which a record is written: its rows, which say that it is finished, come last."""
 
 LOCK = ".lock"
 LONGEST = 100
@@ -34,42 +40,71 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        done: ids of the records that are finished and on disk.
+        done: ids of the cases whose records are finished and on disk.
     """
 
-    def __init__(self, path: Path, done: set[str], *, rows: BinaryIO, timings: BinaryIO) -> None:
+    def __init__(self, path: Path, done: set[str], *, cases: set[str], files: Mapping[str, BinaryIO]) -> None:
         self.path = path
         self.done = done
-        self._rows = rows
-        self._timings = timings
+        self._cases = cases
+        self._files = files
 
-    def append(self, case_id: str, rows: Sequence[ScoreRow], timing: Timing) -> None:
+    def append(
+        self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing, *, prompts: Sequence[str | None] = ()
+    ) -> None:
         """Put a finished record on disk; when this returns, it survives a kill and a power cut.
+
+        Args:
+            case: what was edited and asked.
+            rows: its scores.
+            timing: what it cost.
+            prompts: what the unedited model reads of each probe; empty where that is not known.
 
         Raises:
             ValueError: no rows, rows of another record, two rows of one probe and metric, or a record that is done.
+            UserError: the folder was deleted or moved while the run was at work.
             OSError: the disk is full or gone; the folder then takes no more records until it is opened again.
         """
-        self._check(case_id, rows)
-        record = TimedRecord(case_id=case_id, rows=len(rows), timing=timing)
-        timing_line, lines = timing_lines.to_line(record), b"".join(row_lines.to_line(row) for row in rows)
+        self._check(case.id, rows)
+        lines = self._lines(case, rows, timing, prompts)
         try:
-            _put(self._timings, timing_line)
-            _put(self._rows, lines)
+            for name in FILES:
+                if lines[name]:
+                    put(self._files[name], lines[name])
+            self._check_still_there()
         except BaseException as error:
             if isinstance(error, OSError) and error.filename is None:
                 error.filename = str(self.path)
             # Half a record may be on disk; another behind it would turn an interruption into a broken file.
             self.close()
             raise
-        self.done.add(case_id)
+        self.done.add(case.id)
+        self._cases.add(case.id)
 
     def close(self) -> None:
         """Close the files; `open_run` does it by itself."""
-        for file in (self._rows, self._timings):
+        for file in self._files.values():
             # After a failed write the rest is still in Python's buffer, and fails again.
             with suppress(OSError):
                 file.close()
+
+    def _lines(
+        self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing, prompts: Sequence[str | None]
+    ) -> dict[str, bytes]:
+        key, places = RecordKey.of(rows[0]), distinct(rows)
+
+        def place(row: ScoreRow, said: Said | None) -> int | None:
+            return None if said is None or row.probe is None else places[row.probe, said]
+
+        return {
+            CASES: b"" if case.id in self._cases else case_line(case, prompts),
+            ANSWERS: answers_line(key, places),
+            TIMINGS: timing_line(TimedRecord(key, len(rows), timing)),
+            ROWS: b"".join(
+                row_line(row, rows=len(rows), before=place(row, row.before), after=place(row, row.after))
+                for row in rows
+            ),
+        }
 
     def _check(self, case_id: str, rows: Sequence[ScoreRow]) -> None:
         if case_id in self.done:
@@ -79,10 +114,21 @@ class RunFolder:
         foreign = {row.case_id for row in rows} - {case_id}
         if foreign:
             raise ValueError(f"rows of {sorted(foreign)} among those of record {case_id!r}")
+        if len({RecordKey.of(row) for row in rows}) > 1:
+            raise ValueError(f"record {case_id!r} has rows with different numbers of edits, schedules or orders")
         asked = [(row.probe, row.metric) for row in rows]
         twice = {key for key in asked if asked.count(key) > 1}
         if twice:
             raise ValueError(f"record {case_id!r} has two rows each of (probe, metric) {sorted(map(str, twice))}")
+
+    def _check_still_there(self) -> None:
+        """Refuse to go on writing into files that nobody will find."""
+        file = self.path / ROWS
+        if not file.exists() or not os.path.samestat(file.stat(), os.fstat(self._files[ROWS].fileno())):
+            raise UserError(
+                f"{self.path} was deleted or moved while the run was writing to it; the record at work is lost. "
+                "The same command begins again what is missing"
+            )
 
 
 def run_path(out: Path, settings: RunSettings) -> Path:
@@ -90,13 +136,11 @@ def run_path(out: Path, settings: RunSettings) -> Path:
 
     A name that is a path, such as `hf:org/model`, or that is long carries a digest: `hf:org_model` is another model.
     """
-    parts = (
-        settings.backbone,
-        settings.benchmark,
-        f"hop{settings.hop}",
-        settings.switches.protocol,
-        settings.editor,
-    )
+    return _place(out, settings) / f"seed{settings.seed}" / _folder_name(settings.editor)
+
+
+def _place(out: Path, settings: RunSettings) -> Path:
+    parts = (settings.backbone, settings.benchmark, f"hop{settings.hop}", settings.switches.protocol)
     return out.joinpath(*map(_folder_name, parts))
 
 
@@ -105,6 +149,22 @@ def _folder_name(part: str) -> str:
     if not set("/:") & set(part) and len(plain) <= LONGEST:
         return plain
     return f"{plain[-LONGEST:]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+
+
+def check_continues(out: Path, settings: RunSettings) -> None:
+    """Refuse to continue a run that was made with other settings or in another format.
+
+    Raises:
+        UserError: the message lists every difference.
+    """
+    old = _place(out, settings) / _folder_name(settings.editor)
+    before = read_run(old)
+    if before is not None and before["seed"] == settings.seed:
+        raise UserError(
+            f"{old} holds this run in the results format of an earlier version, which tables read and runs do not "
+            "continue; choose another --out, or move that folder away"
+        )
+    check_same_settings(run_path(out, settings), settings)
 
 
 @contextmanager
@@ -120,15 +180,18 @@ def open_run(out: Path, settings: RunSettings, facts: RunFacts) -> Iterator[RunF
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {path} ({error.strerror}); choose another --out") from error
-    with locked(path):
+    with locked(path), ExitStack() as stack:
         if read_run(path) is None and (path / ROWS).exists():
             raise UserError(f"{path} has {ROWS} but no {RUN}; delete the folder, or choose another --out")
-        check_same_settings(path, settings)
-        done = _cut_to_finished(path)
+        check_continues(out, settings)
+        ends = finished_ends(path)
+        # Rows, written last, are cut first: should this be interrupted too, the other files only hold too much.
+        for name in reversed(FILES):
+            _cut(path / name, ends.sizes[name])
         write_run(path, settings, facts)
-        with (path / ROWS).open("ab") as rows, (path / TIMINGS).open("ab") as timings:
-            sync_folder(path)
-            yield RunFolder(path, done, rows=rows, timings=timings)
+        files = {name: stack.enter_context((path / name).open("ab")) for name in FILES}
+        sync_folder(path)
+        yield RunFolder(path, {key.case_id for key in ends.records}, cases=set(ends.cases), files=files)
 
 
 def finished_ids(path: Path) -> set[str]:
@@ -137,12 +200,12 @@ def finished_ids(path: Path) -> set[str]:
     Raises:
         UserError: its files were edited.
     """
-    return {record.case_id for record in read_finished(path).records} if read_run(path) is not None else set()
+    return {record.case_id for record in read_finished(path)} if read_run(path) is not None else set()
 
 
 def set_aside(path: Path) -> None:
     """Rename a run's files to `….void`, so that no table and no later run takes them for results."""
-    for file in (path / RUN, path / ROWS, path / TIMINGS):
+    for file in (path / name for name in (RUN, *FILES)):
         if file.exists():
             file.replace(file.with_name(f"{file.name}.void"))
 
@@ -165,14 +228,6 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _cut_to_finished(path: Path) -> set[str]:
-    finished = read_finished(path)
-    # Rows first: should this be interrupted too, timings without rows are passed over at the next opening.
-    _cut(path / ROWS, finished.rows_end)
-    _cut(path / TIMINGS, finished.timings_end)
-    return {record.case_id for record in finished.records}
-
-
 def _cut(file: Path, size: int) -> None:
     if not file.exists() or file.stat().st_size == size:
         return
@@ -180,9 +235,3 @@ def _cut(file: Path, size: int) -> None:
     with file.open("r+b") as handle:
         handle.truncate(size)
         os.fsync(handle.fileno())
-
-
-def _put(file: BinaryIO, content: bytes) -> None:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())

@@ -1,26 +1,33 @@
-"""`run.json`: what a folder's rows were made with, and by which sessions of work.
+"""`run.json`: what a folder's rows were made with, and by which starts of the program.
 
 Two halves. Settings decide the rows: a folder takes only rows of equal settings. Facts do not: how many records were
-asked for, the device's name, the versions, the commit, the command line. Each start adds its facts to `history`.
+asked for, the versions, the commit, the command line. Each start adds its facts to `history`. Fields that this version
+does not know are kept.
 """
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
 
 from mmke import renamed
 from mmke.errors import UserError
+from mmke.results import v1
+from mmke.results.described import describe_columns, describe_kinds, describe_metrics
+from mmke.results.lines import validated, write_at_once
 from mmke.results.provenance import project_commit, versions
-from mmke.types import Dropped, Switches
+from mmke.types import Dropped, Metric, ProbeKind, Role, Switches
 
 RUN = "run.json"
+SCHEMA = 2
 
-_TOLD = ("device", "versions", "commit")
+_TOLD = ("device", "threads", "versions", "commit")
 """Facts whose change from one start to the next is told."""
 
 logger = logging.getLogger(__name__)
@@ -37,13 +44,16 @@ class RunSettings:
         hop: which portability questions were asked; 0: none.
         switches: as resolved for this editor.
         settings: the editor's own settings.
-        metrics: names of the metrics, in order.
+        metrics: what is scored.
         generate: whether the model also wrote answers by itself.
         seed: of the whole run.
         dtype: of the backbone's weights, such as "float32".
         device_type: "cpu" or "cuda": the two do not agree to the last bit.
+        device: the model of the device, such as "NVIDIA H100 80GB HBM3": two models do not agree either.
         data_revision: sha256 of the annotation files.
         weights_revision: of the backbone's weights.
+        prompt_revision: digest of how the backbone renders a prompt; None where it does not tell.
+        schedule: in which order edits and questions come; "single": each record alone.
     """
 
     backbone: str
@@ -52,17 +62,22 @@ class RunSettings:
     hop: int
     switches: Switches
     settings: Mapping[str, Any]
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     generate: bool
     seed: int
     dtype: str
     device_type: str
+    device: str
     data_revision: str
     weights_revision: str
+    prompt_revision: str | None = None
+    schedule: str = "single"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as the plain data that JSON gives back."""
-        plain = asdict(self) | {"protocol": self.switches.protocol}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain |= {"protocol": self.switches.protocol, "switches": asdict(self.switches)}
+        plain |= {"metrics": describe_metrics(self.metrics)}
         return dict(json.loads(json.dumps(plain, allow_nan=False, default=_plain)))
 
 
@@ -71,23 +86,94 @@ class RunFacts:
     """What a start of a run adds to the record without deciding its rows.
 
     Attributes:
-        device: its name, such as "NVIDIA H100 80GB HBM3".
         records_used: how many records this start goes over (`--limit`).
         dropped: records that the benchmark left out, with reasons.
         command: the command line.
+        kinds: the kinds of question of these records.
+        threads: of the processor; None where it does not matter.
+        trained_on: how many of these records the editor's checkpoint was trained on.
+        chosen_by: by how many of them it was chosen among other checkpoints.
     """
 
-    device: str
     records_used: int
     dropped: tuple[Dropped, ...]
     command: tuple[str, ...]
+    kinds: tuple[ProbeKind, ...] = ()
+    threads: int | None = None
+    trained_on: int = 0
+    chosen_by: int = 0
+
+    def records(self) -> dict[str, Any]:
+        """Return what `run.json` says of the records."""
+        return {
+            "used": self.records_used,
+            "dropped": [drop._asdict() for drop in self.dropped],
+            "trained_on": self.trained_on,
+            "chosen_by": self.chosen_by,
+        }
+
+
+class _Kind(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    label: str
+    role: Role
+    headline: bool
+
+
+class _Column(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    metric: str
+    kind: str
+    unit: str
+    higher_is_better: bool
+
+
+class _Records(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    used: int
+    dropped: list[Any]
+
+
+class _Start(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    versions: dict[str, str | None]
+    commit: dict[str, Any] | None
+
+
+class _Run(TypedDict):
+    """What tables and later starts read of `run.json`."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+
+    schema: int
+    backbone: str
+    editor: str
+    benchmark: str
+    protocol: str
+    hop: int
+    seed: int
+    schedule: str
+    switches: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    kinds: dict[str, _Kind]
+    columns: dict[str, _Column]
+    records: _Records
+    history: list[_Start]
+
+
+_ADAPTER = TypeAdapter(_Run)
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Return what `run.json` holds; None when there is none.
+    """Return what `run.json` holds, that of the first format with what today's says besides; None when there is none.
 
     Raises:
-        UserError: it is not what this program writes.
+        UserError: it is broken, or of a version that this one does not read; the message names the key.
     """
     file = folder / RUN
     if not file.exists():
@@ -96,29 +182,29 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         plain = json.loads(file.read_bytes())
     except ValueError as error:
         raise UserError(f"{file} is broken ({error}); restore it, or delete the folder and run again") from error
-    if not _is_record(plain):
-        raise UserError(f"{file} is not the record of a run; move it away, or name another folder")
-    return {**plain, "settings": renamed.current(plain["settings"])}
+    try:
+        run = _checked(plain)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{file} is not the record of a run that this version reads: {error}; move it away, or name another folder"
+        ) from error
+    return {**run, "settings": renamed.current(run["settings"])}
 
 
-def _is_record(plain: object) -> bool:
-    """Tell whether this is a run's record, down to what tables and later starts read of it."""
-    expected = {*RunSettings.__dataclass_fields__, "protocol", "records", "history"}
-    if not isinstance(plain, dict) or expected - plain.keys():
-        return False
-    kinds = {
-        "backbone": str,
-        "editor": str,
-        "benchmark": str,
-        "protocol": str,
-        "hop": int,
-        "history": list,
-        "settings": dict,
-    }
-    if any(type(plain[key]) is not kind for key, kind in kinds.items()):
-        return False
-    told = all(isinstance(start, dict) and start.keys() >= set(_TOLD) for start in plain["history"])
-    return told and isinstance(plain["records"], dict) and isinstance(plain["records"].get("dropped"), list)
+def _checked(plain: object) -> dict[str, Any]:
+    """Return the record of a run, with the fields of today; unknown ones are kept.
+
+    Raises:
+        ValueError: it lacks a field, or has one of another type.
+        TypeError: it is no object.
+    """
+    if not isinstance(plain, dict):
+        raise TypeError(f"a JSON object was expected, not {type(plain).__name__}")
+    if "schema" not in plain:
+        plain = v1.upgraded(plain)
+    if isinstance(plain["schema"], int) and plain["schema"] > SCHEMA:
+        raise ValueError(f"schema: {plain['schema']} is of a later version of mmke, this one reads up to {SCHEMA}")
+    return dict(cast("Mapping[str, Any]", validated(_ADAPTER.validate_python, plain)))
 
 
 def check_same_settings(folder: Path, settings: RunSettings) -> None:
@@ -130,14 +216,24 @@ def check_same_settings(folder: Path, settings: RunSettings) -> None:
     before = read_run(folder)
     if before is None:
         return
-    old = {key: value for key, value in before.items() if key not in ("records", "history")}
-    changes = differences(old, settings.as_dict())
+    now = settings.as_dict()
+    # A top-level key that this version does not know was added by a later one, which took care of its meaning.
+    old = {key: value for key, value in before.items() if key in now}
+    changes = _metric_changes(old["metrics"], now["metrics"]) or differences(old, now)
     if changes:
         raise UserError(
             f"{folder} holds a run with other settings:\n"
             + "\n".join(f"  {change}" for change in changes)
             + "\nchoose another --out, or delete the folder"
         )
+
+
+def _metric_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in one line which metrics two runs score, where these are not the same."""
+    if old.keys() == new.keys():
+        return []
+    named = [", ".join(metrics) or "none" for metrics in (old, new)]
+    return [f"metrics: the folder has {named[0]}, this run {named[1]}; choose them with --metric"]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -152,46 +248,40 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def write_run(folder: Path, settings: RunSettings, facts: RunFacts) -> None:
-    """Write `run.json` at once, keeping the history of earlier starts."""
-    history: list[dict[str, Any]] = (read_run(folder) or {"history": []})["history"]
+    """Write `run.json` at once, keeping the history of earlier starts and what this version does not know."""
+    before: dict[str, Any] = read_run(folder) or {"history": [], "kinds": {}, "columns": {}}
     commit = project_commit()
     start = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(facts.command),
-        "device": facts.device,
+        "device": settings.device,
+        "threads": facts.threads,
         "versions": versions(),
         "commit": None if commit is None else asdict(commit),
     }
-    _tell_changes(folder, history, start)
-    records = {"used": facts.records_used, "dropped": [drop._asdict() for drop in facts.dropped]}
-    plain = settings.as_dict() | {"records": records, "history": [*history, start]}
-    write_at_once(folder / RUN, json.dumps(plain, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    _tell_changes(folder, before["history"], start)
+    plain = {
+        **before,
+        "schema": SCHEMA,
+        **settings.as_dict(),
+        "kinds": before["kinds"] | describe_kinds(facts.kinds),
+        "columns": before["columns"] | describe_columns(settings.metrics, facts.kinds),
+        "records": facts.records(),
+        "history": [*before["history"], start],
+    }
+    save_run(folder, plain)
 
 
-def write_at_once(file: Path, text: str) -> None:
-    """Write a file so that, whenever the machine stops, either the old or the new content is there."""
-    draft = file.with_name(f"{file.name}.tmp")
-    with draft.open("w", encoding="utf-8", errors="backslashreplace") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
-    sync_folder(file.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names that were created or renamed in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def save_run(folder: Path, run: Mapping[str, Any]) -> None:
+    """Write `run.json` at once: whenever the machine stops, either the old or the new one is there."""
+    text = json.dumps(run, indent=2, ensure_ascii=False, default=_plain) + "\n"
+    write_at_once(folder / RUN, text.encode("utf-8", errors="backslashreplace"))
 
 
 def _tell_changes(folder: Path, history: Sequence[Mapping[str, Any]], start: Mapping[str, Any]) -> None:
     if not history:
         return
-    changes = differences({key: history[-1][key] for key in _TOLD}, {key: start[key] for key in _TOLD})
+    changes = differences({key: history[-1].get(key) for key in _TOLD}, {key: start[key] for key in _TOLD})
     for change in changes:
         logger.warning("%s continues under other conditions: %s", folder, change)
 

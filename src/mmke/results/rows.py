@@ -1,135 +1,164 @@
 """A score as one line of `rows.jsonl`, and back.
 
-Lines of equal scores are equal bytes: keys stand in the order of `ScoreRow`, tags and notes by name,
-numbers are rounded to six decimals, and time never enters. NaN is no JSON: a score that is none is null and
-says why.
+A row names the record that it belongs to, and how many rows that record has: `rows.jsonl` alone tells which records are
+finished. What was said stands in `answers.jsonl`, what was asked in `cases.jsonl`; a row holds the place of its answers
+in its record's line there. Fields that this version does not know are kept.
 """
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from mmke.types import PROBE_KINDS, Said, ScoreRow
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-DECIMALS = 6
+from mmke.errors import UserError
+from mmke.results.lines import Content, Line, edited, json_object, rounded, to_line, validated
+from mmke.types import Said, ScoreRow
 
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "case_id": (str,),
-    "edits_applied": (int,),
-    "probe": (int, type(None)),
-    "kind": (str,),
-    "metric": (str,),
-    "value": (int, float, type(None)),
-    "floor": (int, float, type(None)),
-    "n_scored": (int,),
-    "reason": (str, type(None)),
-    "tags": (dict,),
-    "notes": (dict,),
-    "question": (str,),
-    "target": (str,),
-    "image": (str, type(None)),
-    "before": (dict, type(None)),
-    "after": (dict, type(None)),
-}
+EMPTY = "empty"
+UNENDED = "unended"
+"""Notes of a row that scores what the model wrote by itself: 1 where that is empty, or was cut off at its limit."""
 
 
-def to_line(row: ScoreRow) -> bytes:
-    """Return the row as one line of JSON in UTF-8, with its newline."""
-    plain = asdict(_writable(row))
-    plain["tags"] = dict(sorted(row.tags.items()))
-    plain["notes"] = dict(sorted(row.notes.items()))
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # A lone surrogate, which a data file may hold, has no UTF-8; its backslash form happens to be JSON's own escape.
-    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+class RecordKey(NamedTuple):
+    """Which record of a run a row belongs to: a case, asked with so many edits in the model."""
+
+    case_id: str
+    schedule: str
+    edits_applied: int
+    order_seed: int | None
+
+    @classmethod
+    def of(cls, row: ScoreRow) -> "RecordKey":
+        """Return the record that a row belongs to."""
+        return cls(row.case_id, row.schedule, row.edits_applied, row.order_seed)
 
 
-def from_line(line: bytes) -> ScoreRow:
-    """Return the row that a line holds.
+class RowLine(TypedDict):
+    """The fields of a line, in their order."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+    case_id: str
+    probe: NonNegativeInt | None
+    kind: str
+    metric: str
+    schedule: str
+    edits_applied: NonNegativeInt
+    order_seed: int | None
+    rows: PositiveInt
+    value: float | None
+    floor: float | None
+    n_scored: int
+    reason: str | None
+    notes: dict[str, int]
+    before: NonNegativeInt | None
+    after: NonNegativeInt | None
+
+
+_ADAPTER = TypeAdapter(RowLine)
+_KNOWN = frozenset(RowLine.__annotations__)
+
+
+def whole_records(
+    lines: Iterable[Line[Content]], key: Callable[[Content], RecordKey], rows: Callable[[Content], int | None]
+) -> dict[RecordKey, list[Line[Content]]]:
+    """Return the lines of each finished record, in the order written; what a kill left of the last one is passed over.
+
+    Args:
+        lines: of `rows.jsonl`.
+        key: returns a line's record.
+        rows: returns how many rows its record has; None where that is not known.
+
+    Raises:
+        UserError: a record other than the last has too few rows, or its rows stand in two places.
+    """
+    groups: dict[RecordKey, list[Line[Content]]] = {}
+    short: UserError | None = None
+    for record, grouped in groupby(lines, key=lambda line: key(line.content)):
+        group = list(grouped)
+        if record in groups:
+            raise edited(group[0].place, f"the rows of record {record.case_id!r} stand in two places")
+        if short is not None:
+            raise short
+        wanted = rows(group[0].content)
+        if wanted is not None and len(group) != wanted:
+            short = edited(group[0].place, f"record {record.case_id!r} has {len(group)} of its {wanted} rows")
+            if len(group) > wanted:
+                raise short
+            continue
+        groups[record] = group
+    return groups
+
+
+def row_line(row: ScoreRow, *, rows: int, before: int | None, after: int | None) -> bytes:
+    """Return the row as a line.
+
+    Args:
+        row: the score.
+        rows: how many rows its record has.
+        before: the place of the reference model's answer in its record's line of `answers.jsonl`; None: there is none.
+        after: the place of the edited model's answer.
+    """
+    value, reason = rounded(row.value), row.reason
+    if value is None and reason is None:
+        reason = "no score" if row.value is None else f"the score is {row.value}"
+    line: dict[str, Any] = {
+        "case_id": row.case_id,
+        "probe": row.probe,
+        "kind": row.kind,
+        "metric": row.metric,
+        "schedule": row.schedule,
+        "edits_applied": row.edits_applied,
+        "order_seed": row.order_seed,
+        "rows": rows,
+        "value": value,
+        "floor": rounded(row.floor),
+        "n_scored": row.n_scored,
+        "reason": reason,
+        "notes": dict(sorted(row.notes.items())),
+        "before": before,
+        "after": after,
+    }
+    return to_line(line | dict(sorted(row.more.items())))
+
+
+def parse_row(line: bytes) -> RowLine:
+    """Return what a line holds.
 
     Raises:
         ValueError: not JSON, or not a row.
-        TypeError: a field of another type.
-    """
-    plain = json_object(line)
-    check_keys(plain, tuple(field.name for field in fields(ScoreRow)))
-    for name, allowed in _JSON_TYPES.items():
-        if not isinstance(plain[name], allowed):
-            raise TypeError(f"{name} is {plain[name]!r}, not {' or '.join(kind.__name__ for kind in allowed)}")
-    if plain["kind"] not in PROBE_KINDS:
-        raise ValueError(f"kind is {plain['kind']!r}, not one of {', '.join(PROBE_KINDS)}")
-    for name in ("value", "floor"):
-        plain[name] = None if plain[name] is None else float(plain[name])
-    return ScoreRow(**plain | {name: _said(plain[name]) for name in ("before", "after")})
-
-
-def json_object(line: bytes) -> dict[str, Any]:
-    """Return the JSON object of a line.
-
-    Raises:
-        ValueError: the line is not UTF-8 or not JSON.
-        TypeError: it holds something else than an object.
+        TypeError: it is not an object.
     """
     try:
-        plain = json.loads(line.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
-    except ValueError as error:
-        raise ValueError(f"not JSON ({error})") from error
-    if not isinstance(plain, dict):
-        raise TypeError(f"a JSON object was expected, not {type(plain).__name__}")
-    return plain
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        # Slower, but it says what is wrong; and it reads a lone surrogate, which pydantic's own reader does not.
+        return validated(_ADAPTER.validate_python, json_object(line))
 
 
-def check_keys(plain: Mapping[str, Any], expected: tuple[str, ...]) -> None:
-    """Refuse an object with other keys than the expected ones.
-
-    Raises:
-        ValueError: a key is missing or unknown.
-    """
-    missing = [key for key in expected if key not in plain]
-    unknown = [key for key in plain if key not in expected]
-    if missing or unknown:
-        raise ValueError(f"missing keys: {missing}, unknown keys: {unknown}")
-
-
-def _writable(row: ScoreRow) -> ScoreRow:
-    value = _rounded(row.value)
-    reason = row.reason
-    if value is None and reason is None:
-        reason = "no score" if row.value is None else f"the score is {row.value}"
-    return replace(
-        row,
-        value=value,
-        floor=_rounded(row.floor),
-        reason=reason,
-        before=_rounded_said(row.before),
-        after=_rounded_said(row.after),
+def to_row(plain: RowLine, said: Sequence[Said] | None = None) -> ScoreRow:
+    """Return the score that a line holds; `said` are the answers of its record, None leaves them out."""
+    before, after = plain["before"], plain["after"]
+    return ScoreRow(
+        case_id=plain["case_id"],
+        probe=plain["probe"],
+        kind=plain["kind"],
+        metric=plain["metric"],
+        schedule=plain["schedule"],
+        edits_applied=plain["edits_applied"],
+        order_seed=plain["order_seed"],
+        value=plain["value"],
+        floor=plain["floor"],
+        n_scored=plain["n_scored"],
+        reason=plain["reason"],
+        notes=plain["notes"],
+        before=None if said is None or before is None else said[before],
+        after=None if said is None or after is None else said[after],
+        more={} if len(plain) == len(_KNOWN) else _unknown(plain),
     )
 
 
-def _rounded(number: float | None) -> float | None:
-    if number is None or not math.isfinite(number):
-        return None
-    return round(float(number), DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
-
-
-def _rounded_said(said: Said | None) -> Said | None:
-    return None if said is None else replace(said, target_logprob=_rounded(said.target_logprob))
-
-
-def _said(plain: dict[str, Any] | None) -> Said | None:
-    if plain is None:
-        return None
-    check_keys(plain, tuple(field.name for field in fields(Said)))
-    return Said(text=plain["text"], ids=tuple(plain["ids"]), target_logprob=plain["target_logprob"])
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is beyond every number")
-    return number
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+def _unknown(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key not in _KNOWN}

@@ -1,22 +1,28 @@
 """Time and memory of one record as one line of `timings.jsonl`.
 
-They stand apart from the scores because no two runs agree on them. Each line also says how many rows its record has in
-`rows.jsonl`: a folder tells by itself which of its records are finished.
+They stand apart from the scores because no two runs agree on them. A folder can be read without this file: what its
+records cost is then unknown.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, NotRequired, get_args
 
-from mmke.results.rows import DECIMALS, check_keys, json_object
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+from mmke.results.lines import DECIMALS, json_object, to_line, validated
+from mmke.results.rows import RecordKey
+
+TIMINGS = "timings.jsonl"
 
 Phase = Literal["edit", "before", "after"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 MemoryKind = Literal["rss", "cuda reserved", "cuda allocated"]
 
 
 class Peak(NamedTuple):
-    """The most bytes of a card's memory that the allocator held, and that tensors took of them."""
+    """The most bytes of a GPU's memory that the allocator held, and that tensors took of them."""
 
     reserved: int
     allocated: int
@@ -30,7 +36,7 @@ class Timing:
         seconds: wall clock of the edit itself, of the answers before it and of the answers after it.
         peak_memory_bytes: highest value while the record was at work; None where it was not measured.
         memory: what the peak is a peak of: the process's resident set, or what the CUDA allocator held.
-        peaks: on a card, of each phase.
+        peaks: on a GPU, of each phase.
     """
 
     seconds: Mapping[Phase, float]
@@ -40,55 +46,68 @@ class Timing:
 
 
 class TimedRecord(NamedTuple):
-    """One line of `timings.jsonl`: a record, what it cost, and how many rows it has."""
+    """One line of `timings.jsonl`: a record, how many rows it has, and what it cost."""
 
-    case_id: str
+    key: RecordKey
     rows: int
     timing: Timing
 
 
-def to_line(record: TimedRecord) -> bytes:
+class _Seconds(TypedDict):
+    edit: float
+    before: float
+    after: float
+
+
+class _Peak(TypedDict):
+    reserved: int
+    allocated: int
+
+
+class _TimingLine(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+    case_id: str
+    schedule: NotRequired[str]
+    edits_applied: NotRequired[int]
+    order_seed: NotRequired[int | None]
+    rows: int
+    seconds: _Seconds
+    peak_memory_bytes: int | None
+    memory: MemoryKind
+    peaks: NotRequired[dict[Phase, _Peak]]
+
+
+_ADAPTER = TypeAdapter(_TimingLine)
+
+
+def timing_line(record: TimedRecord) -> bytes:
     """Return the record's cost as one line of JSON with its newline."""
     timing = record.timing
     plain = {
-        "case_id": record.case_id,
+        **record.key._asdict(),
         "rows": record.rows,
-        "seconds": {phase: round(timing.seconds[phase], DECIMALS) for phase in get_args(Phase)},
+        "seconds": {phase: round(timing.seconds[phase], DECIMALS) for phase in PHASES},
         "peak_memory_bytes": timing.peak_memory_bytes,
         "memory": timing.memory,
     }
     if timing.peaks:
         plain["peaks"] = {phase: peak._asdict() for phase, peak in timing.peaks.items()}
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+    return to_line(plain)
 
 
-def from_line(line: bytes) -> TimedRecord:
-    """Return the record's cost that a line holds.
+def parse_timing(line: bytes) -> TimedRecord:
+    """Return the record's cost that a line holds; a line of the first format names only the case.
 
     Raises:
         ValueError: not JSON, or not the cost of a record.
-        TypeError: a field of another type.
+        TypeError: it is not an object.
     """
-    plain = json_object(line)
-    peaks = {phase: Peak(**peak) for phase, peak in plain.pop("peaks", {}).items()}
-    check_keys(plain, ("case_id", "rows", "seconds", "peak_memory_bytes", "memory"))
-    if not isinstance(plain["case_id"], str) or not isinstance(plain["rows"], int):
-        raise TypeError(f"case_id is {plain['case_id']!r} and rows {plain['rows']!r}, not a text and a number")
-    if not isinstance(plain["seconds"], dict):
-        raise TypeError(f"seconds is {plain['seconds']!r}, not an object")
-    check_keys(plain["seconds"], get_args(Phase))
-    _check_figures(plain)
-    timing = Timing(plain["seconds"], plain["peak_memory_bytes"], plain["memory"], peaks)
-    return TimedRecord(case_id=plain["case_id"], rows=plain["rows"], timing=timing)
-
-
-def _check_figures(plain: Mapping[str, Any]) -> None:
-    peak, memory = plain["peak_memory_bytes"], plain["memory"]
-    for seconds in plain["seconds"].values():
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"seconds are {seconds!r}, not a number")
-    if isinstance(peak, bool) or not isinstance(peak, int | None):
-        raise TypeError(f"peak_memory_bytes is {peak!r}, not a number or null")
-    if memory not in get_args(MemoryKind):
-        raise ValueError(f"memory is {memory!r}, not one of {', '.join(get_args(MemoryKind))}")
+    plain = validated(_ADAPTER.validate_python, json_object(line))
+    key = RecordKey(
+        plain["case_id"], plain.get("schedule", "single"), plain.get("edits_applied", 0), plain.get("order_seed")
+    )
+    peaks = {phase: Peak(peak["reserved"], peak["allocated"]) for phase, peak in plain.get("peaks", {}).items()}
+    seconds: dict[Phase, float] = {phase: plain["seconds"][phase] for phase in PHASES}
+    timing = Timing(seconds, plain["peak_memory_bytes"], plain["memory"], peaks)
+    return TimedRecord(key, plain["rows"], timing)

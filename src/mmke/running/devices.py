@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from pathlib import Path
 
 import torch
 
@@ -72,7 +73,13 @@ def check_dtype(dtype: torch.dtype | None, device: torch.device) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the card's name, or the processor's with the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads, {sys.platform}"
+    """Return the model of the GPU, or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the model of the processor: two models do not add up numbers in the same order."""
+    # Python's own `platform.processor` says "x86_64" on Linux, of every one.
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else f"{platform.processor() or platform.machine()} CPU, {sys.platform}"

@@ -14,7 +14,7 @@ from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
 from mmke.running.asking import make_metrics
-from mmke.running.devices import check_dtype, dtype_name, resolve_device, resolve_dtype
+from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import make_editor
 from mmke.running.request import Request, check_request
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
@@ -127,6 +127,7 @@ def _pictures(cases: Sequence[EditCase]) -> str:
 
 
 def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSettings:
+    device = resolve_device(request.device)
     return RunSettings(
         backbone=backbone.name,
         editor=cell.editor.name,
@@ -134,11 +135,12 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         hop=request.hop,
         switches=cell.switches,
         settings=_with_checkpoint(cell),
-        metrics=tuple(metric.name for metric in cell.metrics),
+        metrics=cell.metrics,
         generate=request.generate,
         seed=request.seed,
         dtype=dtype_name(backbone.dtype),
-        device_type=resolve_device(request.device).type,
+        device_type=device.type,
+        device=device_name(device),
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
     )

@@ -11,9 +11,8 @@ from pathlib import Path
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
-from mmke.results.folder import finished_ids, open_run, run_path, set_aside
-from mmke.results.manifest import RunFacts, check_same_settings
-from mmke.running.devices import device_name
+from mmke.results.folder import check_continues, finished_ids, open_run, run_path, set_aside
+from mmke.results.manifest import RunFacts
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
@@ -69,7 +68,7 @@ def _run_cell(
         for _ in wanted:
             on_record()
         return path
-    facts = RunFacts(device_name(job.backbone.device), len(cell.split.cases), cell.split.dropped, tuple(command))
+    facts = RunFacts(len(cell.split.cases), cell.split.dropped, tuple(command), cell.split.kinds)
     with open_run(request.out, settings, facts) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
         for _ in folder.done & wanted:
@@ -84,7 +83,7 @@ def _run_cell(
 
 
 def _read_floor(folder: Path) -> Floor:
-    rows = [row for record in read_finished(folder).records for row in record.rows]
+    rows = [row for record in read_finished(folder, answers=True) for row in record.rows]
     return Floor({(row.case_id, row.probe, row.metric): row for row in rows})
 
 
@@ -103,4 +102,4 @@ def check_sites(planned: Plan) -> None:
             cell.editor.load_state_dict(backbone, read_shapes(cell.checkpoint))
             cell.editor.release()
         settings = run_settings(planned.request, cell, backbone)
-        check_same_settings(run_path(planned.request.out, settings), settings)
+        check_continues(planned.request.out, settings)

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from mmke.results.rows import EMPTY, UNENDED
 from mmke.running.asking import Answers
-from mmke.types import Answer, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
+from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
 
 NOT_NUMBERS = "the model's logits are not numbers"
 
@@ -42,9 +44,12 @@ def make_rows(
     return sorted(rows, key=lambda row: (row.probe is None, row.probe or 0))
 
 
-def _is_broken(answer: Answer) -> bool:
-    """Tell whether a forced answer was read off logits that are not numbers, where every id looks like the first."""
-    return bool(answer.target_ids) and math.isnan(answer.target_logprob)
+def _why_unscored(answer: Answer | None) -> str | None:
+    """Return why an answer cannot be scored: it could not be asked for, or was read off logits that are not numbers."""
+    if answer is None or answer.reason is not None:
+        return None if answer is None else answer.reason
+    # Where logits are not numbers, every id looks like the first.
+    return NOT_NUMBERS if answer.target_ids and math.isnan(answer.target_logprob) else None
 
 
 class _Compared(NamedTuple):
@@ -69,47 +74,39 @@ def _rows_of(case: EditCase, metric: Metric, heard: Heard, floor: Floor | None, 
 
 def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edits: int) -> ScoreRow:
     probe, (before, after, unedited) = case.probes[i], compared
-    broken = _is_broken(after) or (before is not None and _is_broken(before))
-    score = Score(math.nan, 0, NOT_NUMBERS) if broken else metric.score(probe, before, after)
+    why = next((reason for answer in (after, before) if (reason := _why_unscored(answer)) is not None), None)
+    score = metric.score(probe, before, after) if why is None else Score(math.nan, 0, why)
     value = None if math.isnan(score.value) else score.value
     # A comparison of two models has no floor; the floor's own rows are theirs.
     floor = None if metric.reference else (value if unedited is None else unedited.value)
     return ScoreRow(
         case_id=case.id,
-        edits_applied=edits,
         probe=i,
         kind=probe.kind.name,
         metric=metric.column(probe.kind),
+        edits_applied=edits,
         value=value,
         floor=floor,
         n_scored=score.n_scored,
         reason=_reason(score),
-        tags=probe.tags,
-        notes=after.notes,
-        question=probe.query.text,
-        target=probe.target,
-        image=None if probe.query.image is None else probe.query.image.path.name,
-        before=_said(before) if before else (unedited.after if unedited else None),
-        after=_said(after),
+        notes=_notes(after, metric.ask),
+        before=_before(metric, compared),
+        after=_said(after, metric.ask, "edited"),
     )
 
 
 def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, edits: int) -> ScoreRow:
     return ScoreRow(
         case_id=case.id,
-        edits_applied=edits,
         probe=None,
         kind=kind.name,
         metric=column,
+        edits_applied=edits,
         value=None,
         floor=None,
         n_scored=0,
         reason=reason,
-        tags={},
         notes={},
-        question="",
-        target="",
-        image=None,
         before=None,
         after=None,
     )
@@ -121,6 +118,32 @@ def _reason(score: Score) -> str | None:
     return score.reason
 
 
-def _said(answer: Answer) -> Said:
-    logprob = None if math.isnan(answer.target_logprob) else answer.target_logprob
-    return Said(answer.text, answer.token_ids, logprob)
+def _notes(answer: Answer, ask: Ask) -> dict[str, int]:
+    """Return the editor's counts, and whether an answer that the model wrote is empty or was cut off."""
+    notes = dict(answer.notes)
+    if ask.decode == "generate":
+        notes |= {EMPTY: int(not answer.text.strip()), UNENDED: int(answer.finished is False)}
+    return notes
+
+
+def _before(metric: Metric, compared: _Compared) -> Said | None:
+    """Return the answer that stands beside the edited model's: the reference's, or where there is none the floor's."""
+    if metric.reference is not None and compared.before is not None:
+        return _said(compared.before, metric.ask, metric.reference)
+    unedited = compared.unedited
+    return None if unedited is None or unedited.after is None else replace(unedited.after, model="floor")
+
+
+def _said(answer: Answer, ask: Ask, model: str) -> Said:
+    # Rankings of all positions would be many times the rest of a folder.
+    keeps_ranks = ask.top > 1 and ask.positions == "answer" and ask.decode == "loglikelihood"
+    return Said(
+        text=answer.text,
+        ids=answer.token_ids,
+        target_logprob=None if math.isnan(answer.target_logprob) else answer.target_logprob,
+        target_ids=answer.target_ids,
+        top_ids=tuple(map(tuple, answer.top_ids.tolist())) if keeps_ranks else (),
+        finished=answer.finished,
+        ask=ask,
+        model=model,
+    )

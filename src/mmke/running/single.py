@@ -22,7 +22,7 @@ class Keeper(Protocol):
 
     @property
     def done(self) -> Collection[str]: ...
-    def append(self, case_id: str, rows: Sequence[ScoreRow], timing: Timing) -> None: ...
+    def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _edit(
         # The first record has no edit before it: it is compared with the base, as published.
         heard = Heard({"base": base, "previous edit": base if carried is None else carried}, after)
         rows = make_rows(case, task.metrics, heard, floor=task.floor, edits=len(case.edits))
-        folder.append(case.id, rows, watch.timing())
+        folder.append(case, rows, watch.timing())
     return ahead
 
 

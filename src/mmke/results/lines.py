@@ -1,0 +1,139 @@
+"""JSON lines: one object a line, the same bytes for the same content, and errors that name the line.
+
+NaN is no JSON: numbers are rounded to six decimals, and one that is not finite becomes null. A kill can leave half a
+line at the end of a file; it is passed over. Anything else that cannot be read was edited by hand, and is an error.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from mmke.errors import UserError
+
+DECIMALS = 6
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[Content]):
+    """One line of a file: where it stands, the byte at which it ends, and what it holds."""
+
+    place: str
+    end: int
+    content: Content
+
+
+def to_line(plain: Mapping[str, Any]) -> bytes:
+    """Return an object as one line of JSON in UTF-8, with its newline.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # A lone surrogate, which a data file may hold, has no UTF-8; its backslash form happens to be JSON's own escape.
+    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+
+
+def json_object(line: bytes) -> dict[str, Any]:
+    """Return the JSON object of a line.
+
+    Raises:
+        ValueError: the line is not UTF-8 or not JSON.
+        TypeError: it holds something else than an object.
+    """
+    try:
+        plain = json.loads(line.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from error
+    if not isinstance(plain, dict):
+        raise TypeError(f"a JSON object was expected, not {type(plain).__name__}")
+    return plain
+
+
+def validated(validate: Callable[[object], Content], plain: object) -> Content:
+    """Return an object as its type; `validate` is pydantic's.
+
+    Raises:
+        ValueError: a field is missing or of another type; the message names it.
+    """
+    try:
+        return validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        raise ValueError(f"{place}: {first['msg']}{given}") from error
+
+
+def read_lines(file: Path, parse: Callable[[bytes], Content]) -> list[Line[Content]]:
+    """Return the complete lines of a file; one without its newline is what a kill left.
+
+    Raises:
+        UserError: a line cannot be read; the message names it.
+    """
+    content = file.read_bytes() if file.exists() else b""
+    found: list[Line[Content]] = []
+    start = 0
+    while (end := content.find(b"\n", start) + 1) > 0:
+        place = f"{file}, line {len(found) + 1}"
+        try:
+            found.append(Line(place, end, parse(content[start:end])))
+        except (ValueError, TypeError) as error:
+            raise edited(place, str(error)) from error
+        start = end
+    return found
+
+
+def edited(place: str, why: str) -> UserError:
+    """Return the error for a line that no run has left like this."""
+    return UserError(f"{place}: {why}; was the file edited? Restore it, or delete its folder and run again")
+
+
+def put(file: BinaryIO, content: bytes) -> None:
+    """Write to a file so that the content survives a kill and a power cut."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_at_once(file: Path, content: bytes) -> None:
+    """Write a file so that, whenever the machine stops, either the old or the new content is there."""
+    draft = file.with_name(f"{file.name}.tmp")
+    with draft.open("wb") as out:
+        put(out, content)
+    draft.replace(file)
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were created or renamed in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def rounded(number: float | None) -> float | None:
+    """Return a number to six decimals; None where it is not finite."""
+    if number is None or not math.isfinite(number):
+        return None
+    return round(float(number), DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond every number")
+    return number
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
