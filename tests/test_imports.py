@@ -13,7 +13,7 @@ LAYERS = {
     "types": set(),
     "errors": set(),
     "renamed": set(),
-    "registry": CORE,
+    "registry": CORE | {"protocols"},  # which it reads when a factory of another package is called
     "metrics": CORE,
     "digests": CORE,
     "downloads": CORE | {"digests"},

@@ -52,7 +52,7 @@ def test_an_editor_of_another_package_runs(other_package: Path, small_data: Path
 def test_a_taken_name_is_refused(other_package: Path) -> None:
     (other_package / "entry_points.txt").write_text("[mmke.editors]\nike = shouting.edit:make\n")
     with pytest.raises(UserError, match="editor 'ike' is registered twice"):
-        registry.names("editors")
+        registry.import_string("editors", "ike")
 
 
 @pytest.mark.parametrize("noun", list(registry.BUILT_IN))

@@ -8,6 +8,10 @@ class UserError(Exception):
     """A mistake of the user's: the command line prints its message without a traceback and exits with 2."""
 
 
+class BrokenPluginError(UserError):
+    """What another installed package registers cannot be used; the message names it, and other names go on working."""
+
+
 class NeedsTrainingError(UserError):
     """An editor was asked for that takes training records, and there are none."""
 

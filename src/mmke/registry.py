@@ -1,26 +1,37 @@
 """Names of everything that can be chosen, each an import string that is loaded when it is asked for.
 
 Other packages add to it through entry points of the groups `mmke.backbones`, `mmke.editors`, `mmke.benchmarks` and
-`mmke.metrics`; a name that exists here already is an error.
+`mmke.metrics`. A name that two packages register is an error when it is asked for, and so is one of a broken package;
+all other names go on working.
 
-Factories:
-    backbone: `(*, name, dtype, device, weights, skeleton) -> Backbone`; a skeleton has everything but its weights
-    editor: `(settings, switches, *, train, seed) -> Editor`; its settings are `<name>.toml` beside its module
-    benchmark: `(*, name, data) -> Benchmark`
-    metric: `(switches) -> Sequence[Metric]`
+`FACTORIES` says how each kind of factory is called. A backbone's skeleton has everything but its weights; an editor's
+settings are `<name>.toml` beside its module.
 """
 
 import ast
 import importlib.util
-from collections.abc import Mapping
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from mmke.errors import UserError, did_you_mean
+from mmke.errors import BrokenPluginError, UserError, did_you_mean
 
 Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
+
+FACTORIES: Mapping[Noun, str] = {
+    "backbones": "make(*, name, dtype, device, weights, skeleton) -> Backbone",
+    "editors": "make(settings, switches, *, train, seed) -> Editor",
+    "benchmarks": "make(*, name, data) -> Benchmark",
+    "metrics": "make(switches) -> Sequence[Metric]",
+}
 
 BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
     "backbones": {
@@ -65,21 +76,16 @@ PREFIXES: Mapping[Noun, Mapping[str, str]] = {"backbones": {"hf:": "mmke.backbon
 """Beginnings of names that say by themselves what is meant, such as `hf:org/model` or `hf:folder`."""
 
 
-def names(noun: Noun) -> Mapping[str, str]:
-    """Return every registered name with its import string, built-in ones first.
+class Entry(NamedTuple):
+    """Where a factory lives, and which installed package registers it; None: this one."""
 
-    Raises:
-        UserError: another package registers a name that is taken.
-    """
-    found = dict(BUILT_IN[noun])
-    for entry in entry_points(group=f"mmke.{noun}"):
-        if entry.name in found and found[entry.name] != entry.value:
-            raise UserError(
-                f"{noun[:-1]} {entry.name!r} is registered twice: by {found[entry.name]} and by {entry.value}; "
-                "uninstall or rename one of the two"
-            )
-        found[entry.name] = entry.value
-    return found
+    where: str
+    package: str | None
+
+
+def names(noun: Noun) -> Mapping[str, str]:
+    """Return every registered name with its import string, built-in ones first."""
+    return {name: entries[0].where for name, entries in _registered(noun).items()}
 
 
 def import_string(noun: Noun, name: str) -> str:
@@ -87,44 +93,177 @@ def import_string(noun: Noun, name: str) -> str:
 
     Raises:
         UserError: unknown name; the message gives the nearest match.
+        BrokenPluginError: two packages register the name.
     """
-    known = names(noun)
-    if name in known:
-        return known[name]
-    for prefix, where in PREFIXES.get(noun, {}).items():
-        if name.startswith(prefix):
-            return where
-    raise UserError(f"unknown {noun[:-1]} {name!r}{did_you_mean(name, known)} (mmke ls {noun})")
+    return _entry(noun, name).where
 
 
-def factory(noun: Noun, name: str) -> Any:
-    """Import and return the factory behind a name.
+def factory(noun: Noun, name: str) -> Callable[..., Any]:
+    """Import and return the factory behind a name; one of another package is checked when it is called.
 
     Raises:
-        UserError: unknown name, or the module that registers it cannot be imported.
+        UserError: unknown name, or a Python package is missing that the factory's module needs.
+        BrokenPluginError: another package's module cannot be imported or has no such factory. Calling the factory
+            raises it where it does not take the arguments, raises an error of its own, or makes something else.
     """
-    where = import_string(noun, name)
-    module, _, attribute = where.partition(":")
+    entry = _entry(noun, name)
+    module, _, attribute = entry.where.partition(":")
+    with _loading(noun, name, entry):
+        loaded = import_module(module)
+    found = getattr(loaded, attribute, None) if attribute else None
+    if not callable(found):
+        raise BrokenPluginError(f"{_described(noun, name, entry)} cannot be used: {module} has no {attribute!r}")
+    made: Callable[..., Any] = found
+    return made if entry.package is None else partial(_make, noun, name, entry, made)
+
+
+def package_files(noun: Noun, name: str) -> Traversable:
+    """Return the folder of the package that a name's factory lives in, where its settings files are.
+
+    Raises:
+        UserError: unknown name.
+        BrokenPluginError: the package cannot be imported.
+    """
+    entry = _entry(noun, name)
+    module = entry.where.partition(":")[0]
+    with _loading(noun, name, entry):
+        return files(module.rpartition(".")[0] or module)
+
+
+@contextmanager
+def named(noun: Noun, name: str) -> Iterator[None]:
+    """Say of an error that another package raises while it is used which name and package it comes from.
+
+    Raises:
+        BrokenPluginError: an error was raised in the package's own code, or in code that it called.
+    """
+    entry = _entry(noun, name)
     try:
-        return getattr(import_module(module), attribute)
-    except AttributeError as error:
-        raise UserError(f"{noun[:-1]} {name!r} is registered as {where}, and {module} has no {attribute!r}") from error
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{noun[:-1]} {name!r} ({where}) needs the Python package {error.name!r}, which is not installed"
-        ) from error
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if entry.package is None or not _frames(error, entry):
+            raise
+        raise BrokenPluginError(f"{_described(noun, name, entry)} failed: {_reason(error, entry)}") from error
 
 
 def summary(where: str) -> str:
     """Return the first line of a factory's docstring, or else of its module's, read without importing the module."""
     module, _, attribute = where.partition(":")
     try:
-        found = importlib.util.find_spec(module)
+        found = importlib.util.find_spec(module)  # which imports the package around the module
+        if found is None or found.origin is None:
+            return "(its package is not installed)"
+        tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
     except ModuleNotFoundError:
-        found = None
-    if found is None or found.origin is None:
         return "(its package is not installed)"
-    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    except Exception as error:  # noqa: BLE001  # another package can fail in any way, and the list goes on
+        return f"(its package is broken: {_reason(error, Entry(where, None))})"
     factories = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == attribute]
     text = next((ast.get_docstring(node) for node in factories), None) or ast.get_docstring(tree) or ""
     return text.partition("\n")[0]
+
+
+def _registered(noun: Noun) -> dict[str, list[Entry]]:
+    found = {name: [Entry(where, None)] for name, where in BUILT_IN[noun].items()}
+    for point in entry_points(group=f"mmke.{noun}"):
+        entry = Entry(point.value, "unknown" if point.dist is None else point.dist.name)
+        # An editable installation beside its source can show one entry twice.
+        if entry.where not in {each.where for each in found.setdefault(point.name, [])}:
+            found[point.name].append(entry)
+    return found
+
+
+def _entry(noun: Noun, name: str) -> Entry:
+    known = _registered(noun)
+    if len(known.get(name, [])) > 1:
+        first, second = (f"{each.where} (package {each.package or 'mmke'})" for each in known[name][:2])
+        raise BrokenPluginError(
+            f"{noun[:-1]} {name!r} is registered twice: by {first} and by {second}; uninstall or rename one of the two"
+        )
+    if name in known:
+        return known[name][0]
+    for prefix, where in PREFIXES.get(noun, {}).items():
+        if name.startswith(prefix):
+            return Entry(where, None)
+    raise UserError(f"unknown {noun[:-1]} {name!r}{did_you_mean(name, known)} (mmke ls {noun})")
+
+
+def _make(noun: Noun, name: str, entry: Entry, factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call another package's factory, and hold what it makes against what its noun promises."""
+    what = _described(noun, name, entry)
+    try:
+        inspect.signature(factory).bind(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise BrokenPluginError(
+            f"{what} cannot be used: its factory is called as {FACTORIES[noun]}, and does not take that ({error})"
+        ) from error
+    with _loading(noun, name, entry):
+        made = factory(*args, **kwargs)
+        several = list(made) if noun == "metrics" else [made]
+    for each in several:
+        lacking = [member for member in _promised(noun) if not hasattr(each, member)]
+        if lacking:
+            raise BrokenPluginError(
+                f"{what} cannot be used: its factory returned a {type(each).__name__} that lacks {', '.join(lacking)}"
+            )
+    return made
+
+
+def _promised(noun: Noun) -> list[str]:
+    """Return the names of the attributes and methods that a noun's protocol promises."""
+    # Here and not above: protocols import torch, which a list of names does without.
+    from mmke import protocols, types
+
+    promise: type = {
+        "backbones": protocols.Backbone,
+        "editors": protocols.Editor,
+        "benchmarks": types.Benchmark,
+        "metrics": types.Metric,
+    }[noun]
+    members = {name for each in promise.__mro__ for name in (*vars(each), *getattr(each, "__annotations__", ()))}
+    return sorted(name for name in members if not name.startswith("_"))
+
+
+@contextmanager
+def _loading(noun: Noun, name: str, entry: Entry) -> Iterator[None]:
+    """Say of an error which name it belongs to; one in this package, which is a bug, keeps its traceback."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise BrokenPluginError(
+            f"{_described(noun, name, entry)} needs the Python package {error.name!r}, which is not installed"
+        ) from error
+    except Exception as error:
+        if entry.package is None:
+            raise
+        raise BrokenPluginError(f"{_described(noun, name, entry)} cannot be used: {_reason(error, entry)}") from error
+
+
+def _described(noun: Noun, name: str, entry: Entry) -> str:
+    package = "" if entry.package is None else f", package {entry.package}"
+    return f"{noun[:-1]} {name!r} ({entry.where}{package})"
+
+
+def _frames(error: Exception, entry: Entry) -> list[tuple[str, int]]:
+    """Return the places of a traceback that are in the package of an entry, as files and lines."""
+    package = entry.where.partition(":")[0].partition(".")[0]
+    walked = traceback.walk_tb(error.__traceback__)
+    return [
+        (frame.f_code.co_filename, line)
+        for frame, line in walked
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == package
+    ]
+
+
+def _reason(error: Exception, entry: Entry) -> str:
+    """Return an error's kind, text and place in one line."""
+    if isinstance(error, SyntaxError):
+        file, line = error.filename, error.lineno
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        file, line = (_frames(error, entry) or [(last.filename, last.lineno or 0)])[-1]
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({file}, line {line})"

@@ -13,14 +13,13 @@ compared with.
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke import registry
 from mmke.editing.checked import EditorSettings, Values, build, sources_of, unknown
-from mmke.errors import UserError
+from mmke.errors import BrokenPluginError, UserError
 from mmke.types import Switches
 
 __all__ = [
@@ -102,20 +101,26 @@ def deviations(editor: str, backbone: str, protocol: str) -> tuple[str, ...]:
 def _base(editor: str) -> dict[str, Any]:
     shipped = _folder(editor) / f"{editor}.toml"
     if not shipped.is_file():
-        raise UserError(
+        raise BrokenPluginError(
             f"editor {editor!r} has no settings file {shipped}; an editor ships its settings beside its module"
         )
-    return tomllib.loads(shipped.read_text(encoding="utf-8"))
+    return _toml(shipped)
 
 
 def _published(editor: str, protocol: str) -> dict[str, Any]:
     shipped = _folder(editor) / f"{editor}.{protocol}.toml"
-    return tomllib.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
+    return _toml(shipped) if shipped.is_file() else {}
+
+
+def _toml(shipped: Traversable) -> dict[str, Any]:
+    try:
+        return tomllib.loads(shipped.read_text(encoding="utf-8"))
+    except ValueError as error:  # also of bytes that are no UTF-8
+        raise BrokenPluginError(f"the settings file {shipped} is no TOML ({error})") from error
 
 
 def _folder(editor: str) -> Traversable:
-    module = registry.import_string("editors", editor).partition(":")[0]
-    return files(module.rpartition(".")[0] or module)
+    return registry.package_files("editors", editor)
 
 
 def read_changes(assignments: Sequence[str], file: Path | None) -> dict[str, Values]:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -236,8 +235,7 @@ def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -
     Which protocol one was trained under is among its facts.
     """
     own = sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}"))
-    module = registry.import_string("editors", editor).partition(":")[0]
-    shipped = Path(str(files(module.rpartition(".")[0]))) / "trained" / f"{editor}-{backbone}.safetensors"
+    shipped = Path(str(registry.package_files("editors", editor))) / "trained" / f"{editor}-{backbone}.safetensors"
     return [place for place in own if benchmark in place.parent.parent.name.split("+")] + (
         [shipped] if shipped.is_file() else []
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmke import registry
+from mmke.errors import UserError
 from mmke.protocols import Answerer, EditSession
 from mmke.types import Answer, Ask, EditCase, Metric, Switches
 
@@ -29,6 +30,11 @@ def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metr
             for i in _wanted(case, [metric for metric in metrics if metric.ask == way])
         ]
         said = answerer.answer([case.probes[i] for i, _ in asked], [way for _, way in asked])
+        if len(said) != len(asked):
+            whose = f"{type(answerer).__module__}.{type(answerer).__qualname__}"
+            raise UserError(
+                f"{whose} gave {len(said)} answers to {len(asked)} questions; it owes one to each, in order"
+            )
         answers |= zip(asked, said, strict=True)
     return answers
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mmke import registry
 from mmke.backbones.engine.store import store_for
 from mmke.editing.trained import network_tensors, read
 from mmke.editors.none.edit import beside
@@ -71,7 +72,7 @@ def execute(
     device = job.backbone.device
     release(device)
     forget_peaks(device)
-    with filled(cell, job.backbone):
+    with filled(cell, job.backbone), registry.named("editors", cell.editor.name):
         editor = beside(cell.editor, following)
         task = Task(job.backbone, editor, cell.split.cases, cell.metrics, floor, job.store, job.seed)
         run_single(task, keeper, on_record=on_record)

@@ -10,7 +10,7 @@ from typing import Any
 from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
-from mmke.errors import NeedsTrainingError, UserError
+from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
 from mmke.running.asking import make_metrics
@@ -99,11 +99,12 @@ def plan_benchmark(
     for name in editors:
         try:
             made = make_editor(request, name, benchmark.name, train=train)
-        except NeedsTrainingError as error:
+        except (NeedsTrainingError, BrokenPluginError) as error:
             if request.editors:
                 raise
             if name not in left_out:
-                logger.info("%s: left out (%s)", name, error)
+                level = logging.WARNING if isinstance(error, BrokenPluginError) else logging.INFO
+                logger.log(level, "%s: left out (%s)", name, error)
             left_out.add(name)
             continue
         metrics = tuple(make_metrics(made.switches, generate=request.generate))

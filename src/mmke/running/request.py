@@ -73,7 +73,7 @@ def check_request(request: Request) -> None:
     check_seed(request.seed)
     check_writable(request.out)
     editors = request.editor_names()
-    for name in editors:
+    for name in request.editors or ():
         registry.import_string("editors", name)
     for what, named in (("settings", request.changes), ("a checkpoint", request.checkpoints)):
         stray = sorted(set(named) - set(editors))
