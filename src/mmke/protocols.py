@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mmke.types import Answer, Asks, Edit, EditCase, ImageRef, Probe, Query
+from mmke.types import Answer, Ask, Asks, Edit, EditCase, ImageRef, Probe, Query
 
 T = TypeVar("T")
 
@@ -191,6 +191,7 @@ class Backbone(Answerer, Protocol):
         max_positions: the longest input it was made for.
         positions_are_a_table: learned positions, so that a longer input cannot be read at all.
         layers: decoder layers of the language model.
+        vocabulary: token ids that it predicts.
     """
 
     @property
@@ -211,17 +212,33 @@ class Backbone(Answerer, Protocol):
     def positions_are_a_table(self) -> bool: ...
     @property
     def layers(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt, tokenise, and pack; `ask` says how labels are taken and which rows are wanted.
 
         Raises:
-            UserError: an image cannot be read, or the answer leaves no row that predicts it.
+            CannotAskError: a picture or a text cannot be read, or the answer leaves no row that predicts it.
         """
         ...
 
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
+        ...
+
+    def problems(self, query: Query, target: str, ask: Ask, *, pictures: bool = True) -> str | None:
+        """Say why a query with its answer cannot be asked, in one line; None where it can. Needs no weights.
+
+        Found are texts that this model can only read as special tokens, answers without tokens, queries too long for
+        a table of positions, and pictures that cannot be read or that the model's own processing refuses.
+
+        Args:
+            query: the question and its picture.
+            target: the gold answer.
+            ask: how it is asked.
+            pictures: also read and process the picture, which is most of the time.
+        """
         ...
 
     def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:

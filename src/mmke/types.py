@@ -47,10 +47,19 @@ PROBE_KINDS = (*RECALL_KINDS, *HEADLINE_KINDS)
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """A picture by path, with the sha256 of the file's bytes as its identity."""
+    """A picture by path, with the sha256 of the file's bytes.
+
+    `upright` turns it as its EXIF orientation says; else it is read as it is stored.
+    """
 
     path: Path
     sha256: str
+    upright: bool = True
+
+    @property
+    def key(self) -> str:
+        """Return what identifies the picture as it is read."""
+        return self.sha256 if self.upright else f"{self.sha256} as stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +260,7 @@ class Switches:
         locality_match: "top1" agreement for both localities, or the published "ranks" (1 text, 10 image).
         locality_positions: rows that locality compares.
         topk_dtype: precision in which ranks are taken.
+        exif_orientation: whether a picture is turned as its EXIF data say, or read as it is stored.
         hop_drops_records: whether a record without a question of the asked hop leaves every metric.
         answer_blanks: whether white space at the beginning and the end of answers is left out or is scored.
         limit_counts: whether a limit counts the records of the file, as published, or those that are used.
@@ -264,6 +274,7 @@ class Switches:
     locality_match: Literal["top1", "ranks"]
     locality_positions: Literal["answer", "all"]
     topk_dtype: Literal["float32", "native"]
+    exif_orientation: Literal["applied", "ignored"]
     hop_drops_records: bool
     answer_blanks: Literal["stripped", "kept"]
     limit_counts: Literal["used records", "all records"]
@@ -281,6 +292,7 @@ STRICT = Switches(
     locality_match="top1",
     locality_positions="answer",
     topk_dtype="float32",
+    exif_orientation="applied",
     hop_drops_records=False,
     answer_blanks="stripped",
     limit_counts="used records",
@@ -294,6 +306,7 @@ PAPER = Switches(
     locality_match="ranks",
     locality_positions="all",
     topk_dtype="native",
+    exif_orientation="ignored",
     hop_drops_records=True,
     answer_blanks="kept",
     limit_counts="all records",

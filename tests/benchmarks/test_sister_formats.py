@@ -12,7 +12,9 @@ from mmke.benchmarks.check import check
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.splits import AnnotationBenchmark
 from mmke.errors import UserError
-from mmke.running.run import Request, plan, run
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
 from mmke.types import PAPER, STRICT, EditCase
 
 Raw = dict[str, Any]

@@ -28,6 +28,8 @@ from mmke.types import WeightSource
 SIDE = 336
 PATCHES = 24**2
 VOCABULARY = 32000
+MOST_PIXELS = 10**8
+"""Of a picture before its middle is cut out."""
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
 
 
@@ -87,7 +89,14 @@ def prompt(tokenizer: Any, *, image_tokens: int = PATCHES) -> Prompt:
 
 
 def pixels(picture: Image.Image) -> Tensor:
-    """Return a picture as the tower reads it [3 336 336]: shortest edge to 336, bicubic, and the middle cut out."""
+    """Return a picture as the tower reads it [3 336 336]: shortest edge to 336, bicubic, and the middle cut out.
+
+    Raises:
+        ValueError: a line of pixels, which would be enlarged beyond all memory before the middle is cut out.
+    """
+    short, long = sorted(picture.size)
+    if SIDE * SIDE * long > MOST_PIXELS * short:
+        raise ValueError(f"it would be enlarged to {SIDE} x {SIDE * long // short:,} pixels; make it less narrow")
     return processed(picture, PROCESSOR)
 
 

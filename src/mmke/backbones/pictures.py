@@ -1,13 +1,16 @@
 """Reading a picture's file, and making it ready with a processor of the library."""
 
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from mmke.errors import UserError
+from mmke.backbones.reason import reason
+from mmke.errors import CannotAskError, UserError
+from mmke.pictures import BrokenPictureError, open_picture
 from mmke.types import ImageRef
 
 
@@ -15,16 +18,31 @@ def read_picture(image: ImageRef) -> Image.Image:
     """Read a picture, with at most 8 bits a channel.
 
     Raises:
-        UserError: the file cannot be read as a picture.
+        CannotAskError: the file cannot be read as a picture.
     """
     try:
-        with Image.open(image.path) as picture:
-            picture.load()
-    except (OSError, SyntaxError, RuntimeError, struct.error, Image.DecompressionBombError) as error:
-        raise UserError(
+        picture = open_picture(image.path, upright=image.upright)
+    except BrokenPictureError as error:
+        raise CannotAskError(
             f"{image.path} cannot be read as a picture ({error}); `mmke check` lists all such files"
         ) from error
     return _eight_bits(picture)
+
+
+@contextmanager
+def refused(image: ImageRef, model: str) -> Iterator[None]:
+    """Say of which picture it is when a model's own processing refuses one.
+
+    Raises:
+        CannotAskError: it does.
+    """
+    try:
+        yield
+    except CannotAskError:
+        raise
+    except (UserError, ValueError, ArithmeticError, LookupError, TypeError, OSError, MemoryError) as error:
+        cause = error.__cause__ if isinstance(error, UserError) and error.__cause__ is not None else error
+        raise CannotAskError(f"{image.path} is refused by {model}'s own processing ({reason(cause)})") from error
 
 
 def processed(picture: Image.Image, processor: Any) -> Tensor:

@@ -7,9 +7,11 @@ arXiv:2502.19870, as its published code computes it.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from mmke.errors import UserError
+from mmke.backbones.special import Piece, Reader, Tokens
+from mmke.errors import CannotAskError
 from mmke.protocols import Encoded, PositionIds
 from mmke.types import Ask, ImageRef
 
@@ -53,12 +55,6 @@ class Head(NamedTuple):
     known: int = 0
 
 
-def read_text(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
-    """Return a text's tokens, none added, and where in the text each ends."""
-    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    return tokens["input_ids"], [end for _, end in tokens["offset_mapping"]]
-
-
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """A frame with the tokenizer that fills it.
@@ -72,6 +68,7 @@ class Prompt:
         head: what a tokenizer has to read together with the question, where pieces may reach across.
         position_ids: returns the position of each input id on every axis, from a prompt's input_ids and the picture;
             None where positions simply count up.
+        reserved: ids beside the special ones that no question or answer may hold, such as a picture's placeholder.
     """
 
     tokenizer: Any
@@ -81,7 +78,13 @@ class Prompt:
     begin: tuple[int, ...] = ()
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
     position_ids: Callable[[tuple[int, ...], ImageRef | None], PositionIds | None] | None = None
-    _read_before: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict, init=False, repr=False)
+    reserved: frozenset[int] = frozenset()
+    _read_before: dict[tuple[Piece, ...], Tokens] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Return what reads texts."""
+        return Reader(self.tokenizer, self.reserved)
 
     def slots(self, image: ImageRef) -> int:
         """Return how many positions a picture takes."""
@@ -98,20 +101,20 @@ class Prompt:
             ask: how the labels are taken and which rows are wanted.
 
         Raises:
-            UserError: the answer has no tokens, or nothing stands before it that could predict it.
+            CannotAskError: the answer has no tokens, nothing stands before it that could predict it, or a text holds
+                what can only be read as a special token.
         """
         if ask.decode == "generate":
-            input_ids = (*self._begin(image, ask), *self.input_ids(self.opening(question), image=image))
+            input_ids = (*self._begin(image, ask), *self.input_ids(question, image=image))
             if not input_ids:
-                raise UserError("an empty question without a picture leaves nothing to continue")
+                raise CannotAskError("an empty question without a picture leaves nothing to continue")
             return self._encoded(input_ids, (), (len(input_ids) - 1,), (), image=image, first=first)
-        joint = self.joint(question, answer)
-        ids, ends = self._read(joint, image)
+        ids, ends = self._read(self._joint(question, answer), image)
         input_ids = (*self._begin(image, ask), *self.frame(image), *ids)
-        target = self._target(ids, ends, answer, begin=len(joint) - len(answer), labels=ask.labels)
+        target = self._target(ids, ends, answer, begin=len(question) + len(self.between), labels=ask.labels)
         begin = len(input_ids) - len(target)
         if not target or begin < 1:
-            raise UserError(
+            raise CannotAskError(
                 f"the answer {answer!r} to {question!r} has {len(target)} tokens of {len(input_ids)} positions; "
                 "an answer needs at least one token and something before it"
             )
@@ -129,14 +132,15 @@ class Prompt:
         """Return what a model continues: the question, and what stands before an answer."""
         return question + self.between.rstrip(" ")
 
-    def input_ids(self, text: str, *, image: ImageRef | None) -> tuple[int, ...]:
-        """Return the positions of a text under the prompt, SLOT where they are the picture's."""
-        return (*self.frame(image), *self._read(text, image)[0])
+    def input_ids(self, question: str, answer: str = "", *, image: ImageRef | None) -> tuple[int, ...]:
+        """Return the positions of a question, and of its answer if it has one; SLOT for those of a picture."""
+        pieces = self._joint(question, answer) if answer else self._opening(question)
+        return (*self.frame(image), *self._read(pieces, image).ids)
 
     def tokens(self, text: str) -> tuple[int, ...]:
         """Return the tokens of a text by itself, behind the beginning of sequence if the tokenizer has one."""
         begin = self.tokenizer.bos_token_id
-        return (*(() if begin is None else (begin,)), *self._tokens(text)[0])
+        return (*(() if begin is None else (begin,)), *self._tokens((Piece(text),)).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return token ids as text, without special tokens."""
@@ -170,23 +174,29 @@ class Prompt:
         numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in input_ids)
         return Encoded(numbered, target, rows, answer_rows, places)
 
-    def _read(self, text: str, image: ImageRef | None) -> tuple[list[int], list[int]]:
+    def _joint(self, question: str, answer: str) -> tuple[Piece, ...]:
+        return Piece(question), Piece(self.between, users=False), Piece(answer)
+
+    def _opening(self, question: str) -> tuple[Piece, ...]:
+        return Piece(question), Piece(self.between.rstrip(" "), users=False)
+
+    def _read(self, pieces: tuple[Piece, ...], image: ImageRef | None) -> Tokens:
         """Return the tokens of a text behind the frame, and where in the text each ends."""
         head = self.head(image)
-        ids, ends = self._tokens(head.text + text)
-        return ids[head.known :], [end - len(head.text) for end in ends[head.known :]]
+        ids, ends = self._tokens((Piece(head.text, users=False), *pieces))
+        return Tokens(ids[head.known :], [end - len(head.text) for end in ends[head.known :]])
 
-    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+    def _tokens(self, pieces: tuple[Piece, ...]) -> Tokens:
         """Return a text's tokens and where each ends; a text that was measured is not read again to be asked."""
-        if text not in self._read_before:
+        if pieces not in self._read_before:
             while len(self._read_before) >= REMEMBERED:
                 del self._read_before[next(iter(self._read_before))]
-            self._read_before[text] = read_text(self.tokenizer, text)
-        return self._read_before[text]
+            self._read_before[pieces] = self.reader.read(pieces)
+        return self._read_before[pieces]
 
     def _target(self, ids: list[int], ends: list[int], answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
         if labels == "alone":
-            return tuple(self.tokenizer(answer, add_special_tokens=False)["input_ids"])
+            return tuple(self.reader.read([Piece(answer)]).ids)
         # The answer's tokens are those that reach into it: " Paris" begins at the joining space, "▁Paris" may too.
         count = sum(end > begin for end in ends)
         return tuple(ids[len(ids) - count :])

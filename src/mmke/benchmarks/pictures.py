@@ -15,6 +15,7 @@ NO_PICTURE = ImageRef(Path(), "")
 class Pictures:
     """The pictures below one folder, each file read once however often it is referred to.
 
+    `upright` says whether models read them turned as their EXIF orientation says.
     `decode` reads every pixel, which finds truncated files and takes about 10 ms a picture; without it only
     the header is read, which finds missing files and files that are no pictures.
 
@@ -23,11 +24,12 @@ class Pictures:
         n_turned: pictures whose EXIF orientation is not 1; counted while decoding.
     """
 
-    def __init__(self, root: Path, *, decode: bool) -> None:
+    def __init__(self, root: Path, *, decode: bool, upright: bool = True) -> None:
         self.root = root
         self.n_turned = 0
         self._present = root.is_dir()
         self._decode = decode
+        self._upright = upright
         self._seen: dict[str, ImageRef | str] = {}
 
     @property
@@ -60,7 +62,7 @@ class Pictures:
         except BrokenPictureError as error:
             return f"{value!r} under {self.root} is no picture, or a broken one: {error}"
         self.n_turned += turned
-        return ImageRef(path, hashlib.sha256(content).hexdigest())
+        return ImageRef(path, hashlib.sha256(content).hexdigest(), self._upright)
 
     def _guess(self, value: str) -> str:
         """Name the picture that was probably meant: the same path with other slashes or in other case."""

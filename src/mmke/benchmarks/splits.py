@@ -54,7 +54,8 @@ class AnnotationBenchmark:
         if split not in self.files:
             return Split(cases=(), dropped=())
         file, problems = self.files[split], Problems()
-        pictures = open_pictures(self.pictures, file, problems, decode=False)
+        upright = switches.exif_orientation == "applied"
+        pictures = open_pictures(self.pictures, file, problems, decode=False, upright=upright)
         annotations = read_file(file, problems)
         records = list(read_records(annotations, pictures, problems, ports=hop > 0, thorough=False))
         judge_whole(annotations, records, hop, problems)
@@ -90,11 +91,11 @@ def check_hop(hop: int) -> None:
         raise UserError(f"--hop {hop} does not exist; expected one of {hops}, or 0 for no portability question")
 
 
-def open_pictures(root: Path, file: Path, problems: Problems, *, decode: bool) -> Pictures:
+def open_pictures(root: Path, file: Path, problems: Problems, *, decode: bool, upright: bool = True) -> Pictures:
     """Return the pictures below a folder; a missing folder is one problem of the file that refers to it."""
     if not root.is_dir():
         problems.add(file, f"its picture folder {root} does not exist (--data names another)")
-    return Pictures(root, decode=decode)
+    return Pictures(root, decode=decode, upright=upright)
 
 
 def judge_whole(annotations: Annotations, records: Sequence[Numbered], hop: int, problems: Problems) -> None:

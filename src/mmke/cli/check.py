@@ -19,11 +19,30 @@ def check(
     ],
     data: options.Data = None,
     hop: options.Hop = 1,
+    backbone: options.Asked = None,
+    weights: options.Weights = None,
 ) -> int:
-    """Look for every problem of a benchmark's data at once, and say what a run would use of it."""
+    """Look for every problem of a benchmark's data at once, and say what a run would use of it.
+
+    With --backbone, also look for what that model cannot be asked: its tokenizer and its picture processing are run,
+    its weights are not read.
+    """
     from mmke.benchmarks.check import check as look
     from mmke.benchmarks.open import open_benchmark
 
-    report = look(open_benchmark(benchmark, data=data), hop=hop)
+    opened = open_benchmark(benchmark, data=data)
+    report = look(opened, hop=hop)
     print(report.text())
-    return 0 if report.passed else 2
+    if not report.passed or backbone is None:
+        return 0 if report.passed else 2
+
+    from mmke.running import beforehand
+    from mmke.running.loading import load_backbone
+
+    refused = beforehand.check(load_backbone(backbone, weights=weights, skeleton=True), opened, hop=hop)
+    print(
+        "\n".join(
+            [f"{backbone}: {len(refused) or 'no'} questions or edits that it cannot be asked", *map(str, refused)]
+        )
+    )
+    return 2 if refused else 0

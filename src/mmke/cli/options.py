@@ -127,6 +127,17 @@ BackboneName = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+Asked = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="B",
+        help="Also look for what this model cannot be asked.",
+        autocompletion=names("backbones"),
+        callback=known("backbones"),
+        rich_help_panel=WHAT,
+    ),
+]
 EditorArgument = Annotated[
     str,
     typer.Argument(

@@ -13,12 +13,14 @@ from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, finished_ids, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts
+from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
 from mmke.running.scoring import Floor
+from mmke.types import Ask
 
 
 def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], None] = lambda: None) -> list[Path]:
@@ -103,3 +105,5 @@ def check_sites(planned: Plan) -> None:
             cell.editor.release()
         settings = run_settings(planned.request, cell, backbone)
         check_continues(planned.request.out, settings)
+    for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
+        beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))

@@ -91,7 +91,7 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edit
         reason=_reason(score),
         notes=_notes(after, metric.ask),
         before=_before(metric, compared),
-        after=_said(after, metric.ask, "edited"),
+        after=None if after.reason is not None else _said(after, metric.ask, "edited"),
     )
 
 
@@ -121,14 +121,14 @@ def _reason(score: Score) -> str | None:
 def _notes(answer: Answer, ask: Ask) -> dict[str, int]:
     """Return the editor's counts, and whether an answer that the model wrote is empty or was cut off."""
     notes = dict(answer.notes)
-    if ask.decode == "generate":
+    if ask.decode == "generate" and answer.reason is None:
         notes |= {EMPTY: int(not answer.text.strip()), UNENDED: int(answer.finished is False)}
     return notes
 
 
 def _before(metric: Metric, compared: _Compared) -> Said | None:
     """Return the answer that stands beside the edited model's: the reference's, or where there is none the floor's."""
-    if metric.reference is not None and compared.before is not None:
+    if metric.reference is not None and compared.before is not None and compared.before.reason is None:
         return _said(compared.before, metric.ask, metric.reference)
     unedited = compared.unedited
     return None if unedited is None or unedited.after is None else replace(unedited.after, model="floor")

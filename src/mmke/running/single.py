@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from mmke.errors import UserError
-from mmke.protocols import Backbone, Editor, Store
+from mmke.errors import CannotAskError, UserError
+from mmke.protocols import Backbone, Editor, EditSession, Store
 from mmke.results.timings import Timing
-from mmke.running.asking import Answers, ask
+from mmke.running.asking import Answers, ask, not_asked
 from mmke.running.measuring import Stopwatch
 from mmke.running.scoring import Floor, Heard, make_rows
 from mmke.types import EditCase, Metric, ScoreRow
@@ -86,16 +86,31 @@ def _edit(
         with watch.phase("before"):
             base = {} if folder is None else ask(session, case, _comparing(task))
         with watch.phase("edit"):
-            session.apply(case.edits)
+            refused = _apply(session, case)
         with watch.phase("after"):
-            after = {} if folder is None else ask(session, case, task.metrics)
-        ahead = None if following is None else ask(session, following, _comparing(task, "previous edit"))
+            if refused is not None:
+                after = not_asked(case, task.metrics, refused)
+            else:
+                after = {} if folder is None else ask(session, case, task.metrics)
+        # Behind an edit that could not be made the next record is compared with the unedited model, as the first is.
+        ahead = None
+        if following is not None and refused is None:
+            ahead = ask(session, following, _comparing(task, "previous edit"))
     if folder is not None:
         # The first record has no edit before it: it is compared with the base, as published.
         heard = Heard({"base": base, "previous edit": base if carried is None else carried}, after)
         rows = make_rows(case, task.metrics, heard, floor=task.floor, edits=len(case.edits))
         folder.append(case, rows, watch.timing())
     return ahead
+
+
+def _apply(session: EditSession, case: EditCase) -> str | None:
+    """Make a record's edits; return why they cannot be made, where they cannot."""
+    try:
+        session.apply(case.edits)
+    except CannotAskError as error:
+        return f"the edit cannot be made: {error}"
+    return None
 
 
 def _comparing(task: Task, reference: str | None = None) -> list[Metric]:

@@ -20,10 +20,10 @@ from mmke.backbones.engine.reach import check_above
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with
 from mmke.backbones.engine.turns import alone, lent, turn
-from mmke.backbones.pictures import read_picture
-from mmke.backbones.prompt import Prompt
+from mmke.backbones.pictures import read_picture, refused
+from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision
-from mmke.errors import UserError
+from mmke.errors import CannotAskError, UserError
 from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights, Written
 from mmke.types import (
     Answer,
@@ -79,6 +79,10 @@ class ComposedBackbone:
         return len(self.decoder.layers)
 
     @property
+    def vocabulary(self) -> int:
+        return len(self.decoder.head.get_parameter("weight"))
+
+    @property
     def max_positions(self) -> int:
         limit: int = self.decoder.config.max_position_embeddings
         return limit
@@ -96,7 +100,7 @@ class ComposedBackbone:
         asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
         firsts: dict[ImageRef | None, int] = dict(
-            zip(images, accumulate(map(self.prompt.slots, images), initial=0), strict=False)
+            zip(images, accumulate(map(self._slots_of, images), initial=0), strict=False)
         )
         encoded = [
             self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=each)
@@ -110,9 +114,22 @@ class ComposedBackbone:
 
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
-        text = self.prompt.joint(query.text, target) if target else self.prompt.opening(query.text)
         with alone():
-            return len(self.prompt.input_ids(text, image=query.image))
+            return len(self.prompt.input_ids(query.text, target, image=query.image))
+
+    def problems(self, query: Query, target: str, ask: Ask, *, pictures: bool = True) -> str | None:
+        """Say why a query cannot be asked, by tokenising it and processing its picture; None where it can."""
+        # How many positions a picture takes is known without it where all take the same.
+        image = query.image if pictures or isinstance(self.prompt.frame, Layout) else None
+        try:
+            with alone(), nullcontext() if image is None else refused(image, self.name):
+                encoded = self.prompt.encode(query.text, target, image=image, ask=ask)
+                self._check_positions([query], [len(encoded.input_ids)])
+                if pictures and query.image is not None:
+                    self.vision.pixels(read_picture(query.image))
+        except CannotAskError as error:
+            return str(error)
+        return None
 
     def text(self, ids: Sequence[int]) -> str:
         """Return token ids as text."""
@@ -193,7 +210,7 @@ class ComposedBackbone:
     def _check_positions(self, queries: Sequence[Query], lengths: Sequence[int]) -> None:
         longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
         if longest is not None and self.positions_are_a_table and lengths[longest] > self.max_positions:
-            raise UserError(
+            raise CannotAskError(
                 f"{queries[longest].text[:60]!r}… takes {lengths[longest]} positions, and {self.name} has a table of "
                 f"{self.max_positions}; shorten the question or its answer"
             )
@@ -202,15 +219,20 @@ class ComposedBackbone:
         """Return what the image encoder makes of a picture, kept in `store`."""
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
         with turn(self.module):
-            return store.get((self.state, "features", image.sha256), lambda: self.vision.encode(self.pixels(image)))
+            return store.get((self.state, "features", image.key), lambda: self.vision.encode(self.pixels(image)))
 
     def pixels(self, image: ImageRef) -> Any:
         """Return what the image encoder reads of a picture, on the model's device.
 
         Raises:
-            UserError: the file cannot be read as a picture.
+            CannotAskError: the file cannot be read as a picture, or the model's own processing refuses it.
         """
-        return self.vision.pixels(read_picture(image)).to(self.device)
+        with refused(image, self.name):
+            return self.vision.pixels(read_picture(image)).to(self.device)
+
+    def _slots_of(self, image: ImageRef) -> int:
+        with refused(image, self.name):
+            return self.prompt.slots(image)
 
     def _seen(self, batch: Batch, store: Store) -> Trunk:
         seer = self if self.seer is None else self.seer

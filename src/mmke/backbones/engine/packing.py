@@ -193,5 +193,5 @@ def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> Group:
 
 
 def _digest(encoded: Sequence[Encoded], images: Sequence[ImageRef]) -> str:
-    inputs = [image.sha256 for image in images], [(e.input_ids, e.target_ids, e.rows) for e in encoded]
+    inputs = [image.key for image in images], [(e.input_ids, e.target_ids, e.rows) for e in encoded]
     return hashlib.sha256(repr(inputs).encode()).hexdigest()

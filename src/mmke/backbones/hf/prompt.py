@@ -15,8 +15,9 @@ from torch import Tensor
 
 from mmke.backbones.hf.processor import CANNOT_READ, TEXT_KEYS, process
 from mmke.backbones.pictures import read_picture
-from mmke.backbones.prompt import SLOT, Head, Prompt, read_text
-from mmke.errors import UserError
+from mmke.backbones.prompt import SLOT, Head, Prompt
+from mmke.backbones.special import read_text, reserved_ids
+from mmke.errors import CannotAskError, UserError
 from mmke.protocols import PositionIds
 from mmke.types import ImageRef
 
@@ -68,6 +69,7 @@ class Template:
             between=self.between(),
             head=lambda image: self.open(image).head,
             position_ids=self.position_ids,
+            reserved=reserved_ids(self.processor) | {self.image_token},
         )
 
     def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
@@ -100,7 +102,7 @@ class Template:
         Raises:
             UserError: the picture cannot be read, or the processor makes no positions for it.
         """
-        key = None if image is None else image.sha256
+        key = None if image is None else image.key
         if key not in self._opened:
             if len(self._opened) >= KEPT:
                 self._opened.pop(next(iter(self._opened)))
@@ -111,10 +113,10 @@ class Template:
         """Return each key's position on every axis, as the model's own code computes them; None: its number.
 
         Raises:
-            UserError: the model's layers would not see the beginning any more.
+            CannotAskError: the model's layers would not see the beginning any more.
         """
         if self.window is not None and len(input_ids) > self.window - WRITTEN:
-            raise UserError(
+            raise CannotAskError(
                 f"a prompt of {len(input_ids)} positions is too long: some layers of this model see {self.window} "
                 f"positions back, {WRITTEN} are kept for what it writes, and mmke computes layers that see all; "
                 "shorten it (ike.demonstrations)"

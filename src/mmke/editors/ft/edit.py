@@ -25,7 +25,7 @@ from mmke.backbones.engine.substitution import written
 from mmke.editing import sites
 from mmke.editing.checked import FromZero, NotNegative
 from mmke.editing.settings import EditorSettings, build
-from mmke.errors import UserError
+from mmke.errors import CannotAskError
 from mmke.protocols import Backbone, Cut, EditSession, Store
 from mmke.types import (
     Answer,
@@ -67,11 +67,11 @@ class FineTuningSession:
         """Fine-tune on each edit in turn.
 
         Raises:
-            UserError: an edit without a picture where only the alignment is edited.
+            CannotAskError: an edit without a picture where only the alignment is edited.
         """
         for edit in edits:
             if not self._reaches(edit):
-                raise UserError(
+                raise CannotAskError(
                     f"{self.editor.name} edits what reads the picture, and the edit {edit.query.text!r} has none; "
                     "give it one, or edit a decoder layer (ft-llm)"
                 )

@@ -22,7 +22,7 @@ from mmke.backbones.engine.answering import answer, by_ask
 from mmke.editing.checked import FromZero
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
-from mmke.errors import NeedsTrainingError, UserError
+from mmke.errors import CannotAskError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, EditSession, Store
 from mmke.types import (
     Answer,
@@ -108,7 +108,7 @@ class InContextSession:
                 if kept
                 else "no demonstrations are left to drop; leave the record out"
             )
-            raise UserError(
+            raise CannotAskError(
                 f"{self.editor.name}: the prompt of {probe.query.text!r} has {length} positions and "
                 f"{self.backbone.name} holds {limit}; {way_out}"
             )

@@ -279,7 +279,7 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
         mean = state[input_ids < 0].float().mean(0)
         return layer_norm(mean, mean.shape)
 
-    return store.get(("serac", backbone.state, "picture", query.image.sha256), embed)
+    return store.get(("serac", backbone.state, "picture", query.image.key), embed)
 
 
 def _head(into: int, out: int) -> nn.Linear:
