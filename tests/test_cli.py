@@ -215,6 +215,7 @@ def test_a_trained_editor_is_missed_trained_found_and_named(
     assert main(tested) == 2
     told = capsys.readouterr().err
     assert f"{editor} has to be trained for tiny-llava and mmke-user under paper first: mmke train {editor} " in told
+    assert f"--benchmark mmke-user --data {small_data} --protocol paper" in told
     assert f"or name a checkpoint: --checkpoint {editor}=PATH" in told
     few = ["steps=4", "validate_every=2", "validation_records=1", *FEW[editor]]
     # Under paper validation needs no held-out record.

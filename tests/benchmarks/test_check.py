@@ -40,7 +40,7 @@ def test_pictures_that_are_stored_turned_are_counted(dataset: Dataset, pictures:
     exif[0x0112] = 6
     Image.new("RGB", (8, 4)).save(pictures / "turned.jpg", exif=exif)
     text = check(dataset(record("entity", image="turned.jpg"), record("user", image="turned.jpg")), hop=1).text()
-    assert "1 stored turned, by their EXIF orientation" in text
+    assert "EXIF orientation in 1 picture: strict applies it, paper ignores it" in text
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])

@@ -87,7 +87,7 @@ def test_blanks_around_answers_are_left_out_under_strict_kept_under_paper_and_to
     assert [probe.target for probe in split.cases[0].probes if probe.kind.name == "recall"] == [target]
     how = "left out" if switches is STRICT else "kept and scored, as published"
     assert split.notes == (f"white space at the beginning or end of 3 answers is {how}",)
-    assert "3 with white space around an answer: strict leaves it out, paper keeps" in check(opened, hop=1).text()
+    assert "white space around 3 answers: strict leaves it out, paper scores it" in check(opened, hop=1).text()
 
 
 @pytest.mark.usefixtures("pictures")

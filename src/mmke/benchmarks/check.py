@@ -6,7 +6,7 @@ whatever the hop. Skipped records (an empty `alt`) and repeated ones are no prob
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +78,22 @@ class SplitCounts:
             (self.without_description, "skipped: alt is empty"),
             (self.without_hop, "without a question of the hop: Port unscored (paper: dropped)"),
             (self.repeated, "equal to an earlier record; they count twice in every mean"),
-            (self.blanks, "with white space around an answer: strict leaves it out, paper keeps and scores it"),
-            (self.turned, "stored turned, by their EXIF orientation: strict shows them upright, paper as they are"),
         ]
         return "\n".join(
             [
                 f"{self.split}: {self.file}, format of {self.form}",
                 f"  {counted(self.records, 'record')}; {use}; pictures: {self.pictures:,}; portability: {hops}",
                 *(f"  {count:,} {what}" for count, what in told if count),
+                *(f"  {line}" for line in self._counted()),
                 *(f"  {note}" for note in self.notes),
             ]
         )
+
+    def _counted(self) -> Iterator[str]:
+        if self.blanks:
+            yield f"white space around {counted(self.blanks, 'answer')}: strict leaves it out, paper scores it"
+        if self.turned:
+            yield f"EXIF orientation in {counted(self.turned, 'picture')}: strict applies it, paper ignores it"
 
 
 @dataclass(frozen=True, slots=True)

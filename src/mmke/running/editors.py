@@ -81,8 +81,11 @@ def _facts(checkpoint: Path, editor: str, backbone: str) -> TrainedFor:
 def _needs_training(request: Request, name: str, benchmark: str) -> NeedsTrainingError:
     places = {place: read_facts(place)[0].protocol for place in find(name, request.backbone, benchmark)}
     told = "".join(f"; {place} was trained under {protocol}" for place, protocol in places.items())
+    # As the user wrote it: the name of one's own file is not its path.
+    written = next((each for each in request.benchmarks if Path(each).name == benchmark), benchmark)
+    data = "" if request.data is None else f" --data {request.data}"
     return NeedsTrainingError(
         f"{name} has to be trained for {request.backbone} and {benchmark} under {request.protocol} first{told}: mmke "
-        f"train {name} --backbone {request.backbone} --benchmark {benchmark} --protocol {request.protocol}; or name a "
-        f"checkpoint: --checkpoint {name}=PATH"
+        f"train {name} --backbone {request.backbone} --benchmark {written}{data} --protocol {request.protocol}; or "
+        f"name a checkpoint: --checkpoint {name}=PATH"
     )

@@ -21,7 +21,8 @@ def trainable(cases: Sequence[EditCase], benchmark: str) -> tuple[list[EditCase]
     if not fit:
         raise UserError(
             f"{benchmark} has {len(cases)} training records, and none with an answer, a paraphrase, another "
-            "picture and both unrelated questions; there is nothing to train on"
+            "picture and both unrelated questions; there is nothing to train on (those of your own file "
+            "NAME_eval.json are read from NAME_train.json beside it)"
         )
     return fit, [case for case in cases if case not in fit]
 

@@ -14,5 +14,3 @@ FIELDS = mmedit.FIELDS | {"port_edit_q", "port_edit_a"}
 PICTURES = "VLKEB_images"
 ENTITY = re.compile(r"(.*/)?[mg]\.[0-9a-z_]+/")
 """How the path of a picture of VLKEB begins: an id of Freebase."""
-
-read = mmedit.read

@@ -198,5 +198,8 @@ def make_ike_random(
 
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:
     if not train:
-        raise NeedsTrainingError(f"{name} takes its demonstrations from training records, and this benchmark has none")
+        raise NeedsTrainingError(
+            f"{name} takes its demonstrations from training records, and this benchmark has none; of your own file "
+            "NAME_eval.json they are read from NAME_train.json beside it"
+        )
     return [sentence for case in train for sentence in sentences(case)]
