@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2QFormerConfig,
+    Blip2VisionConfig,
+    BlipImageProcessorPil,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
     Gemma3Config,
@@ -13,16 +19,33 @@ from transformers import (
     Glm4vConfig,
     Glm4vForConditionalGeneration,
     Glm4vImageProcessorPil,
+    Idefics3ImageProcessorPil,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    OPTConfig,
     Qwen2VLImageProcessorPil,
     Qwen3Config,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     SiglipVisionConfig,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
 )
 
-from mmke.testing.folders import CHATML, HIDDEN, LAYERS, SIDE, llama, make_tokenizer, mrope, save, text, token_id, tower
+from mmke.testing.folders import (
+    CHATML,
+    HIDDEN,
+    LAYERS,
+    SIDE,
+    USER_ASSISTANT,
+    llama,
+    make_tokenizer,
+    mrope,
+    save,
+    text,
+    token_id,
+    tower,
+)
 
 VICUNA = (
     "{% for message in messages %}{{ message.role | upper }}: {% for part in message.content %}"
@@ -112,6 +135,56 @@ def save_qwen3_vl(folder: Path) -> None:
     facts = {"processor_class": "Qwen3VLProcessor"}
     template = CHATML.replace("IMAGE", "".join(around))
     save(folder, lambda: Qwen3VLForConditionalGeneration(config), tokens, pictures, facts, template)
+
+
+def save_blip2(folder: Path) -> None:
+    """A Q-Former: as many positions as it has query tokens, which the processor's file alone states."""
+    tokens = make_tokenizer(["<image>", "<|im_end|>"], begins=True)
+    width = {"hidden_size": HIDDEN, "intermediate_size": 64, "num_hidden_layers": LAYERS, "num_attention_heads": 2}
+    language = OPTConfig(
+        vocab_size=288,
+        hidden_size=HIDDEN,
+        word_embed_proj_dim=HIDDEN,
+        ffn_dim=64,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        pad_token_id=1,
+    )
+    config = Blip2Config(
+        vision_config=Blip2VisionConfig(**width, image_size=SIDE, patch_size=14),
+        qformer_config=Blip2QFormerConfig(**width, vocab_size=288, encoder_hidden_size=HIDDEN),
+        text_config=language,
+        num_query_tokens=3,
+        image_token_index=token_id(tokens, "<image>"),
+    )
+    pictures = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    facts = {"processor_class": "Blip2Processor", "num_query_tokens": 3}
+    save(folder, lambda: _with_queries(Blip2ForConditionalGeneration(config)), tokens, pictures, facts, None)
+
+
+def save_smolvlm(folder: Path) -> None:
+    """A processor whose chat template asks its part for videos."""
+    names = [f"<row_{row}_col_{column}>" for row in (1, 2, 3) for column in (1, 2, 3)]
+    around = ["<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
+    tokens = make_tokenizer(["<|im_start|>", "<|im_end|>", *around, *names])
+    config = SmolVLMConfig(
+        vision_config={**tower(), "model_type": "smolvlm_vision"},
+        text_config=llama(),
+        image_token_id=token_id(tokens, "<image>"),
+        scale_factor=2,
+        pad_token_id=0,
+    )
+    pictures = Idefics3ImageProcessorPil(
+        size={"longest_edge": 2 * SIDE}, max_image_size={"longest_edge": SIDE}, do_image_splitting=True
+    )
+    facts = {"processor_class": "SmolVLMProcessor", "image_seq_len": 1}
+    save(folder, lambda: SmolVLMForConditionalGeneration(config), tokens, pictures, facts, USER_ASSISTANT)
+
+
+def _with_queries(model: Any) -> Any:
+    nn.init.normal_(model.query_tokens)  # the library leaves them at zero
+    return model
 
 
 def _grid_tower() -> dict[str, Any]:

@@ -70,6 +70,7 @@ class PlainBackbone:
     # Named one by one: nothing that computes may be taken over unseen.
     name = _of_the_whole("name")
     revision = _of_the_whole("revision")
+    prompt_revision = _of_the_whole("prompt_revision")
     state = _of_the_whole("state")
     module = _of_the_whole("module")
     device = _of_the_whole("device")

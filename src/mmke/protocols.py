@@ -183,6 +183,7 @@ class Backbone(Answerer, Protocol):
     Attributes:
         name: as registered.
         revision: identifies the weights.
+        prompt_revision: identifies the prompt as it is rendered, which a chat template may change.
         state: what a stored result depends on besides its input: revision, precision, device, and whether an edited
             module is lent out just now.
         module: the whole model; editing never writes into it.
@@ -198,6 +199,8 @@ class Backbone(Answerer, Protocol):
     def name(self) -> str: ...
     @property
     def revision(self) -> str: ...
+    @property
+    def prompt_revision(self) -> str: ...
     @property
     def state(self) -> tuple[object, ...]: ...
     @property

@@ -14,6 +14,8 @@ SAVED: Mapping[str, Callable[[Path], None]] = {
     **folders.FOLDERS,
     "llava": hf_more_folders.save_llava,
     "bare-llava": hf_more_folders.save_bare_llava,
+    "blip2": hf_more_folders.save_blip2,
+    "smolvlm": hf_more_folders.save_smolvlm,
     "glm4v": hf_more_folders.save_glm4v,
     "gemma3": hf_more_folders.save_gemma3,
     "qwen3-vl": hf_more_folders.save_qwen3_vl,

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from mmke.backbones.hf import model as hf
 from mmke.backbones.hf.processor import process
-from mmke.backbones.hf.prompt import QUESTION, Template
+from mmke.backbones.hf.prompt import Template
+from mmke.backbones.hf.rendering import QUESTION
 from mmke.types import ImageRef
 from vocabularies import folders
 
@@ -67,4 +68,4 @@ def test_every_question_is_read_as_in_the_whole_prompt(
     for question in QUESTIONS:
         text = prompt.joint(question, "the flag of Peru")
         whole = process(template.processor, before + text, shown)["input_ids"][0].tolist()
-        assert [template.image_token if key < 0 else key for key in prompt.keys(text, image=image)] == whole
+        assert [template.image_token if key < 0 else key for key in prompt.input_ids(text, image=image)] == whole

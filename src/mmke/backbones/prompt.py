@@ -4,6 +4,7 @@ Golden tests pin the prompts and token ids of every backbone (`tests/backbones`)
 arXiv:2502.19870, as its published code computes it.
 """
 
+import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Prompt:
         position_ids: returns the position of each input id on every axis, from a prompt's input_ids and the picture;
             None where positions simply count up.
         reserved: ids beside the special ones that no question or answer may hold, such as a picture's placeholder.
+        rendered: the prompt of a question and its answer as text, where a chat template renders it.
     """
 
     tokenizer: Any
@@ -78,6 +80,7 @@ class Prompt:
     begin: tuple[int, ...] = ()
     head: Callable[[ImageRef | None], Head] = lambda _: Head()
     position_ids: Callable[[tuple[int, ...], ImageRef | None], PositionIds | None] | None = None
+    rendered: str = ""
     reserved: frozenset[int] = frozenset()
     _read_before: dict[tuple[Piece, ...], Tokens] = field(default_factory=dict, init=False, repr=False)
 
@@ -85,6 +88,13 @@ class Prompt:
     def reader(self) -> Reader:
         """Return what reads texts."""
         return Reader(self.tokenizer, self.reserved)
+
+    @property
+    def revision(self) -> str:
+        """A digest of the prompt as it is rendered: runs with another one ask something else."""
+        frame = self.frame if isinstance(self.frame, Layout) else self.frame(None)
+        stated = repr((self.rendered or frame, self.between, self.begin))
+        return hashlib.sha256(stated.encode()).hexdigest()[:16]
 
     def slots(self, image: ImageRef) -> int:
         """Return how many positions a picture takes."""

@@ -71,6 +71,10 @@ class ComposedBackbone:
         return weight.dtype
 
     @property
+    def prompt_revision(self) -> str:
+        return self.prompt.revision
+
+    @property
     def state(self) -> tuple[object, ...]:
         return (self.name, self.revision, self.dtype, self.device, lent(self.module))
 

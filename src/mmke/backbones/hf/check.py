@@ -19,9 +19,10 @@ from torch import Tensor
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
-from mmke.backbones.hf.processor import process
-from mmke.backbones.hf.prompt import QUESTION, Template
-from mmke.errors import UserError
+from mmke.backbones.hf.processor import process, unstated
+from mmke.backbones.hf.prompt import Template
+from mmke.backbones.hf.rendering import QUESTION
+from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Cut
 from mmke.types import Ask, ImageRef, Query
 
@@ -67,10 +68,17 @@ def check_prompt(model: Any, template: Template, folder: Path) -> None:
     """Look, before weights are read, whether tokenizer, picture processing and chat template are this model's.
 
     Raises:
-        UserError: they make no position of a picture, or ids that the model does not have.
+        UserError: they make no position of a picture, or ids that the model does not have; or they take no question
+            without a picture.
     """
-    text = template.render(QUESTION, pictured=True)
-    ids = process(template.processor, text, Image.new("RGB", (48, 32)))["input_ids"]
+    pictured, bare = (template.render(QUESTION, pictured=each) for each in (True, False))
+    try:
+        ids = process(template.processor, pictured, Image.new("RGB", (48, 32)))["input_ids"]
+    except CannotAskError as error:
+        advice = (
+            "" if unstated(template.processor) else "; tokenizer, processor and chat template have to be of one model"
+        )
+        raise UserError(f"{folder}: {error}{advice}") from error
     rows = len(model.get_input_embeddings().weight)
     words = ids[ids != template.image_token]
     if len(words) == ids.numel():
@@ -78,8 +86,15 @@ def check_prompt(model: Any, template: Template, folder: Path) -> None:
     elif int(words.max()) >= rows:
         wrong = f"they make the id {int(words.max())}, and the model has {rows}"
     else:
-        return
-    raise UserError(f"{folder}: its tokenizer and processor are not this model's: {wrong}; copy them all anew")
+        wrong = ""
+    if wrong:
+        raise UserError(f"{folder}: its tokenizer and processor are not this model's: {wrong}; copy them all anew")
+    try:
+        process(template.processor, bare, None)
+    except CannotAskError as error:
+        raise UserError(
+            f"{folder}: mmke asks some questions without a picture, and {error}; take another model"
+        ) from error
 
 
 @torch.no_grad()

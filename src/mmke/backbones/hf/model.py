@@ -5,6 +5,8 @@ alignment by running the model's own code (`vision`), the prompt is its own chat
 apart is compared with the model itself before it is used (`check`). No code out of a model's folder is run.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from mmke.backbones.hf.check import asked, check, check_prompt, own_logits, smal
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
 from mmke.backbones.hf.folder import check_files, find_folder, revision
 from mmke.backbones.hf.processor import CANNOT_READ
-from mmke.backbones.hf.prompt import QUESTION, Template
+from mmke.backbones.hf.prompt import Template
 from mmke.backbones.hf.reading import (
     check_weights,
     lay_out_model,
@@ -26,6 +28,7 @@ from mmke.backbones.hf.reading import (
 )
 from mmke.backbones.hf.sites import Sites, find_sites
 from mmke.backbones.hf.vision import divide
+from mmke.backbones.pictures import read_picture
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import (
     RANDOM,
@@ -36,7 +39,7 @@ from mmke.backbones.weights.loading import (
     set_precision,
     tell_of_blanks,
 )
-from mmke.errors import UserError
+from mmke.errors import CannotAskError, UserError
 from mmke.types import WeightSource
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -80,7 +83,7 @@ def load(
     if weights == RANDOM:
         fill_at_random(model, order)
     else:
-        model = read_weights(folder, own, device)
+        model = read_weights(folder, config, own, device)
         tell_of_blanks(name, model)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 
@@ -109,7 +112,7 @@ def compose(model: Any, known: Known, seen: Seen | None = None) -> ComposedBackb
         name=known.name,
         revision=known.revision,
         module=model,
-        vision=divide(model, sites, template.processor, lambda: template.render(QUESTION, pictured=True)),
+        vision=divide(model, sites, template),
         decoder=take_apart(model, sites, seen),
         decoder_name=sites.language,
         prompt=placed.prompt(known.stop_ids),
@@ -133,18 +136,31 @@ def window(text: Any) -> int | None:
 
 def _checked(model: Any, known: Known) -> ComposedBackbone:
     with small_picture() as image:
-        try:
+        with _told(
+            f"{known.name}: a {type(model).__name__} cannot read what its processor makes of a picture and a question",
+            "; its configuration and its processor's files have to be of one model",
+        ):
+            vision = divide(model, known.sites, known.template)
+            with torch.no_grad():
+                vision.encode(vision.pixels(read_picture(image)).to(model.device))
             prompts = asked(model)
             own = own_logits(model, known.template, image, prompts)
+        with _told(f"{known.name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows"):
             # Of the last and shortest alone: what is seen of every layer is kept until it has been looked at.
             seen = watch(model, known.sites, lambda: own_logits(model, known.template, image, prompts[-1:]))
             backbone = compose(model, known, seen)
             check(backbone, own, image)
-        except torch.OutOfMemoryError:
-            raise
-        except (*CANNOT_READ, RuntimeError, NotImplementedError) as error:
-            raise UserError(
-                f"{known.name}: a {type(model).__name__} cannot be taken apart in the ways that mmke knows "
-                f"({type(error).__name__}: {reason(error)})"
-            ) from error
     return backbone
+
+
+@contextmanager
+def _told(what: str, way_out: str = "") -> Iterator[None]:
+    """Tell in one line what a model's own code, or ours around it, could not do with it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except CannotAskError as error:
+        raise UserError(f"{what}: {reason(error)}") from error
+    except (*CANNOT_READ, RuntimeError, NotImplementedError, AssertionError) as error:
+        raise UserError(f"{what} ({type(error).__name__}: {reason(error)}){way_out}") from error

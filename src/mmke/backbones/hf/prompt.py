@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmke.backbones.hf.processor import CANNOT_READ, TEXT_KEYS, process
+from mmke.backbones.hf.processor import TEXT_KEYS, process
+from mmke.backbones.hf.rendering import ANSWER, QUESTION, Rendering
 from mmke.backbones.pictures import read_picture
 from mmke.backbones.prompt import SLOT, Head, Prompt
 from mmke.backbones.special import read_text, reserved_ids
@@ -21,8 +22,6 @@ from mmke.errors import CannotAskError, UserError
 from mmke.protocols import PositionIds
 from mmke.types import ImageRef
 
-QUESTION, ANSWER = "Qquestionq", "Aanswera"
-"""Stand for a question and an answer where a template is taken apart."""
 KEPT = 1024
 """Pictures whose frames are kept; one of a large model is thousands of positions."""
 WRITTEN = 256
@@ -42,19 +41,22 @@ class Template:
     """A processor that renders prompts, and what it made of each picture.
 
     Attributes:
-        processor: the model's.
+        rendering: how prompts become text.
         image_token: id that stands at each position of a picture.
-        placeholder: what stands for a picture in a prompt without a template; nothing where the processor adds it.
         rotary: the model's `get_rope_index`, where positions have several axes.
         window: how many positions back its layers see, where some do not see all.
     """
 
-    processor: Any
+    rendering: Rendering
     image_token: int
-    placeholder: str = ""
     rotary: Any = None
     window: int | None = None
     _opened: dict[str | None, Opened] = field(default_factory=dict)
+
+    @property
+    def processor(self) -> Any:
+        """The model's processor."""
+        return self.rendering.processor
 
     def prompt(self, stop_ids: frozenset[int]) -> Prompt:
         """Return the prompt of a backbone.
@@ -70,24 +72,18 @@ class Template:
             head=lambda image: self.open(image).head,
             position_ids=self.position_ids,
             reserved=reserved_ids(self.processor) | {self.image_token},
+            rendered="".join(self.render(QUESTION, ANSWER, pictured=pictured) for pictured in (False, True)),
         )
 
     def render(self, question: str, answer: str | None = None, *, pictured: bool) -> str:
         """Return the prompt as text, a picture as its placeholder; without an answer it ends where one begins."""
-        if not self.processor.chat_template:
-            return (self.placeholder if pictured else "") + question + ("" if answer is None else f" {answer}")
-        said = [{"type": "text", "text": question}]
-        turns = [{"role": "user", "content": [{"type": "image"}, *said] if pictured else said}]
-        if answer is not None:
-            turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-        rendered: str = self.processor.apply_chat_template(turns, add_generation_prompt=answer is None)
-        return rendered
+        return self.rendering.text(question, answer, pictured=pictured)
 
     def between(self) -> str:
         """Return what stands between question and answer.
 
         Raises:
-            UserError: the template hides the question or the answer, or a picture changes what stands between them.
+            UserError: a picture changes what stands between them.
         """
         found = {self._between(pictured=pictured) for pictured in (False, True)}
         if len(found) > 1:
@@ -100,7 +96,7 @@ class Template:
         """Return what stands before the question of a query with this picture, or with none.
 
         Raises:
-            UserError: the picture cannot be read, or the processor makes no positions for it.
+            CannotAskError: the picture cannot be read, or the processor makes no positions for it.
         """
         key = None if image is None else image.key
         if key not in self._opened:
@@ -131,13 +127,7 @@ class Template:
         return tuple(map(tuple, positions[:, 0].T.tolist()))
 
     def _between(self, *, pictured: bool) -> str:
-        try:
-            answered = self.render(QUESTION, ANSWER, pictured=pictured)
-            asked = self.render(QUESTION, pictured=pictured)
-        except CANNOT_READ as error:
-            raise UserError(f"the model's chat template cannot be rendered ({error})") from error
-        if answered.count(QUESTION) != 1 or answered.count(ANSWER) != 1 or asked.count(QUESTION) != 1:
-            raise UserError(f"the model's chat template does not render the question and the answer once: {answered!r}")
+        answered, asked = self.render(QUESTION, ANSWER, pictured=pictured), self.render(QUESTION, pictured=pictured)
         opening = asked.partition(QUESTION)[2]
         between = answered.partition(QUESTION)[2].partition(ANSWER)[0]
         # Where they differ by more than a space, the opening is what the model was made to continue.
@@ -151,7 +141,7 @@ class Template:
         frame, head = self._divide(ids, before, QUESTION + behind)
         slots = tuple(SLOT if key == self.image_token and image is not None else key for key in frame)
         if image is not None and SLOT not in slots:
-            raise UserError(f"the model's processor makes no positions for the picture in {before[-80:]!r}")
+            raise CannotAskError(f"the model's processor makes no positions for the picture in {before[-80:]!r}")
         facts = {name: made[name] for name in made if name not in TEXT_KEYS and not name.startswith("pixel")}
         return Opened(slots, head, facts)
 

@@ -21,6 +21,7 @@ from transformers.utils import logging as library
 
 from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf.prompt import Template
+from mmke.backbones.hf.rendering import choose_rendering, find_template
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import lay_out
 from mmke.backbones.weights.locations import CONFIG
@@ -57,6 +58,7 @@ def read_config(folder: Path) -> Any:
         raise UserError(
             f"{folder} holds quantised weights, which cannot be edited; take the model that is not quantised"
         )
+    _choose_attention(config)
     named = getattr(config, "transformers_weights", None)
     if named is not None:
         raise UserError(
@@ -64,6 +66,15 @@ def read_config(folder: Path) -> Any:
             f"and call the file {WEIGHTS[1]}"
         )
     return config
+
+
+def _choose_attention(config: Any) -> None:
+    """Leave it to the library how attention is computed where a configuration asks for a package or code of the hub."""
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        asked = None if part is None else part._attn_implementation  # noqa: SLF001 - it has no other name
+        if asked not in (None, "eager", "sdpa"):
+            log.info("%s asks for the attention of %s; it is computed by torch", config.model_type, asked)
+            part._attn_implementation = None  # noqa: SLF001
 
 
 def lay_out_model(folder: Path, config: Any) -> Any:
@@ -74,6 +85,10 @@ def lay_out_model(folder: Path, config: Any) -> Any:
     """
     try:
         return lay_out(lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False))  # type: ignore[no-untyped-call]
+    except ImportError as error:
+        raise UserError(
+            f"{folder}: a {config.model_type!r} model needs a package that is not installed ({reason(error)})"
+        ) from error
     except (*CANNOT_READ, RuntimeError) as error:
         raise UserError(
             f"{folder / CONFIG} describes a {config.model_type!r} model that transformers {transformers.__version__} "
@@ -85,15 +100,20 @@ def read_template(folder: Path, config: Any) -> Template:
     """Read a model's processor and chat template.
 
     Raises:
-        UserError: they are missing or cannot be read.
+        UserError: they are missing or cannot be read, or the model reads pictures in another way.
     """
     image_token = next(
         (getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key)), None
     )
     if image_token is None:
-        raise UserError(f"{folder}: config.json names no token that stands at a picture's positions (image_token_id)")
+        raise UserError(
+            f"{folder}: the configuration of a {config.model_type!r} model names no token that stands at a picture's "
+            "positions (image_token_id), and mmke edits models that read a picture as positions of the text; take "
+            "another model"
+        )
     processor = load_processor(folder, config)
-    return Template(processor, image_token, "" if processor.chat_template else placeholder(processor, image_token))
+    stands = placeholder(processor, image_token)
+    return Template(choose_rendering(processor, find_template(processor, folder), stands, folder), image_token)
 
 
 def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
@@ -102,7 +122,8 @@ def stop_ids(folder: Path, model: Any, template: Template) -> frozenset[int]:
     Raises:
         UserError: what the folder says of it cannot be read.
     """
-    stated: list[Any] = [template.processor.tokenizer.eos_token_id, model.config.get_text_config().eos_token_id]
+    own = getattr(model.config.get_text_config(), "eos_token_id", None)
+    stated: list[Any] = [template.processor.tokenizer.eos_token_id, own]
     if (folder / GENERATION).is_file():
         try:
             stated.append(GenerationConfig.from_pretrained(folder).eos_token_id)
@@ -127,7 +148,7 @@ def check_weights(folder: Path) -> None:
                 )
 
 
-def read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+def read_weights(folder: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Any:
     """Read a model with its weights, from the files that `check_weights` looked at.
 
     Raises:
@@ -137,6 +158,7 @@ def read_weights(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
         with _quiet():
             read: Any = AutoModelForImageTextToText.from_pretrained(
                 folder,
+                config=config,
                 dtype=dtype,
                 device_map={"": device},
                 trust_remote_code=False,

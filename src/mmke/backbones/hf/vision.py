@@ -11,7 +11,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,10 +19,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from mmke.backbones.hf.processor import TEXT_KEYS, process
+from mmke.backbones.hf.processor import PICTURES, PROCESSOR, TEXT_KEYS, process, unstated
+from mmke.backbones.hf.prompt import Template
+from mmke.backbones.hf.rendering import QUESTION
 from mmke.backbones.hf.sites import Sites, below
 from mmke.backbones.vision import Vision
-from mmke.errors import UserError
+from mmke.errors import CannotAskError, UserError
 
 Answer = Callable[[nn.Module], Any]
 """What a part that is stood in for does at one call."""
@@ -30,13 +32,14 @@ Answer = Callable[[nn.Module], Any]
 
 @dataclass(frozen=True)
 class Pixels:
-    """What `get_image_features` takes of one picture."""
+    """What `get_image_features` takes of one picture, and how many positions the prompt has for it."""
 
     inputs: Mapping[str, Any]
+    positions: int
 
     def to(self, device: torch.device) -> "Pixels":
         """Return the same on a device."""
-        return Pixels(pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), dict(self.inputs)))
+        return replace(self, inputs=pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), dict(self.inputs)))
 
 
 @dataclass(frozen=True)
@@ -63,30 +66,35 @@ class Features:
     stood_in: Mapping[str, tuple[Any, ...]]
 
 
-def divide(model: Any, sites: Sites, processor: Any, render: Callable[[], str]) -> Vision:
-    """Return the image side of a model; `render` gives a prompt with one picture."""
+def divide(model: Any, sites: Sites, template: Template) -> Vision:
+    """Return the image side of a model; the template gives a prompt with one picture."""
     owner = model.get_submodule(sites.owner)
     alignment = sites.alignment.removeprefix(below(sites.owner, "")) if sites.owner else sites.alignment
     accepted = set(inspect.signature(owner.get_image_features).parameters) - set(TEXT_KEYS)
     dtype = next(model.get_submodule(sites.tower).parameters()).dtype
 
     def pixels(picture: Image.Image) -> Pixels:
-        made = process(processor, render(), picture)
-        return Pixels({name: _cast(value, dtype) for name, value in made.items() if name in accepted})
+        made = process(template.processor, template.render(QUESTION, pictured=True), picture)
+        positions = int((made["input_ids"] == template.image_token).sum())
+        return Pixels({name: _cast(value, dtype) for name, value in made.items() if name in accepted}, positions)
+
+    def encode(pixels: Pixels) -> Features:
+        features, embeddings = _recorded(owner, alignment, pixels.inputs)
+        if embeddings != pixels.positions:
+            raise CannotAskError(
+                f"the model makes {embeddings} embeddings of a picture, and its processor {pixels.positions} positions "
+                f"for them{unstated(template.processor) or f'; {PROCESSOR} and {PICTURES} have to be of this model'}"
+            )
+        return features
 
     def align(features: Sequence[Features]) -> Tensor:
         return torch.cat([_positions(_replayed(owner, alignment, each)) for each in features])
 
-    return Vision(
-        pixels=pixels,
-        encode=lambda pixels: _recorded(owner, alignment, pixels.inputs),
-        align=align,
-        tower=sites.tower,
-        alignment=sites.alignment,
-    )
+    return Vision(pixels=pixels, encode=encode, align=align, tower=sites.tower, alignment=sites.alignment)
 
 
-def _recorded(owner: Any, alignment: str, inputs: Mapping[str, Any]) -> Features:
+def _recorded(owner: Any, alignment: str, inputs: Mapping[str, Any]) -> tuple[Features, int]:
+    """Return what is kept of a picture, and how many embeddings it becomes."""
     fed: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     handed: dict[str, list[Any]] = {}
 
@@ -104,13 +112,14 @@ def _recorded(owner: Any, alignment: str, inputs: Mapping[str, Any]) -> Features
         hooks.callback(owner.get_submodule(alignment).register_forward_pre_hook(feed, with_kwargs=True).remove)
         for name in _beside(owner, alignment):
             hooks.callback(owner.get_submodule(name).register_forward_hook(watch(name)).remove)
-        owner.get_image_features(**inputs)
+        made = owner.get_image_features(**inputs)
     if not fed or not handed:
         raise UserError(
             f"{type(owner).__name__} does not encode a picture first and align it with {alignment!r} then; "
             "mmke does not know how to divide it"
         )
-    return Features(inputs, tuple(fed), {name: tuple(outputs) for name, outputs in handed.items()})
+    kept = Features(inputs, tuple(fed), {name: tuple(outputs) for name, outputs in handed.items()})
+    return kept, len(_positions(made))
 
 
 def _replayed(owner: Any, alignment: str, features: Features) -> Any:
