@@ -168,6 +168,7 @@ print(before, checked, peak())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of memory is read from Linux's /proc")
 @pytest.mark.parametrize("safe", [True, False])
 def test_memory_holds_the_model_and_the_mapped_files_alone(safe: bool, tmp_path: Path) -> None:  # noqa: FBT001

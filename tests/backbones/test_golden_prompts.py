@@ -5,6 +5,7 @@ LLaMA's ids are checked against SentencePiece (`test_llama_tokenizer.py`), OPT's
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,28 @@ def slots(count: int, *, first: int = 0) -> tuple[int, ...]:
     return tuple(-(1 + first + slot) for slot in range(count))
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
-def llama(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return llama_tokenizer.read(LAYOUTS[request.param](tmp_path_factory.mktemp("llama")))
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Any]:
+    """Write and read a vocabulary in a layout, each once."""
+
+    @cache
+    def read_once(vocabulary: str, layout: str) -> Any:
+        folder = tmp_path_factory.mktemp(vocabulary)
+        if vocabulary == "llama":
+            return llama_tokenizer.read(LAYOUTS[layout](folder))
+        return read_tokenizer(OPT_LAYOUTS[layout](folder))
+
+    return read_once
 
 
-@pytest.fixture(scope="module", params=OPT_LAYOUTS)
-def opt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return read_tokenizer(OPT_LAYOUTS[request.param](tmp_path_factory.mktemp("opt")))
+@pytest.fixture(params=LAYOUTS)
+def llama(request: pytest.FixtureRequest, read: Callable[[str, str], Any]) -> Any:
+    return read("llama", request.param)
+
+
+@pytest.fixture(params=OPT_LAYOUTS)
+def opt(request: pytest.FixtureRequest, read: Callable[[str, str], Any]) -> Any:
+    return read("opt", request.param)
 
 
 def check(

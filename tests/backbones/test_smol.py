@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import mmke
+from grid import first_quick
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.probes.published import I_REL, T_LOC
@@ -25,7 +26,7 @@ BEFORE_TEXT = {
 }
 
 
-@pytest.fixture(scope="module", params=list(BEFORE_TEXT))
+@pytest.fixture(scope="module", params=first_quick(BEFORE_TEXT))
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     return mmke.load_backbone(request.param)
 
@@ -51,11 +52,13 @@ def test_the_language_model_answers_what_its_authors_taught_it(backbone: Compose
     assert backbone.answer([probe], Ask(decode="generate"))[0].text.startswith("Paris")
 
 
+@pytest.mark.slow
 def test_a_pack_answers_what_separate_passes_answer(backbone: ComposedBackbone, case: EditCase) -> None:
     for probe, among in zip(case.probes, backbone.answer(case.probes, Ask()), strict=True):
         assert backbone.answer([probe], Ask())[0].token_ids == among.token_ids
 
 
+@pytest.mark.slow
 def test_a_pack_is_as_exact_as_separate_passes(case: EditCase) -> None:
     # Both stray from float64 by up to some 1e-4 nats in 30 float32 layers; neither may stray farther than the other.
     single, double = mmke.load_backbone("smol-llava"), mmke.load_backbone("smol-llava")

@@ -79,41 +79,48 @@ def answer(loaded: tuple[str, Parts], tokenizer: PreTrainedTokenizerFast, pictur
     return continued(parts.language_model, state, tokenizer)
 
 
+@pytest.mark.slow
 def test_both_models_name_a_drawing_that_no_artist_made(
     loaded: tuple[str, Parts], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     assert answer(loaded, tokenizer, circles(RED), "What is shown in the image?") == " red circle"
 
 
+@pytest.mark.slow
 def test_both_models_tell_colours(loaded: tuple[str, Parts], tokenizer: PreTrainedTokenizerFast) -> None:
     said = [answer(loaded, tokenizer, circles(colour), "What colour is it?") for colour in (RED, BLUE)]
     assert said == [" red", " blue"]
 
 
+@pytest.mark.slow
 def test_both_models_tell_left_from_right(loaded: tuple[str, Parts], tokenizer: PreTrainedTokenizerFast) -> None:
     question = "What is on the left of the picture?"
     said = [answer(loaded, tokenizer, circles(*pair), question) for pair in ((RED, BLUE), (BLUE, RED))]
     assert said == [" red circle", " blue circle"]
 
 
+@pytest.mark.slow
 def test_loading_is_in_evaluation_mode_and_float32(loaded: tuple[str, Parts]) -> None:
     _, parts = loaded
     assert not any(module.training for module in parts.modules())
     assert {weight.dtype for weight in parts.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_no_weight_is_left_without_a_value(loaded: tuple[str, Parts]) -> None:
     _, parts = loaded
     tensors = [*parts.named_parameters(), *parts.named_buffers()]
     assert [name for name, tensor in tensors if tensor.is_meta or not torch.isfinite(tensor).all()] == []
 
 
+@pytest.mark.slow
 def test_image_tokens_have_the_language_models_width(loaded: tuple[str, Parts]) -> None:
     name, parts = loaded
     tokens = parts.image_tokens(torch.zeros(2, 3, 224, 224))
     assert tuple(tokens.shape) == (2, IMAGE_TOKENS if name == "smol-llava" else QUERIES, 576)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["vision_tower", "language_model"])
 def test_two_loads_of_a_shared_part_give_the_same_bits(models: dict[str, Parts], part: str) -> None:
     first, second = (parts.get_submodule(part).state_dict() for parts in models.values())
@@ -124,6 +131,7 @@ def test_weight_files_stay_small() -> None:
     assert all(path.stat().st_size < 16_000_000 for path in WEIGHTS.glob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_the_language_model_knows_without_a_picture(
     models: dict[str, Parts], tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -132,6 +140,7 @@ def test_the_language_model_knows_without_a_picture(
     assert continued(model, model.get_input_embeddings()(ids), tokenizer).startswith(" Nairobi")
 
 
+@pytest.mark.slow
 def test_the_head_is_tied_and_the_shape_is_published(models: dict[str, Parts]) -> None:
     model = models["smol-llava"].language_model
     assert model.lm_head.weight is model.model.embed_tokens.weight

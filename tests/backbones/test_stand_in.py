@@ -1,6 +1,6 @@
 """The tokenizer of random weights: as many pieces as a real one cuts, so that time and memory are real."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +19,15 @@ def tokenizer() -> StandInTokenizer:
     return StandInTokenizer(32000)
 
 
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return llama_tokenizer.read(folders.published_llama(tmp_path_factory.mktemp("llama")))
+
+
 @pytest.mark.parametrize("benchmark", ["mini-entity", "mini-visual", "mini-user"])
 def test_descriptions_have_about_as_many_pieces_as_in_llamas_vocabulary(
-    benchmark: str, tokenizer: StandInTokenizer, tmp_path: Path
+    benchmark: str, tokenizer: StandInTokenizer, llama: Any
 ) -> None:
-    llama = llama_tokenizer.read(folders.published_llama(tmp_path))
     cases = open_benchmark(benchmark, data=None).load("eval", hop=1, switches=STRICT).cases
     texts = [edit.target for case in cases for edit in case.edits]
     assert len(texts) == 60

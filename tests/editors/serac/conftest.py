@@ -7,13 +7,14 @@ import torch
 from serac_kit import TINY, llama, load, opt
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from grid import first_quick
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.tiny import VOCABULARY
 from mmke.benchmarks.open import open_benchmark
 from mmke.types import STRICT, EditCase
 
 
-@pytest.fixture(scope="session", params=TINY)
+@pytest.fixture(scope="session", params=first_quick(TINY))
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     return load(request.param)
 
