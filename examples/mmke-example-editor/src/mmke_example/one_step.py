@@ -12,18 +12,17 @@ from torch.nn.functional import cross_entropy
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.engine.substitution import written
 from mmke.editing import sites
-from mmke.editing.settings import build
+from mmke.editing.checked import EditorSettings, FromZero, Positive, build
 from mmke.protocols import Backbone, Cut, EditSession, Store, Trunk
 from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches
 
 
-@dataclass(frozen=True)
-class OneStepSettings:
+class OneStepSettings(EditorSettings):
     """What `one-step.toml` states; it states every value, so there are no defaults here."""
 
-    site: str
-    first_length: float
-    doublings: int
+    sites: sites.Sites
+    first_length: Positive
+    doublings: FromZero
 
 
 @dataclass
@@ -61,7 +60,7 @@ class OneStepSession:
         matrix = matrix.clone().requires_grad_()
         loss = self._loss(trunk, name, matrix)
         (gradient,) = torch.autograd.grad(loss, matrix)
-        self.weights[name] = self._search(trunk, name, matrix.detach(), -gradient, float(loss))
+        self.weights[name] = self._search(trunk, name, matrix.detach(), -gradient, float(loss.detach()))
 
     @torch.no_grad()
     def _search(self, trunk: Trunk, name: str, matrix: Tensor, direction: Tensor, loss: float) -> Tensor:
@@ -92,12 +91,11 @@ class OneStep:
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the place below which the edit changes nothing."""
-        return sites.cut_below(backbone, [self.settings.site])
+        return sites.cut_below(backbone, self.settings.sites)
 
     def parameter(self, backbone: Backbone) -> str:
         """Return the name of the edited matrix in the backbone's module."""
-        (name,) = sites.parameters(backbone, [self.settings.site])
-        return name
+        return sites.parameters(backbone, self.settings.sites)[0]
 
     def check(self, backbone: Backbone) -> None:
         """Refuse a backbone without the site, before anything is computed."""
