@@ -24,8 +24,8 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.objective import missing_probes
-from mmke.editing.published import PublishedTraining
 from mmke.editing.settings import resolve
+from mmke.editing.weight_session import WeightEditor
 from mmke.errors import UserError
 from mmke.protocols import OUTPUT, Cut, Editor, TrainableEditor
 from mmke.running.devices import device_name, dtype_name, resolve_device
@@ -188,7 +188,8 @@ class _Measured(NamedTuple):
 def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
     backbone, loaded = _load(order.request, pair.cell.editor, name)
     plain = name == "plain"
-    whole_gradient = getattr(pair.cell.editor, "published", PublishedTraining()).whole_gradient
+    editor = pair.cell.editor
+    whole_gradient = isinstance(editor, TrainableEditor) and editor.published.whole_gradient
     looped = PlainBackbone(backbone, whole_gradient=whole_gradient) if plain else backbone
     steps = _train(order, _own(pair).cell, backbone, looped, tell)
     release(backbone.device)
@@ -243,8 +244,8 @@ def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | 
         editor.prepare(backbone, cases[:1], store=MemoryStore())
     except torch.OutOfMemoryError as error:
         raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
-    if isinstance(looped, PlainBackbone) and getattr(editor, "replaced", None) is not None:
-        editor.replaced = PlainBackbone(editor.replaced, looped.log, beside=True)
+    if isinstance(looped, PlainBackbone) and editor.second_model is not None:
+        editor.second_model = PlainBackbone(editor.second_model, looped.log, beside=True)
     return cases
 
 
@@ -253,7 +254,7 @@ def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBac
     release(device)
     forget_peaks(device)
     begin = time.perf_counter()
-    in_full = side == "plain" and hasattr(editor, "cut") and not isinstance(editor, TrainableEditor)
+    in_full = side == "plain" and isinstance(editor, WeightEditor) and not isinstance(editor, TrainableEditor)
     backbone: Any = load(replace(request, dtype="float32") if in_full else request)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -275,9 +276,9 @@ def _count(
     laps: Sequence[Lap], steps: Sequence[Step], backbone: ComposedBackbone, editor: Any
 ) -> tuple[list[Counts], list[Counts]]:
     """Count the operations of the plain loop's records and training steps, as far as they are known."""
-    cut: Cut = editor.cut(backbone) if hasattr(editor, "cut") else OUTPUT
+    cut: Cut = editor.cut(backbone) or OUTPUT
     if isinstance(editor, TrainableEditor):
-        if getattr(editor, "replaced", None) is not None:  # a second model of other shapes
+        if editor.second_model is not None:  # a second model of other shapes
             return [], []
         reach = backbone.layers - (cut.layer or 0) % backbone.layers if cut.place == "mlp" else 1
         how: Callable[..., Count] = partial(count_trained, shape=shapes(backbone), work=Trained(reach))

@@ -17,7 +17,6 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.replay import deterministic
 from mmke.backbones.engine.store import HostStore, MemoryStore
 from mmke.editing.objective import ASKED
-from mmke.editing.published import PublishedTraining
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.running.memory import forget_peaks, peaks
@@ -115,8 +114,7 @@ class Trainer:
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
         """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""
-        published = getattr(self.editor, "published", PublishedTraining())
-        if not published.asks_all or not isinstance(self.backbone, PlainBackbone):
+        if not self.editor.published.asks_all or not isinstance(self.backbone, PlainBackbone):
             return None, ()
         besides = [probe for probe in case.probes if probe.kind.name not in ASKED]
         store = MemoryStore()

@@ -296,12 +296,29 @@ class Backbone(Answerer, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionState:
+    """Everything that the edits of a session have made, so that a fresh session of the same editor can go on from it.
+
+    Attributes:
+        tensors: by name; they can be written to a safetensors file.
+        facts: what JSON can hold: whose state it is, and for instance the texts of edits.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
 @runtime_checkable
 class EditSession(Protocol):
     """A backbone under edit. Before the first `apply` it answers as the unedited model."""
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Write the edits, on top of those applied before."""
+        """Make the edits of one batch together, on top of the batches before; an empty batch changes nothing.
+
+        Raises:
+            UserError: an edit that this editor cannot make; what was applied before still holds.
+        """
         ...
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
@@ -314,6 +331,31 @@ class EditSession(Protocol):
         Raises:
             UserError: the edit does not live in the weights.
         """
+        ...
+
+    def state(self) -> SessionState:
+        """Return what the edits so far have made."""
+        ...
+
+    def load_state(self, state: SessionState) -> None:
+        """Take the place of what was applied here by what another session's edits made; the same bits answer.
+
+        Raises:
+            UserError: the state of another editor, of other weights, or of other settings.
+        """
+        ...
+
+
+Route = int | None
+"""Which of the remembered edits answers a query, by index; None: the unedited model does."""
+
+
+@runtime_checkable
+class Router(Protocol):
+    """A session that decides of each query whether an edit concerns it."""
+
+    def decide(self, queries: Sequence[Query]) -> list[Route]:
+        """Return each query's route, from its question and picture alone; decided once, however it is asked then."""
         ...
 
 
@@ -330,6 +372,10 @@ class Editor(Protocol):
         Raises:
             UserError: the backbone lacks one.
         """
+        ...
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return the highest cut below all that is edited in the backbone; None where nothing in it is edited."""
         ...
 
     def open(self, backbone: Backbone, store: Store) -> AbstractContextManager[EditSession]:
@@ -358,6 +404,20 @@ class Training:
     patience: int
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedTraining:
+    """What the published training does beyond what it needs: a fair comparison of speed has to do it as well.
+
+    Attributes:
+        whole_gradient: the gradient of an edit is taken of the whole language model, and all but that of the edited
+            matrices is thrown away.
+        asks_all: a step asks every probe of the record, of which the loss reads four.
+    """
+
+    whole_gradient: bool = False
+    asks_all: bool = False
+
+
 @runtime_checkable
 class TrainableEditor(Editor, Protocol):
     """An editor with networks of its own, which are trained before it edits; the backbone is never trained.
@@ -368,6 +428,8 @@ class TrainableEditor(Editor, Protocol):
         network: what is trained and saved; None before `prepare` or `load_state_dict`.
         paper_pace: how its published training counts: by "epochs", of which early stopping ends one and not the
             training, or by "steps" (see `training.pace`).
+        published: what its published training does beyond what it needs.
+        second_model: a model that was loaded beside the backbone; None: there is none.
     """
 
     @property
@@ -378,6 +440,10 @@ class TrainableEditor(Editor, Protocol):
     def network(self) -> nn.Module | None: ...
     @property
     def paper_pace(self) -> Literal["epochs", "steps"]: ...
+    @property
+    def published(self) -> PublishedTraining: ...
+    @property
+    def second_model(self) -> Backbone | None: ...
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks for a backbone, and take from the training records what has to be known before."""

@@ -15,7 +15,6 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import HostStore, MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editing.published import PublishedTraining
 from mmke.editing.settings import resolve
 from mmke.errors import UserError
 from mmke.protocols import Cut, TrainableEditor
@@ -61,10 +60,10 @@ def learnt(editor: Any, backbone: Any, case: EditCase) -> tuple[Tensor, list[Ten
 
 def plain_of(editor: Any, backbone: ComposedBackbone) -> tuple[Any, PlainBackbone]:
     """Return the editor in the plain loop, and the plain loop."""
-    whole = getattr(editor, "published", PublishedTraining()).whole_gradient
+    whole = editor.published.whole_gradient
     plain, other = PlainBackbone(backbone, whole_gradient=whole), copy(editor)
-    if getattr(editor, "replaced", None) is not None:
-        other.replaced = PlainBackbone(editor.replaced, plain.log, beside=True)
+    if editor.second_model is not None:
+        other.second_model = PlainBackbone(editor.second_model, plain.log, beside=True)
     return other, plain
 
 

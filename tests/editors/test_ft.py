@@ -11,6 +11,7 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
+from mmke.editing.sites import parameters
 from mmke.errors import UserError
 from mmke.protocols import VISION
 from mmke.running.fingerprint import fingerprint
@@ -111,18 +112,50 @@ def test_no_steps_change_nothing(backbone: ComposedBackbone, cases: tuple[EditCa
             assert one.top_ids.tolist() == other.top_ids.tolist()
 
 
+@pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
+def test_an_edit_of_no_step_leaves_every_bit_of_every_answer(
+    name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    ask = Ask(top=10, logprobs=True)
+    with make(name, backbone, steps=0).open(backbone, MemoryStore()) as session:
+        before = session.answer(cases[0].probes, ask)
+        session.apply(cases[0].edits)
+        after = session.answer(cases[0].probes, ask)
+    assert all((one.logprobs == other.logprobs).all() for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
+def test_a_batch_is_fitted_together_by_its_mean_loss(
+    name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    one, other = cases[0].edits[0], cases[1].edits[0]
+    editor, probes = make(name, backbone), [case.probes[0] for case in cases[:2]]
+    runs = {"one": [[one]], "twice": [[one, one]], "both": [[one, other]], "in turn": [[one], [other]]}
+    made, heard = {}, {}
+    for key, batches in runs.items():
+        with editor.open(backbone, MemoryStore()) as session:
+            before = session.answer(probes, Ask())
+            for batch in batches:
+                session.apply(batch)
+            made[key], heard[key] = session.weights, session.answer(probes, Ask())
+    for key, tensor in made["one"].items():
+        assert (made["twice"][key] - tensor).abs().max() < 0.05 * editor.settings.learning_rate * STEPS
+        assert not torch.equal(made["both"][key], made["in turn"][key])
+    assert all(b.target_logprob < a.target_logprob for b, a in zip(before, heard["both"], strict=True))
+
+
 def test_ft_llm_edits_the_last_mlps_two_linears_without_biases(backbone: ComposedBackbone) -> None:
     ends = {
         "tiny-llava": {"layers.3.mlp.up_proj.weight", "layers.3.mlp.down_proj.weight"},
         "tiny-minigpt4": {"layers.3.mlp.up_proj.weight", "layers.3.mlp.down_proj.weight"},
         "tiny-blip2": {"layers.3.fc1.weight", "layers.3.fc2.weight"},
     }[backbone.name]
-    names = make("ft-llm", backbone).names(backbone)
+    names = parameters(backbone, make("ft-llm", backbone).sites)
     assert {name[name.index("layers.") :] for name in names} == ends
 
 
 def test_ft_alignment_edits_all_of_the_projector_or_qformer_and_no_more(backbone: ComposedBackbone) -> None:
-    names = make("ft-alignment", backbone).names(backbone)
+    names = parameters(backbone, make("ft-alignment", backbone).sites)
     where = "model.multi_modal_projector." if backbone.name == "tiny-llava" else "qformer."
     assert set(names) == {name for name, _ in backbone.module.named_parameters() if name.startswith(where)}
 

@@ -104,9 +104,24 @@ def test_a_second_edit_starts_from_what_the_first_has_made(
     made = []
     for edits in (both, last):
         with editor.open(backbone, MemoryStore()) as session:
-            session.apply(edits)
+            for edit in edits:
+                session.apply([edit])
             made.append(session.weights)
     assert all(not same(made[0][name], made[1][name]) for name in made[1])
+
+
+def test_a_batch_adds_the_changes_that_each_edit_makes_at_the_weights_before(
+    backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    editor, edits = prepared(backbone), [cases[0].edits[0], cases[1].edits[0]]
+    with torch.no_grad():
+        alone = [editor.change(backbone, edit, store=MemoryStore(), before={}).updates for edit in edits]
+    with editor.open(backbone, MemoryStore()) as session:
+        session.apply(edits)
+    for name, weight in session.weights.items():
+        own = backbone.module.get_parameter(name)
+        expected = own + sum(updates[name].product() for updates in alone)
+        torch.testing.assert_close(dense(own, weight), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("switches", "cut"), [(PAPER, True), (STRICT, False)], ids=["paper", "strict"])

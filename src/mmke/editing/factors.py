@@ -36,6 +36,19 @@ class Factors:
         return self.gradients.T @ self.inputs
 
 
+def averaged(found: Sequence[Mapping[str, Factors]]) -> Mapping[str, Factors]:
+    """Return the factors of the mean of several losses, of which each was differentiated at the same weights."""
+    if len(found) == 1:
+        return found[0]
+    return {
+        name: Factors(
+            torch.cat([each[name].inputs for each in found]),
+            torch.cat([each[name].gradients for each in found]) / len(found),
+        )
+        for name in found[0]
+    }
+
+
 def factors(
     backbone: Backbone, trunk: Trunk, names: Sequence[str], target: Int[Tensor, "tokens"], weights: Weights
 ) -> Mapping[str, Factors]:

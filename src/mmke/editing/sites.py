@@ -6,7 +6,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from torch import Tensor
+
 from mmke.protocols import VISION, Backbone, Cut, Editor
+from mmke.types import Query
 
 SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
 """`alignment` is every tensor of the projector or Q-Former, `language.-1.mlp_in` the weight of the linear that leads
@@ -46,6 +49,16 @@ def layers(sites: Sequence[str]) -> list[int]:
     return [int(site.split(".")[1]) for site in sites if site != "alignment"]
 
 
+def tensors(backbone: Backbone, sites: Sequence[str]) -> dict[str, Tensor]:
+    """Return the edited tensors as the module has them, by name."""
+    return {name: backbone.module.get_parameter(name) for name in parameters(backbone, sites)}
+
+
+def reach(sites: Sequence[str], query: Query) -> bool:
+    """Tell whether an edit can change the answer to a query: what reads pictures alone needs one."""
+    return bool(layers(sites)) or query.image is not None
+
+
 def cut_below(backbone: Backbone, sites: Sequence[str]) -> Cut:
     """Return the highest cut below everything that is edited."""
     if "alignment" in sites:
@@ -56,7 +69,7 @@ def cut_below(backbone: Backbone, sites: Sequence[str]) -> Cut:
 
 def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
     """Return the lowest of the editors' cuts before an MLP; None where none of them cuts there."""
-    cuts: list[Cut] = [editor.cut(backbone) for editor in editors if hasattr(editor, "cut")]
+    cuts = [cut for editor in editors if (cut := editor.cut(backbone)) is not None]
     lowest = min(((cut.layer or 0) % backbone.layers for cut in cuts if cut.place == "mlp"), default=None)
     return None if lowest is None else Cut("mlp", lowest)
 

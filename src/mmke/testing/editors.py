@@ -3,19 +3,21 @@
 Each claim below is a function of an `EditorTrial`; `editor_contract` tries them all, one test each.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from safetensors.torch import load, save
 from torch import nn
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.none.edit import NullEditor
 from mmke.errors import UserError
-from mmke.protocols import Editor, EditSession, TrainableEditor
+from mmke.protocols import Editor, EditSession, SessionState, TrainableEditor
 from mmke.running.fingerprint import fingerprint
 from mmke.testing.kit import HALF, TINY, Changes, Kit, shared_kit
 from mmke.types import Answer, Ask, EditCase, Probe
@@ -196,6 +198,36 @@ def the_lent_module_answers_as_the_session_and_is_given_back(trial: EditorTrial)
     assert same(lent, unedited) == isinstance(editor, NullEditor)
 
 
+def a_fresh_session_goes_on_from_a_saved_state_with_the_same_bits(trial: EditorTrial) -> None:
+    """A state survives safetensors and JSON; a later edit on top of it makes the same bits as in the first session."""
+    editor, cases = trial.editor(), trial.cases
+    with editor.open(trial.backbone, MemoryStore()) as session:
+        session.apply(cases[0].edits)
+        session.apply(cases[1].edits)
+        state, inside = session.state(), session.answer(cases[1].probes, ASK)
+        session.apply(cases[2].edits)
+        later = session.answer(cases[0].probes, ASK)
+    facts = json.loads(json.dumps(dict(state.facts), allow_nan=False))
+    kept = SessionState(load(save(dict(state.tensors))), facts)
+    with editor.open(trial.backbone, MemoryStore()) as session:
+        session.load_state(kept)
+        assert same(session.answer(cases[1].probes, ASK), inside)
+        session.apply(cases[2].edits)
+        assert same(session.answer(cases[0].probes, ASK), later)
+
+
+def a_state_of_no_edit_is_the_unedited_model_and_another_editors_is_refused(trial: EditorTrial) -> None:
+    """Loading takes the place of what was applied; a state names its editor and its weights."""
+    with trial.open() as session:
+        state = session.state()
+        session.apply(trial.cases[0].edits)
+        session.load_state(state)
+        assert same(session.answer(trial.cases[0].probes, ASK), trial.unedited())
+        for key in ("editor", "weights_revision"):
+            with pytest.raises(UserError, match=f"a saved session of {key} 'another'"):
+                session.load_state(SessionState(state.tensors, {**state.facts, key: "another"}))
+
+
 def it_edits_in_half_precision_too(trial: EditorTrial) -> None:
     """In bfloat16 an edit changes answers as well, and leaving restores the model."""
     backbone = trial.kit.backbone(trial.architecture, HALF)
@@ -209,7 +241,7 @@ def it_edits_in_half_precision_too(trial: EditorTrial) -> None:
 
 
 def one_session_keeps_the_main_claims(trial: EditorTrial) -> None:
-    """One edit is felt, makes its target more probable, is lent as a module, and leaves nothing behind.
+    """One edit is felt, makes its target more probable, is lent as a module, is saved, and leaves nothing behind.
 
     The claims above in a sixth of the time, for architectures that an editor treats alike.
     """
@@ -222,9 +254,13 @@ def one_session_keeps_the_main_claims(trial: EditorTrial) -> None:
         session.apply(trial.cases[0].edits)
         edited = session.answer(probes, ASK)
         session.answer(trial.to_write, WRITING)
+        state = session.state()
         with lent_module(session) as module:
             lent = trial.unedited() if module is not None else None
     assert same(edited, unedited) == null
+    with editor.open(backbone, MemoryStore()) as session:
+        session.load_state(state)
+        assert same(session.answer(probes, ASK), edited)
     if lent is not None:
         assert [answer.token_ids for answer in lent] == [answer.token_ids for answer in edited]
     if not null and (lent is not None or isinstance(editor, TrainableEditor)):
@@ -243,6 +279,8 @@ CLAIMS: tuple[Claim, ...] = (
     two_sessions_in_a_row_agree,
     what_was_stored_does_not_change_an_answer,
     the_lent_module_answers_as_the_session_and_is_given_back,
+    a_fresh_session_goes_on_from_a_saved_state_with_the_same_bits,
+    a_state_of_no_edit_is_the_unedited_model_and_another_editors_is_refused,
     it_edits_in_half_precision_too,
 )
 

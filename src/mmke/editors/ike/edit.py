@@ -19,11 +19,12 @@ from typing import Any, Literal
 from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
+from mmke.editing import states
 from mmke.editing.checked import FromZero
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
 from mmke.errors import CannotAskError, NeedsTrainingError, UserError
-from mmke.protocols import Backbone, EditSession, Store
+from mmke.protocols import Backbone, Cut, EditSession, SessionState, Store
 from mmke.types import (
     Answer,
     Asks,
@@ -96,6 +97,19 @@ class InContextSession:
         """Refuse: there is no edited module."""
         raise UserError(f"{self.editor.name} edits the prompt and leaves the module as it is; ask the session instead")
 
+    def state(self) -> SessionState:
+        """Return the edits and the demonstrations that were chosen for them."""
+        further = {"edits": states.of_edits(self.edits), "demonstrations": list(self.demonstrations)}
+        return SessionState({}, states.facts(self.editor.name, self.backbone, **further))
+
+    def load_state(self, state: SessionState) -> None:
+        """Take over the edits and demonstrations of another session; nothing is retrieved again."""
+        states.check(state, self.editor.name, self.backbone)
+        self.edits = states.edits_of(state.facts["edits"])
+        self.own = [own_sentence(edit.query.text, edit.target) for edit in self.edits]
+        self.demonstrations = list(state.facts["demonstrations"])
+        self.lengths.clear()
+
     def _prompt(self, probe: Probe) -> tuple[Probe, dict[str, int]]:
         image = probe.query.image
         if self.editor.settings.user_port_image == "edit" and _is_user_portability(probe):
@@ -167,6 +181,11 @@ class InContext:
     name: str
     settings: IKESettings | IKERandomSettings
     retrieval: Nearest | Random
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return None: the prompt is edited, and nothing in the model."""
+        del backbone
+        return None
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone."""

@@ -17,7 +17,8 @@ Deviations from the published code:
 - Edits that follow each other in one session start from what the ones before have made; published are single edits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -27,29 +28,52 @@ from torch import Tensor
 from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
+from mmke.editing import sites
 from mmke.editing.factors import factors
+from mmke.editing.filling import fill
 from mmke.editing.losses import answer_loss
-from mmke.editing.matrices import MatrixEditor
 from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
+from mmke.editing.weight_session import WeightSession
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import KESettings, schedule
-from mmke.protocols import Backbone, Store, Training, Trunk, Weights
+from mmke.protocols import (
+    Backbone,
+    Cut,
+    EditSession,
+    LowRankUpdate,
+    PublishedTraining,
+    Store,
+    Training,
+    Trunk,
+    Weights,
+)
 from mmke.types import Ask, Edit, EditCase, Switches
+
+PUBLISHED = PublishedTraining()
 
 
 class Changed(NamedTuple):
-    """An edit as it was made: the matrices, the size of each one's change, and the edit's own query with its target."""
+    """An edit as it was made.
+
+    Attributes:
+        weights: the matrices after it.
+        updates: what was added to each.
+        sizes: of each update.
+        trunk: of the edit's own query.
+        target: the token ids of its answer.
+    """
 
     weights: Weights
+    updates: Mapping[str, LowRankUpdate]
     sizes: list[Tensor]
     trunk: Trunk
     target: Tensor
 
 
 @dataclass
-class KnowledgeEditor(MatrixEditor):
+class KnowledgeEditor:
     """KE with its network, once it is laid out."""
 
     settings: KESettings
@@ -58,7 +82,28 @@ class KnowledgeEditor(MatrixEditor):
     name: str = "ke"
     network: Network | None = None
     alone: str | None = None
+    published: PublishedTraining = PUBLISHED
+    second_model: Backbone | None = None
     paper_pace: Literal["epochs", "steps"] = "steps"
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Return the edited matrices, by role."""
+        return self.settings.sites
+
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the cut below the lowest edited matrix."""
+        return sites.cut_below(backbone, self.sites)
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edited matrix."""
+        sites.tensors(backbone, self.sites)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        self.trained()
+        yield WeightSession(self, backbone, store)
 
     @property
     def training(self) -> Training:
@@ -76,6 +121,15 @@ class KnowledgeEditor(MatrixEditor):
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out a fresh network; nothing has to be known of the records."""
         self.lay_out(backbone)
+
+    def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the network and fill it."""
+        self.lay_out(backbone)
+        fill(self.trained(), tensors, editor=self.name, backbone=backbone.name)
+
+    def release(self) -> None:
+        """Forget the network."""
+        self.network = None
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the network's own names."""
@@ -128,9 +182,11 @@ class KnowledgeEditor(MatrixEditor):
         ids = backbone.tokens(f"{edit.original or ''} >> {edit.target} || {edit.query.text}")
         return ids[: self.settings.condition_tokens or None]
 
-    def edited(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Weights:
-        """Return the matrices after an edit."""
-        return self.change(backbone, edit, store=store, before=before).weights
+    @torch.no_grad()
+    def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
+        """Change the matrices by a batch of edits: by the sum of the changes that each makes at the weights so far."""
+        made = [self.change(backbone, edit, store=store, before=before).updates for edit in edits]
+        return self._changed(backbone, before, made)
 
     def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Changed:
         """Make an edit, on top of those before; gradients flow into the network."""
@@ -138,13 +194,22 @@ class KnowledgeEditor(MatrixEditor):
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, backbone.device)
-        matrices = self.matrices(backbone)
-        found = factors(backbone, trunk, list(matrices), target, before)
+        names = sites.parameters(backbone, self.sites)
+        found = factors(backbone, trunk, names, target, before)
         ids = sent(self.condition(backbone, edit), backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
-        changes = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in matrices}
-        weights = {name: joined(matrix, before.get(name), changes[name]) for name, matrix in matrices.items()}
-        return Changed(weights, [size(change) for change in changes.values()], trunk, target)
+        updates = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in names}
+        weights = self._changed(backbone, before, [updates])
+        return Changed(weights, updates, [size(update) for update in updates.values()], trunk, target)
+
+    def _changed(
+        self, backbone: Backbone, before: Weights, made: Sequence[Mapping[str, LowRankUpdate]]
+    ) -> dict[str, Tensor | LowRankUpdate]:
+        weights = dict(before)
+        own = sites.tensors(backbone, self.sites)
+        for updates in made:
+            weights = {name: joined(own[name], weights.get(name), update) for name, update in updates.items()}
+        return weights
 
     def lay_out(self, backbone: Backbone) -> None:
         """Lay out a fresh network."""
@@ -152,7 +217,9 @@ class KnowledgeEditor(MatrixEditor):
         widths = Widths(values.lstm, values.condition, values.conditioner)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            learner = Learner(self.matrices(backbone), _table(backbone), widths, own=values.embedding == "own")
+            learner = Learner(
+                sites.tensors(backbone, self.sites), _table(backbone), widths, own=values.embedding == "own"
+            )
         self.network = Network(learner, margin=values.margin).to(backbone.device)
 
 

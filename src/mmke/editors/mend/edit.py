@@ -14,7 +14,8 @@ Deviations from the published code:
 - The second optimizer of the published code, which never moves anything, is left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,15 +27,15 @@ from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
 from mmke.editing import sites
 from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
-from mmke.editing.factors import Factors, factors
-from mmke.editing.matrices import MatrixEditor
+from mmke.editing.factors import Factors, averaged, factors
+from mmke.editing.filling import fill
 from mmke.editing.objective import ask_training
-from mmke.editing.published import PublishedTraining
 from mmke.editing.settings import EditorSettings, build
 from mmke.editing.trained import laid_out
+from mmke.editing.weight_session import WeightSession
 from mmke.editors.mend.network import Networks
 from mmke.editors.mend.published import translate
-from mmke.protocols import Backbone, Store, Training, Weights
+from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Store, Training, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
@@ -80,7 +81,7 @@ class MENDSettings(EditorSettings):
 
 
 @dataclass
-class Mend(MatrixEditor):
+class Mend:
     """MEND with its networks, once they are laid out."""
 
     settings: MENDSettings
@@ -89,7 +90,27 @@ class Mend(MatrixEditor):
     name: str = "mend"
     network: Networks | None = None
     published: PublishedTraining = PUBLISHED
+    second_model: Backbone | None = None
     paper_pace: Literal["epochs", "steps"] = "epochs"
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Return the edited matrices, by role."""
+        return self.settings.sites
+
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the cut below the lowest edited matrix."""
+        return sites.cut_below(backbone, self.sites)
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edited matrix."""
+        sites.tensors(backbone, self.sites)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        self.networks()
+        yield WeightSession(self, backbone, store)
 
     @property
     def training(self) -> Training:
@@ -120,6 +141,15 @@ class Mend(MatrixEditor):
         if self.settings.statistics == "first pass":
             for case in cases:
                 self.networks().observe(self.factors(backbone, case.edits[0], store=store, weights={}))
+
+    def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
+        """Lay out the networks and fill them."""
+        self.lay_out(backbone)
+        fill(self.networks(), tensors, editor=self.name, backbone=backbone.name)
+
+    def release(self) -> None:
+        """Forget the networks."""
+        self.network = None
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the networks' own names."""
@@ -160,12 +190,17 @@ class Mend(MatrixEditor):
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, backbone.device)
-        return factors(backbone, trunk, list(self.matrices(backbone)), target, weights)
+        return factors(backbone, trunk, sites.parameters(backbone, self.sites), target, weights)
 
-    def edited(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Weights:
-        """Move the matrices by an edit."""
-        moves = self.networks()(self.factors(backbone, edit, store=store, weights=before))
-        own = self.matrices(backbone)
+    def asking(self, ask: Ask) -> Ask:
+        """Return how the model is asked: as the metric wants it."""
+        return ask
+
+    @torch.no_grad()
+    def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
+        """Move the matrices by a batch of edits: by the gradient of their mean loss at the weights so far."""
+        found = [self.factors(backbone, edit, store=store, weights=before) for edit in edits]
+        moves, own = self.networks()(averaged(found)), sites.tensors(backbone, self.sites)
         return {name: joined(own[name], before.get(name), move) for name, move in moves.items()}
 
     def lay_out(self, backbone: Backbone) -> None:
@@ -176,7 +211,7 @@ class Mend(MatrixEditor):
         with torch.random.fork_rng(devices=[]), torch.device(where):
             torch.manual_seed(self.seed)
             made = Networks(
-                self.matrices(backbone),
+                sites.tensors(backbone, self.sites),
                 rank=values.rank,
                 layers=values.layers,
                 step=values.step,

@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
-from mmke.editing import sites
+from mmke.editing import sites, states
 from mmke.editing.settings import EditorSettings, build
-from mmke.protocols import Backbone, Cut, Editor, EditSession, Store
+from mmke.protocols import Backbone, Cut, Editor, EditSession, SessionState, Store
 from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
@@ -37,6 +37,14 @@ class NullSession:
         """Lend the unedited model."""
         return nullcontext(self.backbone.module)
 
+    def state(self) -> SessionState:
+        """Return that nothing was made."""
+        return SessionState({}, states.facts("none", self.backbone))
+
+    def load_state(self, state: SessionState) -> None:
+        """Take nothing over."""
+        states.check(state, "none", self.backbone)
+
 
 @dataclass(frozen=True)
 class NullEditor:
@@ -48,6 +56,11 @@ class NullEditor:
 
     name: str = "none"
     beside: tuple[Editor, ...] = ()
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return None: nothing is edited."""
+        del backbone
+        return None
 
     def check(self, backbone: Backbone) -> None:
         """Accept every backbone."""

@@ -20,9 +20,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mmke.backbones.engine.answering import answer, by_ask, read_off, wanted_logits
+from mmke.backbones.engine.answering import by_ask, read_off, wanted_logits
 from mmke.editing.filling import fill
-from mmke.editing.published import PublishedTraining
+from mmke.editing.routed_session import RoutedSession
 from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.serac import replacement
@@ -44,7 +44,7 @@ from mmke.editors.serac.scope import (
 from mmke.editors.serac.settings import SERACSettings
 from mmke.editors.serac.training import losses, unrelated
 from mmke.errors import UserError
-from mmke.protocols import Backbone, EditSession, Store, Training, Weights
+from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Route, SessionState, Store, Training, Weights
 from mmke.types import (
     Answer,
     Ask,
@@ -60,79 +60,49 @@ PUBLISHED = PublishedTraining(asks_all=True)
 
 
 @dataclass
-class SeracSession:
-    """The edits that are remembered."""
+class MixingSession:
+    """SERAC as published: an answer under teacher forcing is a mixture, and what is written freely is decided.
+
+    How near an edit is depends on the probe with its gold answer, so that this is no decision about a query.
+    """
 
     editor: "Serac"
-    backbone: Backbone
-    store: Store
-    edits: list[Edit] = field(default_factory=list)
-    weights: Weights = field(default_factory=dict)
+    routed: RoutedSession[Weights]
 
-    @torch.no_grad()
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Remember edits."""
-        self.edits += edits
-        if edits:
-            self.weights = self.editor.weights(self.editor.counterfactual(self.backbone), edits[-1])
+        """Remember a batch of edits."""
+        self.routed.apply(edits)
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe: as the unedited model does, or as the counterfactual model, or as their mixture."""
+        """Answer each probe: as the unedited model does, or as the mixture of both."""
         return by_ask(self._answer, probes, ask)
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Refuse: there is no edited module."""
-        raise UserError(
-            f"{self.editor.name} answers with a second model and leaves the module as it is; ask the session instead"
-        )
+        return self.routed.module()
+
+    def state(self) -> SessionState:
+        """Return the edits."""
+        return self.routed.state()
+
+    def load_state(self, state: SessionState) -> None:
+        """Remember the edits of another session in place of one's own."""
+        self.routed.load_state(state)
 
     @torch.no_grad()
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        if not self.edits or not probes:
-            return answer(self.backbone, probes, ask, store=self.store)
-        near = self._nearest(probes, written=ask.decode == "generate")
-        if self.editor.soft and ask.decode == "loglikelihood":
-            return self._mix(probes, ask, near)
-        return self._decide(probes, ask, near)
-
-    def _nearest(self, probes: Sequence[Probe], *, written: bool) -> Nearness:
-        keys = self.editor.keys
-        texts = [keys.of_probe(probe.query.text, "" if written else probe.target) for probe in probes]
-        return self.editor.nearest(
-            self.backbone, texts, [probe.query for probe in probes], self.edits, store=self.store
-        )
-
-    def _mix(self, probes: Sequence[Probe], ask: Ask, near: Nearness) -> list[Answer]:
+        backbone, edits, store = self.routed.backbone, self.routed.edits, self.routed.store
+        if self.routed.memory is None or not probes or ask.decode == "generate":
+            return self.routed.answer(probes, ask)
+        texts = [self.editor.keys.of_probe(probe.query.text, probe.target) for probe in probes]
+        near = self.editor.nearest(backbone, texts, [probe.query for probe in probes], edits, store=store)
         asks = [ask] * len(probes)
-        base = wanted_logits(self.backbone, probes, asks, store=self.store)
-        other = self.editor.counterfactual(self.backbone).logits(
-            probes, [self.edits[i] for i in near.edits], asks, store=self.store, weights=self.weights
+        base = wanted_logits(backbone, probes, asks, store=store)
+        other = self.editor.counterfactual(backbone).logits(
+            probes, [edits[i] for i in near.edits], asks, store=store, weights=self.routed.memory
         )
         pieces = zip(base.encoded, base.logits, other.logits, near.log_similarity.exp(), strict=True)
-        return [read_off(self.backbone, encoded, soft(old, new, s), ask) for encoded, old, new, s in pieces]
-
-    def _decide(self, probes: Sequence[Probe], ask: Ask, near: Nearness) -> list[Answer]:
-        inside = [i for i, s in enumerate(near.log_similarity.exp().tolist()) if s > THRESHOLD]
-        # The unedited model is asked all of them together, as it was before the edit: the same company, the same bits.
-        base = [] if len(inside) == len(probes) else answer(self.backbone, probes, ask, store=self.store)
-        speaking = [self.edits[near.edits[i]] for i in inside]
-        other = dict(zip(inside, self._counter([probes[i] for i in inside], speaking, ask), strict=True))
-        return [other[i] if i in other else base[i] for i in range(len(probes))]
-
-    def _counter(self, probes: Sequence[Probe], edits: Sequence[Edit], ask: Ask) -> list[Answer]:
-        """Answer with the counterfactual model, each probe behind its edit."""
-        if not probes:
-            return []
-        model = self.editor.counterfactual(self.backbone)
-        if ask.decode == "generate":
-            return model.write(probes, edits, ask, store=self.store, weights=self.weights)
-        asks = [ask] * len(probes)
-        asked = self.backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
-        other = model.logits(probes, edits, asks, store=self.store, weights=self.weights)
-        return [
-            read_off(self.backbone, encoded, aligned(logits, len(encoded.rows)), ask)
-            for encoded, logits in zip(asked.encoded, other.logits, strict=True)
-        ]
+        return [read_off(backbone, encoded, soft(old, new, s), ask) for encoded, old, new, s in pieces]
 
 
 @dataclass
@@ -142,7 +112,7 @@ class Serac:
     Attributes:
         unrelated: unrelated questions of the training records.
         network: what is trained.
-        replaced: the counterfactual language model, where it is not the backbone's own.
+        second_model: the counterfactual language model, where it is not the backbone's own.
         keys: what the scope classifier compares; known with its encoder.
     """
 
@@ -152,7 +122,7 @@ class Serac:
     seed: int
     name: str = "serac"
     network: Networks | None = None
-    replaced: Backbone | None = None
+    second_model: Backbone | None = None
     keys: Keys = field(default_factory=QuestionKeys)
     alone: str | None = None
     published: PublishedTraining = PUBLISHED
@@ -179,7 +149,7 @@ class Serac:
 
     def counterfactual(self, backbone: Backbone) -> Counterfactual:
         """Return the counterfactual model."""
-        return Counterfactual(self.replaced or backbone, self.settings.layers)
+        return Counterfactual(self.second_model or backbone, self.settings.layers)
 
     def nearest(
         self, backbone: Backbone, texts: Sequence[str], queries: Sequence[Query], edits: Sequence[Edit], *, store: Store
@@ -215,7 +185,49 @@ class Serac:
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; the module is never written, so leaving has nothing to undo."""
         self.networks()
-        yield SeracSession(self, backbone, store)
+        session = RoutedSession(self, backbone, store)
+        yield MixingSession(self, session) if self.soft else session
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return None: the base is asked whole, and the counterfactual model may be another one."""
+        del backbone
+        return None
+
+    def remember(self, backbone: Backbone, edits: Sequence[Edit]) -> Weights:
+        """Return the counterfactual model's trained tensors, with the projection of the newest edit if it is drawn."""
+        return self.weights(self.counterfactual(backbone), edits[-1])
+
+    def decide(
+        self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: Weights, *, store: Store
+    ) -> list[Route]:
+        """Return the nearest edit of each query where it is near enough."""
+        del memory
+        texts = [self.keys.of_probe(query.text, "") for query in queries]
+        near = self.nearest(backbone, texts, queries, edits, store=store)
+        similar = near.log_similarity.exp().tolist()
+        return [i if s > THRESHOLD else None for i, s in zip(near.edits, similar, strict=True)]
+
+    def speak(
+        self,
+        backbone: Backbone,
+        probes: Sequence[Probe],
+        edits: Sequence[Edit],
+        ask: Ask,
+        memory: Weights,
+        *,
+        store: Store,
+    ) -> list[Answer]:
+        """Answer with the counterfactual model, each probe behind its edit."""
+        model = self.counterfactual(backbone)
+        if ask.decode == "generate":
+            return model.write(probes, edits, ask, store=store, weights=memory)
+        asks = [ask] * len(probes)
+        asked = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
+        other = model.logits(probes, edits, asks, store=store, weights=memory)
+        return [
+            read_off(backbone, encoded, aligned(logits, len(encoded.rows)), ask)
+            for encoded, logits in zip(asked.encoded, other.logits, strict=True)
+        ]
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks."""
@@ -228,7 +240,7 @@ class Serac:
 
     def release(self) -> None:
         """Forget the networks, and the counterfactual language model where it is not the backbone's own."""
-        self.network = self.replaced = None
+        self.network = self.second_model = None
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the networks' own names."""
@@ -262,7 +274,7 @@ class Serac:
         if values.scope_key == "question and answer":
             self.keys = PublishedKeys(encoder.tokenizer.sep_token)
         if values.counterfactual != replacement.OWN:
-            self.replaced = replacement.load(values.counterfactual, backbone, values, seed=self.seed)
+            self.second_model = replacement.load(values.counterfactual, backbone, values, seed=self.seed)
         model = self.counterfactual(backbone)
         projects = values.projection == "trained"
         trained = originals(model.reader.module, model.names().values(), projection=projects)

@@ -1,0 +1,113 @@
+"""The session of every editor that remembers edits and decides per query whether one of them concerns it.
+
+In come an editor and queries; a decision is made once per query, from its question and picture alone, and either the
+unedited model answers or the remembered edit's own route does.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import nn
+
+from mmke.backbones.engine.answering import answer, by_ask
+from mmke.editing import states
+from mmke.errors import UserError
+from mmke.protocols import Backbone, Route, SessionState, Store
+from mmke.types import Answer, Ask, Asks, Edit, Probe, Query
+
+M = TypeVar("M")
+
+
+@runtime_checkable
+class RoutingEditor(Protocol[M]):
+    """What the session asks of an editor; `M` is what it makes of the edits in force."""
+
+    @property
+    def name(self) -> str: ...
+
+    def remember(self, backbone: Backbone, edits: Sequence[Edit]) -> M:
+        """Return what is made of all edits in force, once they are applied."""
+        ...
+
+    def decide(
+        self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: M, *, store: Store
+    ) -> list[Route]:
+        """Return of each query the edit that answers it, by index; None: the unedited model answers."""
+        ...
+
+    def speak(
+        self, backbone: Backbone, probes: Sequence[Probe], edits: Sequence[Edit], ask: Ask, memory: M, *, store: Store
+    ) -> list[Answer]:
+        """Answer each probe by its edit's route."""
+        ...
+
+
+@dataclass
+class RoutedSession(Generic[M]):
+    """The edits that are remembered, and the decisions made so far."""
+
+    editor: RoutingEditor[M]
+    backbone: Backbone
+    store: Store
+    edits: list[Edit] = field(default_factory=list)
+    memory: M | None = None
+    decided: dict[Query, Route] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """Remember a batch of edits behind those before."""
+        if edits:
+            self.edits += edits
+            self.memory = self.editor.remember(self.backbone, self.edits)
+            self.decided.clear()
+
+    @torch.no_grad()
+    def decide(self, queries: Sequence[Query]) -> list[Route]:
+        """Return of each query the edit that answers it, by index; None: the unedited model answers."""
+        if self.memory is None:
+            return [None] * len(queries)
+        new = [query for query in dict.fromkeys(queries) if query not in self.decided]
+        if new:
+            routes = self.editor.decide(self.backbone, new, self.edits, self.memory, store=self.store)
+            self.decided |= zip(new, routes, strict=True)
+        return [self.decided[query] for query in queries]
+
+    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
+        """Answer each probe by its route."""
+        return by_ask(self._answer, probes, ask)
+
+    @torch.no_grad()
+    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
+        routes = self.decide([probe.query for probe in probes])
+        inside = {i: self.edits[route] for i, route in enumerate(routes) if route is not None}
+        # The unedited model is asked all of them together, as it was before the edit: how many rows a product has
+        # moves the last bit of each.
+        said = [] if len(inside) == len(probes) else answer(self.backbone, probes, ask, store=self.store)
+        if self.memory is None or not inside:
+            return said
+        spoken = self.editor.speak(
+            self.backbone, [probes[i] for i in inside], list(inside.values()), ask, self.memory, store=self.store
+        )
+        own = dict(zip(inside, spoken, strict=True))
+        return [own[i] if i in own else said[i] for i in range(len(probes))]
+
+    def module(self) -> AbstractContextManager[nn.Module]:
+        """Refuse: there is no edited module."""
+        raise UserError(
+            f"{self.editor.name} decides per question which model answers and leaves the module as it is; ask the "
+            "session instead"
+        )
+
+    def state(self) -> SessionState:
+        """Return the edits."""
+        return SessionState({}, states.facts(self.editor.name, self.backbone, edits=states.of_edits(self.edits)))
+
+    def load_state(self, state: SessionState) -> None:
+        """Remember the edits of another session in place of one's own."""
+        states.check(state, self.editor.name, self.backbone)
+        self.edits, self.memory = [], None
+        self.decided.clear()
+        self.apply(states.edits_of(state.facts["edits"]))
