@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator
-
 from torch import Tensor
 
 from mmke.protocols import VISION, Backbone, Cut, Editor

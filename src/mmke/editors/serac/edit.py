@@ -43,7 +43,6 @@ from mmke.editors.serac.scope import (
 )
 from mmke.editors.serac.settings import SERACSettings
 from mmke.editors.serac.training import losses, unrelated
-from mmke.errors import UserError
 from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Route, SessionState, Store, Training, Weights
 from mmke.types import (
     Answer,
