@@ -41,7 +41,8 @@ Weights = Mapping[str, Tensor | LowRankUpdate]
 added to a linear's matrix."""
 
 Part = Literal["vision", "alignment", "language"]
-Slot = Literal["mlp_in", "mlp_out"]
+Slot = Literal["mlp_in", "mlp_out", "q_proj", "k_proj", "v_proj", "o_proj"]
+"""A linear of a decoder layer: those that lead into and out of its MLP, and its attention's projections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmke import api
 from mmke.backbones.engine import packing
 from mmke.backbones.engine.packing import Trie, make_batch, sight
+from mmke.benchmarks.probes.published import T_REL
 from mmke.protocols import Encoded
+from mmke.types import Ask, Probe, Query
 
 SEQUENCES = st.lists(st.lists(st.integers(-4, 3), min_size=1, max_size=7), min_size=1, max_size=6)
 
@@ -69,3 +72,25 @@ def test_equal_batches_have_equal_digests_and_others_do_not() -> None:
         return make_batch([Encoded(input_ids, (9,), (0,), (0,))], [], [-1], limit=9, device=torch.device("cpu")).digest
 
     assert digest(1, 2) == digest(1, 2) != digest(1, 3)
+
+
+def test_what_is_long_is_a_trie_of_its_own_and_needs_no_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "LONG_TAIL", 8)
+    shared, tails = [1, 2, 3], [[4] * 9, [5, *[4] * 9], [6], [7], [8] * 7]
+    encoded = [Encoded((*shared, *tail), (9,), (len(tail) + 2,), (0,)) for tail in tails]
+    (pack,) = make_batch(encoded, [], [0] * 5, limit=200, device=torch.device("cpu")).packs
+    assert pack.members == (2, 3, 4, 0, 1)
+    assert [trie.end - trie.begin for trie in pack.tries] == [12, 12, 13]
+    assert pack.mask.shape == (12, 12)
+    assert all(trie.branch == trie.end for trie in pack.tries[1:])
+
+
+@pytest.mark.parametrize("decode", ["loglikelihood", "generate"])
+def test_answers_are_the_same_however_long_they_count(monkeypatch: pytest.MonkeyPatch, decode: str) -> None:
+    backbone, way = api.load_backbone("tiny-llava"), Ask(decode=decode, max_new=3)  # type: ignore[arg-type]
+    probes = [Probe(T_REL, Query(f"What is {'it ' * n}?"), "red " * n) for n in (1, 2, 30, 40)]
+    together = backbone.answer(probes, way)
+    monkeypatch.setattr(packing, "LONG_TAIL", 8)
+    for one, other in zip(together, backbone.answer(probes, way), strict=True):
+        assert one.token_ids == other.token_ids
+        np.testing.assert_allclose(one.target_logprob, other.target_logprob, atol=1e-5)

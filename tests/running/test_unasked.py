@@ -99,8 +99,9 @@ def test_check_finds_it_without_weights(changed: Callable[[dict[str, Any]], Path
     data = changed({"m_rel_1": LONG})
     benchmark = open_benchmark("mmke-entity", data=data)
     skeleton = load_backbone("tiny-blip2", skeleton=True)
-    (found,) = beforehand.check(skeleton, benchmark, hop=1)
-    assert str(found).startswith("record entity-00001, probe ")
-    assert "has a table of 4096" in found.reason
+    found = beforehand.check(skeleton, benchmark, hop=1)
+    assert [each.place.partition(" (")[2] for each in found] == ["i_rel)", "i_gen)"]
+    assert {each.case for each in found} == {"entity-00001"}
+    assert all("has a table of 4096" in each.reason for each in found)
     cases = benchmark.load("eval", hop=1, switches=STRICT).cases
     assert beforehand.refused(skeleton, cases[:1], Ask(), pictures=True) == []

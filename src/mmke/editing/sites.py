@@ -10,14 +10,15 @@ from torch import Tensor
 from mmke.protocols import VISION, Backbone, Cut, Editor
 from mmke.types import Query
 
-SITE = re.compile(r"alignment|language\.-?\d+\.mlp_(in|out)")
+SITE = re.compile(r"alignment|language\.-?\d+\.(mlp_(in|out)|[qkvo]_proj)")
 """`alignment` is every tensor of the projector or Q-Former, `language.-1.mlp_in` the weight of the linear that leads
-into the MLP of the last decoder layer."""
+into the MLP of the last decoder layer, `language.-1.q_proj` that of its attention's query projection."""
 
 
 def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
     if not sites or not all(SITE.fullmatch(site) for site in sites):
-        raise ValueError(f"sites = {list(sites)}; each is 'alignment' or like 'language.-1.mlp_in'")
+        slots = "mlp_in, mlp_out, q_proj, k_proj, v_proj, o_proj"
+        raise ValueError(f"sites = {list(sites)}; each is 'alignment' or like 'language.-1.mlp_in' (slots: {slots})")
     return sites
 
 
@@ -63,14 +64,16 @@ def cut_below(backbone: Backbone, sites: Sequence[str]) -> Cut:
     if "alignment" in sites:
         return VISION
     # Counted from the first before they are compared: layer -1 lies above layer 0.
-    return Cut("mlp", min(layer % backbone.layers for layer in layers(sites)))
+    lowest = min(layer % backbone.layers for layer in layers(sites))
+    in_lowest = [site for site, layer in zip(sites, layers(sites), strict=True) if layer % backbone.layers == lowest]
+    return Cut("mlp" if all("mlp" in site for site in in_lowest) else "layer", lowest)
 
 
 def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
-    """Return the lowest of the editors' cuts before an MLP; None where none of them cuts there."""
+    """Return the lowest of the editors' cuts within the decoder layers; None where none of them cuts there."""
     cuts = [cut for editor in editors if (cut := editor.cut(backbone)) is not None]
-    lowest = min(((cut.layer or 0) % backbone.layers for cut in cuts if cut.place == "mlp"), default=None)
-    return None if lowest is None else Cut("mlp", lowest)
+    inside = [Cut(cut.place, cut.layer % backbone.layers) for cut in cuts if cut.layer is not None]
+    return min(inside, key=lambda cut: (cut.layer, cut.place == "mlp"), default=None)
 
 
 def _parameters(backbone: Backbone, site: str) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.engine import answering, greedy, packing, replay
 from mmke.backbones.engine.decoder import Decoder
+from mmke.backbones.engine.projections import find_projections, projection
 from mmke.backbones.engine.reach import check_above
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with
@@ -207,6 +208,9 @@ class ComposedBackbone:
         where = f"{self.decoder_name}.layers.{layer % self.layers}"
         if slot is None:
             return where
+        if slot not in ("mlp_in", "mlp_out"):
+            names = find_projections(self.decoder.layers, int(self.decoder.config.hidden_size))
+            return f"{where}.{projection(names, slot, self.name)}"
         if slot not in self.decoder.mlp.slots:
             raise UserError(f"{self.name} has no linear that plays the role {slot} in its decoder layers")
         return f"{where}.{self.decoder.mlp.slots[slot]}"

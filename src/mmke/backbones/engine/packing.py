@@ -10,7 +10,7 @@ passes do: both by less than 1e-5 nats on the four-layer models, by about 1e-4 o
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,6 +25,9 @@ from mmke.types import ImageRef
 
 LONG_CHAIN = 256
 """From this length on a leading chain is worth an attention call of its own, which leaves out what it cannot see."""
+LONG_TAIL = 1024
+"""From this length on what a query has for itself is a trie of its own: a mask's size, and the time of attention under
+a mask, grow with the square of all that lies behind the branch."""
 
 
 class Trie:
@@ -158,20 +161,20 @@ def make_batch(
 ) -> Batch:
     """Divide queries into packs.
 
-    Queries of one group (the same image) always share a trie, since that is where the prefix is. Groups share a pack as
-    long as it stays within `limit` nodes. The division depends on the batch alone, so that equal batches give equal
-    bits.
+    Queries of one group (the same image) share a trie, since that is where the prefix is, but for very long ones. Tries
+    share a pack as long as it stays within `limit` nodes. The division depends on the batch alone, so that equal
+    batches give equal bits.
     """
     divided: list[list[Group]] = []
     room = 0
     for number in sorted(set(groups)):
-        group = _merged([i for i, g in enumerate(groups) if g == number], encoded)
-        size = len(group.trie.input_ids)
-        if size > room:
-            divided.append([])
-            room = limit
-        divided[-1].append(group)
-        room -= size
+        for group in _merged([i for i, g in enumerate(groups) if g == number], encoded):
+            size = len(group.trie.input_ids)
+            if size > room:
+                divided.append([])
+                room = limit
+            divided[-1].append(group)
+            room -= size
     packs = tuple(pack(some, encoded, device) for some in divided)
     order = sent(_query_order(packs, encoded), device, torch.long)
     return Batch(tuple(encoded), tuple(images), packs, order, _digest(encoded, images))
@@ -186,10 +189,25 @@ def _query_order(packs: Sequence[Pack], encoded: Sequence[Encoded]) -> list[int]
     return [starts[i] + j for i, each in enumerate(encoded) for j in range(len(each.rows))]
 
 
-def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> Group:
-    trie = Trie()
+def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> list[Group]:
     # Nothing that is wanted can see what lies beyond the last wanted row.
-    return Group(members, trie, [trie.insert(encoded[i].input_ids[: max(encoded[i].rows) + 1]) for i in members])
+    read = {i: encoded[i].input_ids[: max(encoded[i].rows) + 1] for i in members}
+    alone = [i for i in members if len(members) > 1 and _is_long(i, read)]
+    together = [i for i in members if i not in alone]
+    groups = []
+    for some in filter(None, (together, *([i] for i in alone))):
+        trie = Trie()
+        groups.append(Group(some, trie, [trie.insert(read[i]) for i in some]))
+    return groups
+
+
+def _is_long(member: int, read: Mapping[int, Sequence[int]]) -> bool:
+    """Tell whether a query has so much for itself that reading what it shares once more costs less than a mask."""
+    own = read[member]
+    if len(own) < LONG_TAIL:
+        return False
+    shared = max(_common(own, other, at_least=0) for i, other in read.items() if i != member)
+    return len(own) - shared >= max(LONG_TAIL, shared)
 
 
 def _digest(encoded: Sequence[Encoded], images: Sequence[ImageRef]) -> str:
