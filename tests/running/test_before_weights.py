@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mmke import registry
+from mmke.backbones.prompt import Prompt
 from mmke.cli import main
 from mmke.editing.settings import resolve
 from mmke.errors import UserError
@@ -54,6 +55,17 @@ def test_a_folder_of_other_settings_is_told_before_weights_are_read(request_: Re
     loaded.clear()
     with pytest.raises(UserError, match=r"settings\.steps: the folder has 2, this run 3"):
         run(plan(replace(request_, changes={"ft-llm": {"steps": 3}})))
+    assert loaded == [True]
+
+
+def test_a_folder_of_another_prompt_is_told_before_weights_are_read(
+    request_: Request, loaded: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(plan(request_))
+    loaded.clear()
+    monkeypatch.setattr(Prompt, "revision", "another")
+    with pytest.raises(UserError, match=r'prompt_revision: the folder has "[0-9a-f]{16}", this run "another"'):
+        run(plan(request_))
     assert loaded == [True]
 
 

@@ -9,3 +9,8 @@
 - Where weights come from: `loading` (a checkpoint, random, or none), `checkpoints/` (layouts, places, files, fetching),
   `llama_tokenizer`, `stand_in`.
 """
+
+from mmke.torchvision import leave_out_if_broken
+
+# Before any part imports transformers.
+leave_out_if_broken()

@@ -144,6 +144,7 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         device=device_name(device),
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
+        prompt_revision=backbone.prompt_revision,
     )
 
 
