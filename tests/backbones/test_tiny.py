@@ -73,7 +73,7 @@ def test_the_prompt_is_laid_out_as_published(
 ) -> None:
     backbone = load(name)
     batch = backbone.encode([Query("a b", picture), Query("a b")], ["c", "c"], ALL)
-    assert [list(encoded.keys) for encoded in batch.encoded] == [with_image, without]
+    assert [list(encoded.input_ids) for encoded in batch.encoded] == [with_image, without]
     assert backbone.length(Query("a b", picture), "c") == len(with_image)
 
 

@@ -160,7 +160,7 @@ def test_a_picture_is_read_behind_the_beginning_under_paper_where_the_prompt_has
             session.apply(cases[0].edits)
             session.answer(recall, Ask())
         assert len(seen) == 2
-        began[switches.protocol] = {batch.encoded[0].keys[0] for batch in seen}
+        began[switches.protocol] = {batch.encoded[0].input_ids[0] for batch in seen}
     bos = backbone.prompt.tokenizer.bos_token_id
     assert began["paper"] == ({bos} if backbone.name == "tiny-minigpt4" else began["strict"])
     assert (began["strict"] == {bos}) == (backbone.name == "tiny-llava")

@@ -36,9 +36,12 @@ S = TypeVar("S", bound=EditorSettings)
 class Values(dict[str, Any]):
     """Settings as plain values; `sources` says for each key where it comes from: a file, or an option."""
 
-    def __init__(self, values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), sources: Mapping[str, str] | None = None
+    ) -> None:
+        # Without sources too: `dataclasses.asdict` copies a dict by calling its type with its items.
         super().__init__(values)
-        self.sources = dict(sources)
+        self.sources = dict(sources or {})
 
 
 def sources_of(values: Mapping[str, Any]) -> Mapping[str, str]:
