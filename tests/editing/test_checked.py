@@ -1,5 +1,6 @@
 """Settings are checked as a whole: each wrong value is named with what it should be and where it stands."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,3 +105,11 @@ def test_settings_remember_whether_a_file_or_an_option_said_them(tmp_path: Path)
     assert found.sources["learning_rate"] == f"--settings {file}"
     assert found.sources["sites"] == "ft-llm.toml"
     assert resolve("ft-llm", "smol-llava", {}).sources["steps"] == "ft-llm.toml [backbone.smol-llava]"
+
+
+def test_values_stand_in_a_record_as_plain_ones_do() -> None:
+    @dataclass
+    class Record:
+        settings: dict[str, Any]
+
+    assert asdict(Record(Values({"steps": 1}, {"steps": "here"}))) == {"settings": {"steps": 1}}

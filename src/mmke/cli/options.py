@@ -1,7 +1,7 @@
 """The options that several commands share, each declared once: its name, its type, its help and its panel."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -251,3 +251,15 @@ def weight_source(named: str | None) -> Path | Literal["random"] | None:
     if named == RANDOM:
         return RANDOM
     return None if named is None else Path(named)
+
+
+def check_data(benchmarks: Sequence[str], data: Path | None) -> None:
+    """Open each benchmark, so that missing files are told before PyTorch is loaded.
+
+    Raises:
+        UserError: an unknown name, or missing files.
+    """
+    from mmke.benchmarks.open import open_benchmark
+
+    for name in benchmarks:
+        open_benchmark(name, data=data)

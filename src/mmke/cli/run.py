@@ -82,7 +82,7 @@ def run(
         raise UserError(options.OWN_DATA.format(data=data))
     limit_threads(threads, device)
     from mmke.editing.settings import read_changes
-    from mmke.running.request import Request
+    from mmke.running.request import Request, check_request
 
     quick = benchmark is None
     request = Request(
@@ -102,6 +102,7 @@ def run(
         weights=weights,
         seed=seed,
     )
+    check_request(request)
     return _carry_out(request, command_line(), threads=threads, dry=dry)
 
 
@@ -122,24 +123,40 @@ def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
 
 
 def _carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
+    # In this order, so that a mistake is told before the libraries that it does not need are loaded.
+    options.check_data(request.benchmarks, request.data)
+    from mmke.running.planning import plan
+
+    planned = plan(request)
+    limit_threads(threads, request.device)
+    _announce(planned)
     from transformers.utils import logging as library
 
-    from mmke.running.planning import plan
     from mmke.running.run import check_sites
     from mmke.running.run import run as run_plan
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
-    planned = plan(request)
-    limit_threads(threads, request.device)
-    _announce(planned)
     if dry:
         check_sites(planned)
+        _show_settings(planned)
         print("names, settings, data, weights and edit sites resolve; nothing was run")
         return 0
     with progress(planned.records) as shown:
         folders = run_plan(planned, command=command, on_record=shown.step)
     _show(planned, folders)
     return 0
+
+
+def _show_settings(planned: "Plan") -> None:
+    """Say each editor's settings, and which file or option each comes from."""
+    from mmke.editing.checked import sources_of
+
+    told = [
+        f"{cell.editor.name}.{key} = {value!r}  ({sources_of(cell.settings).get(key, 'the command')})"
+        for cell in planned.cells
+        for key, value in cell.settings.items()
+    ]
+    print("\n".join(dict.fromkeys(told)))
 
 
 def _announce(planned: "Plan") -> None:

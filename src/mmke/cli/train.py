@@ -37,18 +37,18 @@ def train(
     training that was stopped continues with the same command. Several processes: accelerate launch -m mmke.cli train …
     """
     limit_threads(threads, device)
-    from transformers.utils import logging as library
-
+    benchmarks = tuple(benchmark or options.QUICK_BENCHMARKS)
+    changes = own_changes(editor, assignments or [], settings)
+    options.check_data(benchmarks, data)
     from mmke.training.train import TrainRequest, expected, plan, reached
     from mmke.training.train import train as run_training
 
-    library.disable_progress_bar()  # type: ignore[no-untyped-call]
     request = TrainRequest(
         editor=editor,
         backbone=backbone,
-        benchmarks=tuple(benchmark or options.QUICK_BENCHMARKS),
+        benchmarks=benchmarks,
         protocol=protocol,
-        changes=own_changes(editor, assignments or [], settings),
+        changes=changes,
         data=data,
         out=out,
         device=device,
@@ -58,6 +58,9 @@ def train(
     )
     planned = plan(request)
     limit_threads(threads, device)
+    from transformers.utils import logging as library
+
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
     speaks, folder = planned.processes.first, planned.folder
     if speaks:
         learn, validate = len(planned.cases), len(planned.held)

@@ -1,12 +1,15 @@
 """Making the editors of a run: settings, switches, and for a trained one the checkpoint that fits."""
 
+import json
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke import registry
 from mmke.editing import settings as editor_settings
+from mmke.editing.checked import Values, sources_of
 from mmke.editing.trained import TrainedFor, check_fits, find, read_facts
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Editor, TrainableEditor
@@ -38,7 +41,10 @@ def make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[
     checkpoint = None if request.untrained else _find_checkpoint(request, name, benchmark)
     facts = None if checkpoint is None else _facts(checkpoint, name, request.backbone)
     if facts is not None:
-        values = {**values, **facts.settings, **changes}
+        trained = dict.fromkeys(facts.settings, str(checkpoint))
+        values = Values(
+            {**values, **facts.settings, **changes}, {**sources_of(values), **trained, **sources_of(changes)}
+        )
     editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=request.seed)
     if not isinstance(editor, TrainableEditor):
         if name in request.checkpoints:
@@ -83,9 +89,18 @@ def _needs_training(request: Request, name: str, benchmark: str) -> NeedsTrainin
     told = "".join(f"; {place} was trained under {protocol}" for place, protocol in places.items())
     # As the user wrote it: the name of one's own file is not its path.
     written = next((each for each in request.benchmarks if Path(each).name == benchmark), benchmark)
-    data = "" if request.data is None else f" --data {request.data}"
     return NeedsTrainingError(
         f"{name} has to be trained for {request.backbone} and {benchmark} under {request.protocol} first{told}: mmke "
-        f"train {name} --backbone {request.backbone} --benchmark {written}{data} --protocol {request.protocol}; or "
-        f"name a checkpoint: --checkpoint {name}=PATH"
+        f"train {name} --backbone {request.backbone} --benchmark {written}{_own_options(request, name)} "
+        f"--protocol {request.protocol}; or name a checkpoint: --checkpoint {name}=PATH"
     )
+
+
+def _own_options(request: Request, editor: str) -> str:
+    """Return the user's own options that the training of an editor needs as well, as they are written in a command."""
+    device = None if request.device == "cpu" else request.device
+    named = {"--data": request.data, "--weights": request.weights, "--device": device, "--dtype": request.dtype}
+    words = [word for name, value in named.items() if value is not None for word in (name, str(value))]
+    for key, value in request.changes.get(editor, {}).items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return "".join(f" {shlex.quote(word)}" for word in words)

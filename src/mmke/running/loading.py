@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from mmke import registry
-from mmke.backbones.weights.loading import RANDOM
 from mmke.errors import UserError
 from mmke.protocols import Backbone
 from mmke.running.devices import check_dtype, resolve_device, resolve_dtype
@@ -33,7 +32,7 @@ def load_backbone(
     Raises:
         UserError: unknown name, device or dtype; missing or wrong weights; too little memory.
     """
-    source: WeightSource = RANDOM if weights == RANDOM else None if weights is None else Path(weights)
+    source: WeightSource = "random" if weights == "random" else None if weights is None else Path(weights)
     make = registry.factory("backbones", name)
     precision, place = resolve_dtype(dtype), resolve_device(device)
     check_dtype(precision, place)
