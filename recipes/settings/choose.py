@@ -21,13 +21,14 @@ import torch
 from mmke import registry
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.benchmarks.probes.published import KINDS
 from mmke.editing.settings import resolve
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import figures
 from mmke.running.asking import ask, make_metrics
 from mmke.running.loading import load_backbone
 from mmke.running.scoring import Heard, make_rows
-from mmke.types import HEADLINE_KINDS, STRICT, EditCase, ScoreRow
+from mmke.types import STRICT, EditCase, ScoreRow
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "none": {},
@@ -36,7 +37,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
-KINDS = ("mini-entity", "mini-visual", "mini-user")
+BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone, device=arguments.device)
-    splits = [open_benchmark(kind, data=None).load("train", hop=1, switches=STRICT).cases for kind in KINDS]
+    splits = [open_benchmark(name, data=None).load("train", hop=1, switches=STRICT).cases for name in BENCHMARKS]
     for changes in _grid(GRIDS[arguments.editor], arguments.only):
         tried = _try(backbone, arguments.editor, changes, splits, arguments.records)
         line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
@@ -81,7 +82,7 @@ def _try(
             records.append(_rows(backbone, made, case))
             seconds.append(time.perf_counter() - begin)
     table = {kind: figure.value for kind, figure in figures(records).items()}
-    six = [table[kind] for kind in HEADLINE_KINDS]
+    six = [table[kind.name] for kind in KINDS if kind.headline]
     return {"settings": changes, "mean": mean(six), **table, "seconds": mean(seconds), "n": len(records)}
 
 

@@ -38,13 +38,6 @@ class ProbeKind:
         return self.name
 
 
-# Until tables read the kinds from a run's record: the names of MMKE-Bench's kinds.
-RECALL_KINDS = ("recall", "rephrase", "image_rephrase")
-LOCALITY_KINDS = ("t_loc", "i_loc")
-HEADLINE_KINDS = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
-PROBE_KINDS = (*RECALL_KINDS, *HEADLINE_KINDS)
-
-
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """A picture by path, with the sha256 of the file's bytes.

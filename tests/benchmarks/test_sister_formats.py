@@ -95,11 +95,13 @@ def test_each_format_feeds_recall_rephrase_other_picture_and_both_localities(nam
     ]
 
 
-@pytest.mark.parametrize(("name", "raw"), FORMATS.items())
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize(
+    ("name", "protocol"), [("MMEdit (E-VQA)", "strict"), ("MMEdit (E-IC)", "paper"), ("VLKEB (one hop)", "strict")]
+)
 def test_each_format_runs_and_the_announcement_names_it(
-    name: str, raw: Raw, protocol: str, write: Write, tmp_path: Path, pictures: Path
+    name: str, protocol: str, write: Write, tmp_path: Path, pictures: Path
 ) -> None:
+    raw = FORMATS[name]
     write(raw, {**raw, "alt": "apple"})
     planned = plan(
         Request("tiny-llava", ("none",), (str(tmp_path / "mine.json"),), data=pictures, out=tmp_path, protocol=protocol)
@@ -133,11 +135,11 @@ def test_pictures_of_vlkeb_lie_in_its_own_folder_beside_the_file(write: Write, t
     assert check(open_benchmark(str(tmp_path / "mine.json"), data=None), hop=1).passed
 
 
-def test_a_problem_of_thousands_of_records_is_one_line(write: Write) -> None:
-    raws = [{**VLKEB, "m_loc_q": 3}] * 8_174
+def test_a_problem_of_all_records_is_one_line(write: Write) -> None:
+    raws = [{**VLKEB, "m_loc_q": 3}] * 300
     text = check(write(*raws), hop=1).text()
     assert text.count("\n") < 10
-    assert "8,174 records (0, 1, 2, 3, 4, …), field 'm_loc_q': expected a text, found a number" in text
+    assert "300 records (0, 1, 2, 3, 4, …), field 'm_loc_q': expected a text, found a number" in text
 
 
 def test_records_of_mmke_bench_without_their_kind_are_told_that_it_is_missing(write: Write) -> None:

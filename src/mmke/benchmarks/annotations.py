@@ -1,11 +1,12 @@
 """An annotation file, read record by record: one JSON list of flat objects, or one object a line (`.jsonl`)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmke.benchmarks.formats.fields import Fields
+from mmke.benchmarks.formats.fields import Fields, meant
 from mmke.benchmarks.formats.recognise import Format, recognise
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
@@ -126,6 +127,27 @@ def read_records(
             record = form.read(Fields(raw, report, pictures, thorough), ports=ports)
             if record is not None:
                 yield Numbered(position, record)
+
+
+class Unread(NamedTuple):
+    """A name in the records that means nothing in their format: in how many, and what was probably meant, or ""."""
+
+    name: str
+    records: int
+    meant: str
+
+
+def unread(annotations: Annotations) -> list[Unread]:
+    """Return the names in the records that mean nothing, each judged by the first record that has it."""
+    first: dict[str, dict[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for raw in annotations.raws:
+        if isinstance(raw, dict):
+            names = raw.keys() - annotations.form.fields
+            counts.update(names)
+            first = dict.fromkeys(names, raw) | first
+    known = annotations.form.fields
+    return [Unread(name, count, meant(name, first[name], known)) for name, count in sorted(counts.items())]
 
 
 def _given_twice(value: object) -> Iterator[str]:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records
-from mmke.benchmarks.formats.fields import unread
+from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records, unread
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.probes.published import missing_hop
@@ -183,10 +182,8 @@ def _not_asked(described: Sequence[Record], not_asked: Mapping[ProbeKind, str]) 
 
 
 def _unknown(annotations: Annotations) -> list[str]:
-    raws = (raw for raw in annotations.raws if isinstance(raw, dict))
-    pairs = (pair for raw in raws for pair in unread(raw, annotations.form.fields).items())
-    names = Counter(name for name, meant in pairs if not meant)
-    return [f"not read: {', '.join(f'{name} ({count:,})' for name, count in sorted(names.items()))}"] if names else []
+    names = [f"{each.name} ({each.records:,})" for each in unread(annotations) if not each.meant]
+    return [f"not read: {', '.join(names)}"] if names else []
 
 
 def _in_both(files: Mapping[SplitName, Annotations]) -> tuple[str, ...]:

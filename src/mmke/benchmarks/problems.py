@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from mmke.errors import UserError
 
@@ -20,15 +20,6 @@ RECORDS = 5
 """How many records of one kind of problem are named."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
-
-
-@runtime_checkable
-class Report(Protocol):
-    """Takes a field's name and what is wrong with it; knows the file and the record."""
-
-    def __call__(self, field: str, text: str, /, *, stops: bool = True) -> None:
-        """Note a problem; `stops` says whether a run cannot begin before it is solved."""
-        ...
 
 
 class Problem(NamedTuple):
@@ -94,13 +85,9 @@ class Problems:
         self._kinds.setdefault(key, _Kind()).add(Problem(file, record, field, text))
         self.stopping += stops
 
-    def at(self, file: Path, record: int) -> Report:
+    def at(self, file: Path, record: int) -> "Report":
         """Return a reporter for one record of one file."""
-
-        def report(field: str, text: str, *, stops: bool = True) -> None:
-            self.add(file, text, record=record, field=field, stops=stops)
-
-        return report
+        return Report(self, file, record)
 
     def count(self) -> str:
         """Return how many problems there are, in words: "no problems", "1 problem", "1,070 problems"."""
@@ -123,6 +110,20 @@ class Problems:
         """
         if len(self):
             raise UserError(f"{benchmark}: {self.count()} in the data\n{self.text()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Takes the problems of one record, or of what lies inside its field `within`."""
+
+    problems: Problems
+    file: Path
+    record: int
+    within: str = ""
+
+    def __call__(self, field: str, text: str, *, stops: bool = True) -> None:
+        """Note what is wrong with a field; `stops` says whether a run cannot begin before it is solved."""
+        self.problems.add(self.file, text, record=self.record, field=f"{self.within}{field}", stops=stops)
 
 
 def counted(number: int, noun: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records
-from mmke.benchmarks.formats.fields import HOPS, unread
+from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records, unread
+from mmke.benchmarks.formats.fields import HOPS
 from mmke.benchmarks.formats.recognise import MMKE, Format
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
@@ -152,11 +152,10 @@ def count_blanks(records: Sequence[Numbered]) -> int:
 
 def misspelt(annotations: Annotations) -> list[str]:
     """Return a line for each name in the records that means nothing and is nearly one that does."""
-    raws = (raw for raw in annotations.raws if isinstance(raw, dict))
-    found = Counter(pair for raw in raws for pair in unread(raw, annotations.form.fields).items() if pair[1])
     return [
-        f"field {name!r} is not read (in {counted(count, 'record')}); did you mean {meant!r}?"
-        for (name, meant), count in sorted(found.items())
+        f"field {each.name!r} is not read (in {counted(each.records, 'record')}); did you mean {each.meant!r}?"
+        for each in unread(annotations)
+        if each.meant
     ]
 
 

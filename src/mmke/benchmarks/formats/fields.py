@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmke.benchmarks.formats.record import Asked
 from mmke.benchmarks.pictures import NO_PICTURE, Pictures
@@ -102,11 +102,7 @@ class Fields:
         if not isinstance(asked, dict):
             self.report(f'{name}."Q&A"', f'expected an object with "Question" and "Answer", found {kind_of(asked)}')
             return None
-
-        def report(part: str, text: str, *, stops: bool = True) -> None:
-            self.report(f'{name}."Q&A".{part}', text, stops=stops)
-
-        inner = Fields(asked, report, self.pictures, self.thorough)
+        inner = Fields(asked, replace(self.report, within=f'{name}."Q&A".'), self.pictures, self.thorough)
         return labels[port_type], inner.asked(("Question",), ("Answer",))
 
     def tags(self) -> dict[str, str]:
@@ -120,13 +116,10 @@ class Fields:
         return {**tags, "type_self": self.text("type_self")} if "type_self" in self.raw else tags
 
 
-def unread(raw: Mapping[str, object], known: frozenset[str]) -> dict[str, str]:
-    """Return the names in a record that mean nothing, each with the known name that was probably meant, or ""."""
-    absent = sorted(known - raw.keys())
-    return {
-        name: MEANT.get(name) or next(iter(difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.8)), "")
-        for name in raw.keys() - known
-    }
+def meant(name: str, raw: Mapping[str, object], known: frozenset[str]) -> str:
+    """Return the known name that was probably meant by an unknown one in a record, or ""."""
+    near = difflib.get_close_matches(name.lower(), sorted(known - raw.keys()), n=1, cutoff=0.8)
+    return MEANT.get(name) or (near[0] if near else "")
 
 
 def kind_of(value: object) -> str:
