@@ -187,6 +187,7 @@ class Said:
         ask: how it was asked; None in results of the first format.
         model: which model said it: "edited", "floor" (the unedited model's run), or the reference that locality
             compares with, "base" or "previous edit".
+        reason: why the probe could not be asked; everything else is empty then.
     """
 
     text: str
@@ -197,6 +198,12 @@ class Said:
     finished: bool | None = None
     ask: Ask | None = None
     model: str = "edited"
+    reason: str | None = None
+
+    @property
+    def ranks(self) -> int:
+        """How many ids are kept of each row that predicts the answer."""
+        return len(self.top_ids[0]) if self.top_ids else 0
 
 
 @dataclass(frozen=True, slots=True)

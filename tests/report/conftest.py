@@ -73,7 +73,7 @@ def write_run(tmp_path: Path) -> WriteRun:
                 timing = Timing(
                     {"edit": seconds * (1 + number), "before": 0.0, "after": 0.0}, 2**30 * (1 + number), "rss"
                 )
-                probes = tuple(Probe(KINDS[row.kind], Query("q"), "t", tags) for row in rows)
+                probes = tuple(Probe(KINDS.get(row.kind, KINDS["t_rel"]), Query("q"), "t", tags) for row in rows)
                 folder.append(EditCase(f"{number}", (), probes), _numbered(rows, f"{number}"), timing)
         return run_path(out, settings)
 

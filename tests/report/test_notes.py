@@ -125,3 +125,16 @@ def test_the_first_format_says_of_two_devices_too(tmp_path: Path, row: Row, writ
     start = {"versions": {}, "commit": None}
     change_run(folder, lambda run: run.update(history=[start | {"device": "a"}, start | {"device": "b"}]))
     assert notes(tmp_path) == ["made on different devices: a and b (ft-llm)"]
+
+
+def test_a_kind_and_a_metric_of_another_package_are_shown_as_run_json_says(
+    tmp_path: Path, row: Row, write_run: WriteRun
+) -> None:
+    folder = write_run([[row("near", 0.5, kind="near"), row("near_ms", 3.25, kind="near")]])
+    near = {"label": "Near miss", "role": "hard locality", "headline": True}
+    column = {"metric": "milliseconds", "kind": "near", "unit": "ms", "higher_is_better": False}
+    change_run(folder, lambda run: (run["kinds"].update(near=near), run["columns"].update(near_ms=column)))
+    text = render(read_cells(tmp_path), "text", every_metric=True)
+    assert "Near miss" in text.splitlines()[1]
+    assert "3.250" in text.splitlines()[3]
+    assert "in ms, not per cent: near_ms" in text

@@ -90,6 +90,12 @@ def _editors(names: list[str] | None) -> list[str] | None:
     return names
 
 
+def _metrics(names: list[str] | None) -> list[str] | None:
+    for name in names or []:
+        registry.import_string("metrics", name)
+    return names
+
+
 def _benchmarks(names: list[str] | None) -> list[str] | None:
     return None if names is None else [expanded_name(name) for name in names]
 
@@ -153,6 +159,17 @@ Editors = Annotated[
         autocompletion=names("editors"),
         callback=_editors,
         rich_help_panel=WHAT,
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="M",
+        help="What is scored: a name (mmke ls metrics); can be repeated (default: all that come with mmke).",
+        autocompletion=names("metrics"),
+        callback=_metrics,
+        rich_help_panel=HOW,
     ),
 ]
 Benchmarks = Annotated[

@@ -39,6 +39,7 @@ def run(
     ] = None,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
+    metric: options.Metrics = None,
     generate: Annotated[
         bool,
         typer.Option(
@@ -92,6 +93,7 @@ def run(
         hop=hop,
         limit=limit if limit is not None else (QUICK_LIMIT if quick else 0),
         protocol=protocol,
+        metrics=tuple(metric or ()),
         generate=generate,
         changes=read_changes(assignments or [], settings),
         checkpoints=checkpoints(checkpoint or []),
@@ -175,7 +177,10 @@ def _show(planned: "Plan", folders: Sequence[Path]) -> None:
     from mmke.report.table import render
 
     request = planned.request
-    print(render(read_cells(request.out, only=folders), "text"))
+    shown = read_cells(request.out, only=folders)
+    print(render(shown, "text"))
     print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")
-    if any(cell.limited for cell in planned.cells):
+    # A folder may hold more than this command asked for.
+    available = {cell.benchmark.name: cell.available for cell in planned.cells}
+    if any(cell.n < available[cell.benchmark] for cell in shown):
         print("These are the first records of each benchmark; all of them: the same command with --limit 0")

@@ -5,7 +5,7 @@ Reported under the top-1 protocol, at the answer positions; the published benchm
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -68,4 +68,5 @@ def make(switches: Switches) -> Sequence[Metric]:
     """Return the divergence under the top-1 protocol, nothing under the published one."""
     if switches.locality_match != "top1":
         return ()
-    return (Divergence(ask=locality_ask(switches), reference=switches.reference),)
+    ask = replace(locality_ask(switches), logprobs=True)
+    return (Divergence(ask=ask, reference=switches.reference),)

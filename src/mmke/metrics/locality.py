@@ -1,6 +1,6 @@
 """What the locality metrics share: how locality probes are asked, and which positions face each other.
 
-`agreement` and `divergence` return the same question object, so that one forward pass serves both.
+`agreement` and `divergence` ask alike but for the log-probabilities, so that one forward pass serves both.
 """
 
 from typing import NamedTuple
@@ -22,17 +22,12 @@ class RankedPair(NamedTuple):
 
 
 def locality_ask(switches: Switches) -> Ask:
-    """Return the one question that every locality metric of a protocol asks.
-
-    Only the top-1 protocol wants log-probabilities: the published one reports no divergence, and those of
-    the whole vocabulary at all positions would be large.
-    """
+    """Return how the locality metrics of a protocol ask; the divergence wants log-probabilities besides."""
     return Ask(
         decode="loglikelihood",
         labels=switches.labels,
         positions=switches.locality_positions,
         top=TOP,
-        logprobs=switches.locality_match == "top1",
         native_topk=switches.topk_dtype == "native",
     )
 

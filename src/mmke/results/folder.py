@@ -99,7 +99,7 @@ class RunFolder:
         return {
             CASES: b"" if case.id in self._cases else case_line(case, prompts),
             ANSWERS: answers_line(key, places),
-            TIMINGS: timing_line(TimedRecord(key, len(rows), timing)),
+            TIMINGS: timing_line(TimedRecord(key, timing)),
             ROWS: b"".join(
                 row_line(row, rows=len(rows), before=place(row, row.before), after=place(row, row.after))
                 for row in rows

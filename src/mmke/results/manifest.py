@@ -274,7 +274,17 @@ def write_run(folder: Path, settings: RunSettings, facts: RunFacts) -> None:
 
 def save_run(folder: Path, run: Mapping[str, Any]) -> None:
     """Write `run.json` at once: whenever the machine stops, either the old or the new one is there."""
-    text = json.dumps(run, indent=2, ensure_ascii=False, default=_plain) + "\n"
+    settings = ("protocol", *RunSettings.__dataclass_fields__)
+    order = [key for key in ("schema", *settings, "kinds", "columns", "records", "history") if key in run]
+    text = (
+        json.dumps(
+            {key: run[key] for key in (*order, *sorted(run.keys() - set(order)))},
+            indent=2,
+            ensure_ascii=False,
+            default=_plain,
+        )
+        + "\n"
+    )
     write_at_once(folder / RUN, text.encode("utf-8", errors="backslashreplace"))
 
 

@@ -46,11 +46,11 @@ class Timing:
 
 
 class TimedRecord(NamedTuple):
-    """One line of `timings.jsonl`: a record, how many rows it has, and what it cost."""
+    """One line of `timings.jsonl`: a record and what it cost; in the first format also how many rows it has."""
 
     key: RecordKey
-    rows: int
     timing: Timing
+    rows: int | None = None
 
 
 class _Seconds(TypedDict):
@@ -71,7 +71,7 @@ class _TimingLine(TypedDict):
     schedule: NotRequired[str]
     edits_applied: NotRequired[int]
     order_seed: NotRequired[int | None]
-    rows: int
+    rows: NotRequired[int]
     seconds: _Seconds
     peak_memory_bytes: int | None
     memory: MemoryKind
@@ -86,7 +86,6 @@ def timing_line(record: TimedRecord) -> bytes:
     timing = record.timing
     plain = {
         **record.key._asdict(),
-        "rows": record.rows,
         "seconds": {phase: round(timing.seconds[phase], DECIMALS) for phase in PHASES},
         "peak_memory_bytes": timing.peak_memory_bytes,
         "memory": timing.memory,
@@ -110,4 +109,4 @@ def parse_timing(line: bytes) -> TimedRecord:
     peaks = {phase: Peak(peak["reserved"], peak["allocated"]) for phase, peak in plain.get("peaks", {}).items()}
     seconds: dict[Phase, float] = {phase: plain["seconds"][phase] for phase in PHASES}
     timing = Timing(seconds, plain["peak_memory_bytes"], plain["memory"], peaks)
-    return TimedRecord(key, plain["rows"], timing)
+    return TimedRecord(key, timing, plain.get("rows"))

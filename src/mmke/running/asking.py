@@ -1,40 +1,39 @@
 """Which probes are asked how: the metrics say what they need, equal needs are asked together."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mmke import registry
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Answerer, EditSession
-from mmke.types import Answer, Ask, EditCase, Metric, Probe, Switches
-
-Answers = Mapping[tuple[int, Ask], Answer]
-"""Answers by the probe's index in its record and the way it was asked."""
-
-
-def make_metrics(switches: Switches, *, generate: bool) -> list[Metric]:
-    """Return every registered metric; those on free decoding only when `generate` is set."""
-    made = [metric for name in registry.names("metrics") for metric in registry.factory("metrics", name)(switches)]
-    return [metric for metric in made if generate or metric.ask.decode == "loglikelihood"]
+from mmke.running.scoring import Answers
+from mmke.types import Answer, Ask, EditCase, Metric, Probe
 
 
 def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:
     """Ask a record's probes in all the ways that the metrics want: in one call those with the gold answer given."""
     metrics = list(metrics)
     answers: dict[tuple[int, Ask], Answer] = {}
-    ways = dict.fromkeys(metric.ask for metric in metrics)
+    serving = _serving(metrics)
+    ways = dict.fromkeys(serving.values())
     for decode in dict.fromkeys(way.decode for way in ways):
         asked = [
             (i, way)
             for way in ways
             if way.decode == decode
-            for i in _wanted(case, [metric for metric in metrics if metric.ask == way])
+            for i in _wanted(case, [metric for metric in metrics if serving[metric.ask] == way])
         ]
         said = _answers(answerer, [case.probes[i] for i, _ in asked], [way for _, way in asked])
         answers |= zip(asked, said, strict=True)
-    return answers
+    return {(i, way): said for (i, other), said in answers.items() for way in serving if serving[way] == other}
+
+
+def _serving(metrics: Iterable[Metric]) -> dict[Ask, Ask]:
+    """Return for each way to ask the one that serves it: an answer with log-probabilities serves those without too."""
+    ways = dict.fromkeys(metric.ask for metric in metrics)
+    return {way: full if (full := replace(way, logprobs=True)) in ways else way for way in ways}
 
 
 def not_asked(case: EditCase, metrics: Iterable[Metric], reason: str) -> Answers:

@@ -11,9 +11,9 @@ from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
+from mmke.metrics.choosing import check_columns, make_metrics
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
-from mmke.running.asking import make_metrics
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import make_editor
 from mmke.running.request import Request, check_request
@@ -107,7 +107,8 @@ def plan_benchmark(
                 logger.log(level, "%s: left out (%s)", name, error)
             left_out.add(name)
             continue
-        metrics = tuple(make_metrics(made.switches, generate=request.generate))
+        metrics = tuple(make_metrics(made.switches, names=request.metrics, generate=request.generate))
+        check_columns(metrics, split.kinds)
         yield Cell(
             benchmark,
             limited,
@@ -137,7 +138,7 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         switches=cell.switches,
         settings=_with_checkpoint(cell),
         metrics=cell.metrics,
-        generate=request.generate,
+        generate=any(metric.ask.decode == "generate" for metric in cell.metrics),
         seed=request.seed,
         dtype=dtype_name(backbone.dtype),
         device_type=device.type,

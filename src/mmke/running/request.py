@@ -25,7 +25,8 @@ class Request:
         hop: portability questions of this many hops; 0 for none.
         limit: records of each benchmark; 0 for all. No setting: a larger one continues the run.
         protocol: "strict" or "paper".
-        generate: also score free greedy decoding.
+        metrics: registered names of what is scored; none: the package's own.
+        generate: where no metrics are named, also score what the model writes by itself.
         changes: editor settings by editor and key, laid over the shipped ones.
         checkpoints: of trained editors, by name; for others the usual places are looked at.
         untrained: make trained editors without a checkpoint; the caller lays out their networks.
@@ -43,6 +44,7 @@ class Request:
     hop: int = 1
     limit: int = 0
     protocol: str = "strict"
+    metrics: tuple[str, ...] = ()
     generate: bool = False
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -75,6 +77,8 @@ def check_request(request: Request) -> None:
     editors = request.editor_names()
     for name in request.editors or ():
         registry.import_string("editors", name)
+    for name in request.metrics:
+        registry.import_string("metrics", name)
     for what, named in (("settings", request.changes), ("a checkpoint", request.checkpoints)):
         stray = sorted(set(named) - set(editors))
         if stray:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import torch
+
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
@@ -70,7 +72,8 @@ def _run_cell(
         for _ in wanted:
             on_record()
         return path
-    facts = RunFacts(len(cell.split.cases), cell.split.dropped, tuple(command), cell.split.kinds)
+    threads = torch.get_num_threads() if job.backbone.device.type == "cpu" else None
+    facts = RunFacts(len(cell.split.cases), cell.split.dropped, tuple(command), cell.split.kinds, threads)
     with open_run(request.out, settings, facts) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
         for _ in folder.done & wanted:

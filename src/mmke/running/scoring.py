@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mmke.results.rows import EMPTY, UNENDED
-from mmke.running.asking import Answers
 from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
 
 NOT_NUMBERS = "the model's logits are not numbers"
+
+Answers = Mapping[tuple[int, Ask], Answer]
+"""Answers by the probe's index in its case and the way it was asked."""
 
 RowKey = tuple[str, int | None, str]
 """Record, probe and column."""
@@ -144,6 +146,7 @@ def _said(answer: Answer, ask: Ask, model: str) -> Said:
         target_ids=answer.target_ids,
         top_ids=tuple(map(tuple, answer.top_ids.tolist())) if keeps_ranks else (),
         finished=answer.finished,
-        ask=ask,
+        ask=replace(ask, logprobs=False),  # they are not kept
         model=model,
+        reason=answer.reason,
     )

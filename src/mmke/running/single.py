@@ -10,9 +10,9 @@ import torch
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Backbone, Editor, EditSession, Store
 from mmke.results.timings import Timing
-from mmke.running.asking import Answers, ask, not_asked
+from mmke.running.asking import ask, not_asked
 from mmke.running.measuring import Stopwatch
-from mmke.running.scoring import Floor, Heard, make_rows
+from mmke.running.scoring import Answers, Floor, Heard, make_rows
 from mmke.types import EditCase, Metric, ScoreRow
 
 

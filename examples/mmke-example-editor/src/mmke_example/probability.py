@@ -5,9 +5,9 @@ that.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mmke.types import Answer, Ask, Metric, Probe, ProbeKind, Role, Score, Switches
 
@@ -20,6 +20,9 @@ class Probability:
     name: str = "probability"
     roles: tuple[Role, ...] = ("recall", "relation")
     reference: Literal["base", "previous edit"] | None = None
+    unit: str = "per cent"
+    higher_is_better: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, kind: ProbeKind) -> str:
         """Return the name that a kind of probe has in tables, such as `t_rel_prob`."""

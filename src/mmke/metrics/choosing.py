@@ -1,0 +1,43 @@
+"""Which metrics a run scores: the package's own, or those that were named. Loads no torch."""
+
+from collections.abc import Iterable, Sequence
+
+from mmke import registry
+from mmke.errors import UserError
+from mmke.types import Metric, ProbeKind, Switches
+
+
+def make_metrics(switches: Switches, *, names: Sequence[str] = (), generate: bool = False) -> list[Metric]:
+    """Return the metrics behind registered names under a protocol.
+
+    Args:
+        switches: as resolved for the editor.
+        names: registered names; none: the package's own. Those of other packages are never scored unasked: installing
+            one would otherwise change what a run is made of.
+        generate: where no names are given, whether to take those that score what the model writes by itself too.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    made: list[Metric] = []
+    for name in dict.fromkeys(names or registry.BUILT_IN["metrics"]):
+        made += registry.factory("metrics", name)(switches)
+    return [metric for metric in made if names or generate or metric.ask.decode == "loglikelihood"]
+
+
+def check_columns(metrics: Iterable[Metric], kinds: Iterable[ProbeKind]) -> None:
+    """Refuse metrics of which two feed one column, before anything is asked.
+
+    Raises:
+        UserError: the message names both.
+    """
+    kinds = tuple(kinds)
+    found: dict[str, str] = {}
+    for metric in metrics:
+        for column in dict.fromkeys(metric.column(kind) for kind in kinds if kind.role in metric.roles):
+            if column in found:
+                raise UserError(
+                    f"the metrics {found[column]!r} and {metric.name!r} both feed the column {column!r}; choose one of "
+                    "them with --metric, or let one name its columns otherwise"
+                )
+            found[column] = metric.name

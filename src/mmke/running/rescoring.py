@@ -1,0 +1,209 @@
+"""Score the kept answers of a results folder again, without a model: with changed metrics, or with further ones.
+
+In: a folder that holds runs. Out: their `rows.jsonl` and `run.json`, written anew; `answers.jsonl` and `cases.jsonl`
+stay as they are. What needs more of an answer than is kept stays as it was scored, and is named.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmke import registry
+from mmke.errors import UserError
+from mmke.metrics.choosing import check_columns, make_metrics
+from mmke.results.answers import KeptAnswer
+from mmke.results.described import describe_columns, describe_metrics, kinds_of
+from mmke.results.finished import ROWS, FinishedRecord, read_answers, read_cases, read_finished
+from mmke.results.folder import locked
+from mmke.results.lines import write_at_once
+from mmke.results.manifest import RUN, SCHEMA, read_run, save_run
+from mmke.results.rows import EMPTY, UNENDED, row_line
+from mmke.running.scoring import Answers, Floor, Heard, make_rows
+from mmke.types import Answer, Ask, EditCase, Metric, Said, ScoreRow, Switches
+
+FLOOR = "none"
+EDITED = "edited"
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What became of one run.
+
+    Attributes:
+        folder: the run's.
+        metrics: names of those that were scored again, with how many rows.
+        kept_out: names of those that could not be, with the reason.
+    """
+
+    folder: Path
+    metrics: Mapping[str, int]
+    kept_out: Mapping[str, str]
+
+
+def rescore(out: Path, names: Sequence[str] = ()) -> Iterator[Rescored]:
+    """Score every run below a folder again, one after the other.
+
+    Args:
+        out: a results folder, or any folder inside one.
+        names: registered metrics; none: all that the run was scored with.
+
+    Raises:
+        UserError: no run there, an unknown metric, a broken file, or a run that is being written.
+    """
+    folders = sorted(file.parent for file in out.rglob(RUN))
+    if not folders:
+        raise UserError(f"no results below {out}; name the --out of a run")
+    for folder in folders:
+        with locked(folder):
+            yield _rescore(folder, names)
+
+
+def _rescore(folder: Path, names: Sequence[str]) -> Rescored:
+    run = read_run(folder)
+    if run is None or run["schema"] < SCHEMA:
+        return Rescored(folder, {}, {"every metric": "the first results format keeps too little of an answer"})
+    kinds = kinds_of(run).values()
+    metrics = _metrics(run, names)
+    check_columns(metrics, kinds)
+    cases, answers = read_cases(folder), read_answers(folder)
+    records = [
+        _Record(record, cases[record.case_id].case, answers[record.key], is_floor=run["editor"] == FLOOR)
+        for record in read_finished(folder, answers=True)
+    ]
+    kept_out = {
+        name: "it is not registered here" for name in run["metrics"] if not names and name not in _names(metrics)
+    }
+    kept_out |= {
+        metric.name: reason
+        for metric in metrics
+        if (reason := next((why for record in records if (why := record.lacks(metric))), None))
+    }
+    scored = [metric for metric in metrics if metric.name not in kept_out]
+    counts = dict.fromkeys(_names(scored), 0)
+    lines = [line for record in records for line in record.lines(scored, counts)]
+    write_at_once(folder / ROWS, b"".join(lines))
+    described = {
+        "metrics": run["metrics"] | describe_metrics(scored),
+        "columns": run["columns"] | describe_columns(scored, kinds),
+    }
+    save_run(folder, run | described)
+    return Rescored(folder, counts, kept_out)
+
+
+def _metrics(run: Mapping[str, Any], names: Sequence[str]) -> list[Metric]:
+    """Return the metrics that were named, or else those that the run was scored with."""
+    known = {each.name for each in fields(Switches)}
+    switches = Switches(**{key: value for key, value in run["switches"].items() if key in known})
+    made = make_metrics(switches, names=names or tuple(registry.names("metrics")))
+    return [metric for metric in made if names or metric.name in run["metrics"]]
+
+
+def _names(metrics: Sequence[Metric]) -> list[str]:
+    return [metric.name for metric in metrics]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One finished record with all that was said in it."""
+
+    finished: FinishedRecord
+    case: EditCase
+    answers: tuple[KeptAnswer, ...]
+    is_floor: bool
+
+    def lacks(self, metric: Metric) -> str | None:
+        """Return why a metric cannot be scored of what is kept; None when it can."""
+        models = [EDITED, *([metric.reference] if metric.reference else [] if self.is_floor else ["floor"])]
+        asked = [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
+        if all(self.find(i, model, metric.ask) is not None for i in asked for model in models):
+            return None
+        if metric.ask.logprobs:
+            return "it needs the probabilities of the whole vocabulary, which are not kept"
+        if metric.ask.positions == "all":
+            return "it needs the rankings at all positions, which are not kept"
+        return f"the run did not ask in its way; run again with --metric {metric.name} into another folder"
+
+    def find(self, probe: int, model: str, ask: Ask) -> Said | None:
+        """Return a kept answer that serves where `ask` would have been asked."""
+        return next(
+            (said for i, said in self.answers if (i, said.model) == (probe, model) and _serves(said, ask)), None
+        )
+
+    def lines(self, metrics: Sequence[Metric], counts: dict[str, int]) -> list[bytes]:
+        """Return the record's rows with these metrics scored anew; `counts` takes up how many rows each has."""
+        new: dict[tuple[int | None, str], ScoreRow] = {}
+        for metric in metrics:
+            rows = self._scored(metric)
+            counts[metric.name] += len(rows)
+            new |= {(row.probe, row.metric): row for row in rows}
+        old = {(row.probe, row.metric): row for row in self.finished.rows}
+        rows = sorted((old | new).values(), key=lambda row: (row.probe is None, row.probe or 0))
+        places = {answer: place for place, answer in enumerate(self.answers)}
+
+        def place(row: ScoreRow, said: Said | None) -> int | None:
+            return None if said is None or row.probe is None else places[row.probe, said]
+
+        return [
+            row_line(row, rows=len(rows), before=place(row, row.before), after=place(row, row.after)) for row in rows
+        ]
+
+    def _scored(self, metric: Metric) -> list[ScoreRow]:
+        asked = [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
+        heard = Heard({metric.reference: self._answers(metric, metric.reference)} if metric.reference else {}, {})
+        heard = heard._replace(after=self._answers(metric, EDITED))
+        floor = None
+        if not self.is_floor and metric.reference is None:
+            unedited = Heard({}, self._answers(metric, "floor"))
+            rows = make_rows(self.case, [metric], unedited, floor=None, edits=0)
+            floor = Floor({(row.case_id, row.probe, row.metric): row for row in rows})
+        rows = make_rows(self.case, [metric], heard, floor=floor, edits=self.finished.key.edits_applied)
+        # The kept answers themselves, which may hold more than this metric asks for.
+        before = metric.reference or "floor"
+        kept = {(i, model): self.find(i, model, metric.ask) for i in asked for model in (EDITED, before)}
+        return [self._with_kept(row, kept, before) for row in rows]
+
+    def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], Said | None], before: str) -> ScoreRow:
+        old = next((each for each in self.finished.rows if (each.probe, each.metric) == (row.probe, row.metric)), None)
+        changes: dict[str, Any] = {"schedule": self.finished.key.schedule, "order_seed": self.finished.key.order_seed}
+        if row.probe is not None:
+            changes |= {"after": kept[row.probe, EDITED], "before": kept[row.probe, before]}
+        return replace(row, more={} if old is None else old.more, **changes)
+
+    def _answers(self, metric: Metric, model: str) -> Answers:
+        found = {}
+        for i, probe in enumerate(self.case.probes):
+            said = self.find(i, model, metric.ask) if probe.kind.role in metric.roles else None
+            if said is not None:
+                found[i, metric.ask] = _answer(said, self._notes(i, said))
+        return found
+
+    def _notes(self, probe: int, said: Said) -> dict[str, int]:
+        """Return the editor's notes on an answer, from the rows that it has already."""
+        rows = (row for row in self.finished.rows if row.probe == probe and row.after == said)
+        return {key: value for row in rows for key, value in row.notes.items() if key not in (EMPTY, UNENDED)}
+
+
+def _serves(said: Said, ask: Ask) -> bool:
+    """Tell whether a kept answer has all that `ask` wants."""
+    if said.ask is None or ask.logprobs or (said.reason is None and ask.positions == "all"):
+        return False
+    alike = replace(said.ask, top=ask.top, logprobs=ask.logprobs, positions=ask.positions) == ask
+    return alike and (ask.decode == "generate" or said.reason is not None or ask.top <= max(1, said.ranks))
+
+
+def _answer(said: Said, notes: Mapping[str, int]) -> Answer:
+    ranked = said.top_ids or tuple((token,) for token in said.ids)
+    return Answer(
+        text=said.text,
+        token_ids=said.ids,
+        target_ids=said.target_ids,
+        target_logprob=math.nan if said.target_logprob is None else said.target_logprob,
+        top_ids=np.array(ranked, dtype=np.int64).reshape(len(ranked), -1),
+        notes=notes,
+        finished=said.finished,
+        reason=said.reason,
+    )
