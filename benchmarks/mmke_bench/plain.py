@@ -81,6 +81,7 @@ class PlainBackbone:
     vocabulary = _of_the_whole("vocabulary")
     length = _of_the_whole("length")
     problems = _of_the_whole("problems")
+    prompt_text = _of_the_whole("prompt_text")
     text = _of_the_whole("text")
     tokens = _of_the_whole("tokens")
     site = _of_the_whole("site")

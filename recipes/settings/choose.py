@@ -23,11 +23,11 @@ from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.probes.published import KINDS
 from mmke.editing.settings import resolve
-from mmke.metrics.choosing import make_metrics
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import figures
 from mmke.running.asking import ask
 from mmke.running.loading import load_backbone
+from mmke.running.metrics import make_metrics
 from mmke.running.scoring import Heard, make_rows
 from mmke.types import STRICT, EditCase, ScoreRow
 

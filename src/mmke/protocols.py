@@ -280,6 +280,10 @@ class Backbone(Answerer, Protocol):
         """
         ...
 
+    def prompt_text(self, query: Query) -> str | None:
+        """Return the whole prompt of a question as text, for people; None where it cannot be asked."""
+        ...
+
     def text(self, ids: Sequence[int]) -> str:
         """Return token ids as text."""
         ...

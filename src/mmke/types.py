@@ -187,7 +187,6 @@ class Said:
         ask: how it was asked; None in results of the first format.
         model: which model said it: "edited", "floor" (the unedited model's run), or the reference that locality
             compares with, "base" or "previous edit".
-        reason: why the probe could not be asked; everything else is empty then.
     """
 
     text: str
@@ -198,7 +197,6 @@ class Said:
     finished: bool | None = None
     ask: Ask | None = None
     model: str = "edited"
-    reason: str | None = None
 
     @property
     def ranks(self) -> int:

@@ -14,9 +14,9 @@ from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
 from mmke.editors.none.edit import NullEditor, beside
-from mmke.metrics.choosing import make_metrics
 from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
+from mmke.running.metrics import make_metrics
 from mmke.running.single import Task, run_single
 from mmke.types import STRICT, Ask, EditCase, ScoreRow
 from mmke_bench.sides import Rows

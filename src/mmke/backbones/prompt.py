@@ -152,6 +152,19 @@ class Prompt:
         begin = self.tokenizer.bos_token_id
         return (*(() if begin is None else (begin,)), *self._tokens((Piece(text),)).ids)
 
+    def as_text(self, question: str, *, image: ImageRef | None) -> str:
+        """Return the whole prompt of a question as text, special tokens included; of a picture how long it is.
+
+        Raises:
+            CannotAskError: the question cannot be read.
+        """
+        runs = itertools.groupby(self.input_ids(question, image=image), key=lambda token: token == SLOT)
+        texts = [(is_picture, list(ids)) for is_picture, ids in runs]
+        return "".join(
+            f"<picture: {len(ids)} positions>" if is_picture else self.tokenizer.decode(ids, skip_special_tokens=False)
+            for is_picture, ids in texts
+        )
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return token ids as text, without special tokens."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,7 @@ from mmke.results.lines import put, sync_folder
 from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, write_run
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
-from mmke.types import EditCase, Said, ScoreRow
+from mmke.types import EditCase, Query, Said, ScoreRow
 
 FILES = (CASES, ANSWERS, TIMINGS, ROWS)
 """In the order in which a record is written: its rows, which say that it is finished, come last."""
@@ -31,6 +31,8 @@ FILES = (CASES, ANSWERS, TIMINGS, ROWS)
 LOCK = ".lock"
 LONGEST = 100
 """Characters of a folder's name; file systems take 255 bytes."""
+
+PromptOf = Callable[[Query], str | None]
 
 logger = logging.getLogger(__name__)
 
@@ -43,22 +45,22 @@ class RunFolder:
         done: ids of the cases whose records are finished and on disk.
     """
 
-    def __init__(self, path: Path, done: set[str], *, cases: set[str], files: Mapping[str, BinaryIO]) -> None:
+    def __init__(
+        self, path: Path, done: set[str], *, cases: set[str], files: Mapping[str, BinaryIO], prompt_of: PromptOf
+    ) -> None:
         self.path = path
         self.done = done
         self._cases = cases
         self._files = files
+        self._prompt_of = prompt_of
 
-    def append(
-        self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing, *, prompts: Sequence[str | None] = ()
-    ) -> None:
+    def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None:
         """Put a finished record on disk; when this returns, it survives a kill and a power cut.
 
         Args:
             case: what was edited and asked.
             rows: its scores.
             timing: what it cost.
-            prompts: what the unedited model reads of each probe; empty where that is not known.
 
         Raises:
             ValueError: no rows, rows of another record, two rows of one probe and metric, or a record that is done.
@@ -66,7 +68,7 @@ class RunFolder:
             OSError: the disk is full or gone; the folder then takes no more records until it is opened again.
         """
         self._check(case.id, rows)
-        lines = self._lines(case, rows, timing, prompts)
+        lines = self._lines(case, rows, timing)
         try:
             for name in FILES:
                 if lines[name]:
@@ -88,9 +90,8 @@ class RunFolder:
             with suppress(OSError):
                 file.close()
 
-    def _lines(
-        self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing, prompts: Sequence[str | None]
-    ) -> dict[str, bytes]:
+    def _lines(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> dict[str, bytes]:
+        prompts = [] if case.id in self._cases else [self._prompt_of(probe.query) for probe in case.probes]
         key, places = RecordKey.of(rows[0]), distinct(rows)
 
         def place(row: ScoreRow, said: Said | None) -> int | None:
@@ -168,8 +169,16 @@ def check_continues(out: Path, settings: RunSettings) -> None:
 
 
 @contextmanager
-def open_run(out: Path, settings: RunSettings, facts: RunFacts) -> Iterator[RunFolder]:
+def open_run(
+    out: Path, settings: RunSettings, facts: RunFacts, *, prompt_of: PromptOf = lambda _: None
+) -> Iterator[RunFolder]:
     """Open the folder of a run below `out` for writing: create it, or continue it.
+
+    Args:
+        out: the results folder.
+        settings: what decides the rows.
+        facts: what this start adds to `run.json`.
+        prompt_of: returns the prompt that the unedited model reads of a question, for `cases.jsonl`.
 
     Raises:
         UserError: another program writes it, it was made with other settings, its files were edited,
@@ -191,7 +200,8 @@ def open_run(out: Path, settings: RunSettings, facts: RunFacts) -> Iterator[RunF
         write_run(path, settings, facts)
         files = {name: stack.enter_context((path / name).open("ab")) for name in FILES}
         sync_folder(path)
-        yield RunFolder(path, {key.case_id for key in ends.records}, cases=set(ends.cases), files=files)
+        done = {key.case_id for key in ends.records}
+        yield RunFolder(path, done, cases=set(ends.cases), files=files, prompt_of=prompt_of)
 
 
 def finished_ids(path: Path) -> set[str]:

@@ -1,14 +1,11 @@
 """Which probes are asked how: the metrics say what they need, equal needs are asked together."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Answerer, EditSession
-from mmke.running.scoring import Answers
+from mmke.running.scoring import Answers, unasked
 from mmke.types import Answer, Ask, EditCase, Metric, Probe
 
 
@@ -39,11 +36,6 @@ def _serving(metrics: Iterable[Metric]) -> dict[Ask, Ask]:
 def not_asked(case: EditCase, metrics: Iterable[Metric], reason: str) -> Answers:
     """Return what stands for a record's answers where nothing could be asked."""
     return {(i, metric.ask): unasked(reason) for metric in metrics for i in _wanted(case, [metric])}
-
-
-def unasked(reason: str) -> Answer:
-    """Return what stands for an answer to a probe that could not be asked."""
-    return Answer("", (), (), math.nan, np.zeros((0, 0), dtype=np.int64), reason=reason)
 
 
 def _answers(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:

@@ -11,11 +11,11 @@ from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
-from mmke.metrics.choosing import check_columns, make_metrics
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import make_editor
+from mmke.running.metrics import check_columns, make_metrics
 from mmke.running.request import Request, check_request
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
 

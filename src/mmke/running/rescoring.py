@@ -7,6 +7,7 @@ stay as they are. What needs more of an answer than is kept stays as it was scor
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 
 from mmke import registry
 from mmke.errors import UserError
-from mmke.metrics.choosing import check_columns, make_metrics
 from mmke.results.answers import KeptAnswer
 from mmke.results.described import describe_columns, describe_metrics, kinds_of
 from mmke.results.finished import ROWS, FinishedRecord, read_answers, read_cases, read_finished
@@ -22,7 +22,8 @@ from mmke.results.folder import locked
 from mmke.results.lines import write_at_once
 from mmke.results.manifest import RUN, SCHEMA, read_run, save_run
 from mmke.results.rows import EMPTY, UNENDED, row_line
-from mmke.running.scoring import Answers, Floor, Heard, make_rows
+from mmke.running.metrics import check_columns, make_metrics
+from mmke.running.scoring import Answers, Floor, Heard, make_rows, unasked
 from mmke.types import Answer, Ask, EditCase, Metric, Said, ScoreRow, Switches
 
 FLOOR = "none"
@@ -118,7 +119,7 @@ class _Record:
     def lacks(self, metric: Metric) -> str | None:
         """Return why a metric cannot be scored of what is kept; None when it can."""
         models = [EDITED, *([metric.reference] if metric.reference else [] if self.is_floor else ["floor"])]
-        asked = [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
+        asked = [i for i in self.probes(metric) if i not in self.refused]
         if all(self.find(i, model, metric.ask) is not None for i in asked for model in models):
             return None
         if metric.ask.logprobs:
@@ -126,6 +127,16 @@ class _Record:
         if metric.ask.positions == "all":
             return "it needs the rankings at all positions, which are not kept"
         return f"the run did not ask in its way; run again with --metric {metric.name} into another folder"
+
+    def probes(self, metric: Metric) -> list[int]:
+        """Return the probes that a metric scores, by index."""
+        return [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
+
+    @cached_property
+    def refused(self) -> dict[int, str]:
+        """The probes that could not be asked, with the reason."""
+        rows = [row for row in self.finished.rows if row.probe is not None and row.after is None]
+        return {row.probe: row.reason or "" for row in rows if row.probe is not None}
 
     def find(self, probe: int, model: str, ask: Ask) -> Said | None:
         """Return a kept answer that serves where `ask` would have been asked."""
@@ -152,7 +163,7 @@ class _Record:
         ]
 
     def _scored(self, metric: Metric) -> list[ScoreRow]:
-        asked = [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
+        asked = [i for i in self.probes(metric) if i not in self.refused]
         heard = Heard({metric.reference: self._answers(metric, metric.reference)} if metric.reference else {}, {})
         heard = heard._replace(after=self._answers(metric, EDITED))
         floor = None
@@ -169,14 +180,14 @@ class _Record:
     def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], Said | None], before: str) -> ScoreRow:
         old = next((each for each in self.finished.rows if (each.probe, each.metric) == (row.probe, row.metric)), None)
         changes: dict[str, Any] = {"schedule": self.finished.key.schedule, "order_seed": self.finished.key.order_seed}
-        if row.probe is not None:
+        if row.probe is not None and row.probe not in self.refused:
             changes |= {"after": kept[row.probe, EDITED], "before": kept[row.probe, before]}
         return replace(row, more={} if old is None else old.more, **changes)
 
     def _answers(self, metric: Metric, model: str) -> Answers:
-        found = {}
-        for i, probe in enumerate(self.case.probes):
-            said = self.find(i, model, metric.ask) if probe.kind.role in metric.roles else None
+        found = {(i, metric.ask): unasked(self.refused[i]) for i in self.probes(metric) if i in self.refused}
+        for i in self.probes(metric):
+            said = None if i in self.refused else self.find(i, model, metric.ask)
             if said is not None:
                 found[i, metric.ask] = _answer(said, self._notes(i, said))
         return found
@@ -189,10 +200,10 @@ class _Record:
 
 def _serves(said: Said, ask: Ask) -> bool:
     """Tell whether a kept answer has all that `ask` wants."""
-    if said.ask is None or ask.logprobs or (said.reason is None and ask.positions == "all"):
+    if said.ask is None or ask.logprobs or ask.positions == "all":
         return False
-    alike = replace(said.ask, top=ask.top, logprobs=ask.logprobs, positions=ask.positions) == ask
-    return alike and (ask.decode == "generate" or said.reason is not None or ask.top <= max(1, said.ranks))
+    alike = replace(said.ask, top=ask.top, positions=ask.positions) == ask
+    return alike and (ask.decode == "generate" or ask.top <= max(1, said.ranks))
 
 
 def _answer(said: Said, notes: Mapping[str, int]) -> Answer:
@@ -205,5 +216,4 @@ def _answer(said: Said, notes: Mapping[str, int]) -> Answer:
         top_ids=np.array(ranked, dtype=np.int64).reshape(len(ranked), -1),
         notes=notes,
         finished=said.finished,
-        reason=said.reason,
     )

@@ -74,7 +74,7 @@ def _run_cell(
         return path
     threads = torch.get_num_threads() if job.backbone.device.type == "cpu" else None
     facts = RunFacts(len(cell.split.cases), cell.split.dropped, tuple(command), cell.split.kinds, threads)
-    with open_run(request.out, settings, facts) as folder:
+    with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
         for _ in folder.done & wanted:
             on_record()

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from mmke.results.rows import EMPTY, UNENDED
 from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
 
@@ -44,6 +46,11 @@ def make_rows(
     """
     rows = [row for metric in metrics for row in _rows_of(case, metric, heard, floor, edits)]
     return sorted(rows, key=lambda row: (row.probe is None, row.probe or 0))
+
+
+def unasked(reason: str) -> Answer:
+    """Return what stands for an answer to a probe that could not be asked."""
+    return Answer("", (), (), math.nan, np.zeros((0, 0), dtype=np.int64), reason=reason)
 
 
 def _why_unscored(answer: Answer | None) -> str | None:
@@ -148,5 +155,4 @@ def _said(answer: Answer, ask: Ask, model: str) -> Said:
         finished=answer.finished,
         ask=replace(ask, logprobs=False),  # they are not kept
         model=model,
-        reason=answer.reason,
     )

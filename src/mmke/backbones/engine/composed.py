@@ -136,6 +136,14 @@ class ComposedBackbone:
             return str(error)
         return None
 
+    def prompt_text(self, query: Query) -> str | None:
+        """Return the whole prompt of a question as text; None where it cannot be asked."""
+        try:
+            with alone():
+                return self.prompt.as_text(query.text, image=query.image)
+        except CannotAskError:
+            return None
+
     def text(self, ids: Sequence[int]) -> str:
         """Return token ids as text."""
         return self.prompt.decode(ids)

@@ -8,7 +8,7 @@ from mmke import registry
 from mmke.benchmarks.probes.published import KINDS, T_REL
 from mmke.errors import UserError
 from mmke.metrics import accuracy
-from mmke.metrics.choosing import check_columns, make_metrics
+from mmke.running.metrics import check_columns, make_metrics
 from mmke.types import STRICT, Ask
 
 OWN = ["accuracy", "agreement", "agreement-top10", "divergence"]
