@@ -1,6 +1,7 @@
 """Shared by all tests: one thread a process, no network, and what is slow to make, made once a session."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 # for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What the user's own cache holds must not decide a test, nor what another worker writes; removed when the session ends.
+CACHE = tempfile.TemporaryDirectory(prefix="mmke-tests-")
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ def test_an_editor_of_another_package_runs(other_package: Path, small_data: Path
     folders = run(plan(request))
     assert [folder.name for folder in folders] == ["none", "shouting"]
     assert "another package" in registry.summary(registry.import_string("editors", "shouting"))
-    sys.modules.pop("shouting", None)
+    for name in ("shouting", "shouting.edit"):
+        sys.modules.pop(name, None)
 
 
 def test_a_taken_name_is_refused(other_package: Path) -> None:
