@@ -95,6 +95,7 @@ def test_a_mistake_in_the_run_is_told_before_hours_of_training(ran: list[list[st
     assert ran == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), [("SERAC_MiniGPT4", "tiny-minigpt4"), ("MEND_Blip2OPT", "tiny-blip2")])
 def test_an_editor_is_trained_and_then_tested_as_published(
     name: str,
@@ -195,6 +196,7 @@ def test_a_run_finds_the_data_in_the_current_folder_and_prints_the_table(
     assert manifest["history"][0]["command"][:4] == ["mmke", "run", "--backbone", "tiny-blip2"]
 
 
+@pytest.mark.slow
 def test_the_script_works_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(DOOR), "--function_name=test_FT_LLaVA", "--hop=1", "--data_type=entity"]
     alone = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}

@@ -101,6 +101,7 @@ def bash(
     return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)  # noqa: S603
 
 
+@pytest.mark.slow
 def test_the_scripts_train_and_then_test_what_was_trained(small_data: Path, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(STAND_IN.replace("PYTHON", sys.executable))

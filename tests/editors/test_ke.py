@@ -9,6 +9,7 @@ import torch
 from ke_kit import LONG, TINY, load, prepared, same, shipped
 from torch import Tensor
 
+from grid import first_quick
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import dense
@@ -29,7 +30,7 @@ from mmke.types import (
 ENCODE = ComposedBackbone.encode
 
 
-@pytest.fixture(params=TINY)
+@pytest.fixture(params=first_quick(TINY))
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     return load(request.param)
 

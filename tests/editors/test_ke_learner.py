@@ -7,6 +7,7 @@ import pytest
 import torch
 from ke_kit import TINY, load, prepared, same, shipped, trained
 
+from grid import first_quick
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
@@ -22,7 +23,7 @@ FACTORS = Factors(torch.eye(3), GRADIENT.T)
 VECTORS = torch.tensor([1.0, 0.0, -1.0, 0.0, float(np.log(3)), 2.0, 2.0, 0.0, 0.0, 0.0, 0.0])
 
 
-@pytest.fixture(params=TINY)
+@pytest.fixture(params=first_quick(TINY))
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     return load(request.param)
 

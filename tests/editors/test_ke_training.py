@@ -6,6 +6,7 @@ import pytest
 import torch
 from ke_kit import TINY, load, prepared, trained
 
+from grid import first_quick
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
@@ -14,7 +15,7 @@ from mmke.running.fingerprint import fingerprint
 from mmke.types import STRICT, EditCase
 
 
-@pytest.fixture(params=TINY)
+@pytest.fixture(params=first_quick(TINY))
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     return load(request.param)
 

@@ -74,6 +74,7 @@ def test_a_finished_run_edits_nothing_again(request_: Request) -> None:
     assert files(request_.out, "timings.jsonl") == before
 
 
+@pytest.mark.slow
 def test_killed_runs_continue_to_the_same_bytes(request_: Request, tmp_path: Path) -> None:
     whole = replace(request_, out=tmp_path / "whole")
     run(plan(whole))

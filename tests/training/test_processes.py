@@ -47,6 +47,7 @@ def launch(request: TrainRequest, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editor", ["mend", "serac", "ke"])
 def test_two_processes_train_the_weights_of_one(editor: str, asked: Asked, tmp_path: Path) -> None:
     alone = load_file(train(plan(asked(editor=editor, out=tmp_path / "one"))))
@@ -58,6 +59,7 @@ def test_two_processes_train_the_weights_of_one(editor: str, asked: Asked, tmp_p
         torch.testing.assert_close(together[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from grid import first_quick
 from mmke.editing.trained import BEST, LAST, read, write
 from mmke.errors import UserError
 from mmke.training import loop
@@ -44,7 +45,7 @@ def stopped(request: TrainRequest, *, after: tuple[int, ...]) -> Path:
     return train(plan(request))
 
 
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
 @pytest.mark.parametrize("editor", TRAINED)
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     editor: str, protocol: str, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,6 +66,7 @@ def test_what_was_done_behind_the_last_checkpoint_is_done_again(asked: Asked, tm
     assert last.with_name(CURVES).read_bytes() == whole.with_name(CURVES).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editor", TRAINED)
 def test_a_killed_training_ends_with_the_same_bits(editor: str, asked: Asked, tmp_path: Path) -> None:
     whole = train(plan(asked(editor=editor, out=tmp_path / "whole", changes={"steps": 20})))
