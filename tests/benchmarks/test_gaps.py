@@ -16,9 +16,9 @@ def test_a_kind_that_lost_one_of_its_questions_is_told_apart_from_one_that_lost_
     raws = [record("entity", rel_ans_1=""), record("entity", loc=" "), record("entity", without=["port_new"])]
     cases = dataset(*raws, record("entity")).load("eval", hop=1, switches=STRICT).cases
     assert gaps(cases) == [
-        "T-Rel of 1 record: one question alone is averaged, of another the question or its answer is empty",
-        "T-Loc unscored in 1 record (the question or its answer is empty)",
-        "Port unscored in 1 record (no port_new)",
+        "T-Rel: one question is left out in 1 record (the question or its answer is empty), the rest averaged",
+        "T-Loc: unscored in 1 record (the question or its answer is empty)",
+        "Port: unscored in 1 record (no port_new)",
     ]
 
 

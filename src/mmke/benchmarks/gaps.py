@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 from mmke.benchmarks.problems import counted
@@ -18,9 +19,9 @@ def gaps(cases: Sequence[EditCase]) -> list[str]:
     for (label, reason, partly), number in lacking.items():
         labels.setdefault((number, reason, partly), []).append(label)
     return [
-        f"{', '.join(some)} of {counted(number, 'record')}: one question alone is averaged, of another {reason}"
+        f"{', '.join(some)}: one question is left out in {counted(number, 'record')} ({reason}), the rest averaged"
         if partly
-        else f"{', '.join(some)} unscored in {counted(number, 'record')} ({reason})"
+        else f"{', '.join(some)}: unscored in {counted(number, 'record')} ({reason})"
         for (number, reason, partly), some in labels.items()
     ]
 
@@ -37,8 +38,8 @@ def first_records(split: Split, limit: int, *, counting_dropped: bool) -> Split:
     if not limit:
         return split
     if not counting_dropped:
-        return Split(split.cases[:limit], split.dropped, split.notes)
+        return replace(split, cases=split.cases[:limit])
     numbers = {drop.record for drop in split.dropped}
     positions = islice((n for n in count() if n not in numbers), len(split.cases))
     cases = tuple(case for case, position in zip(split.cases, positions, strict=True) if position < limit)
-    return Split(cases, tuple(drop for drop in split.dropped if drop.record < limit), split.notes)
+    return replace(split, cases=cases, dropped=tuple(drop for drop in split.dropped if drop.record < limit))

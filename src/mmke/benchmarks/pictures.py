@@ -31,6 +31,7 @@ class Pictures:
         self._decode = decode
         self._upright = upright
         self._seen: dict[str, ImageRef | str] = {}
+        self._names: dict[Path, dict[str, str]] = {}
 
     @property
     def n_found(self) -> int:
@@ -68,9 +69,11 @@ class Pictures:
         """Name the picture that was probably meant: the same path with other slashes or in other case."""
         path = self.root
         for wanted in value.replace("\\", "/").split("/"):
-            here = [each.name for each in path.iterdir()] if path.is_dir() else []
-            near = [name for name in here if name.lower() == wanted.lower()]
-            if not near:
+            if path not in self._names:
+                # Listed once: thousands of pictures may be missing from one folder.
+                self._names[path] = {each.name.lower(): each.name for each in path.iterdir()} if path.is_dir() else {}
+            near = self._names[path].get(wanted.lower())
+            if near is None:
                 return ""
-            path /= wanted if wanted in near else min(near)
+            path /= near
         return f"; did you mean {path.relative_to(self.root).as_posix()!r}? (names differ by case, and folders by /)"

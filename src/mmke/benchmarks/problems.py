@@ -13,9 +13,9 @@ from typing import NamedTuple
 from mmke.errors import UserError
 
 SHOWN = 30
-"""How many kinds of problem a message spells out."""
+"""How many kinds of problem a message tells; of the others the number."""
 EXAMPLES = 3
-"""How many problems of one kind are spelt out where they quote different values."""
+"""How many problems of one kind are told in full where they quote different values."""
 RECORDS = 5
 """How many records of one kind of problem are named."""
 
@@ -56,14 +56,11 @@ class _Kind:
             self.first.append(problem)
 
     def lines(self) -> Iterable[str]:
-        if self.count == 1 or self.first[0].record is None:
-            return map(str, self.first)
-        shown = self.first[:EXAMPLES] if self.differ else []
-        rest = self.count - len(shown)
-        head = [str(problem) for problem in shown]
-        if not self.differ:
-            return [f"{self.first[0].place(_records(self.first, self.count))}: {self.first[0].text}"]
-        return [*head, *([f"… and {rest:,} more of this kind ({_field(self.first[0])})"] if rest else [])]
+        one = self.first[0]
+        if self.count > 1 and not self.differ and one.record is not None:
+            return [f"{one.place(_records(self.first, self.count))}: {one.text}"]
+        lines, hidden = [str(problem) for problem in self.first[:EXAMPLES]], self.count - EXAMPLES
+        return [*lines, f"… and {hidden:,} more of this kind ({_field(one)})"] if hidden > 0 else lines
 
 
 class Problems:
