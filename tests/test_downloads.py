@@ -1,5 +1,7 @@
 """Files from an address: whole or not there, resumed where they stopped, and nothing is asked when offline."""
 
+import base64
+import hashlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -19,9 +21,14 @@ class Handler(BaseHTTPRequestHandler):
 
     asked: list[tuple[str, str | None]]
     stop_after: int | None
+    headers_too: dict[str, str]
+    head: int
 
     def do_HEAD(self) -> None:
-        self._answer(b"")
+        if type(self).head == 200:
+            self._answer(b"")
+        else:
+            self.send_error(type(self).head)
 
     def do_GET(self) -> None:
         self._answer(BODY)
@@ -32,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
         begin = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and "whole" not in self.path else 0
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(BODY) - begin))
+        for name, value in type(self).headers_too.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[begin:][: type(self).stop_after])
 
@@ -42,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    Handler.asked, Handler.stop_after = [], None
+    Handler.asked, Handler.stop_after, Handler.headers_too, Handler.head = [], None, {}, 200
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=served.serve_forever)
     thread.start()
@@ -102,3 +111,30 @@ def test_nothing_is_asked_when_offline(server: str, tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="HF_HUB_OFFLINE is set"):
         list_web_file(f"{server}/a", tmp_path / "a.pth")
     assert Handler.asked == []
+
+
+def test_a_file_that_was_damaged_on_the_way_is_removed(server: str, tmp_path: Path) -> None:
+    Handler.headers_too = {"x-goog-hash": f"crc32c=AAAA==,md5={base64.b64encode(bytes(16)).decode()}"}
+    with pytest.raises(UserError, match=r"was damaged on the way \(its md5\) and is removed; give the same command"):
+        fetch(f"{server}/a", tmp_path / "a.pth")
+    assert list(tmp_path.iterdir()) == []
+    right = hashlib.md5(BODY, usedforsecurity=False).digest()
+    Handler.headers_too = {"x-goog-hash": f"md5={base64.b64encode(right).decode()}"}
+    fetch(f"{server}/a", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == BODY
+
+
+def test_a_page_in_the_place_of_a_file_is_told(server: str, tmp_path: Path) -> None:
+    Handler.headers_too = {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(UserError, match="answers with a page and not with the file; download it by hand to"):
+        fetch(f"{server}/a", tmp_path / "a.pth")
+    assert not (tmp_path / "a.pth").exists()
+
+
+def test_a_server_that_does_not_tell_sizes_beforehand_is_held_to_what_it_sends(server: str, tmp_path: Path) -> None:
+    Handler.head, Handler.stop_after = 405, 1000
+    with pytest.raises(UserError, match="did not arrive"):
+        fetch(f"{server}/a", tmp_path / "a.pth")
+    Handler.stop_after = None
+    fetch(f"{server}/a", tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").read_bytes() == BODY

@@ -1,7 +1,9 @@
 """Fetching weights: what is asked for, what it says before and after, and what to do by hand."""
 
+import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,11 +17,32 @@ from lavis_layout import write_eva, write_trained
 from layouts import blip2, llava, minigpt4, model_folder, part, renamed, write_shards
 
 from mmke import downloads
+from mmke.backbones.weights import fetch as fetching
 from mmke.backbones.weights import lavis as lavis_weights
 from mmke.backbones.weights.fetch import fetch_weights
 from mmke.errors import UserError
+from mmke.pins import PINS, Pin
 
 Hub = Callable[[Mapping[str, Path]], list[dict[str, Any]]]
+
+
+def described(file: Path) -> dict[str, Any]:
+    """Describe a file as the hub does: small ones by git's digest, others by that of their bytes."""
+    content, size = file.read_bytes(), file.stat().st_size
+    git = hashlib.sha1(b"blob %d\0" % size + content, usedforsecurity=False).hexdigest()
+    plain: dict[str, Any] = {"rfilename": file.name, "size": size, "blobId": git}
+    if file.suffix in (".safetensors", ".bin", ".pth"):
+        digest = hashlib.sha256(content).hexdigest()
+        plain |= {"blobId": "of the pointer", "lfs": {"size": size, "sha256": digest, "pointerSize": 130}}
+    return plain
+
+
+@pytest.fixture(autouse=True)
+def pins(monkeypatch: pytest.MonkeyPatch) -> dict[str, Pin]:
+    """The published revisions without their digests, which the models of these tests have not."""
+    own = {name: Pin(pin.revision) for name, pin in PINS.items()}
+    monkeypatch.setattr(downloads, "PINS", own)
+    return own
 
 
 @pytest.fixture
@@ -29,10 +52,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     def install(repositories: Mapping[str, Path]) -> list[dict[str, Any]]:
         asked: list[dict[str, Any]] = []
 
-        def model_info(_: Any, name: str, *, files_metadata: bool) -> ModelInfo:
+        def model_info(_: Any, name: str, *, revision: str | None, files_metadata: bool) -> ModelInfo:
             files = [file for file in sorted(repositories[name].iterdir()) if file.is_file()]
-            siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
-            return ModelInfo(id=name, sha="abc", siblings=siblings)
+            return ModelInfo(id=name, sha=revision or "abc", siblings=[described(file) for file in files])
 
         def snapshot_download(name: str, **options: Any) -> None:
             asked.append({"name": name, **options})
@@ -76,7 +98,7 @@ def test_a_converted_model_comes_in_one_kind_of_file_and_is_found(
     asked = hub({repository: source})
     assert fetch_weights(name, tmp_path / "to") == tmp_path / "to"
     (options,) = asked
-    assert (options["name"], options["revision"]) == (repository, "abc")
+    assert (options["name"], options["revision"]) == (repository, PINS[repository].revision)
     assert options["local_dir"] == tmp_path / "to" / repository.rpartition("/")[2]
     wanted = set(options["allow_patterns"])
     assert {"config.json", "tokenizer.json", "merges.txt", "model-00001-of-00002.safetensors"} <= wanted
@@ -91,23 +113,21 @@ def write_minigpt4(root: Path) -> Mapping[str, Path]:
     write_shards(vicuna, renamed(part(model, "language_model."), {r"language_model\.(.+)": r"\1"}))
     write_eva(root, model)
     write_trained(root / "blip2_pretrained_flant5xxl.pth", model, {"t5_proj.weight": torch.ones(4, 4)})
-    copy = root / "copy"
-    copy.mkdir()
-    torch.save({"model": {"llama_proj.weight": torch.ones(32, 32)}}, copy / "prerained_minigpt4_7b.pth")
-    (copy / "README.md").touch()
-    return {"Vision-CAIR/vicuna-7b": vicuna, "wangrongsheng/MiniGPT4-7B": copy}
+    torch.save({"model": {"llama_proj.weight": torch.ones(32, 32)}}, root / "linear.pth")
+    return {"Vision-CAIR/vicuna-7b": vicuna}
 
 
 @pytest.fixture
 def lavis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a folder in the place of LAVIS's storage."""
+    """Put a folder in the place of LAVIS's storage and of the authors' drive."""
     (tmp_path / "lavis").mkdir()
+    monkeypatch.setattr(fetching, "LINEAR", (tmp_path / "lavis" / "linear.pth").as_uri())
     monkeypatch.setattr(lavis_weights, "URL", f"{(tmp_path / 'lavis').as_uri()}/")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return tmp_path / "lavis"
 
 
-def test_minigpt4_comes_in_its_parts_and_says_whose_copy_one_is(
+def test_minigpt4_comes_in_its_parts_from_their_authors(
     lavis: Path, hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = hub(write_minigpt4(lavis))
@@ -118,19 +138,17 @@ def test_minigpt4_comes_in_its_parts_and_says_whose_copy_one_is(
         "vicuna-7b",
         "eva_vit_g.pth",
         "blip2_pretrained_flant5xxl.pth",
-        "prerained_minigpt4_7b.pth",
+        "pretrained_minigpt4_7b.pth",
     }
-    assert [options["local_dir"] for options in asked] == [to / "vicuna-7b", to]
+    assert [options["local_dir"] for options in asked] == [to / "vicuna-7b"]
     assert f"next: mmke run --backbone minigpt4-7b --weights {to}" in caplog.messages[-1]
-    assert "wangrongsheng/MiniGPT4-7B: a copy by others of https://drive.google.com/" in caplog.text
 
 
-def test_a_layer_that_is_there_is_not_fetched_from_others(lavis: Path, hub: Hub, tmp_path: Path) -> None:
+def test_a_layer_that_is_there_is_not_fetched(lavis: Path, hub: Hub, tmp_path: Path) -> None:
     repositories = write_minigpt4(lavis)
-    asked = hub({name: folder for name, folder in repositories.items() if "vicuna" in name})
+    asked = hub(repositories)
     (tmp_path / "to").mkdir()
-    source = repositories["wangrongsheng/MiniGPT4-7B"] / "prerained_minigpt4_7b.pth"
-    shutil.copy(source, tmp_path / "to" / "pretrained_minigpt4_7b.pth")
+    (lavis / "linear.pth").rename(tmp_path / "to" / "prerained_minigpt4_7b.pth")
     fetch_weights("minigpt4-7b", tmp_path / "to")
     assert [options["name"] for options in asked] == ["Vision-CAIR/vicuna-7b"]
 
@@ -196,3 +214,47 @@ def test_a_name_that_the_hub_cannot_have_is_a_mistake(tmp_path: Path, monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="cannot download hf:a/b/c: "):
         fetch_weights("hf:a/b/c", tmp_path)
+
+
+def test_what_arrives_with_other_bytes_is_told_and_not_left_under_its_name(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub({"org/model": write_both_kinds(tmp_path / "source", llava(), {"model_type": "any"})})
+    whole = downloads.snapshot_download
+    for name in ("model-00001-of-00002.safetensors", "config.json"):
+
+        def spoil(repository: str, name: str = name, **options: Any) -> None:
+            whole(repository, **options)
+            file = options["local_dir"] / name
+            content = bytearray(file.read_bytes())
+            content[-2] ^= 1
+            file.write_bytes(content)
+
+        monkeypatch.setattr(downloads, "snapshot_download", spoil)
+        to = tmp_path / name
+        with pytest.raises(UserError, match=rf"1 of \d+ files in .* first 'org/model/{name}'; each is now called"):
+            fetch_weights("hf:org/model", to)
+        assert not (to / "org" / "model" / name).exists()
+        monkeypatch.setattr(downloads, "snapshot_download", whole)
+        fetch_weights("hf:org/model", to)
+
+
+def test_another_file_at_a_pinned_revision_is_not_downloaded(
+    hub: Hub, pins: dict[str, Pin], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "model-00001-of-00002.safetensors"
+    asked = hub({"org/model": write_both_kinds(tmp_path / "source", llava(), {"model_type": "any"})})
+    pins["org/model"] = Pin("abc", {name: "0" * 64})
+    with pytest.raises(UserError, match=rf"offers another {name} \(sha256 \w+\) than the one that was tried"):
+        fetch_weights("hf:org/model", tmp_path / "to")
+    assert asked == []
+    pins["org/model"] = Pin(None, {name: "0" * 64})
+    fetch_weights("hf:org/model", tmp_path / "to")
+    assert f"offers another {name}" in caplog.text
+
+
+def test_every_pin_is_a_commit_and_names_digests() -> None:
+    for pin in PINS.values():
+        assert pin.revision is None or re.fullmatch(r"[0-9a-f]{40}", pin.revision)
+        assert pin.revision is not None or pin.sha256
+        assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in pin.sha256.values())

@@ -31,7 +31,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
     ) -> list[dict[str, Any]]:
         asked: list[dict[str, Any]] = []
 
-        def dataset_info(_: Any, repo: str, *, files_metadata: bool) -> DatasetInfo:
+        def dataset_info(_: Any, repo: str, *, revision: str | None, files_metadata: bool) -> DatasetInfo:
             if listing:
                 raise listing
             siblings = [{"rfilename": name, "size": size} for name, size in FILES.items()]

@@ -1,8 +1,8 @@
 """`mmke fetch BACKBONE`: bring a model's weights to the disk, where `mmke run` looks for them.
 
-LLaVA-1.5 and BLIP2-OPT come from the hub as it converted them. MiniGPT-4 was published in parts, and comes from where
-these are: Vicuna from the hub, the encoder and the Q-Former from LAVIS's storage, and the linear layer, which its
-authors keep on Google Drive, from a copy on the hub by others. `hf:NAME` is any model of the hub.
+LLaVA-1.5 and BLIP2-OPT come from the hub as it converted them. MiniGPT-4 was published in parts, which come from
+where their authors keep them: Vicuna from the hub, the encoder and the Q-Former from LAVIS's storage, the linear layer
+from Google Drive. `hf:NAME` is any model of the hub.
 """
 
 import logging
@@ -20,8 +20,10 @@ from mmke.backbones.weights.locations import HUB
 from mmke.downloads import Listing, download, list_repository, list_web_file
 from mmke.errors import UserError
 
-LINEAR_COPY = "wangrongsheng/MiniGPT4-7B"
-LINEAR_ORIGINAL = "https://drive.google.com/file/d/1RY9jV0dyqLX-o38LrumkKRh6Jtaop58R"
+LINEAR_PAGE = "https://drive.google.com/file/d/1RY9jV0dyqLX-o38LrumkKRh6Jtaop58R"
+"""Where MiniGPT-4's authors keep its linear layer for Vicuna 7B."""
+LINEAR = "https://drive.usercontent.google.com/download?id=1RY9jV0dyqLX-o38LrumkKRh6Jtaop58R&export=download&confirm=t"
+"""The file itself."""
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +100,8 @@ def _minigpt4(to: Path) -> Sequence[Listing]:
     parts: list[Listing] = [_model(minigpt4.LANGUAGE_HUB, to / minigpt4.LANGUAGE)]
     parts += [list_web_file(lavis.URL + file, to / file) for file in (lavis.EVA, minigpt4.TRAINED)]
     if not any((to / name).is_file() for name in minigpt4.LINEAR):
-        log.info("%s: a copy by others of %s", LINEAR_COPY, LINEAR_ORIGINAL)
-        parts.append(list_repository(LINEAR_COPY, kind="model", to=to, choose=_linear))
+        parts.append(list_web_file(LINEAR, to / minigpt4.LINEAR[0]))
     return parts
-
-
-def _linear(paths: Sequence[str]) -> Sequence[str]:
-    return [path for path in paths if path in minigpt4.LINEAR]
 
 
 BACKBONES = {
@@ -123,7 +120,6 @@ BACKBONES = {
         minigpt4.locate,
         f"copy the files of the hub's {minigpt4.LANGUAGE_HUB} to {{to}}/{minigpt4.LANGUAGE}, "
         f"{lavis.EVA} and {minigpt4.TRAINED} from {lavis.URL} to {{to}}, and MiniGPT-4's "
-        f"checkpoint for Vicuna 7B ({LINEAR_ORIGINAL}, or the hub's {LINEAR_COPY}) to "
-        f"{{to}}/{minigpt4.LINEAR[0]}",
+        f"checkpoint for Vicuna 7B ({LINEAR_PAGE}) to {{to}}/{minigpt4.LINEAR[0]}",
     ),
 }
