@@ -1,10 +1,11 @@
 """The seams: what a backbone, an editor and an edit session promise.
 
-Metric and Benchmark stand in `types`, without torch. A backbone can be cut. The *trunk* is everything below the cut,
-computed once per input without gradient; the *tail* is the rest, as a function of the trunk's result and of the weights
-it is given. Queries of one batch are merged into *packs*: tries of tokens, in which a prefix that several queries share
-(an image, demonstrations) is one run of nodes, and a mask lets every node see its ancestors alone. So there is no
-padding, and nothing shared is computed twice.
+Metric and Benchmark are in `types`, without torch. A backbone can be cut between two of its layers. The *trunk* is the
+part below the cut; it is computed once per input, without gradient. The *tail* is the part above; it is a function of
+the trunk's output and of the weights that it is given. The queries of one batch are merged into *packs*. A pack holds
+prefix trees (tries) of tokens: a prefix that several queries share (a picture, demonstrations) is in it once, and the
+attention mask lets each token attend to its own prefix only. So there is no padding, and nothing shared is computed
+twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ OUTPUT = Cut("output")
 
 
 PositionIds = tuple[tuple[int, ...], ...]
-"""For each key its position on every axis (time, height, width)."""
+"""For each input id its position on every axis (time, height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Encoded:
         target_ids: the gold answer's token ids.
         rows: positions whose logits are wanted.
         answer_rows: those among `rows`, by index, that predict `target_ids`.
-        position_ids: where each key stands, for models to which that is not simply its number.
+        position_ids: the position of each input id; None for models that simply count.
     """
 
     input_ids: tuple[int, ...]
@@ -85,9 +86,9 @@ class Encoded:
 
 
 class TrieSpan(NamedTuple):
-    """A trie in a pack: its nodes from `begin` to `end`, which see each other alone.
+    """A trie in a pack: its nodes from `begin` to `end`. They attend to nodes of the same trie only.
 
-    Those before `branch` are one chain, in which each sees itself and all before it; that needs no mask.
+    The nodes before `branch` are one chain without branches: causal attention, which needs no mask.
     """
 
     begin: int
@@ -97,13 +98,15 @@ class TrieSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
-    """Several queries as tries of positions, one behind the other; a picture's questions are one trie.
+    """Several queries as one sequence of tokens: one trie after another. The questions on one picture are one trie.
 
     Attributes:
-        input_ids: per node, as in `Encoded`.
-        position_ids: of each node: its depth, which is its position in every query that it belongs to, or its place.
-        tries: the tries.
-        mask: for every node from its trie's `branch` on what it sees of the trie: itself and its ancestors.
+        input_ids: one for each node, as in `Encoded`.
+        position_ids: the depth of each node, which is its position in every query that it belongs to; or the positions
+            that the model itself computes.
+        tries: where each trie begins and ends.
+        mask: one row for each node from its trie's `branch` on: which nodes of the trie it attends to (itself and its
+            ancestors).
         members: the queries in the pack, by index in the batch.
         ends: for each member, the node of the last row that is wanted.
         rows: the nodes whose logits are wanted, member by member.
@@ -173,7 +176,7 @@ class Answerer(Protocol):
     """Whatever answers probes: a backbone, or a session in which it is edited."""
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe, in the given order; forced and greedy asks are not mixed."""
+        """Answer each probe, in the given order; teacher-forced and written answers are not mixed."""
         ...
 
 
@@ -185,8 +188,8 @@ class Backbone(Answerer, Protocol):
         name: as registered.
         revision: identifies the weights.
         prompt_revision: identifies the prompt as it is rendered, which a chat template may change.
-        state: what a stored result depends on besides its input: revision, precision, device, and whether an edited
-            module is lent out just now.
+        state: what a stored result depends on besides its input: revision, precision, device, and the edit that is
+            written into the module just now, if any.
         module: the whole model; editing never writes into it.
         device: where it is.
         dtype: the language model's precision.
@@ -327,7 +330,7 @@ class EditSession(Protocol):
         ...
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe as the edited model does; forced and greedy asks are not mixed."""
+        """Answer each probe as the edited model does; teacher-forced and written answers are not mixed."""
         ...
 
     def module(self) -> AbstractContextManager[nn.Module]:

@@ -1,4 +1,4 @@
-"""Reading a picture's file, and making it ready with a processor of the library."""
+"""Reading a picture's file for a model, and processing it with a class of the library."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""From a question and an answer to the positions that a model reads, and the rows that predict the answer.
+"""From a question and an answer to the input ids that a model reads, and the rows that predict the answer.
 
 Golden tests pin the prompts and token ids of every backbone (`tests/backbones`). Source of the arithmetic: MMKE-Bench,
 arXiv:2502.19870, as its published code computes it.
@@ -50,7 +50,7 @@ class Layout:
 
 
 class Head(NamedTuple):
-    """Text between the frame and the question; its first `known` tokens are the last ones of the frame."""
+    """Text that is tokenised together with the question; its first `known` tokens are already part of the frame."""
 
     text: str = ""
     known: int = 0
@@ -58,7 +58,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A frame with the tokenizer that fills it.
+    """A model's prompt: the frame, which stands before the text, and the tokenizer of the text.
 
     Attributes:
         tokenizer: one of the library's, with offsets.
@@ -66,7 +66,7 @@ class Prompt:
         stop_ids: end a text that the model writes.
         between: stands between question and answer: a space, or the turn of a chat template.
         begin: what `Ask.begin` puts before a query with a picture: the beginning of sequence where the frame lacks it.
-        head: what a tokenizer has to read together with the question, where pieces may reach across.
+        head: text before the question that has to be tokenised together with it.
         position_ids: returns the position of each input id on every axis, from a prompt's input_ids and the picture;
             None where positions simply count up.
         reserved: ids beside the special ones that no question or answer may hold, such as a picture's placeholder.

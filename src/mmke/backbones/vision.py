@@ -14,9 +14,9 @@ class Vision:
     """The image side of a backbone.
 
     Attributes:
-        pixels: a picture to what the encoder reads, on the CPU; a tensor [3 height width] or anything else with `to`.
-        encode: that, on the model's device, to the picture's features: a tensor or a dataclass of tensors.
-        align: the features of several pictures to the embeddings of all their positions [positions hidden], in order.
+        pixels: turns a picture into the encoder's input, on the CPU: a tensor [3 height width] or anything with `to`.
+        encode: turns that, on the model's device, into the picture's features: a tensor or a dataclass of tensors.
+        align: turns the features of several pictures into the embeddings of all their positions [positions hidden].
         tower: name of the encoder's submodule.
         alignment: name of the projector or Q-Former.
     """

@@ -1,8 +1,8 @@
-"""What a gradient of an edited matrix is made of: the linear's inputs, and the gradients of its outputs.
+"""The factors of an edited matrix's gradient: the linear's inputs, and the gradients of its outputs.
 
-For W [out in] the gradient of the loss is the sum over rows of δ xᵀ. MEND transforms x and δ; KE wants the sum. Neither
-needs the gradient of the whole model: what lies below the lowest edited linear is a constant, and of what lies above it
-only the edited linears' outputs are differentiated.
+For W [out in] the gradient of the loss is the sum over rows of δ xᵀ. MEND transforms x and δ; KE uses the sum. Neither
+needs the gradient of the whole model: everything below the lowest edited linear is constant, and above it the loss is
+differentiated with respect to the edited linears' outputs only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -16,8 +16,8 @@ from mmke.types import Answer, Ask, Asks, Probe
 def by_ask(answer: Callable[[Sequence[Probe], Ask], list[Answer]], probes: Sequence[Probe], ask: Asks) -> list[Answer]:
     """Answer probes in one batch for each way of asking.
 
-    What is compared before and after an edit is asked in the same company then, whatever else is asked after it, so
-    that an edit which cannot reach an answer leaves its bits alone.
+    Then a probe shares its batch with the same other probes before and after an edit. The shapes are equal, so an
+    answer that the edit cannot reach keeps the same bits.
     """
     if isinstance(ask, Ask):
         return answer(probes, ask)
@@ -39,9 +39,9 @@ def answer(
 ) -> list[Answer]:
     """Answer probes in one batch, with a backbone whose tensors `weights` are edited; below `cut` all is unedited.
 
-    Without weights or a cut it is that before the last layer's MLP, the highest that an editor asks for: what the
-    unedited model needed is then there for whoever edits that MLP, and on the wanted rows alone the MLP costs next to
-    nothing. What the same pass computed up to a lower `cut` is kept as well, for whoever edits above that.
+    Without a cut the trunk ends before the last layer's MLP, the highest cut that an editor uses. The trunk of the
+    unedited model can then be used again by an editor of that MLP, and the MLP costs little because only the wanted
+    rows are computed. With a lower `cut` the state there is kept as well, for editors of the layers above it.
     """
     if not probes:
         return []
@@ -85,9 +85,9 @@ def wanted_logits(
 
 
 def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_way_of: Cut | None = None) -> Trunk:
-    """Return what lies below a cut, computed once as long as the store keeps it.
+    """Return the trunk below a cut; it is computed once, as long as the store keeps it.
 
-    By way of a lower cut inside the language model the state there is kept as well.
+    With `by_way_of`, a lower cut inside the language model, the state there is kept as well.
     """
 
     def make() -> Trunk:
@@ -99,7 +99,7 @@ def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_w
 
 
 def _layer(backbone: Backbone, cut: Cut) -> float:
-    """Return the layer of a cut; of one outside the layers, infinity: there is nothing in them to begin from."""
+    """Return the layer of a cut; infinity for a cut outside the layers, from which none of them can be begun."""
     return math.inf if cut.layer is None else float(cut.layer % backbone.layers)
 
 

@@ -37,7 +37,7 @@ from mmke.types import (
 
 
 class _State(NamedTuple):
-    """What one pack hands on at a cut: a trunk's hidden state and context."""
+    """The hidden state of one pack at a cut, and the other arguments of the layers above."""
 
     cut: Cut
     hidden: Tensor
@@ -60,7 +60,7 @@ class ComposedBackbone:
     published_autocast: bool = False
     """Whether the published code runs the whole model under float16 autocast on a card."""
     seer: "ComposedBackbone | None" = None
-    """Whose image encoder it reads through, so that a picture is encoded once for both; None: its own."""
+    """The backbone whose image encoder is used, so that a picture is encoded once for both; None: its own."""
 
     @property
     def device(self) -> torch.device:
@@ -112,7 +112,7 @@ class ComposedBackbone:
             for query, target, each in zip(queries, targets, asks, strict=True)
         ]
         self._check_positions(queries, [len(each.input_ids) for each in encoded])
-        # More positions than that fill no card any better, and need more room.
+        # Larger packs do not use a GPU any better, and need more memory.
         limit = 2 * int(self.decoder.config.hidden_size)
         groups = [-1 if query.image is None else images.index(query.image) for query in queries]
         return packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
@@ -188,7 +188,7 @@ class ComposedBackbone:
             return call_with(self.module, weights, self._tail, trunk)
 
     def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the gradients of a loss with respect to what modules handed on, and of nothing below."""
+        """Return the gradients of a loss with respect to outputs of modules."""
         with alone(), replay.deterministic(self.device):
             return torch.autograd.grad(loss, list(of))
 
@@ -200,7 +200,7 @@ class ComposedBackbone:
             return call_with(self.module, weights, self._continue, below, limits)
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
-        """Run a step many times; on a card it is recorded once and replayed."""
+        """Run a step many times; on a GPU it is recorded once (a CUDA graph) and replayed."""
         # Deterministic sums, and a recording, are the whole process's; on a processor there are neither.
         with alone() if self.device.type == "cuda" else nullcontext():
             replay.repeat(step, times, device=self.device)
@@ -232,7 +232,7 @@ class ComposedBackbone:
             )
 
     def features(self, image: ImageRef, store: Store) -> Any:
-        """Return what the image encoder makes of a picture, kept in `store`."""
+        """Return the image encoder's output for a picture, kept in `store`."""
         # One picture a forward pass: the bits of its features must not depend on its neighbours.
         with turn(self.module):
             return store.get((self.state, "features", image.key), lambda: self.vision.encode(self.pixels(image)))
@@ -272,7 +272,7 @@ class ComposedBackbone:
         return embeds[None]
 
     def _states(self, trunk: Trunk) -> Iterator[_State]:
-        """Go through the packs' states, one embedded at a time where the cut is that before the alignment."""
+        """Yield the state of each pack; behind the cut `vision` one pack is embedded at a time."""
         if trunk.cut == VISION:
             slots = self._slots(trunk)
             return (_State(INPUTS, self._embed(pack, slots), {}) for pack in trunk.batch.packs)
@@ -303,7 +303,7 @@ class ComposedBackbone:
             return begin.hidden
         if not self.decoder.mlp.known:
             return self._on(begin, pack)()[0, pack.rows]
-        # Above the last attention no position reads another: the wanted ones alone go on.
+        # Behind the last attention no position depends on another: only the wanted ones are computed.
         rows = self._before_last_mlp(begin, pack)
         return self.decoder.finish(self.decoder.mlp.run(self.decoder.layers[-1], rows))
 
@@ -314,7 +314,7 @@ class ComposedBackbone:
         return self.decoder.capture(self._on(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
 
     def _on(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
-        """Return what computes a pack's final hidden states from where it begins, all positions [1 seq hidden]."""
+        """Return a function that computes a pack's final hidden states [1 seq hidden] from the state at a cut."""
         cut, state, context = begin
         if cut == INPUTS:
             return lambda: self.decoder.run(state, pack.mask, pack.position_ids, tries=pack.tries)

@@ -1,7 +1,8 @@
-"""Where a causal language model of the library can be stopped and taken up again.
+"""Running a causal language model of the library up to a layer, and on from there.
 
-The layer cut works for any decoder: a pre-hook captures the layer's own arguments and stops the forward there; later
-the remaining layers are called with them. The mlp cut needs a layer of the form residual + mlp(norm(x)).
+The cut before a layer works for any decoder: a pre-hook captures the layer's arguments and stops the forward pass;
+later the remaining layers are called with these arguments. The cut before a layer's MLP needs a layer of the form
+residual + mlp(norm(x)).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ class _StopForwardError(Exception):
 
 
 class Captured(NamedTuple):
-    """A state [1 seq hidden] and the further arguments of the layers above it."""
+    """Hidden states [1 seq hidden], and the other arguments of the layers above them."""
 
     hidden: Tensor
     context: Mapping[str, Any]
@@ -34,10 +35,10 @@ class Mlp:
     """The second half of a decoder layer.
 
     Attributes:
-        norm: finds the submodule whose input is the residual stream before the MLP.
+        norm: returns a layer's norm before the MLP; its input is the residual stream.
         run: computes residual + mlp(norm(residual)) of a layer.
-        slots: names of the linears that lead in and out, below the layer.
-        known: whether layers have this form; where they do not, the cut before the MLP is the one before the layer.
+        slots: names of the linears that lead into and out of the MLP, relative to the layer.
+        known: whether the layers have this form; if not, the cut before the layer is taken instead.
     """
 
     norm: Callable[[Any], nn.Module]
@@ -106,7 +107,7 @@ class Decoder:
             raise _StopForwardError
 
         target = self.layers[layer]
-        # Before all other hooks: what is taken is in the stream's own precision, whatever the layer computes in.
+        # Before all other hooks, some of which change the precision of what the layer reads.
         handles = [target.register_forward_pre_hook(at_layer, with_kwargs=True, prepend=True)]
         if before_mlp:
             handles.append(self.mlp.norm(target).register_forward_pre_hook(at_mlp, prepend=True))

@@ -1,11 +1,11 @@
-"""Merging queries into tries, so that what they share is computed once and nothing is padded.
+"""Merging queries into prefix trees (tries), so that a shared prefix is computed once and nothing is padded.
 
-Tries that share nothing lie behind each other in a pack: all of it goes through a layer's products together, and
-attention goes trie by trie.
+In: encoded queries. Out: a batch of packs. A pack is one sequence of tokens: one trie after another. A layer's matrix
+products run over the whole pack; attention runs trie by trie.
 
-A trie's node sees itself and its ancestors, at the position of its depth: for each query that is exactly causal
-attention over its own tokens. In float32 a pack strays from the exact log-probabilities no farther than separate
-passes do: both by less than 1e-5 nats on the four-layer models, by about 1e-4 on thirty layers (`tests/contracts`,
+A node attends to itself and to its ancestors, and its position is its depth. For each query that is exactly causal
+attention over its own tokens. In float32 a pack differs from the exact log-probabilities no more than separate forward
+passes do: both by less than 1e-5 nats on the four-layer models, and by about 1e-4 on thirty layers (`tests/contracts`,
 `tests/backbones/test_smol.py`).
 """
 
@@ -24,14 +24,14 @@ from mmke.protocols import Batch, Encoded, Pack, TrieSpan
 from mmke.types import ImageRef
 
 LONG_CHAIN = 256
-"""From this length on a leading chain is worth an attention call of its own, which leaves out what it cannot see."""
+"""From this length on the leading chain of a trie gets an attention call of its own: causal, without a mask."""
 LONG_TAIL = 1024
-"""From this length on what a query has for itself is a trie of its own: a mask's size, and the time of attention under
-a mask, grow with the square of all that lies behind the branch."""
+"""From this many tokens of its own on a query gets a trie of its own, which needs no mask. The size of a mask, and the
+time of attention under it, grow with the square of everything behind a branch."""
 
 
 class Trie:
-    """A forest of input_ids in which sequences with a common prefix share its nodes."""
+    """A prefix tree of input_ids: sequences with a common prefix share its nodes."""
 
     def __init__(self) -> None:
         self.input_ids: list[int] = []
@@ -54,14 +54,14 @@ class Trie:
         return path
 
     def chain(self) -> int:
-        """Return how many nodes lead the trie as one chain: each the only child of the node before it or its first."""
+        """Return the length of the chain that the trie begins with, up to its first branch."""
         breaks = (node for node, parent in enumerate(self.parents) if parent != node - 1)
         return next(breaks, len(self.parents))
 
     def mask(self, begin: int = 0) -> np.ndarray:
-        """Return [seq - begin × seq] booleans: the row of node i ≥ begin is true at i and at i's ancestors.
+        """Return the attention mask [seq - begin × seq]: the row of node i ≥ begin is true at i and at its ancestors.
 
-        The nodes before `begin` are a chain.
+        The nodes before `begin` have to be a chain without branches.
         """
         size = len(self.input_ids)
         mask = np.zeros((size - begin, size), dtype=bool)
@@ -81,7 +81,7 @@ def _common(one: Sequence[int], other: Sequence[int], *, at_least: int) -> int:
     if one[: at_least + 1] != other[: at_least + 1]:
         return 0
     low, high = at_least, min(len(one), len(other))
-    while low < high:  # comparing slices is a hundred times as fast as going key by key
+    while low < high:  # comparing slices is a hundred times as fast as comparing token by token
         middle = (low + high + 1) // 2
         low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
     return low
@@ -96,7 +96,7 @@ class Group(NamedTuple):
 
 
 def pack(groups: Sequence[Group], encoded: Sequence[Encoded], device: torch.device) -> Pack:
-    """Put groups one behind the other; their members are numbers in the batch."""
+    """Put groups one after another into a pack; their members are numbers in the batch."""
     places: dict[int, tuple[int, ...]] = {}
     rows, ends, begin = [], [], 0
     for members, trie, paths in groups:
@@ -120,7 +120,7 @@ def pack(groups: Sequence[Group], encoded: Sequence[Encoded], device: torch.devi
 
 
 def _spans(tries: Sequence[Trie]) -> tuple[tuple[TrieSpan, ...], np.ndarray]:
-    """Return where each of some tries lies, one behind the other, and their masks, one below the other."""
+    """Return where each trie begins and ends in the pack, and their masks, one below the other."""
     spans, masks, begin = [], [], 0
     for trie in tries:
         chain, size = trie.chain(), len(trie.input_ids)
@@ -138,7 +138,7 @@ def _spans(tries: Sequence[Trie]) -> tuple[tuple[TrieSpan, ...], np.ndarray]:
 
 
 def sight(pack: Pack, nodes: Tensor) -> Bool[Tensor, "nodes seq"]:
-    """Return what each of some nodes sees."""
+    """Return for some nodes which nodes of the pack they attend to."""
     seen = torch.zeros(len(nodes), len(pack.input_ids), dtype=torch.bool, device=nodes.device)
     masked = 0
     for begin, branch, end in pack.tries:
@@ -190,7 +190,7 @@ def _query_order(packs: Sequence[Pack], encoded: Sequence[Encoded]) -> list[int]
 
 
 def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> list[Group]:
-    # Nothing that is wanted can see what lies beyond the last wanted row.
+    # Positions behind the last wanted row change nothing that is wanted.
     read = {i: encoded[i].input_ids[: max(encoded[i].rows) + 1] for i in members}
     alone = [i for i in members if len(members) > 1 and _is_long(i, read)]
     together = [i for i in members if i not in alone]
@@ -202,7 +202,7 @@ def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> list[Group]:
 
 
 def _is_long(member: int, read: Mapping[int, Sequence[int]]) -> bool:
-    """Tell whether a query has so much for itself that reading what it shares once more costs less than a mask."""
+    """Tell whether so much of a query is its own that computing its prefix again costs less than a mask would."""
     own = read[member]
     if len(own) < LONG_TAIL:
         return False

@@ -1,4 +1,4 @@
-"""Repeating one step many times: on a card the step is recorded once and replayed.
+"""Repeating one step many times: on a GPU the step is recorded once and replayed.
 
 A step of fine-tuning is thousands of small kernels that take less time than Python takes to ask for them. A recorded
 step (a CUDA graph) asks for all of them at once; it runs the same kernels on the same tensors.

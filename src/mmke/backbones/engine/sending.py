@@ -1,4 +1,4 @@
-"""Sending values to a device without waiting for what it still computes."""
+"""Copying values to a GPU without waiting for the work that it still has to do."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 AT_ONCE = 1 << 16
-"""Bytes that a card's driver takes over at once; with more it waits until the stream of the copy comes to it."""
+"""Smaller copies are taken over by the GPU's driver at once; for larger ones it waits for its stream."""
 
 
 def sent(values: Sequence[Any] | np.ndarray | Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """Return numbers, an array or a tensor as a tensor on a device.
 
-    A card computes with it when it is done with what it was asked before; whoever asks goes on meanwhile.
+    The GPU uses it after the work that was queued before; the caller does not wait.
     """
     tensor = torch.as_tensor(values, dtype=dtype)
     if device.type != "cuda" or tensor.is_cuda:
@@ -32,5 +32,5 @@ def sent(values: Sequence[Any] | np.ndarray | Tensor, device: torch.device, dtyp
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of a card that does nothing but copy."""
+    """Return a stream of the GPU that is used for copies only."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Stores of trunks and image features in memory, least recently used out first."""
+"""Stores of trunks and image features in memory; the least recently used one is dropped first."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,7 +24,7 @@ ON_DEVICE = 1 << 29
 
 
 class MemoryStore:
-    """Keeps results up to `budget` bytes, where they were computed (on the card or on the host)."""
+    """Keeps results up to `budget` bytes, where they were computed (on the GPU or in the machine's memory)."""
 
     def __init__(self, budget: int = ON_DEVICE) -> None:
         self.budget = budget
@@ -48,7 +48,7 @@ class MemoryStore:
         return self._kept[key][0]
 
     def put(self, key: tuple[object, ...], thing: object) -> None:
-        """Keep something that is not there yet; what was used longest ago makes room."""
+        """Keep something that is not there yet; what was used longest ago is dropped to make room."""
         size = bytes_of(thing)
         if size > self.budget:
             self._leave(key, thing)
@@ -61,11 +61,11 @@ class MemoryStore:
             self._leave(oldest, left)
 
     def _leave(self, key: tuple[object, ...], thing: object) -> None:
-        """Let go of something; here it is gone."""
+        """Drop something; a subclass may keep it elsewhere."""
 
 
 class HostStore(MemoryStore):
-    """Keeps results of a card in the machine's memory, and brings them back when they are asked for.
+    """Keeps results of a GPU in the machine's memory, and copies them back when they are needed.
 
     A training goes over its records again and again, and a run goes over them with one editor after the other: what
     lies below the lowest edited layer is computed the first time alone.
@@ -97,7 +97,7 @@ class HostStore(MemoryStore):
 
 
 def store_for(device: torch.device) -> MemoryStore:
-    """Return a store for results on a device: half a GiB there, and of a card's the rest in the machine's memory."""
+    """Return a store for results on a device: half a GiB there, and for a GPU more in the machine's memory."""
     return HostStore(on_device=ON_DEVICE) if device.type == "cuda" else MemoryStore(ON_DEVICE)
 
 

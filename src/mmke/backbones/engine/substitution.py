@@ -1,4 +1,4 @@
-"""Letting edited tensors stand in for a module's own: for one call, or written in for as long as a context lasts."""
+"""Using edited tensors in the place of a module's own: for one call, or written into it while a context lasts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,10 +30,10 @@ class _Call(nn.Module):
 def call_with(module: nn.Module, weights: Weights, function: Callable[..., T], *args: object) -> T:
     """Return `function(*args)` as if `weights` were `module`'s tensors of these names; nothing is written.
 
-    A submodule that is given a tensor of another dtype computes in that dtype and hands back the dtype it was fed. To
-    what a linear hands on under its own matrix that which is added to the matrix comes in the factors' precision; on a
-    card, beside half precision, its products are TF32. Only for whoever has the turn (`turns`): the module is changed
-    for as long as the call lasts.
+    A submodule with an edited tensor of another dtype computes in that dtype and returns the dtype of its input. A
+    low-rank update is computed in its own precision and added to the linear's output; on a GPU, beside a linear in half
+    precision, its products are TF32. The caller must have the turn (`turns`), because the module is changed during the
+    call.
     """
     standing = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
     with _adding(module, {name: edited for name, edited in weights.items() if isinstance(edited, LowRankUpdate)}):
@@ -48,7 +48,7 @@ def dense(own: Tensor, edited: Tensor | LowRankUpdate) -> Tensor:
 
 
 def joined(own: Tensor, before: Tensor | LowRankUpdate | None, added: LowRankUpdate) -> Tensor | LowRankUpdate:
-    """Return a matrix to which more is added, in factors as long as they are smaller than the matrix."""
+    """Return a matrix with one more low-rank update; as factors while they are smaller than the matrix."""
     if before is None:
         return added
     if isinstance(before, Tensor):
@@ -106,7 +106,7 @@ def _adder(added: LowRankUpdate) -> Callable[[nn.Module, tuple[Tensor, ...], Ten
 
 
 class _Change(torch.autograd.Function):
-    """What factors add to what a linear hands on, fed · inputsᵀ · outputs; it has no second derivative."""
+    """The output of a low-rank update: fed @ inputsᵀ @ outputs. It has no second derivative."""
 
     @staticmethod
     def forward(ctx: Any, fed: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
@@ -135,9 +135,8 @@ class _Change(torch.autograd.Function):
 def _rounded_like(fed: Tensor) -> Iterator[None]:
     """Beside a linear in half precision on a card take products of float32 as TF32.
 
-    That has the eleven significant bits that float16 has, and the range of float32: what is fed and the gradients that
-    come back lose nothing; the factors, and what lies between their two products, no more than a change loses that is
-    written into such a linear's matrix.
+    TF32 has the eleven significant bits of float16 and the range of float32. The inputs and the gradients lose nothing;
+    the factors lose no more than a change that is written into a matrix in half precision would.
     """
     if not fed.is_cuda or fed.dtype.itemsize > 2:
         yield
