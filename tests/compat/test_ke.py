@@ -1,4 +1,4 @@
-"""The published scripts of KE train and test it, on the card that they are given."""
+"""The published scripts of KE train and test it, on the GPU that they are given."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ def test_further_options_stand_in_place_of_ours(ran: list[list[str]]) -> None:
         ([TEST, "0", "llava", "entity", "1"], "HOP 'entity' is none of 1, 2, 3, 4; unknown TYPE '1'"),
         ([TEST, "0", "llava", "5", "entity"], "HOP '5' is none of 1, 2, 3, 4"),
         ([TRAIN, "llava", "entity", "--limit"], "bash KE/train_ke.sh 0 llava entity"),
-        ([TRAIN, "card", "llava", "entity"], "GPU 'card' is no card's number"),
+        ([TRAIN, "card", "llava", "entity"], "GPU 'card' is no number of a GPU"),
         ([TEST, "0", "llava", "entity"], "bash KE/test_multihop.sh 0 llava 1 entity"),
         ([TRAIN], "KE/train_ke.sh takes GPU MODEL TYPE, such as: bash KE/train_ke.sh 0 llava entity"),
         ([TEST, "0", "llava", "1", "entity", "--hop", "2"], "--hop: KE/test_multihop.sh names it already"),

@@ -21,7 +21,7 @@ from mmke.running.run import check_sites, run
 from mmke.types import PROTOCOLS
 
 QUICK: Mapping[str, Mapping[str, Any]] = {"ft-llm": {"steps": 2}}
-CARD = torch.device("cuda:0")
+GPU = torch.device("cuda:0")
 
 
 @pytest.fixture
@@ -141,17 +141,17 @@ def test_a_run_writes_down_the_precision_that_an_open_dtype_became(request_: Req
 
 
 @pytest.mark.parametrize(
-    ("cards", "built_for", "told"),
+    ("gpus", "built_for", "told"),
     [
         (0, None, "this PyTorch is built without CUDA; install one that has it, or take --device cpu"),
-        (0, "12.8", "this PyTorch sees no card (nvidia-smi, CUDA_VISIBLE_DEVICES); take --device cpu"),
+        (0, "12.8", "this PyTorch sees no GPU (nvidia-smi, CUDA_VISIBLE_DEVICES); take --device cpu"),
         (2, "12.8", "this PyTorch sees cuda:0 to cuda:1; take one of these"),
     ],
 )
-def test_a_card_that_is_not_there_is_told_with_what_would_help(
-    cards: int, built_for: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+def test_a_gpu_that_is_not_there_is_told_with_what_would_help(
+    gpus: int, built_for: str | None, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.version, "cuda", built_for)
     with pytest.raises(UserError) as caught:
         resolve_device("cuda:7")
@@ -164,17 +164,17 @@ def test_weights_for_a_model_that_has_its_own_are_a_mistake(request_: Request, b
         check_sites(plan(replace(request_, backbone=backbone, weights=tmp_path)))
 
 
-def old_card(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
+def old_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old card")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old GPU")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 
 
-def test_bfloat16_is_refused_on_a_card_that_only_emulates_it(
+def test_bfloat16_is_refused_on_a_gpu_that_only_emulates_it(
     request_: Request, monkeypatch: pytest.MonkeyPatch, loaded: list[bool]
 ) -> None:
-    old_card(monkeypatch, (7, 5))
-    told = r"an old card \(compute capability 7\.5\) does not compute in bfloat16; take --dtype float16"
+    old_gpu(monkeypatch, (7, 5))
+    told = r"an old GPU \(compute capability 7\.5\) does not compute in bfloat16; take --dtype float16"
     with pytest.raises(UserError, match=told):
         plan(replace(request_, device="cuda", dtype="bfloat16"))
     with pytest.raises(UserError, match=told):
@@ -185,14 +185,14 @@ def test_bfloat16_is_refused_on_a_card_that_only_emulates_it(
 @pytest.mark.parametrize(
     ("dtype", "device", "capability"),
     [
-        (torch.bfloat16, CARD, (8, 0)),
-        (torch.float16, CARD, (7, 5)),
+        (torch.bfloat16, GPU, (8, 0)),
+        (torch.float16, GPU, (7, 5)),
         (torch.bfloat16, torch.device("cpu"), (0, 0)),
-        (None, CARD, (7, 5)),
+        (None, GPU, (7, 5)),
     ],
 )
 def test_other_precisions_are_taken(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None, device: torch.device, capability: tuple[int, int]
 ) -> None:
-    old_card(monkeypatch, capability)
+    old_gpu(monkeypatch, capability)
     check_dtype(dtype, device)

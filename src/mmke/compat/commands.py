@@ -1,8 +1,8 @@
-"""The published command line of MMKE-Bench, told in the words of `mmke run`.
+"""The published command line of MMKE-Bench, translated into commands of `mmke`.
 
 `--function_name=test_FT_LLaVA --hop=1 --data_type=entity` means a backbone, an editor and a benchmark, under the
 published arithmetic; every option of `mmke run` may follow. Data are looked for in the current folder, weights in its
-`hugging_cache`. What differs: a language model on a card runs in half precision (fine-tuned LLaVA was published in
+`hugging_cache`. What differs: a language model on a GPU runs in half precision (fine-tuned LLaVA was published in
 float32: `--dtype float32`); `train_` trains first, and goes on where an earlier training stopped.
 """
 
@@ -109,7 +109,7 @@ def _run(arguments: argparse.Namespace, further: Sequence[str], backbones: Mappi
 
 
 def published_options(given: Sequence[str]) -> list[str]:
-    """Return the published protocol and the machine's card, where the user has not named others."""
+    """Return the published protocol and the machine's GPU, where the user has not named others."""
     options = {word.partition("=")[0] for word in given}
     protocol = [] if "--protocol" in options else ["--protocol", "paper"]
     return [*protocol, *([] if "--device" in options else ["--device", _device()])]

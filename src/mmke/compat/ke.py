@@ -1,7 +1,7 @@
-"""The published shell scripts of KE, told in the words of `mmke train` and `mmke run`.
+"""The published shell scripts of KE, translated into `mmke train` and `mmke run`.
 
 `bash KE/train_ke.sh 0 llava entity` trains, `bash KE/test_multihop.sh 0 llava 1 entity` edits and asks, both under the
-published arithmetic. The first argument is the card: the script makes it the only one that is seen, by
+published arithmetic. The first argument is the number of the GPU: the script makes it the only one that is seen, by
 CUDA_VISIBLE_DEVICES. Options of `mmke train` or `mmke run` may follow. Data and checkpoints are looked for in the
 current folder, weights in its `hugging_cache`. What differs: the published test takes its authors' checkpoint for
 entities whatever the kind of data; here it is the one of the kind, trained or brought in (`mmke import`).
@@ -32,7 +32,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
 """What each script is given, in order."""
 
 EXAMPLES: Mapping[str, str] = {"GPU": "0", "MODEL": "llava", "HOP": "1", "TYPE": "entity"}
-CARDS = re.compile(r"\d+(,\d+)*")
+GPUS = re.compile(r"\d+(,\d+)*")
 HOPS = ("1", "2", "3", "4")
 
 
@@ -68,8 +68,8 @@ def _usage(script: str) -> str:
 def _problems(given: Mapping[str, str]) -> list[str]:
     """Say what is wrong with the arguments of a script, by their names."""
     found = []
-    if not CARDS.fullmatch(given["GPU"]):
-        found.append(f"GPU {given['GPU']!r} is no card's number")
+    if not GPUS.fullmatch(given["GPU"]):
+        found.append(f"GPU {given['GPU']!r} is no number of a GPU")
     model, kind, hop = given["MODEL"], given["TYPE"], given.get("HOP", HOPS[0])
     if model in ELSEWHERE:
         found.append(

@@ -23,18 +23,18 @@ def resolve_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UserError(unknown)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r} is not there: this PyTorch {_cards()}")
+        raise UserError(f"device {name!r} is not there: this PyTorch {_gpus()}")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def _cards() -> str:
-    """Say which cards there are, and what helps where there are none."""
+def _gpus() -> str:
+    """Say which GPUs there are, and what helps where there are none."""
     count = torch.cuda.device_count()
     if count:
         return f"sees cuda:0 to cuda:{count - 1}; take one of these" if count > 1 else "sees cuda:0 alone; take that"
     if torch.version.cuda is None:
         return "is built without CUDA; install one that has it, or take --device cpu"
-    return "sees no card (nvidia-smi, CUDA_VISIBLE_DEVICES); take --device cpu"
+    return "sees no GPU (nvidia-smi, CUDA_VISIBLE_DEVICES); take --device cpu"
 
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
