@@ -1,14 +1,20 @@
 """The Python calls, and that the README's commands and program are ones that work."""
 
+import random
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import mmke
 from mmke import cli
+from mmke.api import QUESTION, _generators_kept
 from mmke.testing.records import draw_picture
+from mmke.training.train import TrainRequest, plan, train
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -38,6 +44,79 @@ def test_a_benchmark_runs_and_gives_its_cells(small_data: Path, tmp_path: Path) 
         "tiny-llava", ("ike-random",), ("mmke-user",), limit=1, data=small_data, out=tmp_path / "out"
     )
     assert [cell.as_dict()["editor"] for cell in mmke.run_benchmark(request)] == ["none", "ike-random"]
+
+
+@pytest.fixture(scope="module")
+def trained(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of MEND that was hardly trained."""
+    changes = {"rank": 4, "steps": 4, "learning_rate": 1e-3, "step": 1.0}
+    out = tmp_path_factory.mktemp("trained")
+    request = TrainRequest("mend", "tiny-llava", ("mmke-user",), "paper", changes=changes, data=small_data, out=out)
+    return train(plan(request))
+
+
+def test_a_trained_editor_is_loaded_from_its_checkpoint(backbone: object, picture: object, trained: Path) -> None:
+    editor = mmke.load_editor("mend", backbone=backbone, checkpoint=str(trained), protocol="paper")
+    (before,) = backbone.answer([probe(picture)], mmke.Ask())
+    with editor.open(backbone, mmke.store()) as session:
+        session.apply([mmke.Edit(mmke.Query("Which flag?", picture), "Peru and more")])
+        assert session.answer([probe(picture)], mmke.Ask())[0].target_logprob != before.target_logprob
+
+
+def probe(picture: object) -> mmke.Probe:
+    return mmke.Probe(QUESTION, mmke.Query("Which flag?", picture), "Peru")
+
+
+def test_a_trained_editor_needs_a_checkpoint_and_the_loaded_backbone(backbone: object, trained: Path) -> None:
+    with pytest.raises(
+        mmke.UserError, match=r"mend has to be trained for tiny-llava under strict first: .*checkpoint=PATH"
+    ):
+        mmke.load_editor("mend", backbone=backbone)
+    with pytest.raises(mmke.UserError, match=r"load_editor\('mend', backbone=mmke.load_backbone\('tiny-llava'\)\)"):
+        mmke.load_editor("mend", backbone="tiny-llava", checkpoint=trained)
+    with pytest.raises(mmke.UserError, match="is a checkpoint of the editor 'mend', and this run uses 'ft-llm'"):
+        mmke.load_editor("ft-llm", backbone=backbone, checkpoint=trained)
+    with pytest.raises(mmke.UserError, match="was trained with other settings: rank = 4 there and 5 here"):
+        mmke.load_editor("mend", backbone=backbone, checkpoint=trained, rank=5)
+
+
+@pytest.mark.parametrize("name", ["mend", "serac", "ke"])
+def test_a_shipped_checkpoint_is_found_by_the_name_of_its_backbone(name: str) -> None:
+    skeleton = mmke.load_backbone("smol-llava", skeleton=True)
+    assert mmke.load_editor(name, backbone=skeleton).network is not None
+
+
+def test_an_answer_is_as_long_as_it_was_asked_to_be_and_a_cut_is_told(
+    backbone: object, picture: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = mmke.say(backbone, "Which flag?", picture, max_new_tokens=40)
+    caplog.clear()
+    cut = mmke.say(backbone, "Which flag?", picture, max_new_tokens=2)
+    assert len(cut) < len(whole)
+    assert "the answer was cut after 2 tokens" in caplog.text
+    with pytest.raises(mmke.UserError, match="max_new_tokens = 0"):
+        mmke.say(backbone, "Which flag?", max_new_tokens=0)
+
+
+def test_a_benchmark_leaves_the_callers_generators_as_they_were(small_data: Path, tmp_path: Path) -> None:
+    request = mmke.Request("tiny-llava", ("ft-llm",), ("mmke-user",), limit=1, data=small_data, out=tmp_path / "out")
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(7)
+    expected = drawn()
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(7)
+    with _generators_kept():
+        drawn()
+        torch.manual_seed(0)
+    assert drawn() == expected
+    torch.manual_seed(7)
+    mmke.run_benchmark(replace(request, changes={"ft-llm": {"steps": 1}}))
+    assert torch.rand(1).item() == expected[2]
+
+
+def drawn() -> tuple[float, float, float]:
+    """Draw from each of the generators that a caller may use."""
+    return random.random(), float(np.random.random()), torch.rand(1).item()  # noqa: NPY002, S311
 
 
 def test_training_records_come_from_the_benchmark() -> None:

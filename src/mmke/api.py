@@ -3,7 +3,7 @@
 import mmke
 
 backbone = mmke.load_backbone("smol-llava")
-editor = mmke.load_editor("ft-llm", backbone="smol-llava")
+editor = mmke.load_editor("ft-llm", backbone="smol-llava")  # a trained one: load_editor("mend", backbone=backbone)
 picture = mmke.picture("flag.png")
 with editor.open(backbone, mmke.store()) as session:
     session.apply([mmke.Edit(mmke.Query("Which flag is this?", picture), "the flag of Peru")])
@@ -14,20 +14,26 @@ cells = mmke.run_benchmark(mmke.Request("smol-llava", ("ft-llm",), ("mini-entity
 """
 
 import hashlib
-from collections.abc import Sequence
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmke import registry
+import numpy as np
+import torch
+
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks import open as benchmarks
-from mmke.editing import settings as editor_settings
+from mmke.editing.trained import check_weights, network_tensors, read, read_facts
 from mmke.errors import UserError
-from mmke.protocols import Answerer, Editor, EditSession, Store
+from mmke.protocols import Answerer, Backbone, Editor, EditSession, Store, TrainableEditor
 from mmke.report.cells import CellSummary, read_cells
+from mmke.running.editors import make_editor
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
-from mmke.running.request import Request, resolve_protocol
+from mmke.running.request import Request, check_request
 from mmke.running.run import run
 from mmke.types import (
     PAPER,
@@ -61,6 +67,10 @@ __all__ = [
 ]
 
 
+logger = logging.getLogger(__name__)
+
+MAX_NEW_TOKENS = 128
+"""Of an answer to `say`."""
 QUESTION = ProbeKind("question", "question", "relation")
 """The kind of what `say` asks; it is never scored."""
 
@@ -68,7 +78,8 @@ QUESTION = ProbeKind("question", "question", "relation")
 def load_editor(
     name: str,
     *,
-    backbone: str,
+    backbone: str | Backbone,
+    checkpoint: str | Path | None = None,
     train: Sequence[EditCase] = (),
     protocol: str = "strict",
     seed: int = 0,
@@ -78,20 +89,39 @@ def load_editor(
 
     Args:
         name: registered name.
-        backbone: name of the backbone, whose settings are taken.
+        backbone: the backbone, or its name, whose settings are taken. An editor with trained networks needs the loaded
+            backbone itself, for which they are laid out.
+        checkpoint: of an editor with trained networks; None: the one that comes with mmke, where there is one.
         train: training records, for editors that use them: `open_benchmark(…).load("train", …).cases`.
         protocol: "strict" or "paper".
         seed: for whatever draws.
         settings: laid over the shipped settings, such as `steps=20`.
 
     Raises:
-        UserError: unknown name or setting.
+        UserError: unknown name or setting; no checkpoint, or one that does not fit.
     """
-    registry.import_string("backbones", backbone)
-    values = editor_settings.resolve(name, backbone, settings, protocol=protocol)
-    switches = editor_settings.resolve_switches(resolve_protocol(protocol), name)
-    editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=seed)
-    return editor
+    loaded = None if isinstance(backbone, str) else backbone
+    request = Request(
+        backbone if isinstance(backbone, str) else backbone.name,
+        (name,),
+        (),
+        protocol=protocol,
+        changes={name: settings},
+        checkpoints={} if checkpoint is None else {name: Path(checkpoint).expanduser()},
+        seed=seed,
+    )
+    check_request(request)
+    made = make_editor(request, name, None, train=train)
+    if made.checkpoint is not None and isinstance(made.editor, TrainableEditor):
+        if loaded is None:
+            raise UserError(
+                f"{name} has trained networks, which are laid out for a loaded backbone: "
+                f"load_editor({name!r}, backbone=mmke.load_backbone({request.backbone!r}))"
+            )
+        made.editor.check(loaded)
+        check_weights(made.checkpoint, read_facts(made.checkpoint)[0], revision=loaded.revision)
+        made.editor.load_state_dict(loaded, network_tensors(read(made.checkpoint).tensors))
+    return made.editor
 
 
 def open_benchmark(name: str, *, data: str | Path | None = None) -> Benchmark:
@@ -120,15 +150,54 @@ def picture(path: str | Path) -> ImageRef:
     return ImageRef(file, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
-def say(answerer: Answerer | EditSession, question: str, image: ImageRef | None = None) -> str:
-    """Return what a backbone or a session writes by itself (greedy decoding) in answer to a question."""
-    return answerer.answer([Probe(QUESTION, Query(question, image), "")], Ask(decode="generate"))[0].text
+def say(
+    answerer: Answerer | EditSession,
+    question: str,
+    image: ImageRef | None = None,
+    *,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> str:
+    """Return what a backbone or a session writes by itself (greedy decoding) in answer to a question.
+
+    An answer ends at the end of sequence or at the end of its line. One that would be longer than `max_new_tokens` is
+    cut there, which is logged as a warning.
+
+    Raises:
+        UserError: an empty question, or a number of tokens below one.
+    """
+    if max_new_tokens < 1:
+        raise UserError(f"max_new_tokens = {max_new_tokens}; give a number from 1 up")
+    ask = Ask(decode="generate", max_new=max_new_tokens)
+    answer = answerer.answer([Probe(QUESTION, Query(question, image), "")], ask)[0]
+    if answer.finished is False:
+        logger.warning(
+            "the answer was cut after %d tokens; say(…, max_new_tokens=%d) lets the model write more",
+            max_new_tokens,
+            2 * max_new_tokens,
+        )
+    return answer.text
 
 
 def run_benchmark(request: Request) -> list[CellSummary]:
     """Do what `mmke run` does and return its cells, as `mmke table --format json` prints them.
 
+    The caller's random generators (of Python, numpy and torch, on every device) are left as they were.
+
     Raises:
         UserError: a mistake in the request, found before any weights are read.
     """
-    return read_cells(request.out, only=run(plan(request)))
+    with _generators_kept():
+        return read_cells(request.out, only=run(plan(request)))
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Give a block generators of its own: a run seeds torch's before each record."""
+    python, numpy_ = random.getstate(), np.random.get_state()  # noqa: NPY002  # the caller's, whatever they use
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy_)  # noqa: NPY002

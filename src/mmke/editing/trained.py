@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,7 +79,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: TrainedFor, *, furth
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.tmp")
-    plain = {"version": VERSION, **asdict(facts), "further": dict(further)}
+    stated = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    plain = {"version": VERSION, **stated, "settings": dict(facts.settings), "further": dict(further)}
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         save_file(own, draft, metadata={KEY: json.dumps(plain, sort_keys=True)})
@@ -229,10 +230,10 @@ def check_weights(path: Path, facts: TrainedFor, *, revision: str) -> None:
         )
 
 
-def find(editor: str, backbone: str, benchmark: str, *, folder: Path = FOLDER) -> list[Path]:
+def find(editor: str, backbone: str, benchmark: str | None, *, folder: Path = FOLDER) -> list[Path]:
     """Return the checkpoints of an editor for a backbone and a benchmark, the user's own before those that come along.
 
-    Which protocol one was trained under is among its facts.
+    Which protocol one was trained under is among its facts. Without a benchmark only those that come along are found.
     """
     own = sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}"))
     shipped = Path(str(registry.package_files("editors", editor))) / "trained" / f"{editor}-{backbone}.safetensors"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke import registry
+from mmke.benchmarks.digests import among
 from mmke.editing import settings as editor_settings
 from mmke.editing.checked import Values, sources_of
 from mmke.editing.trained import TrainedFor, check_fits, find, read_facts
@@ -28,8 +29,44 @@ class MadeEditor(NamedTuple):
     checkpoint: Path | None
 
 
-def make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[EditCase]) -> MadeEditor:
-    """Make an editor of a request for one benchmark.
+class Overlap(NamedTuple):
+    """How many of the evaluated records a checkpoint was trained on, and by how many it was chosen among others."""
+
+    trained_on: int = 0
+    chosen_by: int = 0
+
+
+NO_OVERLAP = Overlap()
+
+
+def find_overlap(made: MadeEditor, cases: Sequence[EditCase]) -> Overlap:
+    """Return which of the evaluated records an editor's checkpoint knows already, and warn of them."""
+    if made.checkpoint is None:
+        return NO_OVERLAP
+    facts, name = read_facts(made.checkpoint)[0], made.editor.name
+    seen, chosen = among(cases, facts.trained_on), among(cases, facts.validated_on)
+    if seen:
+        logger.warning(
+            "%s: %s was trained on %d of these %d records, the first: %s; their figures say how well it remembers them",
+            name,
+            made.checkpoint,
+            len(seen),
+            len(cases),
+            seen[0],
+        )
+    if chosen:
+        logger.warning(
+            "%s: %s was chosen among others by %d of these %d records, so that their figures flatter it",
+            name,
+            made.checkpoint,
+            len(chosen),
+            len(cases),
+        )
+    return Overlap(len(seen), len(chosen))
+
+
+def make_editor(request: Request, name: str, benchmark: str | None, *, train: Sequence[EditCase]) -> MadeEditor:
+    """Make an editor of a request for one benchmark, or for none: then only a checkpoint that comes with mmke is found.
 
     Raises:
         UserError: a wrong setting, a checkpoint of something else, a factory that returns another editor.
@@ -70,7 +107,7 @@ def make_editor(request: Request, name: str, benchmark: str, *, train: Sequence[
     return MadeEditor(editor, values, switches, checkpoint)
 
 
-def _find_checkpoint(request: Request, name: str, benchmark: str) -> Path | None:
+def _find_checkpoint(request: Request, name: str, benchmark: str | None) -> Path | None:
     """Return the checkpoint that the user named, or one that was trained under the run's own protocol."""
     if name in request.checkpoints:
         return request.checkpoints[name]
@@ -84,9 +121,14 @@ def _facts(checkpoint: Path, editor: str, backbone: str) -> TrainedFor:
     return facts
 
 
-def _needs_training(request: Request, name: str, benchmark: str) -> NeedsTrainingError:
+def _needs_training(request: Request, name: str, benchmark: str | None) -> NeedsTrainingError:
     places = {place: read_facts(place)[0].protocol for place in find(name, request.backbone, benchmark)}
     told = "".join(f"; {place} was trained under {protocol}" for place, protocol in places.items())
+    if benchmark is None:
+        return NeedsTrainingError(
+            f"{name} has to be trained for {request.backbone} under {request.protocol} first{told}: mmke train {name} "
+            f"--backbone {request.backbone} --protocol {request.protocol}; then give its checkpoint=PATH"
+        )
     # As the user wrote it: the name of one's own file is not its path.
     written = next((each for each in request.benchmarks if Path(each).name == benchmark), benchmark)
     return NeedsTrainingError(

@@ -14,7 +14,7 @@ from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
-from mmke.running.editors import make_editor
+from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, make_metrics
 from mmke.running.request import Request, check_request
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
@@ -35,6 +35,7 @@ class Cell:
     available: int
     data_revision: str
     checkpoint: Path | None = None
+    overlap: Overlap = NO_OVERLAP
 
     @property
     def limited(self) -> bool:
@@ -80,6 +81,9 @@ def plan(request: Request) -> Plan:
                 "rename a file, or run them one by one into two --out"
             )
         cells += plan_benchmark(request, benchmark, editors, left_out=left_out)
+    for name, checkpoint in dict.fromkeys((cell.editor.name, cell.checkpoint) for cell in cells):
+        if checkpoint is not None and name not in request.checkpoints:
+            logger.info("%s: with the checkpoint %s", name, checkpoint)
     return Plan(request, tuple(cells))
 
 
@@ -119,6 +123,7 @@ def plan_benchmark(
             len(split.cases),
             revision,
             made.checkpoint,
+            find_overlap(made, limited.cases),
         )
 
 

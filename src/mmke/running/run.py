@@ -73,7 +73,15 @@ def _run_cell(
             on_record()
         return path
     threads = torch.get_num_threads() if job.backbone.device.type == "cpu" else None
-    facts = RunFacts(len(cell.split.cases), cell.split.dropped, tuple(command), cell.split.kinds, threads)
+    facts = RunFacts(
+        len(cell.split.cases),
+        cell.split.dropped,
+        tuple(command),
+        cell.split.kinds,
+        threads,
+        trained_on=cell.overlap.trained_on,
+        chosen_by=cell.overlap.chosen_by,
+    )
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
         for _ in folder.done & wanted:
