@@ -17,7 +17,7 @@ from mmke.results.cases import KeptCase, parse_case
 from mmke.results.described import kinds_of
 from mmke.results.lines import Line, json_object, read_lines
 from mmke.results.manifest import read_run
-from mmke.results.rows import RecordKey, RowLine, parse_row, to_row, whole_records
+from mmke.results.rows import RecordKey, RowLine, parse_row, parse_rows, to_row, whole_records
 from mmke.results.timings import TIMINGS, Timing, parse_timing
 from mmke.types import ScoreRow
 
@@ -119,7 +119,7 @@ def finished_ends(folder: Path) -> Ends:
 
 
 def _groups(folder: Path) -> dict[RecordKey, list[Line[RowLine]]]:
-    return whole_records(read_lines(folder / ROWS, parse_row), _key, lambda row: row["rows"])
+    return whole_records(read_lines(folder / ROWS, parse_row, parse_all=parse_rows), _key, lambda row: row["rows"])
 
 
 def _key(row: RowLine) -> RecordKey:

@@ -7,8 +7,9 @@ line at the end of a file; it is passed over. Anything else that cannot be read 
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -21,13 +22,19 @@ DECIMALS = 6
 Content = TypeVar("Content")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line(Generic[Content]):
-    """One line of a file: where it stands, the byte at which it ends, and what it holds."""
+    """One line of a file: which, the byte at which it ends, and what it holds."""
 
-    place: str
+    file: Path
+    number: int
     end: int
     content: Content
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f"{self.file}, line {self.number}"
 
 
 def to_line(plain: Mapping[str, Any]) -> bytes:
@@ -72,23 +79,46 @@ def validated(validate: Callable[[object], Content], plain: object) -> Content:
         raise ValueError(f"{place}: {first['msg']}{given}") from error
 
 
-def read_lines(file: Path, parse: Callable[[bytes], Content]) -> list[Line[Content]]:
+def read_lines(
+    file: Path,
+    parse: Callable[[bytes], Content],
+    *,
+    parse_all: Callable[[bytes], list[Content]] | None = None,
+) -> list[Line[Content]]:
     """Return the complete lines of a file; one without its newline is what a kill left.
+
+    Args:
+        file: one that is not there has no lines.
+        parse: reads one line.
+        parse_all: reads a JSON array of all lines, which is quicker.
 
     Raises:
         UserError: a line cannot be read; the message names it.
     """
-    content = file.read_bytes() if file.exists() else b""
-    found: list[Line[Content]] = []
-    start = 0
-    while (end := content.find(b"\n", start) + 1) > 0:
-        place = f"{file}, line {len(found) + 1}"
-        try:
-            found.append(Line(place, end, parse(content[start:end])))
-        except (ValueError, TypeError) as error:
-            raise edited(place, str(error)) from error
-        start = end
-    return found
+    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    ends = accumulate(len(line) + 1 for line in lines)
+    contents = _together(lines, parse_all) if parse_all is not None else None
+    if contents is None:
+        contents = [_parsed(line, parse, f"{file}, line {number}") for number, line in enumerate(lines, start=1)]
+    return [
+        Line(file, number, end, content) for number, (end, content) in enumerate(zip(ends, contents, strict=True), 1)
+    ]
+
+
+def _parsed(line: bytes, parse: Callable[[bytes], Content], place: str) -> Content:
+    try:
+        return parse(line)
+    except (ValueError, TypeError) as error:
+        raise edited(place, str(error)) from error
+
+
+def _together(lines: Sequence[bytes], parse_all: Callable[[bytes], list[Content]]) -> list[Content] | None:
+    """Return what all lines hold; None where one of them cannot be read, which is then looked for line by line."""
+    try:
+        found = parse_all(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        return None
+    return found if len(found) == len(lines) else None
 
 
 def edited(place: str, why: str) -> UserError:

@@ -58,6 +58,7 @@ class RowLine(TypedDict):
 
 
 _ADAPTER = TypeAdapter(RowLine)
+_ALL = TypeAdapter(list[RowLine])
 _KNOWN = frozenset(RowLine.__annotations__)
 
 
@@ -136,6 +137,15 @@ def parse_row(line: bytes) -> RowLine:
     except ValidationError:
         # Slower, but it says what is wrong; and it reads a lone surrogate, which pydantic's own reader does not.
         return validated(_ADAPTER.validate_python, json_object(line))
+
+
+def parse_rows(lines: bytes) -> list[RowLine]:
+    """Return what a JSON array of lines holds.
+
+    Raises:
+        ValueError: one of them is not JSON, or not a row.
+    """
+    return _ALL.validate_json(lines)
 
 
 def to_row(plain: RowLine, said: Sequence[Said] | None = None) -> ScoreRow:

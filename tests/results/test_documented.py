@@ -1,0 +1,42 @@
+"""docs/results-format.md names every field that a run writes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmke.results.folder import FILES, open_run
+from mmke.results.manifest import RUN, RunFacts, RunSettings
+from mmke.results.timings import Timing
+from mmke.types import EditCase, ScoreRow
+
+DOCUMENT = Path(__file__).parents[2] / "docs/results-format.md"
+FREE = ("settings", "tags", "notes", "ask", "unscored", "versions", "switches", "metrics", "kinds", "columns")
+"""Their keys are names that others give."""
+
+
+def keys(plain: Any) -> Iterator[str]:
+    if isinstance(plain, list):
+        for each in plain:
+            yield from keys(each)
+    if isinstance(plain, dict):
+        for key, value in plain.items():
+            yield key
+            yield from () if key in FREE else keys(value)
+
+
+def test_every_field_is_documented(
+    tmp_path: Path,
+    settings: RunSettings,
+    facts: RunFacts,
+    case: Callable[[str], EditCase],
+    record: Callable[[str], list[ScoreRow]],
+    timing: Timing,
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        folder.append(case("a"), record("a"), timing)
+    lines = [line for name in FILES for line in (folder.path / name).read_text().split("\n") if line]
+    written = {key for text in [*lines, (folder.path / RUN).read_text()] for key in keys(json.loads(text))}
+    documented = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
+    assert sorted(written - documented) == []
