@@ -62,6 +62,13 @@ def test_a_damaged_picture_is_named(place: int, dataset: Dataset, pictures: Path
     assert "record 0, field 'image': 'bad.png'" in report.text()
 
 
+def test_a_picture_that_only_decoding_finds_broken_leaves_the_data_usable(dataset: Dataset, pictures: Path) -> None:
+    (pictures / "cut.ppm").write_bytes(b"P6 64 64 255 too few")
+    text = check(dataset(record("entity", image_rephrase="cut.ppm")), hop=1).text()
+    assert "'cut.ppm' under" in text
+    assert "usable: entity 1" in text
+
+
 def test_problems_of_both_splits_are_told_at_once(dataset: Dataset, tmp_path: Path) -> None:
     benchmark = dataset(record("entity", src=""))
     training = tmp_path / "entity_train.json"

@@ -4,12 +4,20 @@ import hashlib
 import os
 import posixpath
 from pathlib import Path
+from typing import NamedTuple
 
 from mmke.pictures import BrokenPictureError, look, read_bytes
 from mmke.types import ImageRef
 
 NO_PICTURE = ImageRef(Path(), "")
 """Stands where no picture could be found; never leaves a load, which has a problem to raise then."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a picture; `stops` tells whether a run cannot begin before it is mended."""
+
+    text: str
+    stops: bool = True
 
 
 class Pictures:
@@ -30,7 +38,7 @@ class Pictures:
         self._present = root.is_dir()
         self._decode = decode
         self._upright = upright
-        self._seen: dict[str, ImageRef | str] = {}
+        self._seen: dict[str, ImageRef | Fault] = {}
         self._names: dict[Path, dict[str, str]] = {}
 
     @property
@@ -38,7 +46,7 @@ class Pictures:
         """Return how many distinct pictures were found in order."""
         return sum(isinstance(seen, ImageRef) for seen in self._seen.values())
 
-    def find(self, value: str) -> ImageRef | str:
+    def find(self, value: str) -> ImageRef | Fault:
         """Return the picture at a path relative to the folder, or what is wrong with it.
 
         Where the folder itself is missing every picture counts as found: that is one problem, not thousands.
@@ -49,20 +57,24 @@ class Pictures:
             self._seen[value] = self._look(value)
         return self._seen[value]
 
-    def _look(self, value: str) -> ImageRef | str:
+    def _look(self, value: str) -> ImageRef | Fault:
         # Compared as text, not resolved: data folders are often made of links, as the hub's own cache is.
         tidy = posixpath.normpath(value)
         if posixpath.isabs(tidy) or tidy == ".." or tidy.startswith("../"):
-            return f"{value!r} leads out of the picture folder {self.root}; expected a path relative to it"
+            return Fault(f"{value!r} leads out of the picture folder {self.root}; expected a path relative to it")
         path = self.root / value
         if "\0" in value or not os.path.lexists(path):
-            return f"no picture {value!r} under {self.root}{self._guess(value)}"
+            return Fault(f"no picture {value!r} under {self.root}{self._guess(value)}")
+        readable = False
         try:
             content = read_bytes(path)
-            turned = look(content, thorough=self._decode) > 1
+            look(content, thorough=False)
+            readable = True
+            self.n_turned += self._decode and look(content, thorough=True) > 1
         except BrokenPictureError as error:
-            return f"{value!r} under {self.root} is no picture, or a broken one: {error}"
-        self.n_turned += turned
+            text = f"{value!r} under {self.root} is no picture, or a broken one: {error}"
+            # A run reads headers before it begins, and what it cannot decode later is unscored.
+            return Fault(text, stops=not readable)
         return ImageRef(path, hashlib.sha256(content).hexdigest(), self._upright)
 
     def _guess(self, value: str) -> str:

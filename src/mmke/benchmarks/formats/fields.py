@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mmke.benchmarks.formats.record import Asked
-from mmke.benchmarks.pictures import NO_PICTURE, Pictures
+from mmke.benchmarks.pictures import NO_PICTURE, Fault, Pictures
 from mmke.benchmarks.problems import Report
 from mmke.types import ImageRef
 
@@ -66,8 +66,8 @@ class Fields:
         if not value.strip():
             return NO_PICTURE
         found = self.pictures.find(value)
-        if isinstance(found, str):
-            self.report(name, found)
+        if isinstance(found, Fault):
+            self.report(name, found.text, stops=found.stops)
             return NO_PICTURE
         return found
 
