@@ -1,12 +1,15 @@
 """What is told of questions that are not asked, and which records a limit keeps."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from published_records import record
 
 from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.splits import AnnotationBenchmark
+from mmke.running.planning import plan
+from mmke.running.request import Request
 from mmke.types import PAPER, STRICT, Switches
 
 Dataset = Callable[..., AnnotationBenchmark]
@@ -32,3 +35,11 @@ def test_a_limit_counts_used_records_under_strict_and_the_files_records_under_pa
     kept = first_records(split, 3, counting_dropped=switches.limit_counts == "all records")
     assert [case.id for case in kept.cases] == [f"entity-{n:05d}" for n in ids]
     assert first_records(split, 0, counting_dropped=True) == split
+
+
+@pytest.mark.parametrize(("protocol", "used"), [("strict", 2), ("paper", 1)])
+def test_a_run_under_paper_cuts_before_it_drops(dataset: Dataset, tmp_path: Path, protocol: str, used: int) -> None:
+    benchmark = dataset(record("entity", alt=""), record("entity"), record("user"), record("user"))
+    file = str(benchmark.files["eval"])
+    planned = plan(Request("tiny-llava", ("none",), (file,), limit=2, protocol=protocol, out=tmp_path / "results"))
+    assert planned.cells[0].text().splitlines()[0] == f"{used} of 3 records, 1 dropped"
