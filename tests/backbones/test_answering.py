@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from mmke import registry
+from mmke.backbones.engine import answering
 from mmke.backbones.engine.answering import read_off, top_ids
-from mmke.protocols import Encoded
-from mmke.types import Answer, Ask
+from mmke.backbones.engine.store import MemoryStore
+from mmke.benchmarks.probes.published import T_REL
+from mmke.protocols import Cut, Encoded
+from mmke.types import Answer, Ask, Probe, Query
 
 # Six rows whose most probable ids are 0, 1, 2, 4, 3, 1 (logit 4 there, 0 elsewhere); rows 2 to 4 predict the answer.
 ROWS = torch.zeros(6, 5).scatter(1, torch.tensor([[0], [1], [2], [4], [3], [1]]), 4.0)
@@ -55,3 +58,19 @@ def test_ranks_are_taken_in_the_precision_that_was_asked_for() -> None:
     }
     assert ranks[False] == [0, 4, 3]
     assert ranks[True] != ranks[False]
+
+
+def test_very_long_answers_are_asked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+    probes = [Probe(T_REL, Query("What is it?"), "a " * n) for n in (1, 20, 3, 30)]
+    together, rows, store = backbone.answer(probes, Ask()), [], MemoryStore()
+    hook = backbone.decoder.head.register_forward_hook(lambda _, __, logits: rows.append(len(logits)))
+    monkeypatch.setattr(answering, "LONG_ANSWER", 20)
+    apart = answering.answer(backbone, probes, Ask(), store=store, cut=Cut("mlp", 2))
+    hook.remove()
+    assert rows == [2 + 6, 40, 60]
+    for one, other in zip(together, apart, strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.target_logprob == pytest.approx(other.target_logprob, abs=1e-5)

@@ -12,6 +12,9 @@ from mmke.backbones.engine.sending import sent
 from mmke.protocols import Backbone, Batch, Cut, Encoded, Store, Trunk, Weights, Written
 from mmke.types import Answer, Ask, Asks, Probe
 
+LONG_ANSWER = 1024
+"""Tokens from which an answer is long."""
+
 
 def by_ask(answer: Callable[[Sequence[Probe], Ask], list[Answer]], probes: Sequence[Probe], ask: Asks) -> list[Answer]:
     """Answer probes in one batch for each way of asking.
@@ -42,6 +45,8 @@ def answer(
     Without a cut the trunk ends before the last layer's MLP, the highest cut that an editor uses. The trunk of the
     unedited model can then be used again by an editor of that MLP, and the MLP costs little because only the wanted
     rows are computed. With a lower `cut` the state there is kept as well, for editors of the layers above it.
+
+    Probes with very long answers are asked one by one: logits take rows × vocabulary × 4 bytes.
     """
     if not probes:
         return []
@@ -51,6 +56,13 @@ def answer(
         limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
         written = backbone.greedy(batch, limits, store=store, weights=weights or {})
         return [_said(backbone, each) for each in written]
+    parts = _parts(batch)
+    if len(parts) > 1:
+        said: dict[int, Answer] = {}
+        for part in parts:
+            some, ways = [probes[i] for i in part], [asks[i] for i in part]
+            said |= zip(part, answer(backbone, some, ways, store=store, cut=cut, weights=weights), strict=True)
+        return [said[i] for i in range(len(probes))]
     with torch.no_grad():
         if weights:
             trunk = kept_trunk(backbone, batch, cut or _highest(backbone), store)
@@ -61,6 +73,13 @@ def answer(
         read_off(backbone, encoded, piece, each)
         for encoded, piece, each in zip(forced.encoded, forced.logits, asks, strict=True)
     ]
+
+
+def _parts(batch: Batch) -> list[list[int]]:
+    """Divide a batch: each probe with a very long answer by itself, and all others together."""
+    long = [i for i, each in enumerate(batch.encoded) if len(each.target_ids) >= LONG_ANSWER]
+    others = [i for i in range(len(batch.encoded)) if i not in long]
+    return [part for part in (others, *([i] for i in long)) if part]
 
 
 class Forced(NamedTuple):
