@@ -17,6 +17,7 @@ from mmke.backbones.weights.loading import (
     Order,
     Stock,
     check_memory,
+    check_numbers,
     check_vocabulary,
     half_on_card,
     lay_out,
@@ -274,3 +275,12 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path, content: str | No
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(UserError, match=re.escape(f"{tmp_path} holds no tokenizer that can be read")):
         read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_told_by_its_name(value: float) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    check_numbers("some-model", module)
+    module[1].weight.data[2, 1] = value
+    with pytest.raises(UserError, match=r"some-model: 1.weight holds what is no number; .*: copy them anew$"):
+        check_numbers("some-model", module)

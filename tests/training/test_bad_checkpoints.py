@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from mmke import registry
 from mmke.cli import main
 from mmke.editing.settings import resolve
-from mmke.editing.trained import KEY, read_shapes
+from mmke.editing.trained import KEY, TrainedFor, check_weights, read_shapes
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.training.train import TrainRequest, plan, train
@@ -167,3 +168,14 @@ def test_every_editor_holds_a_checkpoint_against_a_skeleton(name: str, protocol:
     first = min(shapes)
     with pytest.raises(UserError, match=r"1 tensors differ, .* is \[3, 3, 3\] there"):
         editor.load_state_dict(skeleton, {**shapes, first: torch.empty(3, 3, 3, device="meta")})
+
+
+@pytest.mark.parametrize("earlier", ["0123456789abcdef", f"sha256 of samples {'0' * 32}"])
+def test_a_revision_of_an_earlier_version_is_told_and_not_refused(
+    earlier: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = TrainedFor("mend", "hf:x", earlier, ("mini-user",), "strict", {}, 0, 9, {})
+    check_weights(tmp_path, facts, revision=f"sha256 {'1' * 32}")
+    assert "was trained by an earlier version" in caplog.text
+    with pytest.raises(UserError, match="was trained for hf:x with the weights"):
+        check_weights(tmp_path, replace(facts, weights_revision=f"sha256 {'2' * 32}"), revision=f"sha256 {'1' * 32}")

@@ -6,7 +6,9 @@ among those that come with the editor, `trained/<editor>-<backbone>.safetensors`
 
 import hashlib
 import json
+import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +34,10 @@ NETWORK = "network."
 """Before the names of the networks' own tensors."""
 OPTIMIZER, OLD_OPTIMIZER = "optimizer.", "optimiser."
 """Before the names of the optimizer's tensors, with which training goes on; the second in earlier versions."""
+OF_SAMPLES, OF_ALL_BYTES = re.compile(r"[0-9a-f]{16}|sha256 of samples .+"), re.compile(r"sha256 [0-9a-f]{32}")
+"""Revisions of weights as earlier versions wrote them, and as they are today."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -223,7 +229,11 @@ def check_weights(path: Path, facts: TrainedFor, *, revision: str) -> None:
     Raises:
         UserError: the message says which.
     """
-    if facts.records and facts.weights_revision != revision:
+    if not facts.records or facts.weights_revision == revision:
+        return
+    if OF_SAMPLES.fullmatch(facts.weights_revision) and OF_ALL_BYTES.fullmatch(revision):
+        log.warning("%s was trained by an earlier version; whether on these very weights cannot be compared", path)
+    else:
         raise UserError(
             f"{path} was trained for {facts.backbone} with the weights {facts.weights_revision!r}, and these are "
             f"{revision!r}; train again, or name the folder of those weights with --weights"

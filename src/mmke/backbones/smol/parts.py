@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
@@ -21,6 +20,7 @@ from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 from mmke.backbones.smol.language import HIDDEN, WHEEL, language_config, language_file, load_language_model
 from mmke.backbones.smol.vision import FEATURES, VisionTower
 from mmke.backbones.weights.loading import set_precision
+from mmke.backbones.weights.tensor_files import open_file
 from mmke.errors import UserError
 
 WEIGHTS = Path(__file__).parent
@@ -166,7 +166,7 @@ def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, 
         return parts.eval()
     weights: dict[str, Tensor] = {}
     for path in paths:
-        weights |= {key: tensor.float() for key, tensor in load_file(path).items()}
+        weights |= {key: stored.read().float() for key, stored in open_file(path).tensors.items()}
     wanted = {key for key in parts.state_dict() if not key.startswith("language_model.")}
     parts.language_model = load_language_model(dtype=dtype)
     missing = wanted - weights.keys()

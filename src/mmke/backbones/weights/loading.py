@@ -112,6 +112,7 @@ def stock(
     if not order.skeleton:
         checkpoint.fill(module, dtype=order.dtype, device=order.device)
         module.to(order.device)
+        check_numbers(order.name, module)
         tell_of_blanks(order.name, module)
     return Stock(module, tokenizer, checkpoint.revision)
 
@@ -139,6 +140,21 @@ def tell_of_blanks(name: str, module: nn.Module) -> None:
             len(blank),
             blank[0],
         )
+
+
+def check_numbers(name: str, module: nn.Module) -> None:
+    """Look whether every weight is a number: a model with one that is none answers nothing, without a word.
+
+    Raises:
+        UserError: one is not; the message names the tensor.
+    """
+    for each, tensor in module.named_parameters():
+        if tensor.numel() and not all(bound.isfinite() for bound in tensor.detach().aminmax()):
+            half = tensor.dtype != torch.float32
+            raise UserError(
+                f"{name}: {each} holds what is no number; its weights are damaged: copy them anew"
+                + (f", or too large for {tensor.dtype}: take --dtype float32" if half else "")
+            )
 
 
 def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
