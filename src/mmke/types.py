@@ -143,6 +143,7 @@ class Answer:
         logprobs: log-probabilities at the positions asked for, only when asked for; never written to disk.
         notes: counts that an editor wants in the rows, such as the demonstrations that fitted.
         finished: when the model writes: whether it ended by itself, and not at its limit; None under teacher forcing.
+        image: the picture that was asked about, where the editor put another one than the probe's; else None.
         reason: why the probe could not be asked; everything else is empty then, and its rows are unscored.
     """
 
@@ -154,6 +155,7 @@ class Answer:
     logprobs: Float[np.ndarray, "positions vocab"] | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
     finished: bool | None = None
+    image: ImageRef | None = None
     reason: str | None = None
 
 
@@ -184,6 +186,7 @@ class Said:
         top_ids: the most probable ids, best first, at each row that predicts the answer; empty where `ids` alone were
             asked for, or other rows too.
         finished: whether the model ended by itself; None where it was given the gold answer.
+        image: file name of the picture that was asked about, where it is not the probe's own; else None.
         ask: how it was asked; None in results of the first format.
         model: which model said it: "edited", "floor" (the unedited model's run), or the reference that locality
             compares with, "base" or "previous edit".
@@ -197,6 +200,7 @@ class Said:
     finished: bool | None = None
     ask: Ask | None = None
     model: str = "edited"
+    image: str | None = None
 
     @property
     def ranks(self) -> int:

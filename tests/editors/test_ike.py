@@ -15,7 +15,8 @@ from mmke.benchmarks.probes.published import T_LOC
 from mmke.editing.settings import resolve
 from mmke.editors.ike.edit import InContextSession
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
-from mmke.errors import UserError
+from mmke.errors import CannotAskError, UserError
+from mmke.running.asking import ask, make_metrics
 from mmke.types import (
     PAPER,
     STRICT,
@@ -135,6 +136,19 @@ def test_on_paper_a_rotary_model_runs_on_and_says_how_far(
     assert session.answer(case.probes[:1], Ask())[0].notes["context_tokens"] > 400
 
 
+@pytest.mark.parametrize("demonstrations", [0, 9])
+def test_where_not_even_the_edit_fits_nothing_is_asked(
+    demonstrations: int, backbone: ComposedBackbone, train: tuple[EditCase, ...], case: EditCase
+) -> None:
+    short = replace(backbone, decoder=replace(backbone.decoder, config=_with_limit(backbone, 60)))
+    session = session_of(short, train, demonstrations)
+    session.apply(case.edits)
+    with pytest.raises(CannotAskError, match=r"positions and tiny-llava holds 60; no demonstration is left to drop"):
+        session.answer(case.probes[:1], Ask())
+    heard = ask(session, case, make_metrics(STRICT, generate=False))
+    assert {each.reason is None for each in heard.values()} == {False}
+
+
 def test_on_paper_a_table_of_positions_is_an_error(train: tuple[EditCase, ...], case: EditCase) -> None:
     backbone = load("tiny-blip2")
     short = replace(backbone, decoder=replace(backbone.decoder, config=_with_limit(backbone, 400)))
@@ -151,6 +165,10 @@ def test_the_users_portability_picture(
     asked = prompts(session_of(backbone, train, 0, switches), case)[-1]
     assert asked.kind.name == "port"
     assert (asked.query.image == case.edits[0].query.image) == on_edit_image
+    session = session_of(backbone, train, 0, switches)
+    session.apply(case.edits)
+    named = [answer.image for answer in session.answer(case.probes, Ask())]
+    assert named == [*[None] * (len(named) - 1), case.edits[0].query.image if on_edit_image else None]
 
 
 @pytest.mark.parametrize("kind", ["visual", "entity"])

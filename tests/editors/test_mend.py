@@ -86,9 +86,21 @@ def test_rows_one_by_one_and_all_at_once_give_the_same_statistics() -> None:
     torch.testing.assert_close(parts.mean, whole.mean)
 
 
-def test_a_single_row_has_no_deviation() -> None:
+def test_a_single_row_is_refused_before_any_statistics_change() -> None:
+    statistics = Statistics(3)
     with pytest.raises(UserError, match="gave a single row"):
-        Statistics(3).observe(torch.ones(1, 3))
+        statistics.observe(torch.ones(1, 3))
+    assert not any(buffer.any() for buffer in statistics.buffers())
+    matrices = {"wide": torch.zeros(1, 2), "high": torch.zeros(2, 1)}
+    networks = Networks(matrices, rank=1, layers=1, step=1.0)
+    found = {
+        "wide": Factors(torch.ones(2, 2), torch.ones(2, 1)),
+        "high": Factors(torch.ones(1, 1), torch.ones(1, 2)),
+    }
+    for take in (networks.observe, lambda rows: networks(rows, observe=True)):
+        with pytest.raises(UserError, match="gave a single row"):
+            take(found)
+    assert not any(buffer.any() for buffer in networks.buffers())
 
 
 def test_what_never_varied_stays_zero_where_statistics_stand() -> None:

@@ -14,7 +14,7 @@ from mmke.types import Ask, Said, ScoreRow
 Row = Callable[..., ScoreRow]
 KEY = RecordKey("entity-00001", "single", 1, None)
 RANKED = Said("a", (1,), -0.5, target_ids=(2,), top_ids=((1, 2), (3, 4)), ask=Ask(top=2), model="base")
-WRITTEN = Said("two\nlines", (1, 2), None, finished=False, ask=Ask(decode="generate"))
+WRITTEN = Said("two\nlines", (1, 2), None, finished=False, ask=Ask(decode="generate"), image="another.png")
 
 
 def test_answers_come_back_as_they_were_written() -> None:

@@ -6,7 +6,7 @@ tokens and of texts need to score it again (`mmke score`); the probabilities of 
 
 from collections.abc import Iterable
 from dataclasses import asdict, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
@@ -38,6 +38,7 @@ class _AnswerLine(TypedDict):
     target_logprob: float | None
     top_ids: list[list[int]]
     finished: bool | None
+    image: NotRequired[str]
 
 
 class _RecordLine(TypedDict):
@@ -92,6 +93,7 @@ def _plain(probe: int, said: Said) -> dict[str, Any]:
         "target_logprob": rounded(said.target_logprob),
         "top_ids": said.top_ids,
         "finished": said.finished,
+        **({} if said.image is None else {"image": said.image}),
     }
 
 
@@ -110,6 +112,7 @@ def _said(plain: _AnswerLine) -> Said:
         finished=plain["finished"],
         ask=None if plain["ask"] is None else _ask(plain["ask"]),
         model=plain["model"],
+        image=plain.get("image"),
     )
 
 

@@ -155,4 +155,5 @@ def _said(answer: Answer, ask: Ask, model: str) -> Said:
         finished=answer.finished,
         ask=replace(ask, logprobs=False),  # they are not kept
         model=model,
+        image=None if answer.image is None else answer.image.path.name,
     )

@@ -109,6 +109,8 @@ def plan(request: TrainRequest) -> Plan:
     check_writable(request.out)
     registry.import_string("backbones", request.backbone)
     values = editor_settings.resolve(request.editor, request.backbone, request.changes, protocol=request.protocol)
+    for deviation in editor_settings.deviations(request.editor, request.backbone, request.protocol):
+        logger.info("%s: %s", request.editor, deviation)
     benchmarks = [open_benchmark(name, data=request.data) for name in dict.fromkeys(request.benchmarks)]
     loaded = [benchmark.load("train", hop=0, switches=switches) for benchmark in benchmarks]
     names = tuple(sorted(benchmark.name for benchmark in benchmarks))

@@ -91,7 +91,11 @@ class InContextSession:
             return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
         prompts = [self._prompt(probe) for probe in probes]
         answers = answer(self.backbone, [probe for probe, _ in prompts], ask, store=self.store)
-        return [replace(said, notes=notes) for said, (_, notes) in zip(answers, prompts, strict=True)]
+        return [
+            # A picture that is not the probe's own is named in the results.
+            replace(said, notes=notes, image=None if put.query.image == probe.query.image else put.query.image)
+            for said, probe, (put, notes) in zip(answers, probes, prompts, strict=True)
+        ]
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Refuse: there is no edited module."""
@@ -116,11 +120,12 @@ class InContextSession:
             image = self.edits[-1].query.image
         kept, length = self._fit(probe, image)
         limit = self.backbone.max_positions
-        if length > limit and self.backbone.positions_are_a_table:
+        runs_on = self.editor.settings.context_overflow == "run on"
+        if length > limit and (self.backbone.positions_are_a_table or not runs_on):
             way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
                 if kept
-                else "no demonstrations are left to drop; leave the record out"
+                else "no demonstration is left to drop; shorten the edit's description"
             )
             raise CannotAskError(
                 f"{self.editor.name}: the prompt of {probe.query.text!r} has {length} positions and "

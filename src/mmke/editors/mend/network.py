@@ -69,19 +69,27 @@ class Statistics(nn.Module):
         up to rounding.
 
         Raises:
-            UserError: it is the first row and there is no second, so that there is no deviation.
+            UserError: it is the first row and there is no second, so that there is no deviation; nothing has changed.
         """
-        if not len(rows):
+        number = len(rows)
+        if not number:
             return
-        mean = rows.mean(0)
-        away, number = mean - self.mean, len(rows)
-        count = self.count + number
+        self.check(number)
+        mean, count = rows.mean(0), self.count + number
+        away = mean - self.mean
         self.squares += (rows - mean).square().sum(0) + away.square() * self.count * number / count
         self.mean += away * number / count
         self.count.copy_(count)
-        if count < 2:
-            raise UserError("mend: an edit gave a single row; its statistics need two, so give a longer answer")
         self.deviation.copy_((self.squares / (count - 1)).sqrt())
+
+    def check(self, number: int) -> None:
+        """Refuse a number of rows that would leave no deviation.
+
+        Raises:
+            UserError: it is the first row and there is no second.
+        """
+        if number == 1 and self.count == 0:
+            raise UserError("mend: an edit gave a single row; its statistics need two, so give a longer answer")
 
     def forward(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows size"]:
         """Return rows in deviations from the mean."""
@@ -162,6 +170,7 @@ class Networks(nn.Module):
     def observe(self, found: Mapping[str, Factors]) -> None:
         """Take an edit's factors into the running statistics, matrix by matrix."""
         rows = informative(found)
+        self._check(rows)
         for name, (shape, _) in self.places.items():
             self._network(shape).observe(rows[name])
 
@@ -174,6 +183,8 @@ class Networks(nn.Module):
                 that the second matrix of a shape sees those of the first, as published.
         """
         moves, rows = {}, informative(found)
+        if observe:
+            self._check(rows)
         for (name, (shape, mode)), step in zip(self.places.items(), self.steps, strict=True):
             network = self._network(shape)
             if observe:
@@ -181,6 +192,11 @@ class Networks(nn.Module):
             pseudo = network(rows[name], mode)
             moves[name] = LowRankUpdate(pseudo.inputs, step * pseudo.outputs)
         return moves
+
+    def _check(self, rows: Mapping[str, Factors]) -> None:
+        # All of them before any: an edit that is refused has then changed no statistics.
+        for name, (shape, _) in self.places.items():
+            self._network(shape).inputs.check(len(rows[name].inputs))
 
     def _network(self, shape: str) -> Network:
         network = self.mend[shape]
