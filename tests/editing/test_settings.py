@@ -80,6 +80,19 @@ def test_the_published_code_scored_fine_tuning_and_ike_otherwise() -> None:
     assert in_float32 == {"ike", "ike-random"} == {n for n, s in changed.items() if s.locality_positions == "answer"}
 
 
+@pytest.mark.parametrize(
+    ("editor", "backbone", "told"),
+    [
+        ("mend", "llava-1.5-7b", "the statistics of a loaded checkpoint are continued"),
+        ("ke", "llava-1.5-7b", "a multiplier below zero is set to zero right after the step"),
+        ("ft-llm", "llava-1.5-7b", "--dtype float32 does so"),
+        ("ft-alignment", "llava-1.5-7b", "--dtype float32 does so"),
+    ],
+)
+def test_what_stays_different_from_the_published_code_is_told(editor: str, backbone: str, told: str) -> None:
+    assert told in " ".join(deviations(editor, backbone, "paper"))
+
+
 def test_an_earlier_checkpoint_states_what_its_protocol_decided() -> None:
     known = {"published_counterfactual": "vicuna", "counterfactual": "own", "published_layers": 0, "layers": 1}
     paper = renamed.trained({**known, "picture_head": 128, "rate": 1e-5}, editor="serac", protocol="paper")

@@ -67,6 +67,15 @@ def test_a_larger_limit_continues_with_the_same_bytes(request_: Request, tmp_pat
     assert files(request_.out) == files(whole.out)
 
 
+def test_run_json_says_in_what_an_editor_differs_from_the_published_code(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmke.running.run.deviations", lambda *about: (f"{' '.join(about)} rounds up",))
+    (_, folder) = run(plan(replace(request_, protocol="paper", editors=("ike-random",), limit=1, changes={})))
+    history = json.loads((folder / "run.json").read_text())["history"]
+    assert history[-1]["deviations"] == ["ike-random tiny-llava paper rounds up"]
+
+
 def test_a_finished_run_edits_nothing_again(request_: Request) -> None:
     run(plan(request_))
     before = files(request_.out, "timings.jsonl")

@@ -93,8 +93,6 @@ def resolve_switches(switches: Switches, editor: str) -> Switches:
 
 def deviations(editor: str, backbone: str, protocol: str) -> tuple[str, ...]:
     """Return in which ways an editor still differs from the published code on a backbone, in sentences for the user."""
-    if editor not in registry.names("editors"):
-        return ()  # results can be read without the package that made them
     values = _published(editor, protocol)
     differing = values.get(BACKBONE, {}).get(backbone, {})
     return (*values.get(DEVIATIONS, ()), *differing.get(DEVIATIONS, ()))

@@ -13,6 +13,7 @@ class Conditions(NamedTuple):
         uncommitted: whether a start ran from a checkout with changes that were not committed.
         trained_on: evaluated records that the editor's checkpoint was trained on.
         chosen_by: evaluated records by which the checkpoint was chosen among others.
+        deviations: in what the editor differs from the published code.
     """
 
     devices: tuple[str, ...] = ()
@@ -20,6 +21,7 @@ class Conditions(NamedTuple):
     uncommitted: bool = False
     trained_on: int = 0
     chosen_by: int = 0
+    deviations: tuple[str, ...] = ()
 
 
 def conditions_of(run: Mapping[str, Any]) -> Conditions:
@@ -40,6 +42,7 @@ def conditions_of(run: Mapping[str, Any]) -> Conditions:
         uncommitted=any(commit.get("dirty") for commit in commits),
         trained_on=records.get("trained_on", 0),
         chosen_by=records.get("chosen_by", 0),
+        deviations=_distinct([each for start in history for each in start.get("deviations", ())]),
     )
 
 

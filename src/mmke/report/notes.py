@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mmke.editing.settings import deviations
 from mmke.report.cells import CellSummary
 from mmke.report.figures import PER_CENT, Figure
 from mmke.report.published import Published
@@ -47,7 +46,6 @@ def notes_of(
     notes += _record_notes(cells)
     notes += [f"answers that the model wrote: {text} ({lines})" for text, lines in _together(cells, _generated)]
     notes += _condition_notes(cells)
-    notes += dict.fromkeys(_deviation_notes(cells))
     return notes if printed is None else [*notes, *_published_notes(cells, printed)]
 
 
@@ -134,13 +132,8 @@ def _condition_notes(cells: Sequence[CellSummary]) -> Iterator[str]:
         yield f"†: its checkpoint was trained on {text} of these records ({lines})"
     for text, lines in _together(cells, lambda cell: str(cell.conditions.chosen_by or "")):
         yield f"its checkpoint was chosen among others by {text} of these records ({lines})"
-
-
-def _deviation_notes(cells: Sequence[CellSummary]) -> Iterator[str]:
-    """Say in what an editor differs from the published code all the same."""
-    for cell in cells:
-        for deviation in deviations(cell.editor, cell.backbone, cell.protocol):
-            yield f"{line_name(cell, cells).removesuffix(MARK)}: {deviation}"
+    for text, lines in _together(cells, lambda cell: "; ".join(cell.conditions.deviations)):
+        yield f"other than the published code ({lines}): {text}"
 
 
 def _published_notes(cells: Sequence[CellSummary], printed: Sequence[Published | None]) -> list[str]:

@@ -93,6 +93,7 @@ class RunFacts:
         threads: of the processor; None where it does not matter.
         trained_on: how many of these records the editor's checkpoint was trained on.
         chosen_by: by how many of them it was chosen among other checkpoints.
+        deviations: in what the editor differs from the published code, in sentences.
     """
 
     records_used: int
@@ -102,6 +103,7 @@ class RunFacts:
     threads: int | None = None
     trained_on: int = 0
     chosen_by: int = 0
+    deviations: tuple[str, ...] = ()
 
     def records(self) -> dict[str, Any]:
         """Return what `run.json` says of the records."""
@@ -256,6 +258,7 @@ def write_run(folder: Path, settings: RunSettings, facts: RunFacts) -> None:
         "command": list(facts.command),
         "device": settings.device,
         "threads": facts.threads,
+        "deviations": list(facts.deviations),
         "versions": versions(),
         "commit": None if commit is None else asdict(commit),
     }
