@@ -138,3 +138,11 @@ def test_a_kind_and_a_metric_of_another_package_are_shown_as_run_json_says(
     assert "Near miss" in text.splitlines()[1]
     assert "3.250" in text.splitlines()[3]
     assert "in ms, not per cent: near_ms" in text
+
+
+def test_in_what_an_editor_differs_from_the_published_code_is_told(
+    tmp_path: Path, row: Row, write_run: WriteRun
+) -> None:
+    folder = write_run([[row("t_rel", 1.0)]], editor="mend", protocol="paper")
+    change_run(folder, lambda run: run["history"][-1].update(deviations=["rounds up"]))
+    assert notes(tmp_path) == ["other than the published code (mend): rounds up"]
