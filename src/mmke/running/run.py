@@ -8,12 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-<<<<<<< HEAD
 import torch
 
-=======
-from mmke.editing.settings import deviations
->>>>>>> f5dbf42 (run.json and the table say in what an editor differs from the published code)
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
@@ -76,7 +72,6 @@ def _run_cell(
         for _ in wanted:
             on_record()
         return path
-<<<<<<< HEAD
     threads = torch.get_num_threads() if job.backbone.device.type == "cpu" else None
     facts = RunFacts(
         len(cell.split.cases),
@@ -88,16 +83,6 @@ def _run_cell(
         chosen_by=cell.overlap.chosen_by,
     )
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
-=======
-    facts = RunFacts(
-        len(cell.split.cases),
-        cell.split.dropped,
-        tuple(command),
-        cell.split.kinds,
-        deviations=deviations(cell.editor.name, request.backbone, request.protocol),
-    )
-    with open_run(request.out, settings, facts) as folder:
->>>>>>> f5dbf42 (run.json and the table say in what an editor differs from the published code)
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
         for _ in folder.done & wanted:
             on_record()
