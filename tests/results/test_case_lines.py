@@ -44,7 +44,7 @@ def test_another_picture_keeps_the_path_it_was_given(case: Callable[[str], EditC
     edit = case("a").edits[0]
     moved = replace(edit, query=replace(edit.query, image=ImageRef(Path("/data/it.png"), "5" * 64)))
     plain = json.loads(case_line(replace(case("a"), edits=(moved,))))
-    assert plain["edits"][0]["image"] == {"path": "/data/it.png", "sha256": "5" * 64}
+    assert plain["edits"][0]["image"] == {"path": "/data/it.png", "sha256": "5" * 64, "upright": True}
 
 
 def test_a_lone_surrogate_in_a_question_survives(case: Callable[[str], EditCase]) -> None:

@@ -21,7 +21,7 @@ from mmke.results.finished import ROWS, read_finished
 from mmke.results.folder import RunFolder, check_continues, open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings, read_run
 from mmke.results.timings import Timing
-from mmke.types import PAPER, Ask, EditCase, ScoreRow
+from mmke.types import PAPER, Ask, EditCase, ImageRef, ScoreRow
 
 V1 = Path(__file__).with_name("v1")
 Record = Callable[[str], list[ScoreRow]]
@@ -122,6 +122,27 @@ def test_other_settings_are_refused_with_the_difference(
         pass
     assert told in str(error.value)
     assert "choose another --out, or delete the folder" in str(error.value)
+
+
+def test_changed_data_is_told_by_record_and_picture(
+    tmp_path: Path, settings: RunSettings, facts: RunFacts, append: Append, case: Case
+) -> None:
+    with open_run(tmp_path, settings, facts) as folder:
+        for case_id in "ab":
+            append(folder, case_id)
+    now = replace(settings, data_revision="e")
+    query = case("a").edits[0].query
+    picture = replace(query, image=ImageRef(Path("pictures/it.png"), "6" * 64))
+    other_picture = replace(case("a"), probes=(case("a").probes[0], replace(case("a").probes[1], query=picture)))
+    other_text = replace(case("b"), edits=())
+    for cases, told in (
+        ((other_picture, case("b")), "changed data: record a: the picture pictures/it.png\n"),
+        ((case("a"), other_text), "changed data: record b: its texts, or which pictures it has\n"),
+        ((case("a"), case("b"), case("c")), "changed data: none of the records that are finished"),
+    ):
+        with pytest.raises(UserError) as error:
+            check_continues(tmp_path, now, cases)
+        assert told in str(error.value)
 
 
 def test_every_difference_is_told_at_once(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:

@@ -28,6 +28,7 @@ class KeptCase(NamedTuple):
 class _Picture(TypedDict):
     path: str
     sha256: str
+    upright: bool
 
 
 class _EditLine(TypedDict):
@@ -138,11 +139,12 @@ def _picture(image: ImageRef | None) -> _Picture | None:
     # Two checkouts of the package write the same bytes.
     inside = image.path.is_relative_to(PACKAGE)
     path = image.path.relative_to(PACKAGE.parent) if inside else image.path
-    return {"path": path.as_posix(), "sha256": image.sha256}
+    return {"path": path.as_posix(), "sha256": image.sha256, "upright": image.upright}
 
 
 def _image(picture: _Picture | None) -> ImageRef | None:
     if picture is None:
         return None
     path = Path(picture["path"])
-    return ImageRef(PACKAGE.parent / path if path.parts[:1] == (PACKAGE.name,) else path, picture["sha256"])
+    here = PACKAGE.parent / path if path.parts[:1] == (PACKAGE.name,) else path
+    return ImageRef(here, picture["sha256"], picture["upright"])

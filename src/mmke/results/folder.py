@@ -18,7 +18,8 @@ from typing import BinaryIO
 from mmke.errors import UserError
 from mmke.results.answers import answers_line, distinct
 from mmke.results.cases import case_line
-from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_finished
+from mmke.results.changed import changed_data
+from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_cases, read_finished
 from mmke.results.lines import put, sync_folder
 from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, write_run
 from mmke.results.rows import RecordKey, row_line
@@ -152,8 +153,13 @@ def _folder_name(part: str) -> str:
     return f"{plain[-LONGEST:]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
-def check_continues(out: Path, settings: RunSettings) -> None:
-    """Refuse to continue a run that was made with other settings or in another format.
+def check_continues(out: Path, settings: RunSettings, cases: Sequence[EditCase] = ()) -> None:
+    """Refuse to continue a run that was made with other settings, of other data, or in another format.
+
+    Args:
+        out: the results folder.
+        settings: of the run that is to continue.
+        cases: its data, to say which record changed.
 
     Raises:
         UserError: the message lists every difference.
@@ -165,7 +171,8 @@ def check_continues(out: Path, settings: RunSettings) -> None:
             f"{old} holds this run in the results format of an earlier version, which tables read and runs do not "
             "continue; choose another --out, or move that folder away"
         )
-    check_same_settings(run_path(out, settings), settings)
+    path = run_path(out, settings)
+    check_same_settings(path, settings, data_changes=lambda: changed_data(read_cases(path), cases))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ does not know are kept.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -209,8 +209,13 @@ def _checked(plain: object) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", validated(_ADAPTER.validate_python, plain)))
 
 
-def check_same_settings(folder: Path, settings: RunSettings) -> None:
+def check_same_settings(folder: Path, settings: RunSettings, *, data_changes: Callable[[], str] = str) -> None:
     """Refuse a folder that was made with other settings.
+
+    Args:
+        folder: a run's.
+        settings: of the run that is to continue it.
+        data_changes: says what changed in the data, where this did.
 
     Raises:
         UserError: the message lists every difference.
@@ -222,6 +227,8 @@ def check_same_settings(folder: Path, settings: RunSettings) -> None:
     # A top-level key that this version does not know was added by a later one, which took care of its meaning.
     old = {key: value for key, value in before.items() if key in now}
     changes = _metric_changes(old["metrics"], now["metrics"]) or differences(old, now)
+    if any(change.startswith("data_revision") for change in changes):
+        changes.append(f"changed data: {data_changes()}")
     if changes:
         raise UserError(
             f"{folder} holds a run with other settings:\n"

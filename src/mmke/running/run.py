@@ -115,6 +115,6 @@ def check_sites(planned: Plan) -> None:
             cell.editor.load_state_dict(backbone, read_shapes(cell.checkpoint))
             cell.editor.release()
         settings = run_settings(planned.request, cell, backbone)
-        check_continues(planned.request.out, settings)
+        check_continues(planned.request.out, settings, cell.split.cases)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))
