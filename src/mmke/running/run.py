@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
@@ -81,6 +82,7 @@ def _run_cell(
         threads,
         trained_on=cell.overlap.trained_on,
         chosen_by=cell.overlap.chosen_by,
+        deviations=deviations(cell.editor.name, request.backbone, request.protocol),
     )
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
