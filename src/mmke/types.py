@@ -136,10 +136,10 @@ class Answer:
 
     Attributes:
         text: `token_ids` as text.
-        token_ids: greedy: the ids written; forced: the most probable id at each row that predicts the answer.
-        target_ids: the ids of the gold answer that were scored; empty when decoding greedily.
-        target_logprob: mean log-probability of `target_ids` in nats per token; NaN when decoding greedily.
-        top_ids: the most probable ids, best first, at the positions asked for; [0 × 0] when decoding greedily.
+        token_ids: the ids written; under "loglikelihood" the most probable id at each row that predicts the answer.
+        target_ids: the ids of the gold answer that were scored; empty when the model writes.
+        target_logprob: mean log-probability of `target_ids` in nats per token; NaN when the model writes.
+        top_ids: the most probable ids, best first, at the positions asked for; [0 × 0] when the model writes.
         logprobs: log-probabilities at the positions asked for, only when asked for; never written to disk.
         notes: counts that an editor wants in the rows, such as the demonstrations that fitted.
         finished: when the model writes: whether it ended by itself, and not at its limit; None under teacher forcing.

@@ -20,7 +20,7 @@ def token_accuracy(predicted: Sequence[int], target: Sequence[int]) -> Score:
     """
     if len(predicted) != len(target):
         raise ValueError(
-            f"{len(predicted)} predicted ids for {len(target)} target ids; a forced answer has one id per target token"
+            f"{len(predicted)} predicted ids for {len(target)} target ids; an answer has one id per target token"
         )
     if not target:
         return Score(value=float("nan"), n_scored=0, reason="the gold answer has no token")
@@ -45,7 +45,7 @@ class Accuracy:
         return kind.name
 
     def score(self, probe: Probe, before: Answer | None, after: Answer) -> Score:
-        """Score the edited model's forced answer against the gold answer's tokens."""
+        """Score the most probable ids of the edited model against the gold answer's tokens."""
         return token_accuracy(after.token_ids, after.target_ids)
 
 
