@@ -36,6 +36,10 @@ class Session:
         return self.session.answer(probes, ask){cut}
     def module(self):
         return self.session.module()
+    def state(self):
+        return self.session.state()
+    def load_state(self, state):
+        self.session.load_state(state)
 
 class Mine(NullEditor):
     @contextmanager

@@ -3,6 +3,7 @@
 import errno
 import json
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
 from mmke.errors import UserError
-from mmke.training import curves as curves_module
+from mmke.training import board
 from mmke.training.curves import CURVES, Curves
 
 
@@ -31,7 +32,7 @@ def events(folder: Path) -> list[Event]:
 
 
 def test_both_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curves_module, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "FLUSH_SECONDS", 0.0)
     with Curves(tmp_path, records=0) as curves:
         curves.add("train", 2, {"total": 0.5})
         curves.add("validation", 2, {"total": 0.25})
@@ -67,10 +68,20 @@ def test_a_full_disk_is_told_and_never_waited_for(what: str, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(curves_module, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "FLUSH_SECONDS", 0.0)
     told = pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room")
     with told, Curves(tmp_path, records=0) as curves:
         monkeypatch.setattr(RecordWriter, what, full)
         for records in range(100):
             curves.add("train", records, {"total": 1.0})
     assert len(lines(tmp_path)) == 1
+
+
+def test_without_tensorboard_lines_alone_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mmke.training.board", raising=False)
+    for module in ("tensorboardX", "tensorboardX.proto.event_pb2"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with Curves(tmp_path, records=0) as curves:
+        curves.add("train", 1, {"total": 0.5})
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.jsonl"]
+    assert json.loads((tmp_path / "curves.jsonl").read_text()) == {"kind": "train", "records": 1, "total": 0.5}

@@ -68,7 +68,8 @@ def train(
     with progress(expected(planned), initial=reached(planned), silent=not speaks) as shown:
         best = run_training(planned, on_step=shown.reach)
     if speaks:
-        print(f"best: {best}\ncurves: {folder}/curves.jsonl, and for TensorBoard {folder}/tensorboard")
+        board = f", and for TensorBoard {folder}/tensorboard" if (folder / "tensorboard").is_dir() else ""
+        print(f"best: {best}\ncurves: {folder}/curves.jsonl{board}")
     return 0
 
 

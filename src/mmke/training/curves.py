@@ -1,35 +1,23 @@
-"""Losses and validations as they come: lines of JSON, and event files that TensorBoard reads."""
+"""Losses and validations as they come: lines of JSON, and beside them event files where TensorBoard is installed."""
 
 import json
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import RecordWriter
-from tensorboardX.summary import scalar
-
 from mmke.errors import UserError
 
 CURVES = "curves.jsonl"
 BOARD = "tensorboard"
-FLUSH_SECONDS = 5.0
-"""How far TensorBoard may be behind; every flush waits for the disk."""
 
 
 class Curves:
-    """Writes both as long as its context lasts.
+    """Writes them as long as its context lasts.
 
     A training that was killed may have written more than it kept: what lies beyond the place where it goes on is
     dropped, so that every record stands there once.
-
-    The library's own writer for TensorBoard hands events to a thread, which ends on a full disk, and the training then
-    waits for it for ever; here what cannot be written is told.
     """
 
     def __init__(self, folder: Path, *, records: int, write: bool = True) -> None:
@@ -40,7 +28,6 @@ class Curves:
         """
         self._folder, self._write = folder, write
         self._file = folder / CURVES
-        self._flushed = 0.0
         self._board: Any = None
         if write:
             with self._told():
@@ -58,7 +45,8 @@ class Curves:
             return
         # What breaks training off is told, and not what that does to the curves as well.
         with suppress(OSError) if error is not None else self._told():
-            self._board.close()
+            if self._board is not None:
+                self._board.close()
 
     def add(self, kind: str, records: int, figures: Mapping[str, float]) -> None:
         """Write what was found after a number of records, of a kind such as "train" or "validation".
@@ -71,29 +59,23 @@ class Curves:
         with self._told():
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind, "records": records, **figures}) + "\n")
-            for name, value in figures.items():
-                self._show(Event(step=records, summary=scalar(f"{kind}/{name}", value)))
-            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-                self._board.flush()
-                self._flushed = time.monotonic()
+            if self._board is not None:
+                self._board.add(kind, records, figures)
 
     def _begin(self, records: int) -> None:
-        board = self._folder / BOARD
-        board.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in _lines(self._file) if json.loads(line)["records"] <= records]
         # Beside it first: a kill in between must not cost what was kept.
         draft = self._file.with_name(f"{CURVES}.tmp")
         draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         draft.replace(self._file)
-        name = f"events.out.tfevents.{time.time_ns() // 10**9}.{socket.gethostname()}.{os.getpid()}"
-        self._board = RecordWriter(str(board / name))
-        self._show(Event(file_version="brain.Event:2"))
-        # To TensorBoard this says that whatever an earlier file holds from here on is void.
-        self._show(Event(step=records + 1, session_log=SessionLog(status=SessionLog.START)))
-
-    def _show(self, event: Event) -> None:
-        event.wall_time = time.time()
-        self._board.write(event.SerializeToString())
+        try:
+            from mmke.training.board import Board
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "tensorboardX":
+                raise
+            return  # the extra is not installed
+        self._board = Board(self._folder / BOARD, records=records)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
