@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from hf_hub import Hub
 
 from mmke import api
 from mmke.backbones.engine import packing
 from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.reach import check_above
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.factors import Factors, factors
 from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut
@@ -85,3 +87,15 @@ def test_a_batch_of_several_packs_is_edited_as_a_whole(
     together, apart = made(1000), made(1)
     assert together.inputs.shape == apart.inputs.shape
     torch.testing.assert_close(together.gradient(), apart.gradient(), rtol=1e-4, atol=1e-7)
+
+
+def test_an_alignment_inside_the_tower_lies_above_it(hub: Hub) -> None:
+    skeleton = hub.load("qwen2.5-vl", skeleton=True)
+    tower, alignment = skeleton.site("vision"), skeleton.site("alignment")
+    assert alignment.startswith(f"{tower}.")
+    named = [name for name, _ in skeleton.module.named_parameters() if name.startswith(f"{tower}.")]
+    check_above(skeleton, VISION, [name for name in named if name.startswith(f"{alignment}.")])
+    for name in named:
+        if not name.startswith(f"{alignment}."):
+            with pytest.raises(ValueError, match="lies below the cut"):
+                check_above(skeleton, VISION, [name])

@@ -36,7 +36,9 @@ def _is_above(backbone: "ComposedBackbone", cut: Cut, name: str) -> bool:
         return cut != OUTPUT if "norm" in name else cut.place in ("vision", "inputs")
     if any(backbone.module.get_parameter(name) is each for each in backbone.decoder.head.parameters()):
         return True
-    return cut == VISION and not name.startswith(f"{backbone.vision.tower}.")
+    # Some models have their alignment inside the tower.
+    aligns = name.startswith(f"{backbone.vision.alignment}.")
+    return cut == VISION and (aligns or not name.startswith(f"{backbone.vision.tower}."))
 
 
 def _is_layer_above(backbone: "ComposedBackbone", cut: Cut, number: int, part: str) -> bool:
