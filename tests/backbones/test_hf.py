@@ -217,13 +217,13 @@ def test_other_weights_are_another_revision(copied: Path) -> None:
 
 def test_layers_of_another_kind_are_told() -> None:
     with pytest.raises(UserError, match="of the kinds full_attention, linear_attention"):
-        hf.window(SimpleNamespace(layer_types=["linear_attention", "full_attention"]))
+        hf.window(SimpleNamespace(layer_types=["linear_attention", "full_attention"]), "hf:x")
 
 
 def test_a_prompt_beyond_the_window_is_told(hub: Hub) -> None:
     text = SimpleNamespace(layer_types=["full_attention", "sliding_attention"], sliding_window=300)
     rendering = Rendering(hub.load("internvl").prompt.tokenizer, None)
-    template = Template(rendering, 0, window=hf.window(text))
+    template = Template(rendering, 0, window=hf.window(text, "hf:x"))
     assert template.position_ids((1,) * 44, None) is None
     with pytest.raises(UserError, match="45 positions is too long: some layers of this model see 300"):
         template.position_ids((1,) * 45, None)

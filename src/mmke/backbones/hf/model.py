@@ -109,7 +109,7 @@ def compose(model: Any, known: Known, seen: Seen | None = None) -> ComposedBackb
     """Put a model together as a backbone; a skeleton was not seen reading."""
     sites, template = known.sites, known.template
     rotary = next((part.get_rope_index for part in model.modules() if hasattr(part, "get_rope_index")), None)
-    placed = replace(template, rotary=rotary, window=window(model.config.get_text_config()))
+    placed = replace(template, rotary=rotary, window=window(model.config.get_text_config(), known.name))
     return ComposedBackbone(
         name=known.name,
         revision=known.revision,
@@ -121,7 +121,7 @@ def compose(model: Any, known: Known, seen: Seen | None = None) -> ComposedBackb
     )
 
 
-def window(text: Any) -> int | None:
+def window(text: Any, name: str) -> int | None:
     """Return how many positions back the layers see that do not see all; None where all do.
 
     Raises:
@@ -130,7 +130,7 @@ def window(text: Any) -> int | None:
     kinds = set(getattr(text, "layer_types", None) or [FULL, SLIDING])
     if kinds - {FULL, SLIDING}:
         raise UserError(
-            f"the model's layers are of the kinds {', '.join(sorted(kinds))}; mmke can divide {FULL} and {SLIDING}"
+            f"{name}: its layers are of the kinds {', '.join(sorted(kinds))}; mmke can divide {FULL} and {SLIDING}"
         )
     seen: int | None = getattr(text, "sliding_window", None) if SLIDING in kinds else None
     return seen

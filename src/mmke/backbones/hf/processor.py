@@ -31,6 +31,10 @@ STATING = (PROCESSOR, PICTURES, "tokenizer_config.json")
 """Where a folder says of which class its processor is, the first that does."""
 
 
+NUMBERS = ("_size", "_length", "_len", "_tokens", "_strategy")
+"""How the numbers end that a processor may take from one of its parts."""
+
+
 class NoVideos(dict[str, Any]):
     """Stands where a processor wants its part for videos: no question here has one.
 
@@ -96,9 +100,10 @@ def process(processor: Any, text: str, picture: Image.Image | None) -> Mapping[s
 
 def unstated(processor: Any) -> str:
     """Say, for the end of a message, which numbers of its own a processor was not told; nothing where it has all."""
-    own = inspect.signature(type(processor).__init__).parameters
-    lacking = [name for name, value in vars(processor).items() if value is None and name in own]
-    lacking = [name for name in lacking if name not in ("chat_template", *processor.get_attributes())]
+    own = {*inspect.signature(type(processor).__init__).parameters} - {"chat_template", *processor.get_attributes()}
+    lacking = [
+        name for name, value in vars(processor).items() if value is None and (name in own or name.endswith(NUMBERS))
+    ]
     return f"; {PROCESSOR} states no {' and no '.join(lacking)}: copy the model's own there" if lacking else ""
 
 
@@ -140,8 +145,8 @@ def _part(folder: Path, attribute: str) -> Any:
     if attribute == "video_processor":
         return NoVideos(_stated_of(folder, VIDEOS, attribute) or {})
     raise UserError(
-        f"{folder}: its processor has a part that mmke does not know ({attribute}), so that more goes into the model "
-        "than a picture and one text; take another model"
+        f"{folder}: its processor has a part that mmke does not know ({attribute}), beside text, pictures and videos; "
+        "take another model"
     )
 
 
