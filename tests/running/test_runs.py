@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from grid import first_quick
 from mmke.errors import UserError
 from mmke.results.finished import read_finished
 from mmke.running.planning import plan
@@ -24,16 +27,28 @@ from mmke.types import Said
 QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 
 
+def make_request(data: Path, out: Path) -> Request:
+    return Request(
+        backbone="tiny-llava", editors=tuple(QUICK), benchmarks=("mmke-entity",), changes=QUICK, data=data, out=out
+    )
+
+
 @pytest.fixture
 def request_(small_data: Path, tmp_path: Path) -> Request:
-    return Request(
-        backbone="tiny-llava",
-        editors=tuple(QUICK),
-        benchmarks=("mmke-entity",),
-        changes=QUICK,
-        data=small_data,
-        out=tmp_path / "results",
-    )
+    return make_request(small_data, tmp_path / "results")
+
+
+@pytest.fixture(scope="module")
+def finished(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the results of a whole run under a protocol, to be read and not written: it is made once."""
+
+    @cache
+    def run_once(protocol: str) -> Path:
+        out = tmp_path_factory.mktemp(f"finished-{protocol}")
+        run(plan(replace(make_request(small_data, out), protocol=protocol)))
+        return out
+
+    return run_once
 
 
 def files(out: Path, name: str = "rows.jsonl") -> dict[str, bytes]:
@@ -50,21 +65,19 @@ def mean(out: Path, editor: str, metric: str) -> float:
     return sum(values) / len(values)
 
 
-def test_two_runs_write_the_same_bytes(request_: Request, tmp_path: Path) -> None:
-    other = replace(request_, out=tmp_path / "again")
+def test_two_runs_write_the_same_bytes(request_: Request, finished: Callable[[str], Path]) -> None:
     run(plan(request_))
-    run(plan(other))
-    assert files(request_.out) == files(other.out)
+    assert files(request_.out) == files(finished("strict"))
     assert len(files(request_.out)) == 4
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
-def test_a_larger_limit_continues_with_the_same_bytes(request_: Request, tmp_path: Path, protocol: str) -> None:
-    whole = replace(request_, out=tmp_path / "whole", protocol=protocol)
-    run(plan(whole))
+def test_a_larger_limit_continues_with_the_same_bytes(
+    request_: Request, finished: Callable[[str], Path], protocol: str
+) -> None:
     for limit in (1, 3, 0):
         run(plan(replace(request_, protocol=protocol, limit=limit)))
-    assert files(request_.out) == files(whole.out)
+    assert files(request_.out) == files(finished(protocol))
 
 
 def test_run_json_says_in_what_an_editor_differs_from_the_published_code(
@@ -76,23 +89,20 @@ def test_run_json_says_in_what_an_editor_differs_from_the_published_code(
     assert history[-1]["deviations"] == ["ike-random tiny-llava paper rounds up"]
 
 
-def test_a_finished_run_edits_nothing_again(request_: Request) -> None:
-    run(plan(request_))
+def test_a_finished_run_edits_nothing_again(request_: Request, finished: Callable[[str], Path]) -> None:
+    shutil.copytree(finished("strict"), request_.out)
     before = files(request_.out, "timings.jsonl")
     run(plan(request_))
     assert files(request_.out, "timings.jsonl") == before
 
 
 @pytest.mark.slow
-def test_killed_runs_continue_to_the_same_bytes(request_: Request, tmp_path: Path) -> None:
-    whole = replace(request_, out=tmp_path / "whole")
-    run(plan(whole))
-    wanted = files(whole.out)
+def test_killed_runs_continue_to_the_same_bytes(request_: Request, finished: Callable[[str], Path]) -> None:
     command = [sys.executable, "-c", KILLED, str(request_.data), str(request_.out)]
     for _ in range(2):
         kill_in_the_middle(command, request_.out)
     run(plan(request_))
-    assert files(request_.out) == wanted
+    assert files(request_.out) == files(finished("strict"))
 
 
 KILLED = """
@@ -118,20 +128,19 @@ def kill_in_the_middle(command: list[str], out: Path) -> None:
         process.send_signal(signal.SIGKILL)
 
 
-def test_the_unedited_model_is_the_floor_of_every_row(request_: Request) -> None:
-    run(plan(request_))
-    floor = {(r["case_id"], r["probe"], r["metric"]): r["value"] for r in rows(request_.out, "none")}
-    for row in rows(request_.out, "ft-llm"):
+def test_the_unedited_model_is_the_floor_of_every_row(finished: Callable[[str], Path]) -> None:
+    floor = {(r["case_id"], r["probe"], r["metric"]): r["value"] for r in rows(finished("strict"), "none")}
+    for row in rows(finished("strict"), "ft-llm"):
         if row["metric"].startswith(("t_loc", "i_loc")):
             assert row["floor"] is None
         else:
             assert row["floor"] == floor[row["case_id"], row["probe"], row["metric"]]
 
 
-def test_the_null_editor_keeps_everything(request_: Request) -> None:
-    run(plan(request_))
-    assert mean(request_.out, "none", "t_loc") == mean(request_.out, "none", "i_loc") == 1.0
-    assert mean(request_.out, "none", "t_loc_kl") == 0.0
+def test_the_null_editor_keeps_everything(finished: Callable[[str], Path]) -> None:
+    out = finished("strict")
+    assert mean(out, "none", "t_loc") == mean(out, "none", "i_loc") == 1.0
+    assert mean(out, "none", "t_loc_kl") == 0.0
 
 
 def test_on_paper_locality_compares_with_the_previous_edit(request_: Request) -> None:
@@ -150,7 +159,7 @@ def text(said: Said | None) -> tuple[str, tuple[int, ...], float | None]:
     return said.text, said.ids, said.target_logprob
 
 
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
 def test_ft_alignment_never_touches_text(request_: Request, protocol: str) -> None:
     run(plan(replace(request_, protocol=protocol, editors=("ft-alignment",), changes={})))
     assert mean(request_.out, "ft-alignment", "t_loc") == 1.0
