@@ -1,20 +1,20 @@
-"""Edit by a single step along the gradient of the edit's loss, as long as the loss keeps falling."""
+"""Edit by a single step along the gradient of the edits' loss, as long as the loss keeps falling."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mmke.backbones.engine.answering import answer, by_ask
-from mmke.backbones.engine.substitution import written
+from mmke.backbones.engine.substitution import dense
 from mmke.editing import sites
 from mmke.editing.checked import EditorSettings, FromZero, Positive, build
-from mmke.protocols import Backbone, Cut, EditSession, Store, Trunk
-from mmke.types import Answer, Ask, Asks, Edit, EditCase, Probe, Switches
+from mmke.editing.weight_session import WeightSession
+from mmke.protocols import Backbone, Cut, EditSession, Store, Trunk, Weights
+from mmke.types import Ask, Edit, EditCase, Switches
 
 
 class OneStepSettings(EditorSettings):
@@ -25,86 +25,72 @@ class OneStepSettings(EditorSettings):
     doublings: FromZero
 
 
-@dataclass
-class OneStepSession:
-    """The edited matrix by its name in the model; empty until something is applied."""
-
-    editor: "OneStep"
-    backbone: Backbone
-    store: Store
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def apply(self, edits: Sequence[Edit]) -> None:
-        """Take a step for each edit."""
-        for edit in edits:
-            self._step(edit)
-
-    def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer as the edited model does; nothing is written into the model for it."""
-        return by_ask(self._answer, probes, ask)
-
-    def module(self) -> AbstractContextManager[nn.Module]:
-        """Lend the model with the edited matrix written into it, and take it out again."""
-        return written(self.backbone.module, self.weights)
-
-    def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        cut = self.editor.cut(self.backbone)
-        return answer(self.backbone, probes, ask, store=self.store, cut=cut, weights=self.weights)
-
-    def _step(self, edit: Edit) -> None:
-        name = self.editor.parameter(self.backbone)
-        batch = self.backbone.encode([edit.query], [edit.target], Ask(labels=self.editor.switches.labels))
-        # What lies below the edited matrix is computed once, however many steps are tried.
-        trunk = self.backbone.trunk(batch, self.editor.cut(self.backbone), store=self.store)
-        matrix = self.weights.get(name, self.backbone.module.get_parameter(name)).detach().float()
-        matrix = matrix.clone().requires_grad_()
-        loss = self._loss(trunk, name, matrix)
-        (gradient,) = torch.autograd.grad(loss, matrix)
-        self.weights[name] = self._search(trunk, name, matrix.detach(), -gradient, float(loss.detach()))
-
-    @torch.no_grad()
-    def _search(self, trunk: Trunk, name: str, matrix: Tensor, direction: Tensor, loss: float) -> Tensor:
-        """Double the step while the loss falls, and return the matrix behind the best one."""
-        settings, best = self.editor.settings, matrix
-        direction = direction * (matrix.norm() / direction.norm().clamp_min(1e-30))
-        for doubling in range(settings.doublings + 1):
-            tried = matrix + settings.first_length * 2**doubling * direction
-            reached = float(self._loss(trunk, name, tried))
-            if reached >= loss:
-                break
-            best, loss = tried, reached
-        return best
-
-    def _loss(self, trunk: Trunk, name: str, matrix: Tensor) -> Tensor:
-        """Return the mean negative log-likelihood of the edit's target, in nats per token."""
-        target = torch.tensor(trunk.batch.encoded[0].target_ids, device=self.backbone.device)
-        return cross_entropy(self.backbone.tail(trunk, {name: matrix}).float(), target)
-
-
 @dataclass(frozen=True)
 class OneStep:
-    """The editor: what is the same for all sessions."""
+    """The editor: what is the same for all sessions. `WeightSession` asks, saves and lends what it has edited."""
 
     settings: OneStepSettings
     switches: Switches
     name: str = "one-step"
 
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Return what is edited, by role: the first of the settings."""
+        return self.settings.sites[:1]
+
     def cut(self, backbone: Backbone) -> Cut:
         """Return the place below which the edit changes nothing."""
-        return sites.cut_below(backbone, self.settings.sites)
-
-    def parameter(self, backbone: Backbone) -> str:
-        """Return the name of the edited matrix in the backbone's module."""
-        return sites.parameters(backbone, self.settings.sites)[0]
+        return sites.cut_below(backbone, self.sites)
 
     def check(self, backbone: Backbone) -> None:
         """Refuse a backbone without the site, before anything is computed."""
-        backbone.module.get_parameter(self.parameter(backbone))
+        sites.tensors(backbone, self.sites)
+
+    def asking(self, ask: Ask) -> Ask:
+        """Return how the model is asked: as the metric wants it."""
+        return ask
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; nothing is ever written into the model, so there is nothing to undo on leaving."""
-        yield OneStepSession(self, backbone, store)
+        yield WeightSession(self, backbone, store)
+
+    def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
+        """Take one step for a batch of edits, from what earlier batches have made of the matrix."""
+        (name,) = sites.parameters(backbone, self.sites)
+        queries, targets = [edit.query for edit in edits], [edit.target for edit in edits]
+        batch = backbone.encode(queries, targets, Ask(labels=self.switches.labels))
+        # What lies below the edited matrix is computed once, however many steps are tried.
+        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
+        own = backbone.module.get_parameter(name)
+        begun = dense(own, before[name]) if before else own
+        matrix = begun.detach().float().clone().requires_grad_()
+        loss = _loss(backbone, trunk, name, matrix)
+        (gradient,) = torch.autograd.grad(loss, matrix)
+
+        def reached(tried: Tensor) -> float:
+            return float(_loss(backbone, trunk, name, tried).detach())
+
+        return {name: self._search(matrix.detach(), -gradient, float(loss.detach()), reached)}
+
+    def _search(self, matrix: Tensor, direction: Tensor, loss: float, reached: Any) -> Tensor:
+        """Double the step while the loss falls, and return the matrix behind the best one."""
+        best = matrix
+        direction = direction * (matrix.norm() / direction.norm().clamp_min(1e-30))
+        for doubling in range(self.settings.doublings + 1):
+            tried = matrix + self.settings.first_length * 2**doubling * direction
+            found = reached(tried)
+            if found >= loss:
+                break
+            best, loss = tried, found
+        return best
+
+
+def _loss(backbone: Backbone, trunk: Trunk, name: str, matrix: Tensor) -> Tensor:
+    """Return the mean negative log-likelihood of the edits' targets, in nats per token."""
+    ids = [token for encoded in trunk.batch.encoded for token in encoded.target_ids]
+    target = torch.tensor(ids, device=backbone.device)
+    return cross_entropy(backbone.tail(trunk, {name: matrix}).float(), target)
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> OneStep:
