@@ -14,16 +14,16 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.weights import memory
 from mmke.backbones.weights.loading import (
     RANDOM,
-    Order,
-    Stock,
+    Loaded,
+    LoadRequest,
     check_memory,
     check_numbers,
     check_vocabulary,
-    half_on_card,
+    half_on_gpu,
     lay_out,
+    load_weights,
     read_tokenizer,
-    stock,
-    tell_of_blanks,
+    warn_of_zeros,
 )
 from mmke.backbones.weights.stand_in import StandInTokenizer
 from mmke.errors import UserError
@@ -46,17 +46,17 @@ def half_layers(name: str) -> torch.dtype:
     return torch.float16 if ".layers." in name else torch.float32
 
 
-def order(*, skeleton: bool = False, device: torch.device = CPU) -> Order:
-    return Order("a model", RANDOM, half_layers, device, skeleton)
+def request(*, skeleton: bool = False, device: torch.device = CPU) -> LoadRequest:
+    return LoadRequest("a model", RANDOM, half_layers, device, skeleton)
 
 
-def stocked(*, skeleton: bool = False) -> Stock:
+def loaded(*, skeleton: bool = False) -> Loaded:
     """A small model whose head is tied to its embeddings, laid out without weights."""
     config = OPTConfig(
         vocab_size=60, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2
     )
     model = lay_out(lambda: OPTForCausalLM(config))
-    return stock(order(skeleton=skeleton), model, never, read=never, vocabulary=60)
+    return load_weights(request(skeleton=skeleton), model, never, read=never, vocabulary=60)
 
 
 def never(_: object) -> Any:
@@ -64,37 +64,37 @@ def never(_: object) -> Any:
 
 
 def test_random_weights_have_the_same_values_each_time() -> None:
-    one, other = (stocked().module.state_dict() for _ in range(2))
+    one, other = (loaded().module.state_dict() for _ in range(2))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_random_weights_leave_the_callers_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    stocked()
+    loaded()
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_random_weights_give_a_model_that_computes() -> None:
-    model = stocked().module.float()
+    model = loaded().module.float()
     logits = model(torch.arange(9)[None]).logits
     assert logits.isfinite().all()
     assert logits.std() > 0
 
 
 def test_tied_tensors_stay_tied() -> None:
-    model = stocked().module
+    model = loaded().module
     assert model.lm_head.weight is model.model.decoder.embed_tokens.weight
 
 
 def test_nothing_is_trained_and_nothing_drops_out() -> None:
-    model = stocked().module
+    model = loaded().module
     assert not any(tensor.requires_grad for tensor in model.parameters())
     assert not any(module.training for module in model.modules())
 
 
 def test_every_tensor_gets_its_values_and_its_precision() -> None:
-    model = stocked().module
+    model = loaded().module
     assert all(tensor.dtype == half_layers(name) for name, tensor in model.named_parameters())
     layer = model.model.decoder.layers[0]
     assert layer.fc1.weight.float().std() == pytest.approx(0.02, rel=0.2)
@@ -103,7 +103,7 @@ def test_every_tensor_gets_its_values_and_its_precision() -> None:
 
 
 def test_a_skeleton_has_no_values() -> None:
-    made = stocked(skeleton=True)
+    made = loaded(skeleton=True)
     assert all(tensor.is_meta for tensor in made.module.parameters())
     assert isinstance(made.tokenizer, StandInTokenizer)
 
@@ -172,16 +172,16 @@ def test_a_card_with_too_little_memory_is_refused_with_both_figures(
     card(monkeypatch, free=4)
     told = "a model takes 2.0 GiB of weights and about 3 GiB to work, and cuda:0 has 4.0 GiB free; end what else runs"
     with pytest.raises(UserError, match=re.escape(told)):
-        check_memory(order(device=CARD), large)
+        check_memory(request(device=CARD), large)
 
 
 def test_each_tensor_counts_in_its_own_precision(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
     card(monkeypatch, free=6)
-    check_memory(order(device=CARD), large)
+    check_memory(request(device=CARD), large)
     large.get_submodule("decoder").add_module("head", nn.Linear(1 << 14, 1 << 14, bias=False, device="meta"))
     card(monkeypatch, free=5.5)
     with pytest.raises(UserError, match=re.escape("takes 3.0 GiB")):
-        check_memory(order(device=CARD), large)
+        check_memory(request(device=CARD), large)
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,13 @@ def test_a_card_with_enough_is_taken(
     monkeypatch: pytest.MonkeyPatch, large: nn.Module, figures: dict[str, float]
 ) -> None:
     card(monkeypatch, **figures)
-    check_memory(order(device=CARD), large)
+    check_memory(request(device=CARD), large)
 
 
 def test_a_limit_of_the_process_is_a_smaller_card(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
     card(monkeypatch, free=15, allowed=0.25)
     with pytest.raises(UserError, match=re.escape("cuda:0 has 4.0 GiB free")):
-        check_memory(order(device=CARD), large)
+        check_memory(request(device=CARD), large)
 
 
 def test_blank_matrices_are_told_as_a_download_that_never_ended_leaves_them(caplog: pytest.LogCaptureFixture) -> None:
@@ -211,10 +211,10 @@ def test_blank_matrices_are_told_as_a_download_that_never_ended_leaves_them(capl
         for tensor in model[1].parameters():
             tensor.zero_()
         model[0].weight[:3] = 0
-        tell_of_blanks("a model", model)
+        warn_of_zeros("a model", model)
         assert not caplog.messages
         model[0].weight[3] = 0
-        tell_of_blanks("a model", model)
+        warn_of_zeros("a model", model)
     assert caplog.messages[0].startswith("a model: 1 of its matrices hold nothing but zeros, the first 0.weight;")
 
 
@@ -240,18 +240,18 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("machine")
 def test_a_machine_with_too_little_memory_is_told_with_what_would_help(large: nn.Module) -> None:
-    wanted = order(skeleton=False)
+    wanted = request(skeleton=False)
     told = "a model takes 2.0 GiB of weights, and this machine has 1.5 GiB of memory free; end what else runs there"
     with pytest.raises(UserError, match=re.escape(told)):
         check_memory(wanted, large)
-    check_memory(order(skeleton=True), large)  # a look at a model needs none
+    check_memory(request(skeleton=True), large)  # a look at a model needs none
     check_memory(wanted, nn.Linear(1 << 14, 3 << 13, bias=False, device="meta"))
 
 
 @pytest.mark.parametrize("content", [None, "MemTotal: 9999999 kB\n"])
 def test_a_machine_that_does_not_tell_is_tried(machine: Path, large: nn.Module, content: str | None) -> None:
     machine.unlink() if content is None else machine.write_text(content)
-    check_memory(order(skeleton=False), large)
+    check_memory(request(skeleton=False), large)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_machine_that_does_not_tell_is_tried(machine: Path, large: nn.Module, 
 def test_half_precision_is_a_cards_alone_unless_it_is_asked_for(
     dtype: torch.dtype | None, device: torch.device, taken: torch.dtype
 ) -> None:
-    assert half_on_card(dtype, device) == taken
+    assert half_on_gpu(dtype, device) == taken
 
 
 @pytest.mark.parametrize("content", [None, "{}", "not json"])

@@ -14,7 +14,7 @@ from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.blip2 import locate
-from mmke.backbones.weights.loading import Order, half_on_card, lay_out, read_tokenizer, stock
+from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights, read_tokenizer
 from mmke.types import WeightSource
 
 VOCABULARY = 50272
@@ -30,13 +30,13 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    half = half_on_card(dtype, device)
-    order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    half = half_on_gpu(dtype, device)
+    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
     model = lay_out(lambda: Blip2ForConditionalGeneration(config()))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    stocked = stock(order, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
+    loaded = load_weights(request, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
     return compose(
-        stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
+        loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
 
 

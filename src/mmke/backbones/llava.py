@@ -22,7 +22,7 @@ from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision, stacked
 from mmke.backbones.weights.llava import locate
-from mmke.backbones.weights.loading import Order, half_on_card, lay_out, stock
+from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights
 from mmke.types import WeightSource
 
 SIDE = 336
@@ -41,13 +41,11 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    half = half_on_card(dtype, device)
-    order = Order(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
+    half = half_on_gpu(dtype, device)
+    request = LoadRequest(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
     model = lay_out(lambda: LlavaForConditionalGeneration(config()))
-    stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
-    return compose(
-        stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=pixels
-    )
+    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
+    return compose(loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=pixels)
 
 
 def config() -> LlavaConfig:

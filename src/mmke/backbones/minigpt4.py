@@ -16,7 +16,7 @@ from mmke.backbones import llama_tokenizer, qformer
 from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.weights.loading import Order, half_on_card, lay_out, stock
+from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights
 from mmke.backbones.weights.minigpt4 import locate
 from mmke.types import WeightSource
 
@@ -44,14 +44,14 @@ def load(
     Raises:
         UserError: no weights, wrong ones, or too little memory on the card.
     """
-    half = half_on_card(dtype, device)
-    order = Order(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    half = half_on_gpu(dtype, device)
+    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
     parts = qformer.vision_config(), qformer.qformer_config(), text_config()
     model = lay_out(lambda: MiniGPT4(*parts, query_tokens=qformer.QUERIES))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    stocked = stock(order, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
+    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(
-        stocked.module, name=name, revision=stocked.revision, prompt=prompt(stocked.tokenizer), pixels=qformer.pixels
+        loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
 
 

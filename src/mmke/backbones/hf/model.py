@@ -33,12 +33,12 @@ from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import (
     RANDOM,
     RANDOM_REVISION,
-    Order,
+    LoadRequest,
     check_memory,
     check_numbers,
     fill_at_random,
     set_precision,
-    tell_of_blanks,
+    warn_of_zeros,
 )
 from mmke.errors import CannotAskError, UserError
 from mmke.types import WeightSource
@@ -71,29 +71,29 @@ def load(
     template = read_template(folder, config)
     model = lay_out_model(folder, config)
     own = precision(config, dtype, device)
-    order = Order(name, weights, lambda _: own, device, skeleton)
-    set_precision(model, order.dtype)
+    request = LoadRequest(name, weights, lambda _: own, device, skeleton)
+    set_precision(model, request.dtype)
     sites, stops = find_sites(model), stop_ids(folder, model, template)
     check_prompt(model, template, folder)
     if weights != RANDOM:
         check_weights(folder)
-    check_memory(order, model)
+    check_memory(request, model)
     known = Known(name, RANDOM_REVISION if weights == RANDOM else revision(folder), sites, template, stops)
     if skeleton:
         return compose(model, known)
     if weights == RANDOM:
-        fill_at_random(model, order)
+        fill_at_random(model, request)
     else:
         model = read_weights(folder, config, own, device)
         check_numbers(name, model)
-        tell_of_blanks(name, model)
+        warn_of_zeros(name, model)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 
 
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Return the precision of the whole model: on a card, where the user leaves it open, that of its weights' files.
+    """Return the precision of the whole model: on a GPU, where the user leaves it open, that of its weights' files.
 
-    Half where the card has no bfloat16, or the configuration does not say.
+    Half precision where the GPU has no bfloat16, or the configuration does not say.
     """
     if dtype is not None:
         return dtype

@@ -1,7 +1,7 @@
-"""Bringing a model that was laid out without weights to life: from a checkpoint, at random, or not at all.
+"""Loading weights into a model that was built without: from a checkpoint, at random, or not at all.
 
-A skeleton has everything but weights: names, edit sites, prompt, and a checkpoint whose headers were checked against
-them. It is what a user's mistakes are found with before 14 GB are read.
+A model without weights is called a skeleton. It has names, edit sites, its prompt, and a checkpoint whose headers were
+checked against it, so that a user's mistakes are found before 14 GB are read.
 """
 
 import logging
@@ -32,15 +32,15 @@ RANDOM_REVISION = "random, seed 0"
 """What identifies random weights."""
 
 WORKSPACE = 3 << 30
-"""Bytes beside the weights that an edit takes on the card: activations, an optimizer's state, the library's own."""
+"""Bytes beside the weights that an edit takes on the GPU: activations, an optimizer's state, the library's own."""
 
 SPREAD = 0.02
-"""Of random weights."""
+"""Standard deviation of random weights."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a user ordered.
+class LoadRequest:
+    """Which weights a backbone is to be loaded with, and where.
 
     Attributes:
         name: of the backbone, for messages.
@@ -58,8 +58,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Stock:
-    """What was delivered: the module in evaluation mode, its tokenizer, and what identifies the weights."""
+class Loaded:
+    """A model with its weights: the module in evaluation mode, its tokenizer, and what identifies the weights."""
 
     module: Any
     tokenizer: Any
@@ -77,18 +77,18 @@ def lay_out(build: Callable[[], Any]) -> Any:
     return module
 
 
-def stock(
-    order: Order,
+def load_weights(
+    request: LoadRequest,
     module: nn.Module,
     locate: Callable[[Path | None], Checkpoint],
     *,
     read: Callable[[Path], Any],
     vocabulary: int,
-) -> Stock:
+) -> Loaded:
     """Give a module that was laid out without weights its weights and its tokenizer.
 
     Args:
-        order: what the user ordered.
+        request: what is to be loaded.
         module: it has shapes and no values.
         locate: finds the weights.
         read: makes the tokenizer of its folder.
@@ -98,23 +98,23 @@ def stock(
         UserError: no weights, wrong ones, another model's tokenizer, or too little memory.
     """
     module.requires_grad_(requires_grad=False).eval()
-    set_precision(module, order.dtype)
-    if order.weights == RANDOM:
-        check_memory(order, module)
-        if not order.skeleton:
-            fill_at_random(module, order)
-        return Stock(module, StandInTokenizer(vocabulary), RANDOM_REVISION)
-    checkpoint = locate(order.weights)
+    set_precision(module, request.dtype)
+    if request.weights == RANDOM:
+        check_memory(request, module)
+        if not request.skeleton:
+            fill_at_random(module, request)
+        return Loaded(module, StandInTokenizer(vocabulary), RANDOM_REVISION)
+    checkpoint = locate(request.weights)
     checkpoint.check(module)
-    check_memory(order, module)
+    check_memory(request, module)
     tokenizer = read(checkpoint.tokenizer)
     check_vocabulary(tokenizer, checkpoint.tokenizer, vocabulary)
-    if not order.skeleton:
-        checkpoint.fill(module, dtype=order.dtype, device=order.device)
-        module.to(order.device)
-        check_numbers(order.name, module)
-        tell_of_blanks(order.name, module)
-    return Stock(module, tokenizer, checkpoint.revision)
+    if not request.skeleton:
+        checkpoint.fill(module, dtype=request.dtype, device=request.device)
+        module.to(request.device)
+        check_numbers(request.name, module)
+        warn_of_zeros(request.name, module)
+    return Loaded(module, tokenizer, checkpoint.revision)
 
 
 def check_none_named(name: str, weights: WeightSource) -> None:
@@ -127,7 +127,7 @@ def check_none_named(name: str, weights: WeightSource) -> None:
         raise UserError(f"--weights {weights}: {name} comes with its weights; leave it out")
 
 
-def tell_of_blanks(name: str, module: nn.Module) -> None:
+def warn_of_zeros(name: str, module: nn.Module) -> None:
     """Warn of matrices that are all zeros: files that were made in their full size and never filled look whole."""
     matrices = [(each, tensor) for each, tensor in module.named_parameters() if tensor.ndim > 1 and len(tensor)]
     # The first row nearly always answers.
@@ -163,8 +163,8 @@ def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> Non
         tensor.data = tensor.data.to(dtype(name))
 
 
-def half_on_card(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Return the language model's precision where the user leaves it open: half on a card, as published."""
+def half_on_gpu(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Return the language model's precision where the user leaves it open: half precision on a GPU, as published."""
     if dtype is not None:
         return dtype
     return torch.float16 if device.type == "cuda" else torch.float32
@@ -198,37 +198,37 @@ def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
         )
 
 
-def check_memory(order: Order, module: nn.Module) -> None:
+def check_memory(request: LoadRequest, module: nn.Module) -> None:
     """Compare what a model takes with what its device has left; on the processor only if weights are to be read.
 
     Raises:
         UserError: too little.
     """
-    on_card = order.device.type == "cuda"
-    free = free_memory(order.device) if on_card or not order.skeleton else None
-    weights = sum(t.numel() * order.dtype(name).itemsize for name, t in _unique(module))
-    if free is None or weights + (WORKSPACE if on_card else 0) <= free:
+    on_gpu = request.device.type == "cuda"
+    free = free_memory(request.device) if on_gpu or not request.skeleton else None
+    weights = sum(t.numel() * request.dtype(name).itemsize for name, t in _unique(module))
+    if free is None or weights + (WORKSPACE if on_gpu else 0) <= free:
         return
-    if not on_card:
+    if not on_gpu:
         # Else the system ends the program without a word.
         raise UserError(
-            f"{order.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB of "
-            "memory free; end what else runs there, take --dtype bfloat16 instead of float32, or a card: --device cuda"
+            f"{request.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB "
+            "of memory free; end what else runs there, take --dtype bfloat16 and not float32, or a GPU: --device cuda"
         )
     raise UserError(
-        f"{order.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
-        f"and {order.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
+        f"{request.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
+        f"and {request.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
         "another --device, or with --dtype float32 take float16"
     )
 
 
-def fill_at_random(module: nn.Module, order: Order) -> None:
+def fill_at_random(module: nn.Module, request: LoadRequest) -> None:
     """Draw every tensor: norms one, biases zero, the rest normal; the same values whatever the device's neighbours."""
-    generator = torch.Generator(order.device).manual_seed(0)
+    generator = torch.Generator(request.device).manual_seed(0)
     drawn: dict[int, nn.Parameter] = {}
     for name, tensor in list(module.named_parameters(remove_duplicate=False)):
         if id(tensor) not in drawn:
-            made = torch.empty(tensor.shape, dtype=order.dtype(name), device=order.device)
+            made = torch.empty(tensor.shape, dtype=request.dtype(name), device=request.device)
             if tensor.ndim == 1:
                 made.fill_(1.0 if name.endswith("weight") else 0.0)
             else:
@@ -236,7 +236,7 @@ def fill_at_random(module: nn.Module, order: Order) -> None:
             drawn[id(tensor)] = nn.Parameter(made, requires_grad=False)
         owner, _, attribute = name.rpartition(".")
         setattr(module.get_submodule(owner), attribute, drawn[id(tensor)])
-    module.to(order.device)
+    module.to(request.device)
 
 
 def _unique(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""How much memory is left for a model: on a card, and on the machine itself."""
+"""How much memory is left for a model: on a GPU, and on the machine itself."""
 
 import re
 from pathlib import Path

@@ -27,7 +27,14 @@ from mmke.backbones.hf.folder import revision as files_revision
 from mmke.backbones.hf.sites import Sites
 from mmke.backbones.prompt import Frame
 from mmke.backbones.reason import reason
-from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, Order, fill_at_random, half_on_card, set_precision
+from mmke.backbones.weights.loading import (
+    RANDOM,
+    RANDOM_REVISION,
+    LoadRequest,
+    fill_at_random,
+    half_on_gpu,
+    set_precision,
+)
 from mmke.backbones.weights.tensor_files import weight_files
 from mmke.editors.serac import projection
 from mmke.editors.serac.int8 import hold_in_int8
@@ -86,7 +93,7 @@ def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> 
             f"serac: {backbone.name} is not made of parts, so that no other language model can read through it; take "
             "its own: --set serac.counterfactual=own"
         )
-    dtype = torch.float32 if values.held == "float32" else half_on_card(None, backbone.device)
+    dtype = torch.float32 if values.held == "float32" else half_on_gpu(None, backbone.device)
     folder = find(name)
     if folder is None:
         model, revision = _laid_out(backbone), RANDOM_REVISION
@@ -109,9 +116,9 @@ def _place(model: Any, dtype: torch.dtype, device: torch.device, values: SERACSe
 
     def bring(part: Any) -> None:
         if at_random:
-            order = Order("serac's counterfactual", RANDOM, lambda _: dtype, device, skeleton=False)
-            set_precision(part, order.dtype)
-            fill_at_random(part, order)
+            request = LoadRequest("serac's counterfactual", RANDOM, lambda _: dtype, device, skeleton=False)
+            set_precision(part, request.dtype)
+            fill_at_random(part, request)
         part.to(device)
 
     if values.held == "int8" and values.layers:
