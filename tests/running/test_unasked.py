@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mmke.benchmarks.open import open_benchmark
+from mmke.cli import main
 from mmke.results.finished import read_finished
 from mmke.running import beforehand
 from mmke.running.loading import load_backbone
@@ -105,3 +106,15 @@ def test_check_finds_it_without_weights(changed: Callable[[dict[str, Any]], Path
     assert all("has a table of 4096" in each.reason for each in found)
     cases = benchmark.load("eval", hop=1, switches=STRICT).cases
     assert beforehand.refused(skeleton, cases[:1], Ask(), pictures=True) == []
+
+
+def test_the_command_finds_it_too(
+    changed: Callable[[dict[str, Any]], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = changed({"m_rel_1": LONG})
+    command = ["check", "mmke-entity", "--data", str(data), "--backbone", "tiny-blip2"]
+    assert main(command) == 2
+    assert (
+        "tiny-blip2: 2 questions or edits that it cannot be asked\nrecord entity-00001, probe"
+        in capsys.readouterr().out
+    )
