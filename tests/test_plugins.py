@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,55 @@ def test_an_editor_that_fails_at_work_is_named(
     with pytest.raises(UserError) as error:
         run(planned)
     assert message in str(error.value)
+
+
+METRIC = '''
+from dataclasses import dataclass, field
+
+from mmke.types import Ask, Score
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Letters in the answer: in a unit that no metric of this package has."""
+
+    name: str = "letters"
+    roles: tuple[str, ...] = ("relation",)
+    ask: Ask = Ask()
+    reference: str | None = None
+    unit: str = "letters"
+    higher_is_better: bool = False
+    parameters: dict[str, object] = field(default_factory=lambda: {"alphabets": ["latin"]})
+
+    def column(self, kind):
+        return f"{kind.name}_letters"
+
+    def score(self, probe, before, after):
+        return Score(float(len(after.text)), 1)
+
+
+def make(switches):
+    return [Letters()]
+'''
+
+
+def test_a_run_with_a_metric_of_another_package_is_shown(
+    installed: Callable[..., None], request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(METRIC, group="metrics")
+    out = str(request_.out)
+    where = ["--backbone", "tiny-llava", "--editor", "none", "--benchmark", "mmke-user", "--data", str(request_.data)]
+    assert main(["run", *where, "--limit", "1", "--metric", "accuracy", "--metric", "mine", "--out", out]) == 0
+    for form in ("text", "json", "csv", "markdown", "latex"):
+        assert main(["table", out, "--all", "--format", form]) == 0
+    assert "t_rel_letters" in capsys.readouterr().out.replace("\\", "")
+
+
+def test_a_run_with_settings_of_every_kind_of_toml_is_shown_and_continued(
+    installed: Callable[..., None], request_: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(GOOD, settings="since = 2020-01-31\nlist = [1, [2.5]]\n[nested]\na = {b = true}\n")
+    for limit in (1, 2):
+        run(plan(replace(request_, limit=limit)))
+    assert main(["table", str(request_.out)]) == 0
+    assert "mine" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from mmke.editing.trained import TrainedFor, read
 from mmke.protocols import Training
-from mmke.training.last import Moving, take_up, write_last
+from mmke.training.last import Moving, restore, write_last
 from mmke.training.pace import Pace
 
 
@@ -28,7 +28,7 @@ def test_the_optimizer_goes_on_from_its_earlier_name(tmp_path: Path) -> None:
     with safe_open(tmp_path / "last.safetensors", framework="pt") as opened:
         renamed = {key.replace("optimizer.", "optimiser."): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         save_file(renamed, tmp_path / "old.safetensors", metadata=opened.metadata())
-    take_up(fresh, read(tmp_path / "old.safetensors"))
+    restore(fresh, read(tmp_path / "old.safetensors"))
     before, after = (each.optimizer.state_dict()["state"] for each in (trained, fresh))
     assert before.keys() == after.keys() == {0, 1}
     assert all(torch.equal(after[number][name], value) for number in before for name, value in before[number].items())

@@ -33,7 +33,7 @@ def go(pace: Pace, *, improving: bool) -> tuple[int, list[int], list[int]]:
         if pace.validates(since=before):
             validated.append(pace.done)
             figure += -1.0 if improving else 1.0
-            if pace.heard(figure):
+            if pace.record_validation(figure):
                 saved.append(pace.done)
     return pace.done, validated, saved
 
@@ -116,5 +116,5 @@ def test_a_pace_that_is_taken_up_goes_on_in_the_same_order() -> None:
     begun, later = (Pace(7, TRAINING, None, seed=3) for _ in range(2))
     for _ in range(9):
         begun.next()
-    later.take_up(begun.state())
+    later.load_state_dict(begun.state_dict())
     assert [later.next() for _ in range(11)] == order[9:]

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, cast
 
@@ -317,6 +317,6 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, Path):
+    if isinstance(value, Path | date | time):  # TOML has dates and times, JSON has not
         return str(value)
     raise TypeError(f"{value!r} cannot stand in {RUN}; settings are numbers, texts, lists and tables of them")

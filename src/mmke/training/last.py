@@ -34,13 +34,13 @@ def write_last(path: Path, moving: Moving, facts: TrainedFor, *, data: str) -> N
     """
     state = moving.optimizer.state_dict()
     schedule = None if moving.schedule is None else moving.schedule.state_dict()
-    further = {"pace": moving.pace.state(), "groups": state["param_groups"], "schedule": schedule, "data": data}
+    further = {"pace": moving.pace.state_dict(), "groups": state["param_groups"], "schedule": schedule, "data": data}
     write(path, {**network_named(moving.network), **_flat(state["state"])}, facts, further=further)
 
 
-def take_up(moving: Moving, kept: Checkpoint) -> None:
+def restore(moving: Moving, kept: Checkpoint) -> None:
     """Move optimizer, schedule and pace to where they were; the networks are the editor's business."""
-    moving.pace.take_up(kept.further["pace"])
+    moving.pace.load_state_dict(kept.further["pace"])
     renamed = {key.replace(OLD_OPTIMIZER, OPTIMIZER, 1): value for key, value in kept.tensors.items()}
     state = _nested({key: value for key, value in renamed.items() if key.startswith(OPTIMIZER)})
     moving.optimizer.load_state_dict({"state": state, "param_groups": kept.further["groups"]})

@@ -20,7 +20,7 @@ from mmke.editing.trained import BEST, LAST, Checkpoint, TrainedFor, write
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Store, TrainableEditor
 from mmke.training.curves import Curves
-from mmke.training.last import Moving, digest, network_named, take_up, write_last
+from mmke.training.last import Moving, digest, network_named, restore, write_last
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes
 from mmke.training.step import NotFiniteError, numbers, take_step
@@ -68,7 +68,7 @@ class Run:
             raise ValueError(f"{self.editor.name} has no networks; prepare it first")
         moving = Moving(self.editor.network, optimizer, schedule, self.pace)
         if last is not None:
-            take_up(moving, last)
+            restore(moving, last)
         try:
             self._go(moving, on_step)
         except torch.OutOfMemoryError as error:
@@ -120,7 +120,7 @@ class Run:
         figures = self._figures()
         figure = self.editor.after_validation(figures)
         curves.add("validation", self.pace.done, figures)
-        if self.pace.heard(figure) and self.processes.first:
+        if self.pace.record_validation(figure) and self.processes.first:
             self._check(moving)
             facts = replace(self.facts, records=self.pace.done, figures=figures)
             write(self.folder / BEST, network_named(moving.network), facts, further={})

@@ -62,11 +62,11 @@ class Pace:
         most = self.training.steps - 1 if self.published == "epochs" else self.training.steps
         return min(self.epochs * self.records, most)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return where it is, as plain data."""
         return {name: getattr(self, name) for name in KEPT}
 
-    def take_up(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Move to where it was."""
         for name in KEPT:
             setattr(self, name, state[name])
@@ -93,7 +93,7 @@ class Pace:
         interval = self.training.validate_every or self.records
         return at_end or self.done // interval > max(since, 0) // interval
 
-    def heard(self, figure: float) -> bool:
+    def record_validation(self, figure: float) -> bool:
         """Take a validation's figure (lower is better) and return whether it is the best so far."""
         better = self.best is None or figure < self.best
         if better:
