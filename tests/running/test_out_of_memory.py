@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmke.cli import main
-from mmke.editors.ft.edit import FineTuningSession
+from mmke.editing.weight_session import WeightSession
 from mmke.errors import UserError
 from mmke.results.finished import read_finished
 from mmke.running.loading import load
@@ -28,15 +28,15 @@ def request_(small_data: Path, tmp_path: Path) -> Request:
 
 def fill(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let memory end in the third record's edit."""
-    apply, applied = FineTuningSession.apply, []
+    apply, applied = WeightSession.apply, []
 
-    def until_full(session: FineTuningSession, edits: object) -> None:
+    def until_full(session: WeightSession, edits: object) -> None:
         applied.append(edits)
         if len(applied) == 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         apply(session, edits)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(FineTuningSession, "apply", until_full)
+    monkeypatch.setattr(WeightSession, "apply", until_full)
 
 
 @pytest.fixture
