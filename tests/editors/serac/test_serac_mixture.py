@@ -27,6 +27,11 @@ def test_far_from_every_edit_the_mixture_is_the_base() -> None:
     torch.testing.assert_close(soft(BASE, OTHER, similarity(50.0)), BASE.log_softmax(-1), atol=2e-6, rtol=0)
 
 
+def test_what_neither_model_expects_has_the_logarithm_of_the_epsilon_of_float32() -> None:
+    certain = torch.tensor([[0.0, -1e4]])
+    assert soft(certain, certain, similarity(0.0))[0, 1] == torch.tensor(1.1920929e-7).log()
+
+
 def test_the_mixture_flips_where_a_soft_one_does() -> None:
     flip = 0.4097953
     below, above = (soft(BASE, OTHER, torch.tensor(flip + step))[1] for step in (-1e-5, 1e-5))

@@ -72,7 +72,7 @@ class FineTuning:
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
         yield WeightSession(self, backbone, store)
 
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:

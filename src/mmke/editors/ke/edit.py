@@ -1,4 +1,4 @@
-"""KE: a trained network bends the gradient of an edit into a change of six matrices.
+"""KE: a trained network turns the gradient of an edit into a change of six matrices.
 
 Source: De Cao et al., arXiv:2104.08164, as MMKE-Bench (arXiv:2502.19870) runs it. What the network knows of an edit is
 the text `{before} >> {target} || {question}`. It is trained so that the edit is said while the changes stay small: the
@@ -7,8 +7,8 @@ loss of a record is nll(edit, after it) + multiplier · (size of the changes −
 Deviations from the published code:
 - Gradients are taken at the edited linears alone, from a trunk that is computed once; no gradient of the whole model.
 - Gradients and changes stay in their factors (`protocols.LowRankUpdate`); neither is ever made as a matrix.
-- They are products of float32 factors (TF32 on a card beside half precision), and both likelihoods are computed in
-  float32; published: in the precision of the model, which on a card rounds them to float16 (a random tiny model's
+- They are products of float32 factors (TF32 on a GPU beside half precision), and both likelihoods are computed in
+  float32; published: in the precision of the model, which on a GPU rounds them to float16 (a random tiny model's
   gradient moved by 5 in 10,000). Where the model is in float32 there is no difference.
 - The multiplier is brought back to zero right behind the step that took it below; published: before the next one's
   gradient. The steps are the same, the printed loss of the record between them is not.
@@ -74,7 +74,7 @@ class Changed(NamedTuple):
 
 @dataclass
 class KnowledgeEditor:
-    """KE with its network, once it is laid out."""
+    """KE; it has a network after `prepare` or `load_state_dict`."""
 
     settings: KESettings
     switches: Switches
@@ -101,7 +101,7 @@ class KnowledgeEditor:
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
         self.trained()
         yield WeightSession(self, backbone, store)
 
@@ -224,7 +224,7 @@ class KnowledgeEditor:
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> KnowledgeEditor:
-    """KE: a trained network bends the edit's gradient into a change of the last MLPs."""
+    """KE: a trained network turns the edit's gradient into a change of the last MLPs."""
     values = build(KESettings, settings, editor="ke")
     return KnowledgeEditor(values, switches, seed)
 

@@ -1,4 +1,4 @@
-"""KE's learner: from a text that states the edit to how the gradient of each matrix is bent.
+"""KE's learner: from a text that states the edit to how the gradient of each matrix is changed.
 
 Source: De Cao et al., arXiv:2104.08164, as MMKE-Bench (arXiv:2502.19870) runs it. A bidirectional LSTM reads the text;
 of its final states a small network for each matrix makes five vectors, and of these and the gradient the change

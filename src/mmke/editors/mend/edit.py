@@ -82,7 +82,7 @@ class MENDSettings(EditorSettings):
 
 @dataclass
 class Mend:
-    """MEND with its networks, once they are laid out."""
+    """MEND; it has networks after `prepare` or `load_state_dict`."""
 
     settings: MENDSettings
     switches: Switches
@@ -108,7 +108,7 @@ class Mend:
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
         self.networks()
         yield WeightSession(self, backbone, store)
 
@@ -158,7 +158,7 @@ class Mend:
     def optimizer(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the networks and the steps."""
         parameters = list(self.networks().parameters())
-        # As one kernel on a card: the others need room for copies of all networks.
+        # Fused on a GPU: the other implementations need memory for copies of all networks.
         return torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=parameters[0].is_cuda), None
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:

@@ -127,7 +127,7 @@ class Network(nn.Module):
 def informative(found: Mapping[str, Factors]) -> dict[str, Factors]:
     """Return of each matrix the rows in which neither the input nor the gradient is all zero."""
     keep = {name: each.inputs.ne(0).any(1) & each.gradients.ne(0).any(1) for name, each in found.items()}
-    # Mostly all are: one look at that for all matrices spares a card the wait for each one's number of rows.
+    # Mostly all rows are: one check for all matrices, so that a GPU is not waited for once per matrix.
     whole = torch.stack([some.all() for some in keep.values()]).tolist()
     return {
         name: each if all_rows else Factors(each.inputs[keep[name]], each.gradients[keep[name]])

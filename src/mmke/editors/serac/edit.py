@@ -5,7 +5,7 @@ made. Under `paper` every answer is a mixture of the base's and the counterfactu
 its gold answer is to the nearest edit; under `strict` a probe's question alone decides which of the two answers.
 
 Deviations from the published code:
-- Several edits may be remembered; the nearest one speaks.
+- Several edits may be remembered; the nearest one decides.
 - Free decoding is not published: under either protocol the question alone decides, and one model writes the answer.
 - BLIP2's random projection, under `paper`, is drawn from the seed and the newest edit, so that a run repeats itself.
 - Under `strict` the counterfactual model is the backbone's own language model with trained copies of its last layers,
@@ -106,7 +106,7 @@ class MixingSession:
 
 @dataclass
 class Serac:
-    """SERAC with its networks, once they are laid out.
+    """SERAC; it has networks after `prepare` or `load_state_dict`.
 
     Attributes:
         unrelated: unrelated questions of the training records.
@@ -182,7 +182,7 @@ class Serac:
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; the module is never written, so leaving has nothing to undo."""
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
         self.networks()
         session = RoutedSession(self, backbone, store)
         yield MixingSession(self, session) if self.soft else session
@@ -252,7 +252,7 @@ class Serac:
             {"params": list(networks.scope.parameters()), "lr": values.scope_learning_rate},
             {"params": list(networks.counterfactual.parameters()), "lr": values.learning_rate},
         ]
-        # As one kernel on a card: the others need room for copies of all that is trained.
+        # Fused on a GPU: the other implementations need memory for copies of all that is trained.
         on_card = next(networks.parameters()).is_cuda
         return torch.optim.Adam(groups, fused=on_card), None
 

@@ -1,4 +1,4 @@
-"""Layers that are not trained in int8, and on the host where a card has no room for them.
+"""Layers that are not trained in int8, and in main memory where a GPU has no room for them.
 
 A matrix is rounded row by row, each row under a scale of its own. Where it lies changes no value: a layer on the host
 is read through at each pass, which takes a few milliseconds.
@@ -13,7 +13,7 @@ from torch.nn import functional
 from mmke.backbones.weights.memory import free_memory
 
 BESIDE = 7 << 29
-"""Bytes of a card that are left for the rest: activations, the classifier and its optimizer, what stands around the
+"""Bytes of a GPU's memory that are left for the rest: activations, the classifier and its optimizer, what stands around the
 layers."""
 PER_TRAINED = 16
 """Bytes for each trained number: itself in float32, its gradient, two of the optimizer's."""

@@ -97,8 +97,8 @@ class Encoder:
         """Return the last hidden state of each text's first token, or the mean over its tokens."""
         alike: dict[int, list[int]] = {}
         for number, text in enumerate(texts):
-            # Texts of about one length together: short questions are not padded to a long answer's length. A card
-            # has computed the padding before it could be asked for a second batch.
+            # Texts of about one length together: short questions are not padded to a long answer's length. A GPU
+            # computes the padding in less time than starting a second batch takes.
             alike.setdefault(0 if self._device.type == "cuda" else len(text).bit_length(), []).append(number)
         found = torch.cat([self._states([texts[i] for i in some], pooling) for some in alike.values()])
         order = sent([i for some in alike.values() for i in some], found.device)
