@@ -13,8 +13,8 @@ from torch.nn import functional
 from mmke.backbones.weights.memory import free_memory
 
 BESIDE = 7 << 29
-"""Bytes of a GPU's memory that are left for the rest: activations, the classifier and its optimizer, what stands around the
-layers."""
+"""Bytes of a GPU's memory that are left for the rest: activations, the classifier and its optimizer, and the modules
+around the layers."""
 PER_TRAINED = 16
 """Bytes for each trained number: itself in float32, its gradient, two of the optimizer's."""
 
