@@ -16,7 +16,8 @@ from mmke.editing.settings import resolve
 from mmke.editors.ike.edit import InContextSession
 from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
 from mmke.errors import CannotAskError, UserError
-from mmke.running.asking import ask, make_metrics
+from mmke.running.asking import ask
+from mmke.running.metrics import make_metrics
 from mmke.types import (
     PAPER,
     STRICT,
