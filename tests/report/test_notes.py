@@ -9,8 +9,8 @@ import pytest
 
 from mmke.report.cells import read_cells
 from mmke.report.table import render
-from mmke.results.manifest import RUN
 from mmke.results.rows import EMPTY, UNENDED
+from mmke.results.run_json import RUN
 from mmke.types import ScoreRow
 
 Row = Callable[..., ScoreRow]

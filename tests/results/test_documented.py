@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mmke.results.folder import FILES, open_run
-from mmke.results.manifest import RUN, RunFacts, RunSettings
+from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.run_json import RUN
 from mmke.results.timings import Timing
 from mmke.types import EditCase, ScoreRow
 

@@ -19,7 +19,8 @@ from mmke.metrics.accuracy import Accuracy
 from mmke.results import folder as folder_module
 from mmke.results.finished import ROWS, read_finished
 from mmke.results.folder import RunFolder, check_continues, open_run, run_path
-from mmke.results.manifest import RunFacts, RunSettings, read_run
+from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.run_json import read_run
 from mmke.results.timings import Timing
 from mmke.types import PAPER, Ask, EditCase, ImageRef, ScoreRow
 

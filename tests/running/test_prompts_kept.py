@@ -6,7 +6,7 @@ import pytest
 
 from mmke.results.cases import digest
 from mmke.results.finished import CASES, read_cases
-from mmke.results.manifest import read_run
+from mmke.results.run_json import read_run
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request

@@ -14,7 +14,7 @@ from mmke.cli import main
 from mmke.errors import UserError
 from mmke.report.cells import read_cells
 from mmke.results.finished import ANSWERS, CASES, ROWS
-from mmke.results.manifest import RUN
+from mmke.results.run_json import RUN
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.rescoring import rescore

@@ -16,8 +16,8 @@ from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import Average, Figure, Scale, figures
 from mmke.results.described import columns_of, kinds_of
 from mmke.results.finished import FinishedRecord, read_cases, read_finished
-from mmke.results.manifest import RUN, read_run
 from mmke.results.rows import EMPTY, UNENDED
+from mmke.results.run_json import RUN, read_run
 from mmke.results.timings import MemoryKind
 from mmke.types import ScoreRow
 

@@ -16,8 +16,8 @@ from mmke.results.answers import KeptAnswer, parse_answers
 from mmke.results.cases import KeptCase, parse_case
 from mmke.results.described import kinds_of
 from mmke.results.lines import Line, json_object, read_lines
-from mmke.results.manifest import read_run
 from mmke.results.rows import RecordKey, RowLine, parse_row, parse_rows, to_row, whole_records
+from mmke.results.run_json import read_run
 from mmke.results.timings import TIMINGS, Timing, parse_timing
 from mmke.types import ScoreRow
 

@@ -21,8 +21,9 @@ from mmke.results.cases import case_line
 from mmke.results.changed import changed_data
 from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_cases, read_finished
 from mmke.results.lines import put, sync_folder
-from mmke.results.manifest import RUN, RunFacts, RunSettings, check_same_settings, read_run, write_run
+from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, write_run
 from mmke.results.rows import RecordKey, row_line
+from mmke.results.run_json import RUN, read_run
 from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
 from mmke.types import EditCase, Query, Said, ScoreRow
 

@@ -1,4 +1,4 @@
-"""`run.json`: what a folder's rows were made with, and by which starts of the program.
+"""What a folder's rows were made with, and by which starts of the program.
 
 Two halves. Settings decide the rows: a folder takes only rows of equal settings. Facts do not: how many records were
 asked for, the versions, the commit, the command line. Each start adds its facts to `history`. Fields that this version
@@ -9,23 +9,15 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
-from typing_extensions import TypedDict
-
-from mmke import renamed
 from mmke.errors import UserError
-from mmke.results import v1
 from mmke.results.described import describe_columns, describe_kinds, describe_metrics
-from mmke.results.lines import validated, write_at_once
 from mmke.results.provenance import project_commit, versions
-from mmke.types import Dropped, Metric, ProbeKind, Role, Switches
-
-RUN = "run.json"
-SCHEMA = 2
+from mmke.results.run_json import SCHEMA, plain_value, read_run, save_run
+from mmke.types import Dropped, Metric, ProbeKind, Switches
 
 _TOLD = ("device", "threads", "versions", "commit")
 """Facts whose change from one start to the next is told."""
@@ -78,7 +70,7 @@ class RunSettings:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"protocol": self.switches.protocol, "switches": asdict(self.switches)}
         plain |= {"metrics": describe_metrics(self.metrics)}
-        return dict(json.loads(json.dumps(plain, allow_nan=False, default=_plain)))
+        return dict(json.loads(json.dumps(plain, allow_nan=False, default=plain_value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,100 +105,6 @@ class RunFacts:
             "trained_on": self.trained_on,
             "chosen_by": self.chosen_by,
         }
-
-
-class _Kind(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    label: str
-    role: Role
-    headline: bool
-
-
-class _Column(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    metric: str
-    kind: str
-    unit: str
-    higher_is_better: bool
-
-
-class _Records(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    used: int
-    dropped: list[Any]
-
-
-class _Start(TypedDict):
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    versions: dict[str, str | None]
-    commit: dict[str, Any] | None
-
-
-class _Run(TypedDict):
-    """What tables and later starts read of `run.json`."""
-
-    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
-
-    schema: int
-    backbone: str
-    editor: str
-    benchmark: str
-    protocol: str
-    hop: int
-    seed: int
-    schedule: str
-    switches: dict[str, Any]
-    metrics: dict[str, dict[str, Any]]
-    settings: dict[str, Any]
-    kinds: dict[str, _Kind]
-    columns: dict[str, _Column]
-    records: _Records
-    history: list[_Start]
-
-
-_ADAPTER = TypeAdapter(_Run)
-
-
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """Return what `run.json` holds, that of the first format with what today's says besides; None when there is none.
-
-    Raises:
-        UserError: it is broken, or of a version that this one does not read; the message names the key.
-    """
-    file = folder / RUN
-    if not file.exists():
-        return None
-    try:
-        plain = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{file} is broken ({error}); restore it, or delete the folder and run again") from error
-    try:
-        run = _checked(plain)
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{file} is not the record of a run that this version reads: {error}; move it away, or name another folder"
-        ) from error
-    return {**run, "settings": renamed.current(run["settings"])}
-
-
-def _checked(plain: object) -> dict[str, Any]:
-    """Return the record of a run, with the fields of today; unknown ones are kept.
-
-    Raises:
-        ValueError: it lacks a field, or has one of another type.
-        TypeError: it is no object.
-    """
-    if not isinstance(plain, dict):
-        raise TypeError(f"a JSON object was expected, not {type(plain).__name__}")
-    if "schema" not in plain:
-        plain = v1.upgraded(plain)
-    if isinstance(plain["schema"], int) and plain["schema"] > SCHEMA:
-        raise ValueError(f"schema: {plain['schema']} is of a later version of mmke, this one reads up to {SCHEMA}")
-    return dict(cast("Mapping[str, Any]", validated(_ADAPTER.validate_python, plain)))
 
 
 def check_same_settings(folder: Path, settings: RunSettings, *, data_changes: Callable[[], str] = str) -> None:
@@ -282,22 +180,6 @@ def write_run(folder: Path, settings: RunSettings, facts: RunFacts) -> None:
     save_run(folder, plain)
 
 
-def save_run(folder: Path, run: Mapping[str, Any]) -> None:
-    """Write `run.json` at once: whenever the machine stops, either the old or the new one is there."""
-    settings = ("protocol", *RunSettings.__dataclass_fields__)
-    order = [key for key in ("schema", *settings, "kinds", "columns", "records", "history") if key in run]
-    text = (
-        json.dumps(
-            {key: run[key] for key in (*order, *sorted(run.keys() - set(order)))},
-            indent=2,
-            ensure_ascii=False,
-            default=_plain,
-        )
-        + "\n"
-    )
-    write_at_once(folder / RUN, text.encode("utf-8", errors="backslashreplace"))
-
-
 def _tell_changes(folder: Path, history: Sequence[Mapping[str, Any]], start: Mapping[str, Any]) -> None:
     if not history:
         return
@@ -314,9 +196,3 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             found[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False)
     return found
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Path | date | time):  # TOML has dates and times, JSON has not
-        return str(value)
-    raise TypeError(f"{value!r} cannot stand in {RUN}; settings are numbers, texts, lists and tables of them")

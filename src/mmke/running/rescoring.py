@@ -20,8 +20,8 @@ from mmke.results.described import describe_columns, describe_metrics, kinds_of
 from mmke.results.finished import ROWS, FinishedRecord, read_answers, read_cases, read_finished
 from mmke.results.folder import locked
 from mmke.results.lines import write_at_once
-from mmke.results.manifest import RUN, SCHEMA, read_run, save_run
 from mmke.results.rows import EMPTY, UNENDED, row_line
+from mmke.results.run_json import RUN, SCHEMA, read_run, save_run
 from mmke.running.metrics import check_columns, make_metrics
 from mmke.running.scoring import Answers, Floor, Heard, make_rows, unasked
 from mmke.types import Answer, Ask, EditCase, Metric, Said, ScoreRow, Switches
