@@ -71,7 +71,7 @@ def test_two_runs_write_the_same_bytes(request_: Request, finished: Callable[[st
     assert len(files(request_.out)) == 4
 
 
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
 def test_a_larger_limit_continues_with_the_same_bytes(
     request_: Request, finished: Callable[[str], Path], protocol: str
 ) -> None:
