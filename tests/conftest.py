@@ -1,6 +1,8 @@
 """Shared by all tests: one thread a process, no network, and what is slow to make, made once a session."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # What the user's own cache holds must not decide a test, nor what another worker writes; removed when the session ends.
-CACHE = tempfile.TemporaryDirectory(prefix="mmke-tests-")
-os.environ["XDG_CACHE_HOME"] = CACHE.name
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mmke-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
