@@ -109,7 +109,7 @@ def test_steps_are_timed_and_need_less_than_the_plain_loop_takes(
     assert 0 < step.new.wall == step.seen.wall
     assert (step.asides is None) == (name == "ke")
     assert len(step.log) > 1
-    cut = editor.cut(backbone) if hasattr(editor, "cut") else Cut("mlp", -1)
+    cut = editor.cut(backbone) or Cut("mlp", -1)
     counted = count_trained(step.log, shapes(backbone), Trained(backbone.layers - (cut.layer or 0) % backbone.layers))
     assert counted.plain > counted.needed > 0
 
