@@ -120,6 +120,6 @@ def test_no_number_of_layers_is_the_whole_decoder(
     encoder: str, train: tuple[EditCase, ...], models: dict[str, str]
 ) -> None:
     blip2 = load("tiny-blip2")
-    whole, last = (editor(blip2, encoder, train, counterfactual=models["opt"], layers=layers) for layers in (0, 1))
+    whole, last = editor(blip2, encoder, train, counterfactual=models["opt"], layers=0), editor(blip2, encoder, train)
     assert "embed_tokens" in " ".join(whole.networks().counterfactual.copies)
     assert all(f"layers/{LAYERS - 1}/" in name for name in last.networks().counterfactual.copies)
