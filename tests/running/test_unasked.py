@@ -118,3 +118,23 @@ def test_the_command_finds_it_too(
         "tiny-blip2: 2 questions or edits that it cannot be asked\nrecord entity-00001, probe"
         in capsys.readouterr().out
     )
+
+
+def test_check_looks_at_the_model_beside_a_problem_that_stops_no_run(
+    changed: Callable[[dict[str, Any]], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = changed({"loc": " ", "rel_1": LONG})
+    assert main(["check", "mmke-entity", "--data", str(data), "--backbone", "tiny-blip2"]) == 2
+    told = capsys.readouterr().out
+    assert "a run leaves out this question alone" in told
+    assert "tiny-blip2: 1 question or edit that it cannot be asked" in told
+
+
+def test_every_question_about_a_picture_that_a_model_refuses_is_told(small_data: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(small_data, tmp_path / "data")
+    (data / "data_image" / "broken.ppm").write_bytes(b"P6 64 64 255 too short")
+    file = data / "data_json" / "entity_eval.json"
+    file.write_text(json.dumps([each | {"m_loc": "broken.ppm"} for each in json.loads(file.read_text())]))
+    cases = open_benchmark("mmke-entity", data=data).load("eval", hop=1, switches=STRICT).cases
+    found = beforehand.refused(load_backbone("tiny-llava", skeleton=True), cases, Ask(), pictures=True)
+    assert [each.case for each in found] == [case.id for case in cases]

@@ -136,3 +136,21 @@ def test_the_command_tells_a_mistake_in_one_line(
 def test_a_site_that_is_not_there_is_told_on_the_skeleton(asked: Asked) -> None:
     with pytest.raises(UserError, match="so no layer 9"):
         train(plan(asked(changes={"sites": ["language.9.mlp_out"]})))
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_a_record_that_cannot_be_asked_is_left_out_of_a_training(
+    protocol: str, changed: Callable[..., Path], asked: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    def edit(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**each, "alt": "word " * 900} if i == 1 else each for i, each in enumerate(records)]
+
+    request = asked(backbone="tiny-blip2", data=changed(edit), protocol=protocol)
+    with caplog.at_level(logging.WARNING):
+        planned = plan(request)
+    learnt = {case.id for case in (planned.cases if protocol == "paper" else (*planned.cases, *planned.held))}
+    assert "user-00000" in learnt
+    assert "user-00001" not in learnt
+    assert f"1 of {len(learnt) + 1} records cannot be put to tiny-blip2 and are left out" in caplog.text
+    assert "record user-00001, edit: 'W" in caplog.text
+    assert train(planned).is_file()

@@ -33,16 +33,16 @@ def check(
     opened = open_benchmark(benchmark, data=data)
     report = look(opened, hop=hop)
     print(report.text())
-    if not report.passed or backbone is None:
+    if backbone is None:
         return 0 if report.passed else 2
+    if report.problems.stopping:
+        print(f"{backbone} was not looked at: no run begins before the problems above are solved")
+        return 2
 
     from mmke.running import beforehand
     from mmke.running.loading import load_backbone
 
     refused = beforehand.check(load_backbone(backbone, weights=weights, skeleton=True), opened, hop=hop)
-    print(
-        "\n".join(
-            [f"{backbone}: {len(refused) or 'no'} questions or edits that it cannot be asked", *map(str, refused)]
-        )
-    )
-    return 2 if refused else 0
+    many = "question or edit" if len(refused) == 1 else "questions or edits"
+    print("\n".join([f"{backbone}: {len(refused) or 'no'} {many} that it cannot be asked", *map(str, refused)]))
+    return 2 if refused or not report.passed else 0

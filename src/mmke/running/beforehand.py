@@ -10,6 +10,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
+from mmke.benchmarks.problems import counted
 from mmke.protocols import Backbone
 from mmke.types import STRICT, Ask, Benchmark, EditCase, Query
 
@@ -57,10 +58,10 @@ def refused(backbone: Backbone, cases: Sequence[EditCase], ask: Ask, *, pictures
     for part in (part for case in cases for part in _parts(case)):
         looks = pictures and part.query.image not in seen
         reason = backbone.problems(part.query, part.target, ask, pictures=looks)
-        if looks:
-            seen.add(part.query.image)
         if reason is not None:
             found.append(Refused(part.case, part.place, reason))
+        elif looks:
+            seen.add(part.query.image)
     return found
 
 
@@ -90,11 +91,16 @@ def warn(backbone: Backbone, name: str, cases: Sequence[EditCase], ask: Ask) -> 
             backbone.name,
             name,
             backbone.name,
-            "\n".join(map(str, found[:SHOWN])) + ("\n…" if len(found) > SHOWN else ""),
+            first_of(found),
         )
     left_out = {(each.case, each.place) for each in found}
     parts = [part for case in cases for part in _parts(case)]
     _warn_of_long(backbone, name, [part for part in parts if (part.case, part.place) not in left_out])
+
+
+def first_of(found: Sequence[Refused]) -> str:
+    """Return the first lines of what cannot be asked."""
+    return "\n".join(map(str, found[:SHOWN])) + ("\n…" if len(found) > SHOWN else "")
 
 
 def _warn_of_long(backbone: Backbone, name: str, parts: Sequence[Part]) -> None:
@@ -107,10 +113,10 @@ def _warn_of_long(backbone: Backbone, name: str, parts: Sequence[Part]) -> None:
     usual = median(_length(backbone, part) for part in parts)
     gib = COPIES * 4 * lengths[longest] * backbone.vocabulary / 2**30
     logger.warning(
-        "%s: %d texts of %d positions or more; the longest (record %s, %s) has %d, %.0f times the usual %.0f: "
+        "%s: %s of %d positions or more; the longest (record %s, %s) has %d, %.0f times the usual %.0f: "
         "expect at least so many times the usual time for it, and about %.1f GiB for its logits",
         name,
-        sum(length >= LONG for length in lengths.values()),
+        counted(sum(length >= LONG for length in lengths.values()), "text"),
         LONG,
         longest.case,
         longest.place,

@@ -30,6 +30,7 @@ from mmke.editing.trained import (
 from mmke.errors import UserError
 from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.folder import locked
+from mmke.running import beforehand
 from mmke.running.loading import load
 from mmke.running.request import Request, check_seed, check_writable, resolve_protocol
 from mmke.training.last import digest
@@ -37,7 +38,7 @@ from mmke.training.loop import Run, no_room
 from mmke.training.pace import Pace
 from mmke.training.processes import Processes, find_processes
 from mmke.training.splitting import hold_out, trainable
-from mmke.types import Benchmark, EditCase, Switches, WeightSource
+from mmke.types import Ask, Benchmark, EditCase, Switches, WeightSource
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """A training whose names, settings, data and processes are resolved."""
+    """A training whose names, settings, data and processes are resolved; its backbone is there without weights."""
 
     request: TrainRequest
     editor: TrainableEditor
@@ -85,6 +86,7 @@ class Plan:
     held: tuple[EditCase, ...]
     names: tuple[str, ...]
     processes: Processes
+    skeleton: Backbone
 
     @property
     def folder(self) -> Path:
@@ -123,9 +125,11 @@ def plan(request: TrainRequest) -> Plan:
             len(left_out) + len(fit),
             left_out[0],
         )
+    skeleton = load(_wanted(request, request.device), skeleton=True)
+    fit = _askable(skeleton, fit)
     if request.protocol == "paper":
         chosen = [case for benchmark in benchmarks for case in benchmark.load("eval", hop=0, switches=switches).cases]
-        cases, held = fit, trainable(chosen, " and ".join(names))[0]
+        cases, held = fit, _askable(skeleton, trainable(chosen, " and ".join(names))[0])
     else:
         cases, held = hold_out(fit, seed=request.seed)
     # It is given what it is trained on alone: whatever it draws from records, none that validate are among them.
@@ -136,10 +140,35 @@ def plan(request: TrainRequest) -> Plan:
     processes = find_processes(
         request.device, gradient_accumulation_steps=editor.training.gradient_accumulation_steps, alone=editor.alone
     )
-    planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names, processes)
+    planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names, processes, skeleton)
     if not planned.pace().steps:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
+
+
+def _wanted(request: TrainRequest, device: str) -> Request:
+    return Request(request.backbone, None, (), device=device, dtype=request.dtype, weights=request.weights)
+
+
+def _askable(backbone: Backbone, cases: Sequence[EditCase]) -> list[EditCase]:
+    """Leave out records that a backbone cannot be asked, which would end the training when their turn comes.
+
+    Raises:
+        UserError: it can be asked none of them.
+    """
+    found = [beforehand.refused(backbone, [case], Ask(), pictures=True) for case in cases]
+    firsts = [refused[0] for refused in found if refused]
+    if len(firsts) == len(cases):
+        raise UserError(f"{backbone.name} can be asked none of {len(cases)} records; the first: {firsts[0]}")
+    if firsts:
+        logger.warning(
+            "%d of %d records cannot be put to %s and are left out of the training:\n%s",
+            len(firsts),
+            len(cases),
+            backbone.name,
+            beforehand.first_of(firsts),
+        )
+    return [case for case, refused in zip(cases, found, strict=True) if not refused]
 
 
 def _tell_overlap(cases: Sequence[EditCase], benchmarks: Sequence[Benchmark], switches: Switches) -> None:
@@ -166,10 +195,9 @@ def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> 
             program, a loss is no number, memory ends.
     """
     request, editor, processes = planned.request, planned.editor, planned.processes
-    wanted = Request(request.backbone, None, (), device=processes.device, dtype=request.dtype, weights=request.weights)
-    skeleton = load(wanted, skeleton=True)
-    editor.check(skeleton)
-    facts = _facts(planned, skeleton)
+    wanted = _wanted(request, processes.device)
+    editor.check(planned.skeleton)
+    facts = _facts(planned)
     with _held(planned.folder, processes):
         last = _last(planned, facts)
         backbone, store = load(wanted), HostStore()
@@ -197,11 +225,11 @@ def _held(folder: Path, processes: Processes) -> Iterator[None]:
         yield
 
 
-def _facts(planned: Plan, backbone: Backbone) -> TrainedFor:
+def _facts(planned: Plan) -> TrainedFor:
     return TrainedFor(
         editor=planned.editor.name,
-        backbone=backbone.name,
-        weights_revision=backbone.revision,
+        backbone=planned.skeleton.name,
+        weights_revision=planned.skeleton.revision,
         benchmarks=planned.names,
         protocol=planned.request.protocol,
         settings=planned.settings,

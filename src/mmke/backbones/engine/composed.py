@@ -23,6 +23,7 @@ from mmke.backbones.engine.substitution import call_with
 from mmke.backbones.engine.turns import alone, lent, turn
 from mmke.backbones.pictures import read_picture, refused
 from mmke.backbones.prompt import Layout, Prompt
+from mmke.backbones.reason import shortened
 from mmke.backbones.vision import Vision
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import INPUTS, OUTPUT, VISION, Batch, Cut, Pack, Part, Slot, Store, Trunk, Weights, Written
@@ -227,8 +228,8 @@ class ComposedBackbone:
         longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
         if longest is not None and self.positions_are_a_table and lengths[longest] > self.max_positions:
             raise CannotAskError(
-                f"{queries[longest].text[:60]!r}… takes {lengths[longest]} positions, and {self.name} has a table of "
-                f"{self.max_positions}; shorten the question or its answer"
+                f"{shortened(queries[longest].text)} takes {lengths[longest]} positions, and {self.name} has a table "
+                f"of {self.max_positions}; shorten the question or its answer"
             )
 
     def features(self, image: ImageRef, store: Store) -> Any:

@@ -136,7 +136,11 @@ class Template:
     def _open(self, image: ImageRef | None) -> Opened:
         rendered = self.render(QUESTION, pictured=image is not None)
         before, _, behind = rendered.partition(QUESTION)
-        made = process(self.processor, rendered, None if image is None else read_picture(image))
+        picture = None if image is None else read_picture(image)
+        try:
+            made = process(self.processor, rendered, picture)
+        except CannotAskError as error:
+            raise CannotAskError(f"{error}" if image is None else f"{image.path}: {error}") from error
         ids = made["input_ids"][0].tolist()
         frame, head = self._divide(ids, before, QUESTION + behind)
         slots = tuple(SLOT if key == self.image_token and image is not None else key for key in frame)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
+from mmke.backbones.reason import shortened
 from mmke.editing import states
 from mmke.editing.checked import FromZero
 from mmke.editing.settings import EditorSettings, build
@@ -125,10 +126,10 @@ class InContextSession:
             way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
                 if kept
-                else "no demonstration is left to drop; shorten the edit's description"
+                else "no demonstration is left to drop; shorten the edit's description or the question"
             )
             raise CannotAskError(
-                f"{self.editor.name}: the prompt of {probe.query.text!r} has {length} positions and "
+                f"{self.editor.name}: the prompt of {shortened(probe.query.text)} has {length} positions and "
                 f"{self.backbone.name} holds {limit}; {way_out}"
             )
         notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
