@@ -8,6 +8,7 @@ from published_records import record
 
 from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.splits import AnnotationBenchmark
+from mmke.errors import UserError
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.types import PAPER, STRICT, Switches
@@ -43,3 +44,10 @@ def test_a_run_under_paper_cuts_before_it_drops(dataset: Dataset, tmp_path: Path
     file = str(benchmark.files["eval"])
     planned = plan(Request("tiny-llava", ("none",), (file,), limit=2, protocol=protocol, out=tmp_path / "results"))
     assert planned.cells[0].text().splitlines()[0] == f"{used} of 3 records, 1 dropped"
+
+
+def test_a_limit_under_paper_that_leaves_no_record_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    file = str(dataset(record("entity", alt=""), record("entity")).files["eval"])
+    request = Request("tiny-llava", ("none",), (file,), limit=1, protocol="paper", out=tmp_path / "results")
+    with pytest.raises(UserError, match=r"none of the first 1 is used \(alt is empty\); take a larger --limit, or 0"):
+        plan(request)

@@ -142,6 +142,12 @@ def test_a_problem_of_all_records_is_one_line(write: Write) -> None:
     assert "300 records (0, 1, 2, 3, 4, …), field 'm_loc_q': expected a text, found a number" in text
 
 
+def test_a_file_in_no_known_format_is_not_called_one(write: Write) -> None:
+    text = check(write({"question": "Where?", "answer": "here", "image": "a.png"}), hop=1).text()
+    assert "mine.json, none of the known formats (MMKE-Bench, VLKEB," in text
+    assert "format of MMKE-Bench" not in text
+
+
 def test_records_of_mmke_bench_without_their_kind_are_told_that_it_is_missing(write: Write) -> None:
     raw = {**E_VQA, "m_rel_1": "Where?", "m_rel_ans_1": "here"}
     assert "field 'knowledge_type': missing" in check(write(raw), hop=1).text()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke.benchmarks.formats.fields import Fields, meant
-from mmke.benchmarks.formats.recognise import Format, recognise
+from mmke.benchmarks.formats.mmke import KNOWN_BY
+from mmke.benchmarks.formats.recognise import FORMATS, MMKE, Format, recognise
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.problems import Problems
@@ -42,6 +43,14 @@ def read_file(file: Path, problems: Problems) -> Annotations:
     """Read a file; it has no raw records after a problem that makes the whole of it unreadable."""
     raws = _read_raws(file, problems)
     return Annotations(file, raws, recognise(raws))
+
+
+def told_format(annotations: Annotations) -> str:
+    """Return in words which format a file is in; one that no format fits is judged as MMKE-Bench's."""
+    names = {name for raw in annotations.raws if isinstance(raw, dict) for name in raw}
+    if annotations.form is MMKE and names and not names & KNOWN_BY:
+        return f"none of the known formats ({', '.join(form.name for form in FORMATS)}); judged as {MMKE.name}"
+    return f"format of {annotations.form.name}"
 
 
 def _read_raws(file: Path, problems: Problems) -> Sequence[object]:

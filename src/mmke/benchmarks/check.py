@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records, unread
+from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_records, told_format, unread
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.probes.published import missing_hop
@@ -41,7 +41,7 @@ class SplitCounts:
     Attributes:
         split: "train" or "eval".
         file: the annotation file.
-        form: the format that it is in.
+        form: the format that it is in, in words.
         records: entries in its list.
         readable: records that could be read and have a description, by what they are records of.
         without_description: records that are skipped because their `alt` is empty.
@@ -80,7 +80,7 @@ class SplitCounts:
         ]
         return "\n".join(
             [
-                f"{self.split}: {self.file}, format of {self.form}",
+                f"{self.split}: {self.file}, {self.form}",
                 f"  {counted(self.records, 'record')}; {use}; pictures: {self.pictures:,}; portability: {hops}",
                 *(f"  {count:,} {what}" for count, what in told if count),
                 *(f"  {line}" for line in self._counted()),
@@ -160,7 +160,7 @@ def _count(
     return SplitCounts(
         split=split,
         file=file,
-        form=form.name,
+        form=told_format(annotations),
         records=len(raws),
         readable=dict(Counter(record.source for record in described)),
         without_description=len(records) - len(described),

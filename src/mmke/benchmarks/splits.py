@@ -108,7 +108,8 @@ def judge_whole(annotations: Annotations, records: Sequence[Numbered], hop: int,
     if not there or not all(missing_hop(record, hop) for record in there) or (form is not MMKE and not counts):
         return
     hops = ", ".join(f"{found}-hop (in {count:,})" for found, count in counts.items()) or "none"
-    problems.add(file, f"no record has a {hop}-hop question; hops in this file: {hops}", field="port_new")
+    told = f"no record has a {hop}-hop question; hops in this file: {hops}; choose with --hop, 0 for none"
+    problems.add(file, told, field="port_new")
 
 
 def hop_counts(records: Sequence[Record]) -> Mapping[int, int]:

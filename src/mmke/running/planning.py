@@ -99,6 +99,11 @@ def plan_benchmark(
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases
     limited = first_records(split, request.limit, counting_dropped=switches.limit_counts == "all records")
+    if not limited.cases and limited.dropped:
+        raise UserError(
+            f"{benchmark.name}: under {request.protocol} --limit {request.limit} counts the records of the file, and "
+            f"none of the first {request.limit} is used ({limited.dropped[0].reason}); take a larger --limit, or 0"
+        )
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for name in editors:
         try:

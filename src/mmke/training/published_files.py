@@ -127,4 +127,6 @@ def _strange_names(file: Path) -> list[str]:
 
 def _reason(error: BaseException) -> str:
     """Return the first sentence of what an unpickler found, without torch's advice to load the file unsafely."""
+    if isinstance(error, EOFError):
+        return "it ends too early"
     return str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]

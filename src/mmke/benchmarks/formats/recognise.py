@@ -47,6 +47,8 @@ ONE_HOP = _sister("VLKEB (one hop)", "vlkeb", vlkeb.FIELDS)
 E_VQA = _sister("MMEdit (E-VQA)", "e-vqa", mmedit.FIELDS)
 E_IC = _sister("MMEdit (E-IC)", "e-ic", mmedit.FIELDS)
 
+FORMATS = (MMKE, VLKEB, ONE_HOP, E_VQA, E_IC)
+
 
 def recognise(raws: Iterable[object]) -> Format:
     """Return the format of a file's records; MMKE-Bench's where no other fits, so that its problems are told."""
