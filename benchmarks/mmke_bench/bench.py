@@ -33,7 +33,7 @@ from mmke.running.loading import load
 from mmke.running.memory import forget_peaks, peaks, release
 from mmke.running.planning import Cell, plan, plan_benchmark
 from mmke.running.request import FLOOR, Request
-from mmke.training.loop import no_room
+from mmke.training.loop import out_of_memory
 from mmke.types import EditCase
 from mmke_bench.ceilings import Ceilings, measure_ceilings
 from mmke_bench.counting import Count, count, is_counted, shapes
@@ -226,7 +226,7 @@ def _train(
                 f"{type(looped).__name__} {cell.editor.name} {cell.benchmark.name} step: {step.new.wall:.3f} s a record"
             )
     except torch.OutOfMemoryError as error:
-        raise UserError(no_room(cell.editor.name, backbone, "in the steps that are timed")) from error
+        raise UserError(out_of_memory(cell.editor.name, backbone, "in the steps that are timed")) from error
     return steps[1:]
 
 
@@ -243,7 +243,7 @@ def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | 
     try:
         editor.prepare(backbone, cases[:1], store=MemoryStore())
     except torch.OutOfMemoryError as error:
-        raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
+        raise UserError(out_of_memory(editor.name, backbone, "while its networks are laid out")) from error
     if isinstance(looped, PlainBackbone) and editor.second_model is not None:
         editor.second_model = PlainBackbone(editor.second_model, looped.log, beside=True)
     return cases

@@ -89,23 +89,23 @@ class Trainer:
 
     def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
         """Make some steps, of which only the first half of each is on new records."""
-        moved_by = self.editor.optimizer()
+        optimization = self.editor.optimizer()
         number = self.editor.training.gradient_accumulation_steps
         store = HostStore()
         for begin in range(0, steps * number, number):
             chosen = [cases[i % len(cases)] for i in range(begin, begin + number)]
-            new, log = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
+            new, log = self._timed(lambda chosen=chosen: self._step(chosen, optimization, store), number)
             seen = new
             if not isinstance(self.backbone, PlainBackbone):  # which keeps nothing
-                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, moved_by, store), number)
+                seen, _ = self._timed(lambda chosen=chosen: self._step(chosen, optimization, store), number)
             asides, aside = self._ask_besides(chosen[0])
             yield Step(new, seen, asides, log[: len(log) // number], aside)
 
-    def _step(self, cases: Sequence[EditCase], moved_by: Any, store: Any) -> None:
+    def _step(self, cases: Sequence[EditCase], optimization: Any, store: Any) -> None:
         plain = isinstance(self.backbone, PlainBackbone)
         with nullcontext() if plain else deterministic(self.backbone.device):
             try:
-                take_step(self.editor, self.backbone, cases, moved_by, store=store)
+                take_step(self.editor, self.backbone, cases, optimization, store=store)
             except NotFiniteError as error:
                 raise UserError(
                     f"{self.editor.name} on {self.backbone.name}: {error.what(cases)} is no finite number; take "

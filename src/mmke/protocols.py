@@ -432,10 +432,10 @@ class TrainableEditor(Editor, Protocol):
 
     Attributes:
         training: how.
-        alone: why it can only be trained by a single process; None: it need not.
+        single_process_reason: why only a single process can train it; None: several can.
         network: what is trained and saved; None before `prepare` or `load_state_dict`.
-        paper_pace: how its published training counts: by "epochs", of which early stopping ends one and not the
-            training, or by "steps" (see `training.pace`).
+        published_schedule: how its published training counts: by "epochs", where early stopping ends the epoch and not
+            the training, or by "steps" (see `training.progress`).
         published: what its published training does beyond what it needs.
         second_model: a model that was loaded beside the backbone; None: there is none.
     """
@@ -443,11 +443,11 @@ class TrainableEditor(Editor, Protocol):
     @property
     def training(self) -> Training: ...
     @property
-    def alone(self) -> str | None: ...
+    def single_process_reason(self) -> str | None: ...
     @property
     def network(self) -> nn.Module | None: ...
     @property
-    def paper_pace(self) -> Literal["epochs", "steps"]: ...
+    def published_schedule(self) -> Literal["epochs", "steps"]: ...
     @property
     def published(self) -> PublishedTraining: ...
     @property

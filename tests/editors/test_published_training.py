@@ -66,6 +66,6 @@ def test_each_is_judged_and_paced_as_published(name: str, pace: str) -> None:
         resolve(name, "tiny-llava", {}, protocol="paper"), PAPER, train=(), seed=0
     )
     assert isinstance(editor, TrainableEditor)
-    assert editor.paper_pace == pace
+    assert editor.published_schedule == pace
     if pace == "epochs":
         assert editor.after_validation({"total": 2.5, "edit": 1.0}) == 2.5

@@ -14,7 +14,7 @@ from mmke.editing import trained
 from mmke.editing.trained import BEST, LAST, read
 from mmke.editors.mend.edit import Mend
 from mmke.errors import UserError
-from mmke.training.train import Plan, TrainRequest, plan, train
+from mmke.training.train import TrainingPlan, TrainRequest, plan, train
 from mmke.types import EditCase
 
 Asked = Callable[..., TrainRequest]
@@ -41,7 +41,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *, at: int, learn: bool = True, by: f
     return seen
 
 
-def good(planned: Plan) -> tuple[int, int]:
+def good(planned: TrainingPlan) -> tuple[int, int]:
     """Return after how many records the checkpoints were written, all of whose tensors have to be numbers."""
     kept = [read(planned.folder / name) for name in (LAST, BEST)]
     assert all(tensor.isfinite().all() for each in kept for tensor in each.tensors.values())

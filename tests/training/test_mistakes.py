@@ -89,7 +89,7 @@ def test_a_record_without_an_answer_is_left_out_and_told(
         f"1 of 6 training records lack an answer or a question that training needs; left out, the first: {named}"
         in (caplog.text)
     )
-    used = {case.id for case in (*planned.cases, *planned.held)}
+    used = {case.id for case in (*planned.cases, *planned.validation_cases)}
     assert (len(used), "user-00001" in used) == (5, False)
 
 

@@ -72,10 +72,10 @@ def test_equal_seeds_train_equal_weights_and_others_do_not(asked: Asked, tmp_pat
 
 def test_paper_validates_on_evaluation_records(asked: Asked) -> None:
     strict, paper = plan(asked()), plan(asked(protocol="paper"))
-    assert {case.id for case in strict.held}.isdisjoint(case.id for case in strict.cases)
-    assert len(paper.cases) == len(strict.cases) + len(strict.held)
+    assert {case.id for case in strict.validation_cases}.isdisjoint(case.id for case in strict.cases)
+    assert len(paper.cases) == len(strict.cases) + len(strict.validation_cases)
     evaluated = open_benchmark("mmke-user", data=paper.request.data).load("eval", hop=0, switches=PAPER).cases
-    assert [case.id for case in paper.held] == [case.id for case in evaluated]
+    assert [case.id for case in paper.validation_cases] == [case.id for case in evaluated]
 
 
 def test_a_run_finds_what_was_trained(asked: Asked) -> None:
@@ -98,4 +98,4 @@ def test_an_editor_is_made_of_what_it_is_trained_on_alone(asked: Asked, monkeypa
     monkeypatch.setattr(training.registry, "factory", listen)
     planned = plan(asked())
     assert [case.id for case in given[0]] == [case.id for case in planned.cases]
-    assert planned.held
+    assert planned.validation_cases

@@ -40,7 +40,7 @@ def train(
     benchmarks = tuple(benchmark or options.QUICK_BENCHMARKS)
     changes = own_changes(editor, assignments or [], settings)
     options.check_data(benchmarks, data)
-    from mmke.training.train import TrainRequest, expected, plan, reached
+    from mmke.training.train import TrainRequest, plan, records_done
     from mmke.training.train import train as run_training
 
     request = TrainRequest(
@@ -63,9 +63,9 @@ def train(
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
     speaks, folder = planned.processes.first, planned.folder
     if speaks:
-        learn, validate = len(planned.cases), len(planned.held)
-        print(f"{editor} on {request.backbone}: {learn} records to train on, {validate} to validate with", flush=True)
-    with progress(expected(planned), initial=reached(planned), silent=not speaks) as shown:
+        counts = f"{len(planned.cases)} records to train on, {len(planned.validation_cases)} to validate with"
+        print(f"{editor} on {request.backbone}: {counts}", flush=True)
+    with progress(planned.records, initial=records_done(planned), silent=not speaks) as shown:
         best = run_training(planned, on_step=shown.reach)
     if speaks:
         board = f", and for TensorBoard {folder}/tensorboard" if (folder / "tensorboard").is_dir() else ""

@@ -1,1 +1,1 @@
-"""Training editors: one loop, its pace, its checkpoints and its curves."""
+"""Training editors: one loop, its progress, its checkpoints and its curves."""

@@ -1,4 +1,7 @@
-"""Losses and validations as they come: lines of JSON, and beside them event files where TensorBoard is installed."""
+"""`curves.jsonl`: training losses and validation figures, one JSON line each.
+
+Where TensorBoard is installed, the same figures go into its event files as well.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,75 +13,80 @@ from typing import Any
 from mmke.errors import UserError
 
 CURVES = "curves.jsonl"
-BOARD = "tensorboard"
+EVENTS = "tensorboard"
 
 
 class Curves:
-    """Writes them as long as its context lasts.
+    """Writes the curves of one training; a context manager.
 
-    A training that was killed may have written more than it kept: what lies beyond the place where it goes on is
-    dropped, so that every record stands there once.
+    A training that was killed may have written lines after its last checkpoint. A training that continues drops them,
+    so that no record appears twice.
     """
 
     def __init__(self, folder: Path, *, records: int, write: bool = True) -> None:
-        """Open them where training goes on after a number of records; of several processes, one writes.
+        """Open the curves of a training that has trained on this many records.
+
+        Args:
+            folder: of the training.
+            records: how many were trained on; later lines are dropped.
+            write: False in all processes but the first, which write nothing.
 
         Raises:
             UserError: the folder cannot be written to.
         """
         self._folder, self._write = folder, write
         self._file = folder / CURVES
-        self._board: Any = None
+        self._events: Any = None
         if write:
-            with self._told():
+            with self._as_user_error():
                 self._begin(records)
 
     def __enter__(self) -> "Curves":  # noqa: PYI034  # beartype knows no Self here
-        """Begin."""
+        """Return itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, with everything written."""
+        """Write what is left."""
         if not self._write:
             return
-        # What breaks training off is told, and not what that does to the curves as well.
-        with suppress(OSError) if error is not None else self._told():
-            if self._board is not None:
-                self._board.close()
+        # An error of the training is what the user needs to see; a second one of the curves would hide it.
+        with suppress(OSError) if error is not None else self._as_user_error():
+            if self._events is not None:
+                self._events.close()
 
     def add(self, kind: str, records: int, figures: Mapping[str, float]) -> None:
-        """Write what was found after a number of records, of a kind such as "train" or "validation".
+        """Write the figures found after a number of records; `kind` is "train" or "validation".
 
         Raises:
             UserError: the disk is full or gone.
         """
         if not self._write:
             return
-        with self._told():
+        with self._as_user_error():
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind, "records": records, **figures}) + "\n")
-            if self._board is not None:
-                self._board.add(kind, records, figures)
+            if self._events is not None:
+                self._events.add(kind, records, figures)
 
     def _begin(self, records: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in _lines(self._file) if json.loads(line)["records"] <= records]
-        # Beside it first: a kill in between must not cost what was kept.
+        # A draft first: a kill while it is written must not lose the old lines.
         draft = self._file.with_name(f"{CURVES}.tmp")
         draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         draft.replace(self._file)
         try:
-            from mmke.training.board import Board
+            from mmke.training.tensorboard import EventFile
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "tensorboardX":
                 raise
             return  # the extra is not installed
-        self._board = Board(self._folder / BOARD, records=records)
+        self._events = EventFile(self._folder / EVENTS, records=records)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_user_error(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

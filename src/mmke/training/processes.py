@@ -1,4 +1,4 @@
-"""This process and those that train with it."""
+"""Training by several processes: which one this is, on which device, and the sum of all their gradients."""
 
 import atexit
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ from mmke.errors import UserError
 
 @dataclass(frozen=True)
 class Processes:
-    """Of several processes, which one this is and where it computes; started by `accelerate launch` or `torchrun`."""
+    """This process among those that `accelerate launch` or `torchrun` started together.
+
+    Attributes:
+        number: of this process, from 0.
+        count: how many there are.
+        device: on which this one computes.
+    """
 
     number: int = 0
     count: int = 1
@@ -22,11 +28,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Return whether this one writes and speaks."""
+        """Return whether this one writes files and prints."""
         return self.number == 0
 
     def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Sum the gradients of all processes into each one's parameters."""
+        """Replace each parameter's gradient by its sum over all processes."""
         if self.count == 1:
             return
         for parameter in parameters:
@@ -34,21 +40,21 @@ class Processes:
             parameter.grad = reduce(own, reduction="sum")
 
 
-def find_processes(device: str, *, gradient_accumulation_steps: int, alone: str | None) -> Processes:
+def find_processes(device: str, *, gradient_accumulation_steps: int, single_process_reason: str | None) -> Processes:
     """Return this process among those that were started together.
 
     Args:
-        device: that the user named; "cuda" is each process's own card.
-        gradient_accumulation_steps: records of each step, which they share.
-        alone: why an editor can only be trained by one process, if so.
+        device: that the user named; with "cuda" each process takes a GPU of its own.
+        gradient_accumulation_steps: records of one step, which the processes divide among them.
+        single_process_reason: why only a single process can train the editor; None: several can.
 
     Raises:
         UserError: there are several and they cannot share a step.
     """
     state = PartialState(cpu=device == "cpu")
     atexit.register(state.destroy_process_group)
-    if state.num_processes > 1 and alone is not None:
-        raise UserError(f"{state.num_processes} processes were started, and {alone}; start one")
+    if state.num_processes > 1 and single_process_reason is not None:
+        raise UserError(f"{state.num_processes} processes were started, and {single_process_reason}; start one")
     if gradient_accumulation_steps % state.num_processes:
         raise UserError(
             f"{state.num_processes} processes cannot share the {gradient_accumulation_steps} records of a step; set "

@@ -1,4 +1,4 @@
-"""Which records are trained on, and which validate."""
+"""Divide the training records of a benchmark into those to train on and those for validation."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from mmke.errors import UserError
 from mmke.types import EditCase
 
 HELD_OUT = 10
-"""One record in so many validates."""
+"""One record in this many is held out for validation."""
 
 
 def trainable(cases: Sequence[EditCase], benchmark: str) -> tuple[list[EditCase], list[EditCase]]:
-    """Divide training records into those that can be trained on and those that lack a probe for it.
+    """Return the records that can be trained on, and those that lack a probe that training needs.
 
     Raises:
         UserError: none can be trained on.
@@ -28,7 +28,7 @@ def trainable(cases: Sequence[EditCase], benchmark: str) -> tuple[list[EditCase]
 
 
 def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], list[EditCase]]:
-    """Divide records into those to train on and those to validate with; records that share a picture stay together.
+    """Return the records to train on and those for validation; records that share a picture stay on the same side.
 
     Raises:
         UserError: too few to divide.
@@ -51,7 +51,7 @@ def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], l
 
 
 def _groups(cases: Sequence[EditCase]) -> list[int]:
-    """Return for each record the number of the first record that it is tied to by pictures of what is edited."""
+    """Return a group number for each record: records that share a picture of what is edited are in one group."""
     first: dict[str, int] = {}
     leader = list(range(len(cases)))
 
@@ -68,7 +68,7 @@ def _groups(cases: Sequence[EditCase]) -> list[int]:
 
 
 def _pictures(case: EditCase) -> set[str]:
-    """Return the pictures of what is edited; those of unrelated questions tie nothing together."""
+    """Return the digests of the pictures of what is edited; a picture of an unrelated question is not one."""
     asked = [edit.query.image for edit in case.edits]
     asked += [probe.query.image for probe in case.probes if probe.kind.role in ("recall", "relation")]
     return {image.sha256 for image in asked if image is not None}

@@ -1,4 +1,7 @@
-"""One step of training: losses and gradients of some records, clipping, and the networks moved."""
+"""One step of the optimizer: loss and gradient of some records, gradient clipping, update of the editor's networks.
+
+In: an editor, a backbone, the records of the step. Out: the parts of each record's loss; the networks are updated.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,15 +14,15 @@ from mmke.types import EditCase
 
 
 class NotFiniteError(Exception):
-    """The loss of a record, which is named, or the gradient of all of them is no finite number."""
+    """The loss of a record, or the gradient of a step, is NaN or infinite."""
 
     def __init__(self, record: str | None = None) -> None:
-        """Take the record's id; None: it is the gradient."""
+        """Keep the id of the record whose loss it is; None: it is the gradient."""
         super().__init__(record)
         self.record = record
 
     def what(self, cases: Sequence[EditCase]) -> str:
-        """Say what it is of a step on some records."""
+        """Say what is not finite, in a step on these records."""
         if self.record is not None:
             return f"the loss of record {self.record}"
         return f"the gradient of record {' and '.join(case.id for case in cases)}"
@@ -29,39 +32,38 @@ def take_step(
     editor: TrainableEditor,
     backbone: Backbone,
     cases: Iterable[EditCase],
-    moved_by: tuple[optim.Optimizer, optim.lr_scheduler.LRScheduler | None],
+    optimization: tuple[optim.Optimizer, optim.lr_scheduler.LRScheduler | None],
     *,
     store: Store,
     add_gradients: Callable[[Sequence[nn.Parameter]], None] = lambda _: None,
 ) -> list[dict[str, float]]:
-    """Move an editor's networks by some records, and return the parts of each record's loss.
+    """Update an editor's networks with the gradient of some records, and return the parts of each record's loss.
 
     Args:
-        editor: with its networks.
-        backbone: never trained.
-        cases: the records, of which each counts as one of as many as are accumulated.
-        moved_by: the networks' optimizer, and the schedule of its rates; None: they stand.
-        store: keeps trunks.
-        add_gradients: adds to the parameters' gradients those of other processes.
+        editor: its networks are there already.
+        backbone: unedited; it is never trained.
+        cases: the records; each one's gradient is divided by `gradient_accumulation_steps`.
+        optimization: the networks' optimizer, and the scheduler of its learning rate if there is one.
+        store: keeps what the backbone computes below the edited layers.
+        add_gradients: adds the gradients of other processes to those of these parameters.
 
     Raises:
-        NotFiniteError: a loss or a gradient is no finite number; no parameter was moved.
+        NotFiniteError: a loss or a gradient is NaN or infinite; no parameter was changed.
     """
-    training, (optimizer, schedule) = editor.training, moved_by
+    training, (optimizer, schedule) = editor.training, optimization
     optimizer.zero_grad()
-    told: list[tuple[str, Mapping[str, Tensor]]] = []
+    parts: list[tuple[str, Mapping[str, Tensor]]] = []
     for case in cases:
         losses = editor.losses(backbone, case, store=store, learn=True)
         (losses["total"] / training.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
-        told.append((case.id, {name: value.detach() for name, value in losses.items()}))  # the graph may go
+        parts.append((case.id, {name: value.detach() for name, value in losses.items()}))  # frees the graph
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     add_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
-    # A card is waited for when it has been asked for everything: the losses are looked at behind their gradients, and
-    # before anything moves.
-    parts = [(record, numbers(losses)) for record, losses in told]
-    for record, figures in parts:
-        if not math.isfinite(figures["total"]):
+    # Reading a loss waits for the GPU. So it is done once all gradients are queued, and before any parameter changes.
+    floats = [(record, to_floats(losses)) for record, losses in parts]
+    for record, losses_of_record in floats:
+        if not math.isfinite(losses_of_record["total"]):
             raise NotFiniteError(record)
     if not torch.isfinite(norm):
         raise NotFiniteError
@@ -69,10 +71,10 @@ def take_step(
     if schedule is not None:
         schedule.step()
     editor.after_step()
-    return [figures for _, figures in parts]
+    return [losses_of_record for _, losses_of_record in floats]
 
 
-def numbers(losses: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return values that may lie on a card, fetched in one piece."""
+def to_floats(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return scalar tensors as floats; from a GPU they are copied together, in one transfer."""
     fetched = torch.stack([value.double().to(losses["total"].device) for value in losses.values()]).tolist()
     return dict(zip(losses, fetched, strict=True))

@@ -1,4 +1,8 @@
-"""From what a user asks to a training: names, data, sites, folders; then the loop."""
+"""`mmke train`: from the user's request to a training.
+
+In: a `TrainRequest`. `plan` resolves names, settings, records and processes, without torch computing anything; `train`
+checks the edit sites, opens the folder, loads the backbone and runs the loop. Out: the path of `best.safetensors`.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +37,10 @@ from mmke.results.folder import locked
 from mmke.running import beforehand
 from mmke.running.loading import load
 from mmke.running.request import Request, check_seed, check_writable, resolve_protocol
-from mmke.training.last import digest
-from mmke.training.loop import Run, no_room
-from mmke.training.pace import Pace
+from mmke.training.last_checkpoint import digest
+from mmke.training.loop import TrainingLoop, out_of_memory
 from mmke.training.processes import Processes, find_processes
+from mmke.training.progress import Progress
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import Ask, Benchmark, EditCase, Switches, WeightSource
 
@@ -75,15 +79,27 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A training whose names, settings, data and processes are resolved; its backbone is there without weights."""
+class TrainingPlan:
+    """A training whose names, settings, data and processes are resolved.
+
+    Attributes:
+        request: what the user asked for.
+        editor: made of the settings; it has no networks yet.
+        settings: of the editor, resolved.
+        switches: of the protocol.
+        cases: records to train on.
+        validation_cases: records for validation.
+        names: of the benchmarks.
+        processes: this process and those that train with it.
+        skeleton: the backbone without its weights.
+    """
 
     request: TrainRequest
     editor: TrainableEditor
     settings: Mapping[str, Any]
     switches: Switches
     cases: tuple[EditCase, ...]
-    held: tuple[EditCase, ...]
+    validation_cases: tuple[EditCase, ...]
     names: tuple[str, ...]
     processes: Processes
     skeleton: Backbone
@@ -93,13 +109,18 @@ class Plan:
         """Return where checkpoints and curves go."""
         return home(self.request.backbone, folder=self.request.out) / "+".join(self.names) / self.editor.name
 
-    def pace(self) -> Pace:
-        """Return the pace from its beginning."""
-        published = self.editor.paper_pace if self.request.protocol == "paper" else None
-        return Pace(len(self.cases), self.editor.training, published, self.request.seed)
+    @property
+    def records(self) -> int:
+        """Return the number of records that will be trained on, if early stopping does not end the training."""
+        return self.progress().steps
+
+    def progress(self) -> Progress:
+        """Return the progress of a training that begins."""
+        published = self.editor.published_schedule if self.request.protocol == "paper" else None
+        return Progress(len(self.cases), self.editor.training, published, self.request.seed)
 
 
-def plan(request: TrainRequest) -> Plan:
+def plan(request: TrainRequest) -> TrainingPlan:
     """Resolve everything but the weights.
 
     Raises:
@@ -116,37 +137,43 @@ def plan(request: TrainRequest) -> Plan:
     benchmarks = [open_benchmark(name, data=request.data) for name in dict.fromkeys(request.benchmarks)]
     loaded = [benchmark.load("train", hop=0, switches=switches) for benchmark in benchmarks]
     names = tuple(sorted(benchmark.name for benchmark in benchmarks))
-    fit, unfit = trainable([case for split in loaded for case in split.cases], " and ".join(names))
-    left_out = [f"record {each.record}" for split in loaded for each in split.dropped] + [case.id for case in unfit]
+    usable, unusable = trainable([case for split in loaded for case in split.cases], " and ".join(names))
+    left_out = [f"record {each.record}" for split in loaded for each in split.dropped] + [case.id for case in unusable]
     if left_out:
         logger.info(
             "%d of %d training records lack an answer or a question that training needs; left out, the first: %s",
             len(left_out),
-            len(left_out) + len(fit),
+            len(left_out) + len(usable),
             left_out[0],
         )
     skeleton = load(_wanted(request, request.device), skeleton=True)
-    fit = _askable(skeleton, fit)
+    usable = _askable(skeleton, usable)
     if request.protocol == "paper":
-        chosen = [case for benchmark in benchmarks for case in benchmark.load("eval", hop=0, switches=switches).cases]
-        cases, held = fit, _askable(skeleton, trainable(chosen, " and ".join(names))[0])
+        # The published training validates on the evaluation records.
+        evaluated = [case for each in benchmarks for case in each.load("eval", hop=0, switches=switches).cases]
+        cases, validation_cases = usable, _askable(skeleton, trainable(evaluated, " and ".join(names))[0])
     else:
-        cases, held = hold_out(fit, seed=request.seed)
-    # It is given what it is trained on alone: whatever it draws from records, none that validate are among them.
+        cases, validation_cases = hold_out(usable, seed=request.seed)
+    # Made of the records it is trained on and no others: it must not draw anything from validation records.
     editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
     _tell_overlap(cases, benchmarks, switches)
     if not isinstance(editor, TrainableEditor):
         raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
     processes = find_processes(
-        request.device, gradient_accumulation_steps=editor.training.gradient_accumulation_steps, alone=editor.alone
+        request.device,
+        gradient_accumulation_steps=editor.training.gradient_accumulation_steps,
+        single_process_reason=editor.single_process_reason,
     )
-    planned = Plan(request, editor, values, switches, tuple(cases), tuple(held), names, processes, skeleton)
-    if not planned.pace().steps:
+    planned = TrainingPlan(
+        request, editor, values, switches, tuple(cases), tuple(validation_cases), names, processes, skeleton
+    )
+    if not planned.records:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
 
 
 def _wanted(request: TrainRequest, device: str) -> Request:
+    """Return the request for the backbone."""
     return Request(request.backbone, None, (), device=device, dtype=request.dtype, weights=request.weights)
 
 
@@ -187,32 +214,49 @@ def _tell_overlap(cases: Sequence[EditCase], benchmarks: Sequence[Benchmark], sw
             )
 
 
-def train(planned: Plan, *, on_step: Callable[[int], None] = lambda _: None) -> Path:
-    """Train, from the last checkpoint if there is one, and return the best checkpoint.
+def train(planned: TrainingPlan, *, on_step: Callable[[int], None] = lambda _: None) -> Path:
+    """Train, from the last checkpoint if there is one, and return the path of the best checkpoint.
+
+    Args:
+        planned: the resolved request.
+        on_step: called after each step with the number of records trained on.
 
     Raises:
         UserError: weights are missing, the folder holds a training with other settings or is being written by another
-            program, a loss is no number, memory ends.
+            program, a loss is not finite, or there is too little memory.
     """
     request, editor, processes = planned.request, planned.editor, planned.processes
     wanted = _wanted(request, processes.device)
     editor.check(planned.skeleton)
     facts = _facts(planned)
-    with _held(planned.folder, processes):
-        last = _last(planned, facts)
+    with _own_folder(planned.folder, processes):
+        last = _read_last(planned, facts)
         backbone, store = load(wanted), HostStore()
         with deterministic(backbone.device):
             try:
-                _lay_out(planned, backbone, last, store)
+                if last is None:
+                    editor.prepare(backbone, planned.cases, store=store)
+                else:
+                    editor.load_state_dict(backbone, network_tensors(last.tensors))
+                    logger.info("going on after %d records (%s)", last.facts.records, last.path)
             except torch.OutOfMemoryError as error:
-                raise UserError(no_room(editor.name, backbone, "while its networks are laid out")) from error
-            cases, held = planned.cases, planned.held
-            run = Run(editor, backbone, cases, held, planned.pace(), facts, planned.folder, processes, store)
-            return run.go(last=last, on_step=on_step)
+                raise UserError(out_of_memory(editor.name, backbone, "while its networks are laid out")) from error
+            loop = TrainingLoop(
+                editor=editor,
+                backbone=backbone,
+                cases=planned.cases,
+                validation_cases=planned.validation_cases,
+                progress=planned.progress(),
+                facts=facts,
+                folder=planned.folder,
+                processes=processes,
+                store=store,
+            )
+            return loop.run(last=last, on_step=on_step)
 
 
 @contextmanager
-def _held(folder: Path, processes: Processes) -> Iterator[None]:
+def _own_folder(folder: Path, processes: Processes) -> Iterator[None]:
     """Make a training's folder, and keep other programs from writing to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -225,7 +269,8 @@ def _held(folder: Path, processes: Processes) -> Iterator[None]:
         yield
 
 
-def _facts(planned: Plan) -> TrainedFor:
+def _facts(planned: TrainingPlan) -> TrainedFor:
+    """Return what the checkpoints of a training say of themselves."""
     return TrainedFor(
         editor=planned.editor.name,
         backbone=planned.skeleton.name,
@@ -237,12 +282,12 @@ def _facts(planned: Plan) -> TrainedFor:
         records=0,
         figures={},
         trained_on=record_digests(planned.cases),
-        validated_on=record_digests(planned.held[: planned.editor.training.validation_records]),
+        validated_on=record_digests(planned.validation_cases[: planned.editor.training.validation_records]),
     )
 
 
-def _last(planned: Plan, facts: TrainedFor) -> Checkpoint | None:
-    """Return the last checkpoint, if there is one.
+def _read_last(planned: TrainingPlan, facts: TrainedFor) -> Checkpoint | None:
+    """Return the checkpoint to continue from; None where the training begins.
 
     Raises:
         UserError: the folder holds another training, or a checkpoint that was not trained here.
@@ -251,37 +296,24 @@ def _last(planned: Plan, facts: TrainedFor) -> Checkpoint | None:
     if last.is_file():
         kept = read(last)
         _check_same(last, kept.facts, facts)
-        if kept.further.get("data") != digest(planned.cases, planned.held):
+        if kept.further.get("data") != digest(planned.cases, planned.validation_cases):
             raise UserError(f"{last} was trained on other records than there are now; choose another --out")
         return kept
-    if best.is_file():  # written a moment before the last one would have been, or no training's of ours
+    if best.is_file():  # of a training that was killed before it wrote the last one, or imported
         _check_same(best, read_facts(best)[0], facts)
     return None
 
 
 def _check_same(path: Path, kept: TrainedFor, now: TrainedFor) -> None:
-    check_fits(path, kept, editor=now.editor, backbone=now.backbone, settings=now.settings)
+    # Before the settings, since some of them differ between the protocols.
     for what in ("protocol", "seed", "weights_revision"):
         there, here = getattr(kept, what), getattr(now, what)
         if there != here:
             raise UserError(f"{path} was trained with {what} {there!r}, and this is {here!r}; choose another --out")
+    check_fits(path, kept, editor=now.editor, backbone=now.backbone, settings=now.settings)
 
 
-def _lay_out(planned: Plan, backbone: Backbone, last: Checkpoint | None, store: HostStore) -> None:
-    """Lay the networks out: fresh, or as the last checkpoint has them."""
-    if last is None:
-        planned.editor.prepare(backbone, planned.cases, store=store)
-        return
-    planned.editor.load_state_dict(backbone, network_tensors(last.tensors))
-    logger.info("going on after %d records (%s)", last.facts.records, last.path)
-
-
-def expected(planned: Plan) -> int:
-    """Return how many records will be trained on when nothing ends it early."""
-    return planned.pace().steps
-
-
-def reached(planned: Plan) -> int:
-    """Return how many records an earlier start has trained on."""
+def records_done(planned: TrainingPlan) -> int:
+    """Return how many records an earlier start of this training has trained on."""
     last = planned.folder / LAST
     return read_facts(last)[0].records if last.is_file() else 0

@@ -81,10 +81,10 @@ class KnowledgeEditor:
     seed: int
     name: str = "ke"
     network: Network | None = None
-    alone: str | None = None
+    single_process_reason: str | None = None
     published: PublishedTraining = PUBLISHED
     second_model: Backbone | None = None
-    paper_pace: Literal["epochs", "steps"] = "steps"
+    published_schedule: Literal["epochs", "steps"] = "steps"
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class Mend:
     network: Networks | None = None
     published: PublishedTraining = PUBLISHED
     second_model: Backbone | None = None
-    paper_pace: Literal["epochs", "steps"] = "epochs"
+    published_schedule: Literal["epochs", "steps"] = "epochs"
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Mend:
         )
 
     @property
-    def alone(self) -> str | None:
+    def single_process_reason(self) -> str | None:
         """Return why a single process has to train it, under `paper`."""
         running = self.settings.statistics == "running"
         return "under paper its statistics run from record to record" if running else None

@@ -123,9 +123,9 @@ class Serac:
     network: Networks | None = None
     second_model: Backbone | None = None
     keys: Keys = field(default_factory=QuestionKeys)
-    alone: str | None = None
+    single_process_reason: str | None = None
     published: PublishedTraining = PUBLISHED
-    paper_pace: Literal["epochs", "steps"] = "epochs"
+    published_schedule: Literal["epochs", "steps"] = "epochs"
 
     @property
     def training(self) -> Training:

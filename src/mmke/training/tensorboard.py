@@ -1,7 +1,7 @@
 """Event files that TensorBoard reads. Needs the extra `mmke[tensorboard]`.
 
-The library's own writer hands events to a thread, which ends on a full disk, and the training then waits for it for
-ever; here what cannot be written is an error of the caller's.
+The library's own writer writes in a thread. On a full disk that thread dies, and the training waits for it for ever.
+So this one writes in the caller's thread, and a failed write is an OSError there.
 """
 
 import os
@@ -15,28 +15,28 @@ from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
 FLUSH_SECONDS = 5.0
-"""How far TensorBoard may be behind; every flush waits for the disk."""
+"""Seconds between two flushes, each of which waits for the disk."""
 
 
-class Board:
+class EventFile:
     """One event file of a training.
 
     Raises:
-        OSError: the disk is full or gone; so do its methods.
+        OSError: the disk is full or gone; its methods raise it too.
     """
 
     def __init__(self, folder: Path, *, records: int) -> None:
-        """Begin a file where training goes on after a number of records."""
+        """Begin a file for a training that has trained on this many records."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns() // 10**9}.{socket.gethostname()}.{os.getpid()}"
         self._writer = RecordWriter(str(folder / name))
         self._flushed = 0.0
         self._write(Event(file_version="brain.Event:2"))
-        # To TensorBoard this says that whatever an earlier file holds from here on is void.
+        # TensorBoard then drops what an earlier file says of later steps.
         self._write(Event(step=records + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, kind: str, records: int, figures: Mapping[str, float]) -> None:
-        """Show figures after a number of records, as `kind/name`."""
+        """Add the figures found after a number of records, under the names `kind/name`."""
         for name, value in figures.items():
             self._write(Event(step=records, summary=scalar(f"{kind}/{name}", value)))
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
@@ -44,7 +44,7 @@ class Board:
             self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush, and close the file."""
         self._writer.close()
 
     def _write(self, event: Event) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mmke import registry
 from mmke.editing.settings import resolve
 from mmke.protocols import TrainableEditor, Training
-from mmke.training.pace import Pace
+from mmke.training.progress import Progress
 from mmke.types import PAPER
 
 TRAINING = Training(
@@ -22,24 +22,24 @@ SPLITS = {"mmke-entity": 636, "mmke-visual": 214, "mmke-user": 331}
 """Training records of the published benchmarks."""
 
 
-def go(pace: Pace, *, improving: bool) -> tuple[int, list[int], list[int]]:
+def go(progress: Progress, *, improving: bool) -> tuple[int, list[int], list[int]]:
     """Return how many records were trained on, where validations were, and which of them were the best so far."""
     validated, saved, figure = [], [], 0.0
-    while not pace.over():
-        before = pace.done
-        for _ in range(pace.training.gradient_accumulation_steps):
-            if not pace.over():
-                pace.next()
-        if pace.validates(since=before):
-            validated.append(pace.done)
+    while not progress.finished():
+        before = progress.done
+        for _ in range(progress.training.gradient_accumulation_steps):
+            if not progress.finished():
+                progress.next_record()
+        if progress.validation_due(since=before):
+            validated.append(progress.done)
             figure += -1.0 if improving else 1.0
-            if pace.record_validation(figure):
-                saved.append(pace.done)
-    return pace.done, validated, saved
+            if progress.record_validation(figure):
+                saved.append(progress.done)
+    return progress.done, validated, saved
 
 
 def trained(records: int, published: Literal["epochs"] | None, *, improving: bool) -> tuple[int, list[int]]:
-    done, _, saved = go(Pace(records, TRAINING, published, 0), improving=improving)
+    done, _, saved = go(Progress(records, TRAINING, published, 0), improving=improving)
     return done, saved
 
 
@@ -52,7 +52,7 @@ def shipped(editor: str) -> TrainableEditor:
     return made
 
 
-def test_the_published_pace_of_636_records_that_improve() -> None:
+def test_the_published_count_of_636_records_that_improve() -> None:
     assert trained(636, "epochs", improving=True) == (29892, list(range(3000, 27001, 3000)))
 
 
@@ -71,20 +71,20 @@ def test_mend_and_serac_train_as_many_records_as_published(
 ) -> None:
     made = shipped(editor)
     assert made.training.validation_records == 500
-    assert go(Pace(records, made.training, made.paper_pace, 0), improving=improving)[0] == expected
+    assert go(Progress(records, made.training, made.published_schedule, 0), improving=improving)[0] == expected
 
 
 @pytest.mark.parametrize("improving", [True, False])
 @pytest.mark.parametrize("records", SPLITS.values(), ids=SPLITS)
 def test_ke_trains_exactly_its_steps_and_validates_after_each_whole_epoch(records: int, *, improving: bool) -> None:
     made = shipped("ke")
-    done, validated, _ = go(Pace(records, made.training, made.paper_pace, 0), improving=improving)
+    done, validated, _ = go(Progress(records, made.training, made.published_schedule, 0), improving=improving)
     assert done == 20000
     assert validated == list(range(records, 20001, records))
 
 
 def test_under_strict_ke_validates_at_its_end_as_well() -> None:
-    done, validated, _ = go(Pace(636, shipped("ke").training, None, 0), improving=True)
+    done, validated, _ = go(Progress(636, shipped("ke").training, None, 0), improving=True)
     assert (done, validated[0], validated[-2:]) == (20000, 636, [19716, 20000])
 
 
@@ -100,21 +100,21 @@ def test_steps_of_several_records_validate_no_more_often() -> None:
     several = Training(
         steps=25, gradient_accumulation_steps=4, max_grad_norm=1.0, validate_every=10, validation_records=1, patience=99
     )
-    assert go(Pace(7, several, None, 0), improving=True)[1] == [12, 20, 25]
+    assert go(Progress(7, several, None, 0), improving=True)[1] == [12, 20, 25]
 
 
 def test_every_record_comes_once_an_epoch_and_epochs_differ() -> None:
-    pace = Pace(7, TRAINING, None, seed=3)
-    first, second = ([pace.next() for _ in range(7)] for _ in range(2))
+    progress = Progress(7, TRAINING, None, seed=3)
+    first, second = ([progress.next_record() for _ in range(7)] for _ in range(2))
     assert sorted(first) == sorted(second) == list(range(7))
     assert first != second
 
 
-def test_a_pace_that_is_taken_up_goes_on_in_the_same_order() -> None:
-    whole = Pace(7, TRAINING, None, seed=3)
-    order = [whole.next() for _ in range(20)]
-    begun, later = (Pace(7, TRAINING, None, seed=3) for _ in range(2))
+def test_progress_that_is_restored_goes_on_in_the_same_order() -> None:
+    whole = Progress(7, TRAINING, None, seed=3)
+    order = [whole.next_record() for _ in range(20)]
+    begun, later = (Progress(7, TRAINING, None, seed=3) for _ in range(2))
     for _ in range(9):
-        begun.next()
+        begun.next_record()
     later.load_state_dict(begun.state_dict())
-    assert [later.next() for _ in range(11)] == order[9:]
+    assert [later.next_record() for _ in range(11)] == order[9:]
