@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from mmke.results.timings import Phase
-from mmke.types import Said
+from mmke.types import StoredAnswer
 from mmke_bench.ceilings import Ceilings
 from mmke_bench.counting import Count
 from mmke_bench.sides import Clock, Lap, SideName
@@ -201,11 +201,11 @@ class Measured:
 CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
 
 
-def _ids(said: Said | None) -> tuple[int, ...] | None:
+def _ids(said: StoredAnswer | None) -> tuple[int, ...] | None:
     return None if said is None else said.ids
 
 
-def _gap(one: Said | None, other: Said | None) -> float:
+def _gap(one: StoredAnswer | None, other: StoredAnswer | None) -> float:
     if one is None or other is None or one.target_logprob is None or other.target_logprob is None:
         return 0.0
     return abs(one.target_logprob - other.target_logprob)

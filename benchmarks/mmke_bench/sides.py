@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
-from mmke.editors.none.edit import beside
+from mmke.editors.none.edit import prepare_for
 from mmke.results.timings import Phase, Timing
 from mmke.running.memory import forget_peaks, peaks
 from mmke.running.planning import Cell
@@ -98,7 +98,7 @@ class Side:
     def run(self, case: EditCase) -> Lap:
         """Edit and score one record."""
         store = MemoryStore()
-        before = replace(self.floor, editor=beside(self.floor.editor, [self.cell.editor]))
+        before = replace(self.floor, editor=prepare_for(self.floor.editor, [self.cell.editor]))
         floor = None if self.floor is self.cell else self._timed(before, case, store)[0]
         floor_log = self._take_log()
         edit, rows = self._timed(self.cell, case, store)

@@ -28,7 +28,7 @@ from mmke.report.figures import figures
 from mmke.running.asking import ask
 from mmke.running.loading import load_backbone
 from mmke.running.metrics import make_metrics
-from mmke.running.scoring import Heard, make_rows
+from mmke.running.scoring import CaseAnswers, make_rows
 from mmke.types import STRICT, EditCase, ScoreRow
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
@@ -94,7 +94,7 @@ def _rows(backbone: Backbone, editor: Editor, case: EditCase) -> list[ScoreRow]:
         base = ask(session, case, [metric for metric in metrics if metric.reference])
         session.apply(case.edits)
         after = ask(session, case, metrics)
-    return make_rows(case, metrics, Heard({"base": base}, after), floor=None, edits=1)
+    return make_rows(case, metrics, CaseAnswers({"base": base}, after), floor=None, edits=1)
 
 
 if __name__ == "__main__":

@@ -175,11 +175,11 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One answer as a results folder keeps it: enough to read it, and to score it again by tokens or by text.
+class StoredAnswer:
+    """An answer as a results folder stores it: enough to read it, and to score it again by tokens or by text.
 
     Attributes:
-        text: what was said.
+        text: the answer.
         ids: the token ids of `text`.
         target_logprob: the gold answer's mean log-probability in nats per token; None where the model wrote by itself.
         target_ids: token ids of the gold answer; empty where the model wrote by itself.
@@ -188,7 +188,7 @@ class Said:
         finished: whether the model ended by itself; None where it was given the gold answer.
         image: file name of the picture that was asked about, where it is not the probe's own; else None.
         ask: how it was asked; None in results of the first format.
-        model: which model said it: "edited", "floor" (the unedited model's run), or the reference that locality
+        model: which model answered: "edited", "floor" (the unedited model's run), or the reference that locality
             compares with, "base" or "previous edit".
     """
 
@@ -240,8 +240,8 @@ class ScoreRow:
     n_scored: int
     reason: str | None
     notes: Mapping[str, int]
-    before: Said | None
-    after: Said | None
+    before: StoredAnswer | None
+    after: StoredAnswer | None
     schedule: str = "single"
     order_seed: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)

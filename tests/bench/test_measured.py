@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmke.protocols import Encoded
-from mmke.types import ImageRef, Said, ScoreRow
+from mmke.types import ImageRef, ScoreRow, StoredAnswer
 from mmke_bench.ceilings import Ceilings
 from mmke_bench.counting import Count
 from mmke_bench.measured import Agreement, Counts, Loaded, Measured, Shared
@@ -26,11 +26,11 @@ def cost(wall: float, *, cpu: float = 1.0, peak: int = 1 << 30) -> Cost:
 def lap(
     wall: float, *, floor: float | None = None, ids: Sequence[Sequence[int] | None] = ((1,),), gap: float = 0
 ) -> Lap:
-    said = [None if each is None else Said("", tuple(each), -2.0 - gap) for each in ids]
+    said = [None if each is None else StoredAnswer("", tuple(each), -2.0 - gap) for each in ids]
     return Lap(None if floor is None else cost(floor), cost(wall), [row(i, each) for i, each in enumerate(said)])
 
 
-def row(probe: int, said: Said | None) -> ScoreRow:
+def row(probe: int, said: StoredAnswer | None) -> ScoreRow:
     return ScoreRow(
         case_id="a", edits_applied=1, probe=probe, kind="t_rel", metric="t_rel", value=1.0, floor=None, n_scored=1,
         reason=None, notes={}, before=None, after=said,

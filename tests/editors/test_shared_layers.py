@@ -13,7 +13,7 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
-from mmke.editors.none.edit import NullEditor, beside
+from mmke.editors.none.edit import NullEditor, prepare_for
 from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
 from mmke.running.metrics import make_metrics
@@ -71,7 +71,7 @@ def test_behind_the_floor_the_lowest_layer_reads_the_edit_alone(
     name: str, backbone: ComposedBackbone, case: EditCase
 ) -> None:
     editor, store = editor_of(name, backbone), MemoryStore()
-    floor = score(backbone, beside(NullEditor(), [editor]), case, store)
+    floor = score(backbone, prepare_for(NullEditor(), [editor]), case, store)
     with layers_read(backbone) as counted:
         rows = score(backbone, editor, case, store)
     assert editor.cut(backbone).layer == 1  # type: ignore[attr-defined]
@@ -95,7 +95,7 @@ def test_without_a_floor_what_was_asked_before_the_edit_is_not_read_again(
 
 def test_the_floor_reads_each_layer_as_often_as_alone(backbone: ComposedBackbone, case: EditCase) -> None:
     editor, counts = editor_of("mend", backbone), []
-    for floor in (NullEditor(), beside(NullEditor(), [editor])):
+    for floor in (NullEditor(), prepare_for(NullEditor(), [editor])):
         with layers_read(backbone) as counted:
             score(backbone, floor, case, MemoryStore())
         counts.append([counted[i] for i in range(backbone.layers)])

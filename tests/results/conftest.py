@@ -11,7 +11,7 @@ from mmke.benchmarks.probes.published import PORT, T_REL
 from mmke.metrics.accuracy import Accuracy
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.timings import Timing
-from mmke.types import STRICT, Ask, Dropped, Edit, EditCase, ImageRef, Probe, Query, Said, ScoreRow
+from mmke.types import STRICT, Ask, Dropped, Edit, EditCase, ImageRef, Probe, Query, ScoreRow, StoredAnswer
 
 ROW = ScoreRow(
     case_id="entity-00001",
@@ -25,7 +25,7 @@ ROW = ScoreRow(
     reason=None,
     notes={},
     before=None,
-    after=Said(text="in 🏔", ids=(3, 4), target_logprob=-1.25, target_ids=(3, 5), ask=Ask()),
+    after=StoredAnswer(text="in 🏔", ids=(3, 4), target_logprob=-1.25, target_ids=(3, 5), ask=Ask()),
 )
 QUERY = Query("Where is “it”?\u2028Straße", ImageRef(Path("pictures/it.png"), "5" * 64))
 CASE = EditCase(

@@ -9,16 +9,16 @@ import pytest
 
 from mmke.results.answers import answers_line, distinct, parse_answers
 from mmke.results.rows import RecordKey
-from mmke.types import Ask, Said, ScoreRow
+from mmke.types import Ask, ScoreRow, StoredAnswer
 
 Row = Callable[..., ScoreRow]
 KEY = RecordKey("entity-00001", "single", 1, None)
-RANKED = Said("a", (1,), -0.5, target_ids=(2,), top_ids=((1, 2), (3, 4)), ask=Ask(top=2), model="base")
-WRITTEN = Said("two\nlines", (1, 2), None, finished=False, ask=Ask(decode="generate"), image="another.png")
+RANKED = StoredAnswer("a", (1,), -0.5, target_ids=(2,), top_ids=((1, 2), (3, 4)), ask=Ask(top=2), model="base")
+WRITTEN = StoredAnswer("two\nlines", (1, 2), None, finished=False, ask=Ask(decode="generate"), image="another.png")
 
 
 def test_answers_come_back_as_they_were_written() -> None:
-    kept = ((0, RANKED), (3, WRITTEN), (3, Said("", (), None)))
+    kept = ((0, RANKED), (3, WRITTEN), (3, StoredAnswer("", (), None)))
     line = answers_line(KEY, kept)
     assert line.count(b"\n") == 1
     assert parse_answers(line) == (KEY, kept)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mmke.results.rows import RowLine, parse_row, row_line, to_row
-from mmke.types import Said, ScoreRow
+from mmke.types import ScoreRow, StoredAnswer
 
 Row = Callable[..., ScoreRow]
 
@@ -17,7 +17,7 @@ def line_of(row: ScoreRow) -> bytes:
 
 
 def test_a_row_comes_back_as_it_was_written(row: Row) -> None:
-    said = Said("", (), None)
+    said = StoredAnswer("", (), None)
     for written in (row(), row(before=said), row(value=None, reason="why", probe=None), row(order_seed=4)):
         line = row_line(written, rows=3, before=None if written.before is None else 1, after=0)
         assert to_row(parse_row(line), [written.after or said, said]) == written

@@ -22,7 +22,7 @@ from mmke.results.finished import read_finished
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run
-from mmke.types import Said
+from mmke.types import StoredAnswer
 
 QUICK = {"ft-llm": {"steps": 3}, "ft-alignment": {"steps": 3}, "ike-random": {"demonstrations": 2}}
 
@@ -154,7 +154,7 @@ def test_on_paper_locality_compares_with_the_previous_edit(request_: Request) ->
     assert second["t_loc"][0] != second["t_loc_base"][0]
 
 
-def text(said: Said | None) -> tuple[str, tuple[int, ...], float | None]:
+def text(said: StoredAnswer | None) -> tuple[str, tuple[int, ...], float | None]:
     assert said is not None
     return said.text, said.ids, said.target_logprob
 

@@ -1,4 +1,4 @@
-"""What the models said to one record's probes, as one line of `answers.jsonl`, and back.
+"""The models' answers to one record's probes, as one line of `answers.jsonl`, and back.
 
 Several rows are scores of one answer: it is kept once, and the rows hold its place. Kept is what the metrics of single
 tokens and of texts need to score it again (`mmke score`); the probabilities of the whole vocabulary are never kept.
@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 
 from mmke.results.lines import json_object, rounded, to_line, validated
 from mmke.results.rows import RecordKey
-from mmke.types import Ask, Said, ScoreRow
+from mmke.types import Ask, ScoreRow, StoredAnswer
 
-KeptAnswer = tuple[int, Said]
+ProbeAnswer = tuple[int, StoredAnswer]
 """A probe's index in its case, and one answer to it."""
 
 
@@ -23,7 +23,7 @@ class RecordAnswers(NamedTuple):
     """One line of `answers.jsonl`: a record and its distinct answers; rows name them by their place."""
 
     key: RecordKey
-    answers: tuple[KeptAnswer, ...]
+    answers: tuple[ProbeAnswer, ...]
 
 
 class _AnswerLine(TypedDict):
@@ -55,19 +55,19 @@ _ADAPTER = TypeAdapter(_RecordLine)
 _DEFAULT = asdict(Ask())
 
 
-def distinct(rows: Iterable[ScoreRow]) -> dict[KeptAnswer, int]:
+def distinct(rows: Iterable[ScoreRow]) -> dict[ProbeAnswer, int]:
     """Return the answers that rows are scores of, each once, with its place."""
-    found: dict[KeptAnswer, int] = {}
+    found: dict[ProbeAnswer, int] = {}
     for row in rows:
-        for said in (row.before, row.after):
-            if said is not None and row.probe is not None:
-                found.setdefault((row.probe, said), len(found))
+        for answer in (row.before, row.after):
+            if answer is not None and row.probe is not None:
+                found.setdefault((row.probe, answer), len(found))
     return found
 
 
-def answers_line(key: RecordKey, answers: Iterable[KeptAnswer]) -> bytes:
+def answers_line(key: RecordKey, answers: Iterable[ProbeAnswer]) -> bytes:
     """Return a record's answers as a line."""
-    return to_line(key._asdict() | {"answers": [_plain(probe, said) for probe, said in answers]})
+    return to_line(key._asdict() | {"answers": [_plain(probe, answer) for probe, answer in answers]})
 
 
 def parse_answers(line: bytes) -> RecordAnswers:
@@ -79,21 +79,21 @@ def parse_answers(line: bytes) -> RecordAnswers:
     """
     plain = validated(_ADAPTER.validate_python, json_object(line))
     key = RecordKey(plain["case_id"], plain["schedule"], plain["edits_applied"], plain["order_seed"])
-    return RecordAnswers(key, tuple((each["probe"], _said(each)) for each in plain["answers"]))
+    return RecordAnswers(key, tuple((each["probe"], _stored(each)) for each in plain["answers"]))
 
 
-def _plain(probe: int, said: Said) -> dict[str, Any]:
+def _plain(probe: int, answer: StoredAnswer) -> dict[str, Any]:
     return {
         "probe": probe,
-        "model": said.model,
-        "ask": None if said.ask is None else _changed(said.ask),
-        "text": said.text,
-        "ids": said.ids,
-        "target_ids": said.target_ids,
-        "target_logprob": rounded(said.target_logprob),
-        "top_ids": said.top_ids,
-        "finished": said.finished,
-        **({} if said.image is None else {"image": said.image}),
+        "model": answer.model,
+        "ask": None if answer.ask is None else _changed(answer.ask),
+        "text": answer.text,
+        "ids": answer.ids,
+        "target_ids": answer.target_ids,
+        "target_logprob": rounded(answer.target_logprob),
+        "top_ids": answer.top_ids,
+        "finished": answer.finished,
+        **({} if answer.image is None else {"image": answer.image}),
     }
 
 
@@ -102,8 +102,8 @@ def _changed(ask: Ask) -> dict[str, Any]:
     return {key: value for key, value in asdict(ask).items() if value != _DEFAULT[key]}
 
 
-def _said(plain: _AnswerLine) -> Said:
-    return Said(
+def _stored(plain: _AnswerLine) -> StoredAnswer:
+    return StoredAnswer(
         text=plain["text"],
         ids=tuple(plain["ids"]),
         target_logprob=plain["target_logprob"],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mmke.errors import UserError
 from mmke.results import v1
-from mmke.results.answers import KeptAnswer, parse_answers
+from mmke.results.answers import ProbeAnswer, parse_answers
 from mmke.results.cases import KeptCase, parse_case
 from mmke.results.described import kinds_of
 from mmke.results.lines import Line, json_object, read_lines
@@ -62,13 +62,13 @@ def read_finished(folder: Path, *, answers: bool = False) -> tuple[FinishedRecor
                 f"{folder / ANSWERS} lacks record {key.case_id!r}; copy it from where the folder came from, or delete "
                 "the folder and run again"
             )
-        said = [each for _, each in kept[key]] if answers else None
-        found.append(FinishedRecord(key, tuple(to_row(line.content, said) for line in group), timings.get(key)))
+        stored = [each for _, each in kept[key]] if answers else None
+        found.append(FinishedRecord(key, tuple(to_row(line.content, stored) for line in group), timings.get(key)))
     return tuple(found)
 
 
-def read_answers(folder: Path) -> dict[RecordKey, tuple[KeptAnswer, ...]]:
-    """Return what was said in each record: every answer once, with its probe's index; nothing for the first format.
+def read_answers(folder: Path) -> dict[RecordKey, tuple[ProbeAnswer, ...]]:
+    """Return each record's answers, every one once and with its probe's index; none for the first format.
 
     Raises:
         UserError: a line is broken.

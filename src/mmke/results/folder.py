@@ -25,7 +25,7 @@ from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, wr
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.run_json import RUN, read_run
 from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
-from mmke.types import EditCase, Query, Said, ScoreRow
+from mmke.types import EditCase, Query, ScoreRow, StoredAnswer
 
 FILES = (CASES, ANSWERS, TIMINGS, ROWS)
 """In the order in which a record is written: its rows, which say that it is finished, come last."""
@@ -94,17 +94,17 @@ class RunFolder:
 
     def _lines(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> dict[str, bytes]:
         prompts = [] if case.id in self._cases else [self._prompt_of(probe.query) for probe in case.probes]
-        key, places = RecordKey.of(rows[0]), distinct(rows)
+        key, indices = RecordKey.of(rows[0]), distinct(rows)
 
-        def place(row: ScoreRow, said: Said | None) -> int | None:
-            return None if said is None or row.probe is None else places[row.probe, said]
+        def index(row: ScoreRow, answer: StoredAnswer | None) -> int | None:
+            return None if answer is None or row.probe is None else indices[row.probe, answer]
 
         return {
             CASES: b"" if case.id in self._cases else case_line(case, prompts),
-            ANSWERS: answers_line(key, places),
+            ANSWERS: answers_line(key, indices),
             TIMINGS: timing_line(TimedRecord(key, timing)),
             ROWS: b"".join(
-                row_line(row, rows=len(rows), before=place(row, row.before), after=place(row, row.after))
+                row_line(row, rows=len(rows), before=index(row, row.before), after=index(row, row.after))
                 for row in rows
             ),
         }

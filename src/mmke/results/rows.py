@@ -1,7 +1,7 @@
 """A score as one line of `rows.jsonl`, and back.
 
 A row names the record that it belongs to, and how many rows that record has: `rows.jsonl` alone tells which records are
-finished. What was said stands in `answers.jsonl`, what was asked in `cases.jsonl`; a row holds the place of its answers
+finished. The answers stand in `answers.jsonl`, what was asked in `cases.jsonl`; a row holds the place of its answers
 in its record's line there. Fields that this version does not know are kept.
 """
 
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from mmke.errors import UserError
 from mmke.results.lines import Content, Line, edited, json_object, rounded, to_line, validated
-from mmke.types import Said, ScoreRow
+from mmke.types import ScoreRow, StoredAnswer
 
 EMPTY = "empty"
 UNENDED = "unended"
@@ -148,8 +148,8 @@ def parse_rows(lines: bytes) -> list[RowLine]:
     return _ALL.validate_json(lines)
 
 
-def to_row(plain: RowLine, said: Sequence[Said] | None = None) -> ScoreRow:
-    """Return the score that a line holds; `said` are the answers of its record, None leaves them out."""
+def to_row(plain: RowLine, answers: Sequence[StoredAnswer] | None = None) -> ScoreRow:
+    """Return the score that a line holds; `answers` are those of its record, None leaves them out."""
     before, after = plain["before"], plain["after"]
     return ScoreRow(
         case_id=plain["case_id"],
@@ -164,8 +164,8 @@ def to_row(plain: RowLine, said: Sequence[Said] | None = None) -> ScoreRow:
         n_scored=plain["n_scored"],
         reason=plain["reason"],
         notes=plain["notes"],
-        before=None if said is None or before is None else said[before],
-        after=None if said is None or after is None else said[after],
+        before=None if answers is None or before is None else answers[before],
+        after=None if answers is None or after is None else answers[after],
         more={} if len(plain) == len(_KNOWN) else _unknown(plain),
     )
 

@@ -15,7 +15,7 @@ from mmke.results.described import Column, describe_kinds
 from mmke.results.lines import json_object, read_lines, validated
 from mmke.results.rows import RecordKey, whole_records
 from mmke.results.timings import TIMINGS, Timing, parse_timing
-from mmke.types import EditCase, ImageRef, Probe, ProbeKind, Query, Role, Said, ScoreRow
+from mmke.types import EditCase, ImageRef, Probe, ProbeKind, Query, Role, ScoreRow, StoredAnswer
 
 ROWS = "rows.jsonl"
 SCHEMA = 1
@@ -53,7 +53,7 @@ class V1Record(NamedTuple):
     timing: Timing | None
 
 
-class _SaidLine(TypedDict):
+class _StoredAnswerLine(TypedDict):
     text: str
     ids: list[int]
     target_logprob: float | None
@@ -76,8 +76,8 @@ class _RowLine(TypedDict):
     question: str
     target: str
     image: str | None
-    before: _SaidLine | None
-    after: _SaidLine | None
+    before: _StoredAnswerLine | None
+    after: _StoredAnswerLine | None
 
 
 _ADAPTER = TypeAdapter(_RowLine)
@@ -138,13 +138,13 @@ def _row(plain: _RowLine) -> ScoreRow:
         n_scored=plain["n_scored"],
         reason=plain["reason"],
         notes=plain["notes"],
-        before=_said(plain["before"]),
-        after=_said(plain["after"]),
+        before=_stored(plain["before"]),
+        after=_stored(plain["after"]),
     )
 
 
-def _said(plain: _SaidLine | None) -> Said | None:
-    return None if plain is None else Said(plain["text"], tuple(plain["ids"]), plain["target_logprob"])
+def _stored(plain: _StoredAnswerLine | None) -> StoredAnswer | None:
+    return None if plain is None else StoredAnswer(plain["text"], tuple(plain["ids"]), plain["target_logprob"])
 
 
 def _case(rows: Iterable[_RowLine]) -> EditCase:

@@ -1,4 +1,8 @@
-"""Which probes are asked how: the metrics say what they need, equal needs are asked together."""
+"""Ask a record's probes in every way that the metrics need.
+
+In: whatever answers (a backbone, or a session that edits it), a record, metrics. Out: the answers by probe and way of
+asking. Metrics that need the same way share one answer, and all probes of one way are asked in one call.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +14,7 @@ from mmke.types import Answer, Ask, EditCase, Metric, Probe
 
 
 def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:
-    """Ask a record's probes in all the ways that the metrics want: in one call those with the gold answer given."""
+    """Ask a record's probes in all the ways that the metrics need: one call for loglikelihood, one for generate."""
     metrics = list(metrics)
     answers: dict[tuple[int, Ask], Answer] = {}
     serving = _serving(metrics)
@@ -22,45 +26,48 @@ def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metr
             if way.decode == decode
             for i in _wanted(case, [metric for metric in metrics if serving[metric.ask] == way])
         ]
-        said = _answers(answerer, [case.probes[i] for i, _ in asked], [way for _, way in asked])
-        answers |= zip(asked, said, strict=True)
-    return {(i, way): said for (i, other), said in answers.items() for way in serving if serving[way] == other}
+        given = _answers(answerer, [case.probes[i] for i, _ in asked], [way for _, way in asked])
+        answers |= zip(asked, given, strict=True)
+    return {(i, way): answer for (i, other), answer in answers.items() for way in serving if serving[way] == other}
 
 
 def _serving(metrics: Iterable[Metric]) -> dict[Ask, Ask]:
-    """Return for each way to ask the one that serves it: an answer with log-probabilities serves those without too."""
+    """Return for each way of asking the one that is used: an answer with log-probabilities also serves without them."""
     ways = dict.fromkeys(metric.ask for metric in metrics)
     return {way: full if (full := replace(way, logprobs=True)) in ways else way for way in ways}
 
 
 def not_asked(case: EditCase, metrics: Iterable[Metric], reason: str) -> Answers:
-    """Return what stands for a record's answers where nothing could be asked."""
+    """Return empty answers with a reason, for a record that could not be asked at all."""
     return {(i, metric.ask): unasked(reason) for metric in metrics for i in _wanted(case, [metric])}
 
 
 def _answers(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:
-    """Ask probes together; where one cannot be asked, the others still are, together as well."""
+    """Ask probes in one call; if one of them cannot be asked, ask the others in one call and keep its reason."""
     try:
-        return _heard(answerer, probes, ways)
+        return _call(answerer, probes, ways)
     except CannotAskError:
         reasons = [_refusal(answerer, *asked) for asked in zip(probes, ways, strict=True)]
         if not any(reasons):
             raise
     among = [i for i, reason in enumerate(reasons) if reason is None]
-    said = iter(_heard(answerer, [probes[i] for i in among], [ways[i] for i in among]) if among else [])
-    return [next(said) if reason is None else unasked(reason) for reason in reasons]
+    given = iter(_call(answerer, [probes[i] for i in among], [ways[i] for i in among]) if among else [])
+    return [next(given) if reason is None else unasked(reason) for reason in reasons]
 
 
-def _heard(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:
-    said = answerer.answer(probes, ways)
-    if len(said) != len(probes):
+def _call(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:
+    """Ask, and check that each probe got an answer."""
+    answers = answerer.answer(probes, ways)
+    if len(answers) != len(probes):
         whose = f"{type(answerer).__module__}.{type(answerer).__qualname__}"
-        raise UserError(f"{whose} gave {len(said)} answers to {len(probes)} questions; it owes one to each, in order")
-    return said
+        raise UserError(
+            f"{whose} gave {len(answers)} answers to {len(probes)} questions; it owes one to each, in order"
+        )
+    return answers
 
 
 def _refusal(answerer: Answerer | EditSession, probe: Probe, way: Ask) -> str | None:
-    """Return why a probe cannot be asked even alone; None where it can."""
+    """Return why a probe cannot be asked, when it is asked alone; None if it can."""
     try:
         answerer.answer([probe], [way])
     except CannotAskError as error:
@@ -69,5 +76,6 @@ def _refusal(answerer: Answerer | EditSession, probe: Probe, way: Ask) -> str | 
 
 
 def _wanted(case: EditCase, metrics: Sequence[Metric]) -> list[int]:
+    """Return the indices of the probes that some metric scores."""
     roles = {role for metric in metrics for role in metric.roles}
     return [i for i, probe in enumerate(case.probes) if probe.kind.role in roles]

@@ -1,7 +1,7 @@
-"""Running one cell of a job into a keeper.
+"""Run one cell: one editor on the records of one benchmark.
 
-Whoever calls decides which cells are run, where their rows go, what is locked and what is shown: a run of this process,
-or a worker that is sent a part of one.
+In: a `Job` (the loaded backbone and what its cells share), the cell, and the keeper for its rows. Out: the rows, in the
+keeper. The caller decides which cells are run, where rows go, what is locked and what is shown.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmke import registry
 from mmke.backbones.engine.store import store_for
 from mmke.editing.trained import network_tensors, read
-from mmke.editors.none.edit import beside
+from mmke.editors.none.edit import prepare_for
 from mmke.protocols import Backbone, Editor, Store, TrainableEditor
 from mmke.running.fingerprint import fingerprint
 from mmke.running.memory import forget_peaks, release
@@ -21,7 +21,7 @@ from mmke.running.single import Keeper, Task, run_single
 
 
 class ChangedBackboneError(RuntimeError):
-    """An editor did not leave the backbone bit for bit as it found it: a bug, and what was written is void."""
+    """An editor has changed the backbone, in at least one bit: a bug. The rows it wrote are not valid."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def execute(
     keeper: Keeper,
     *,
     floor: Floor | None,
-    following: Iterable[Editor] = (),
+    next_editors: Iterable[Editor] = (),
     on_record: Callable[[], None] = lambda: None,
 ) -> None:
     """Edit and score the records of a cell that the keeper does not have yet.
@@ -62,7 +62,7 @@ def execute(
         cell: the editor and the records.
         keeper: where the rows go.
         floor: the unedited model's rows of these records; None when this cell makes them.
-        following: editors that are run on the same records next; the floor keeps in the store what they will need.
+        next_editors: those that are run on the same records next; the floor stores for them what it computes.
         on_record: called after each record that was written.
 
     Raises:
@@ -73,7 +73,7 @@ def execute(
     release(device)
     forget_peaks(device)
     with filled(cell, job.backbone), registry.named("editors", cell.editor.name):
-        editor = beside(cell.editor, following)
+        editor = prepare_for(cell.editor, next_editors)
         task = Task(job.backbone, editor, cell.split.cases, cell.metrics, floor, job.store, job.seed)
         run_single(task, keeper, on_record=on_record)
     if fingerprint(job.backbone.module) != job.untouched:
@@ -82,7 +82,7 @@ def execute(
 
 @contextmanager
 def filled(cell: Cell, backbone: Backbone) -> Iterator[None]:
-    """Fill a trained editor from its checkpoint, and release its networks afterwards.
+    """Load a trained editor's networks from its checkpoint, and free their memory afterwards.
 
     Raises:
         UserError: the checkpoint is broken, or of another editor, backbone or other settings.

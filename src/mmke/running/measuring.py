@@ -1,4 +1,4 @@
-"""Seconds and peak memory of one record."""
+"""Seconds and peak memory of one record, phase by phase: asked before, edited, asked after."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
-        """Add the time spent inside to a phase, and take the peak of the card's memory within it."""
+        """Add the time spent inside to a phase, and take the peak of the GPU's memory within it."""
         self._wait()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmke import registry
 from mmke.errors import UserError
-from mmke.results.answers import KeptAnswer
+from mmke.results.answers import ProbeAnswer
 from mmke.results.described import describe_columns, describe_metrics, kinds_of
 from mmke.results.finished import ROWS, FinishedRecord, read_answers, read_cases, read_finished
 from mmke.results.folder import locked
@@ -23,8 +23,8 @@ from mmke.results.lines import write_at_once
 from mmke.results.rows import EMPTY, UNENDED, row_line
 from mmke.results.run_json import RUN, SCHEMA, read_run, save_run
 from mmke.running.metrics import check_columns, make_metrics
-from mmke.running.scoring import Answers, Floor, Heard, make_rows, unasked
-from mmke.types import Answer, Ask, EditCase, Metric, Said, ScoreRow, Switches
+from mmke.running.scoring import Answers, CaseAnswers, Floor, make_rows, unasked
+from mmke.types import Answer, Ask, EditCase, Metric, ScoreRow, StoredAnswer, Switches
 
 FLOOR = "none"
 EDITED = "edited"
@@ -109,11 +109,11 @@ def _names(metrics: Sequence[Metric]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Record:
-    """One finished record with all that was said in it."""
+    """One finished record with all its answers."""
 
     finished: FinishedRecord
     case: EditCase
-    answers: tuple[KeptAnswer, ...]
+    answers: tuple[ProbeAnswer, ...]
     is_floor: bool
 
     def lacks(self, metric: Metric) -> str | None:
@@ -138,10 +138,10 @@ class _Record:
         rows = [row for row in self.finished.rows if row.probe is not None and row.after is None]
         return {row.probe: row.reason or "" for row in rows if row.probe is not None}
 
-    def find(self, probe: int, model: str, ask: Ask) -> Said | None:
+    def find(self, probe: int, model: str, ask: Ask) -> StoredAnswer | None:
         """Return a kept answer that serves where `ask` would have been asked."""
         return next(
-            (said for i, said in self.answers if (i, said.model) == (probe, model) and _serves(said, ask)), None
+            (answer for i, answer in self.answers if (i, answer.model) == (probe, model) and _serves(answer, ask)), None
         )
 
     def lines(self, metrics: Sequence[Metric], counts: dict[str, int]) -> list[bytes]:
@@ -153,31 +153,34 @@ class _Record:
             new |= {(row.probe, row.metric): row for row in rows}
         old = {(row.probe, row.metric): row for row in self.finished.rows}
         rows = sorted((old | new).values(), key=lambda row: (row.probe is None, row.probe or 0))
-        places = {answer: place for place, answer in enumerate(self.answers)}
+        indices = {answer: index for index, answer in enumerate(self.answers)}
 
-        def place(row: ScoreRow, said: Said | None) -> int | None:
-            return None if said is None or row.probe is None else places[row.probe, said]
+        def index_of(row: ScoreRow, answer: StoredAnswer | None) -> int | None:
+            return None if answer is None or row.probe is None else indices[row.probe, answer]
 
         return [
-            row_line(row, rows=len(rows), before=place(row, row.before), after=place(row, row.after)) for row in rows
+            row_line(row, rows=len(rows), before=index_of(row, row.before), after=index_of(row, row.after))
+            for row in rows
         ]
 
     def _scored(self, metric: Metric) -> list[ScoreRow]:
         asked = [i for i in self.probes(metric) if i not in self.refused]
-        heard = Heard({metric.reference: self._answers(metric, metric.reference)} if metric.reference else {}, {})
-        heard = heard._replace(after=self._answers(metric, EDITED))
+        references: dict[str, Answers] = {}
+        if metric.reference is not None:
+            references[metric.reference] = self._answers(metric, metric.reference)
+        answers = CaseAnswers(references, self._answers(metric, EDITED))
         floor = None
         if not self.is_floor and metric.reference is None:
-            unedited = Heard({}, self._answers(metric, "floor"))
+            unedited = CaseAnswers({}, self._answers(metric, "floor"))
             rows = make_rows(self.case, [metric], unedited, floor=None, edits=0)
             floor = Floor({(row.case_id, row.probe, row.metric): row for row in rows})
-        rows = make_rows(self.case, [metric], heard, floor=floor, edits=self.finished.key.edits_applied)
+        rows = make_rows(self.case, [metric], answers, floor=floor, edits=self.finished.key.edits_applied)
         # The kept answers themselves, which may hold more than this metric asks for.
         before = metric.reference or "floor"
         kept = {(i, model): self.find(i, model, metric.ask) for i in asked for model in (EDITED, before)}
         return [self._with_kept(row, kept, before) for row in rows]
 
-    def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], Said | None], before: str) -> ScoreRow:
+    def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], StoredAnswer | None], before: str) -> ScoreRow:
         old = next((each for each in self.finished.rows if (each.probe, each.metric) == (row.probe, row.metric)), None)
         changes: dict[str, Any] = {"schedule": self.finished.key.schedule, "order_seed": self.finished.key.order_seed}
         if row.probe is not None and row.probe not in self.refused:
@@ -187,33 +190,33 @@ class _Record:
     def _answers(self, metric: Metric, model: str) -> Answers:
         found = {(i, metric.ask): unasked(self.refused[i]) for i in self.probes(metric) if i in self.refused}
         for i in self.probes(metric):
-            said = None if i in self.refused else self.find(i, model, metric.ask)
-            if said is not None:
-                found[i, metric.ask] = _answer(said, self._notes(i, said))
+            answer = None if i in self.refused else self.find(i, model, metric.ask)
+            if answer is not None:
+                found[i, metric.ask] = _answer(answer, self._notes(i, answer))
         return found
 
-    def _notes(self, probe: int, said: Said) -> dict[str, int]:
+    def _notes(self, probe: int, answer: StoredAnswer) -> dict[str, int]:
         """Return the editor's notes on an answer, from the rows that it has already."""
-        rows = (row for row in self.finished.rows if row.probe == probe and row.after == said)
+        rows = (row for row in self.finished.rows if row.probe == probe and row.after == answer)
         return {key: value for row in rows for key, value in row.notes.items() if key not in (EMPTY, UNENDED)}
 
 
-def _serves(said: Said, ask: Ask) -> bool:
+def _serves(answer: StoredAnswer, ask: Ask) -> bool:
     """Tell whether a kept answer has all that `ask` wants."""
-    if said.ask is None or ask.logprobs or ask.positions == "all":
+    if answer.ask is None or ask.logprobs or ask.positions == "all":
         return False
-    alike = replace(said.ask, top=ask.top, positions=ask.positions) == ask
-    return alike and (ask.decode == "generate" or ask.top <= max(1, said.ranks))
+    alike = replace(answer.ask, top=ask.top, positions=ask.positions) == ask
+    return alike and (ask.decode == "generate" or ask.top <= max(1, answer.ranks))
 
 
-def _answer(said: Said, notes: Mapping[str, int]) -> Answer:
-    ranked = said.top_ids or tuple((token,) for token in said.ids)
+def _answer(answer: StoredAnswer, notes: Mapping[str, int]) -> Answer:
+    ranked = answer.top_ids or tuple((token,) for token in answer.ids)
     return Answer(
-        text=said.text,
-        token_ids=said.ids,
-        target_ids=said.target_ids,
-        target_logprob=math.nan if said.target_logprob is None else said.target_logprob,
+        text=answer.text,
+        token_ids=answer.ids,
+        target_ids=answer.target_ids,
+        target_logprob=math.nan if answer.target_logprob is None else answer.target_logprob,
         top_ids=np.array(ranked, dtype=np.int64).reshape(len(ranked), -1),
         notes=notes,
-        finished=said.finished,
+        finished=answer.finished,
     )

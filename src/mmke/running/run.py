@@ -1,7 +1,8 @@
-"""A run: every chosen editor on every chosen benchmark, behind the floor that they share, each cell in its own folder.
+"""A run: every chosen editor on every chosen benchmark, each in a folder of its own.
 
-Mistakes of the user are found first: in the request, in the plan, and on the backbone's skeleton, before any weights
-are read. A folder that holds finished records is continued.
+In: a `Plan`. Out: the folders with rows. On each benchmark the floor (`none`) is run first, since the other editors'
+rows state its scores. Mistakes of the user are found before any weights are read: in the request, in the plan, and on
+the backbone's skeleton. A folder that holds finished records is continued.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ def _run_cell(
     request: Request,
     job: Job,
     cell: Cell,
-    beside: Sequence[Cell],
+    same_benchmark: Sequence[Cell],
     *,
     command: Sequence[str],
     on_record: Callable[[], None],
@@ -89,8 +90,8 @@ def _run_cell(
         for _ in folder.done & wanted:
             on_record()
         try:
-            following = [each.editor for each in beside]
-            execute(job, cell, folder, floor=floor, following=following, on_record=on_record)
+            next_editors = [each.editor for each in same_benchmark]
+            execute(job, cell, folder, floor=floor, next_editors=next_editors, on_record=on_record)
         except ChangedBackboneError as error:
             set_aside(path)
             raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error

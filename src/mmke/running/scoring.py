@@ -1,4 +1,8 @@
-"""From answers to rows."""
+"""From the answers to one record to the rows of `rows.jsonl`.
+
+In: a record, the metrics, the answers of the edited model and of those it is compared with, the floor's rows. Out: a
+`ScoreRow` for each probe and metric; a probe without a score has a row with the reason.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,71 +12,81 @@ from typing import NamedTuple
 import numpy as np
 
 from mmke.results.rows import EMPTY, UNENDED
-from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Said, Score, ScoreRow
+from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Score, ScoreRow, StoredAnswer
 
 NOT_NUMBERS = "the model's logits are not numbers"
 
 Answers = Mapping[tuple[int, Ask], Answer]
-"""Answers by the probe's index in its case and the way it was asked."""
+"""Answers of one model to one record: by index of the probe in the record, and by the way it was asked."""
 
 RowKey = tuple[str, int | None, str]
-"""Record, probe and column."""
+"""Id of the record, index of the probe, column of the table."""
 
 
 class Floor(NamedTuple):
-    """The unedited model's rows of one cell, by row key; empty while they are being made."""
+    """The unedited model's rows for one benchmark, by row key."""
 
     rows: Mapping[RowKey, ScoreRow]
 
 
-class Heard(NamedTuple):
-    """All answers to one record's probes: of each reference model, and after the edit."""
+class CaseAnswers(NamedTuple):
+    """All answers to one record.
+
+    Attributes:
+        references: of each model that metrics compare the edited one with ("base", "previous edit").
+        after: of the edited model.
+    """
 
     references: Mapping[str, Answers]
     after: Answers
 
 
 def make_rows(
-    case: EditCase, metrics: Sequence[Metric], heard: Heard, *, floor: Floor | None, edits: int
+    case: EditCase, metrics: Sequence[Metric], answers: CaseAnswers, *, floor: Floor | None, edits: int
 ) -> list[ScoreRow]:
     """Score one record.
 
     Args:
         case: the record.
         metrics: what to score.
-        heard: the answers to its probes.
-        floor: the unedited model's rows; None when these are those rows.
-        edits: edits in the model when it was asked.
+        answers: to its probes.
+        floor: the unedited model's rows; None while those are made.
+        edits: number of edits in the model when it was asked.
     """
-    rows = [row for metric in metrics for row in _rows_of(case, metric, heard, floor, edits)]
+    rows = [row for metric in metrics for row in _rows_of(case, metric, answers, floor, edits)]
     return sorted(rows, key=lambda row: (row.probe is None, row.probe or 0))
 
 
 def unasked(reason: str) -> Answer:
-    """Return what stands for an answer to a probe that could not be asked."""
+    """Return an empty answer with the reason why the probe could not be asked."""
     return Answer("", (), (), math.nan, np.zeros((0, 0), dtype=np.int64), reason=reason)
 
 
 def _why_unscored(answer: Answer | None) -> str | None:
-    """Return why an answer cannot be scored: it could not be asked for, or was read off logits that are not numbers."""
+    """Return why an answer cannot be scored: the probe could not be asked, or the logits are NaN."""
     if answer is None or answer.reason is not None:
         return None if answer is None else answer.reason
-    # Where logits are not numbers, every id looks like the first.
+    # With NaN as logits, the most probable id would be 0 everywhere.
     return NOT_NUMBERS if answer.target_ids and math.isnan(answer.target_logprob) else None
 
 
 class _Compared(NamedTuple):
+    """The answers to one probe, and the floor's row of it."""
+
     before: Answer | None
     after: Answer
     unedited: ScoreRow | None
 
 
-def _rows_of(case: EditCase, metric: Metric, heard: Heard, floor: Floor | None, edits: int) -> Iterator[ScoreRow]:
+def _rows_of(
+    case: EditCase, metric: Metric, answers: CaseAnswers, floor: Floor | None, edits: int
+) -> Iterator[ScoreRow]:
+    """Yield the rows of one metric: of the probes it scores, and of the kinds that the record has no probe of."""
     for i, probe in enumerate(case.probes):
         if probe.kind.role in metric.roles:
             compared = _Compared(
-                before=heard.references[metric.reference][i, metric.ask] if metric.reference else None,
-                after=heard.after[i, metric.ask],
+                before=answers.references[metric.reference][i, metric.ask] if metric.reference else None,
+                after=answers.after[i, metric.ask],
                 unedited=floor.rows[case.id, i, metric.column(probe.kind)] if floor and not metric.reference else None,
             )
             yield _scored(case, i, metric, compared, edits=edits)
@@ -85,8 +99,10 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edit
     probe, (before, after, unedited) = case.probes[i], compared
     why = next((reason for answer in (after, before) if (reason := _why_unscored(answer)) is not None), None)
     score = metric.score(probe, before, after) if why is None else Score(math.nan, 0, why)
+    if math.isnan(score.value) and score.reason is None:
+        raise ValueError("a metric returned NaN without a reason")
     value = None if math.isnan(score.value) else score.value
-    # A comparison of two models has no floor; the floor's own rows are theirs.
+    # A metric that compares two models has no floor. In the floor's own rows value and floor are the same.
     floor = None if metric.reference else (value if unedited is None else unedited.value)
     return ScoreRow(
         case_id=case.id,
@@ -97,10 +113,10 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edit
         value=value,
         floor=floor,
         n_scored=score.n_scored,
-        reason=_reason(score),
+        reason=score.reason,
         notes=_notes(after, metric.ask),
         before=_before(metric, compared),
-        after=None if after.reason is not None else _said(after, metric.ask, "edited"),
+        after=None if after.reason is not None else _stored(after, metric.ask, "edited"),
     )
 
 
@@ -121,12 +137,6 @@ def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, edit
     )
 
 
-def _reason(score: Score) -> str | None:
-    if math.isnan(score.value) and score.reason is None:
-        raise ValueError("a metric returned NaN without a reason")
-    return score.reason
-
-
 def _notes(answer: Answer, ask: Ask) -> dict[str, int]:
     """Return the editor's counts, and whether an answer that the model wrote is empty or was cut off."""
     notes = dict(answer.notes)
@@ -135,25 +145,25 @@ def _notes(answer: Answer, ask: Ask) -> dict[str, int]:
     return notes
 
 
-def _before(metric: Metric, compared: _Compared) -> Said | None:
-    """Return the answer that stands beside the edited model's: the reference's, or where there is none the floor's."""
+def _before(metric: Metric, compared: _Compared) -> StoredAnswer | None:
+    """Return the answer that the row shows as `before`: the reference's, or the floor's where there is no reference."""
     if metric.reference is not None and compared.before is not None and compared.before.reason is None:
-        return _said(compared.before, metric.ask, metric.reference)
+        return _stored(compared.before, metric.ask, metric.reference)
     unedited = compared.unedited
     return None if unedited is None or unedited.after is None else replace(unedited.after, model="floor")
 
 
-def _said(answer: Answer, ask: Ask, model: str) -> Said:
-    # Rankings of all positions would be many times the rest of a folder.
+def _stored(answer: Answer, ask: Ask, model: str) -> StoredAnswer:
+    # The ranks of all positions would take many times the space of everything else in the folder.
     keeps_ranks = ask.top > 1 and ask.positions == "answer" and ask.decode == "loglikelihood"
-    return Said(
+    return StoredAnswer(
         text=answer.text,
         ids=answer.token_ids,
         target_logprob=None if math.isnan(answer.target_logprob) else answer.target_logprob,
         target_ids=answer.target_ids,
         top_ids=tuple(map(tuple, answer.top_ids.tolist())) if keeps_ranks else (),
         finished=answer.finished,
-        ask=replace(ask, logprobs=False),  # they are not kept
+        ask=replace(ask, logprobs=False),  # log-probabilities are not stored
         model=model,
         image=None if answer.image is None else answer.image.path.name,
     )

@@ -1,4 +1,8 @@
-"""The single-edit schedule: open, ask, apply, ask, leave, score, write; every record starts from the unedited model."""
+"""The single-edit schedule: every record is edited into the unedited model, and scored.
+
+In: a `Task`. For each record: open a session, ask the probes, apply the edit, ask again, leave the session (which
+undoes the edit), score. Out: its rows and timing, which go to a `Keeper` at once.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +16,13 @@ from mmke.protocols import Backbone, Editor, EditSession, Store
 from mmke.results.timings import Timing
 from mmke.running.asking import ask, not_asked
 from mmke.running.measuring import Stopwatch
-from mmke.running.scoring import Answers, Floor, Heard, make_rows
+from mmke.running.scoring import Answers, CaseAnswers, Floor, make_rows
 from mmke.types import EditCase, Metric, ScoreRow
 
 
 @runtime_checkable
 class Keeper(Protocol):
-    """Where finished records go: a run's folder, or a list in memory. `done` names those that are there already."""
+    """Where the rows of finished records go: a run's folder, or a list in memory. `done`: ids that it has already."""
 
     @property
     def done(self) -> Collection[str]: ...
@@ -34,8 +38,8 @@ class Task:
         editor: the method.
         cases: the records, in evaluation order.
         metrics: what is scored.
-        floor: the unedited model's rows; None when the editor is `none` and these are they.
-        store: keeps trunks.
+        floor: the unedited model's rows; None where the editor is `none`, which makes them.
+        store: keeps what was computed below the edited layers.
         seed: set before each record, so that a record's rows do not depend on those before it.
     """
 
@@ -48,22 +52,29 @@ class Task:
     seed: int
 
 
-def run_single(task: Task, folder: Keeper, *, on_record: Callable[[], None]) -> None:
-    """Edit and score each record that is not in the folder yet, writing its rows as soon as they are known."""
-    carried: Answers | None = None
-    for case, following in zip(task.cases, _following(task), strict=True):
-        wanted = case.id not in folder.done
-        # Where locality is compared with the previous edit, the edit before the first new record is repeated.
-        needed_next = following is not None and following.id not in folder.done
-        if wanted or needed_next:
-            with _told_when_memory_ends(task, case):
-                carried = _edit(task, case, following if needed_next else None, carried, folder if wanted else None)
+def run_single(task: Task, keeper: Keeper, *, on_record: Callable[[], None]) -> None:
+    """Edit and score each record that the keeper does not have yet.
+
+    Under `paper`, locality of fine-tuning is compared with the model that was edited with the *previous* record. So,
+    before a session is left, the next record is asked as well. Where the next record is new, an edit is repeated for
+    this even if its own record is finished.
+    """
+    compares_with_previous = bool(_comparing(task, "previous edit"))
+    previous: Answers | None = None
+    for case, next_case in zip(task.cases, [*task.cases[1:], None], strict=False):
+        wanted = case.id not in keeper.done
+        if not compares_with_previous or next_case is None or next_case.id in keeper.done:
+            next_case = None  # noqa: PLW2901  # it need not be asked here
+        if wanted or next_case is not None:
+            with _out_of_memory_told(task, case):
+                previous = _edit(task, case, keeper if wanted else None, previous=previous, next_case=next_case)
         if wanted:
             on_record()
 
 
 @contextmanager
-def _told_when_memory_ends(task: Task, case: EditCase) -> Iterator[None]:
+def _out_of_memory_told(task: Task, case: EditCase) -> Iterator[None]:
+    """Turn an out-of-memory error into one that says at which record, and what helps."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -72,36 +83,47 @@ def _told_when_memory_ends(task: Task, case: EditCase) -> Iterator[None]:
         raise UserError(
             f"{device} has too little memory for {task.editor.name} on {task.backbone.name} at record {case.id} "
             f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
-            "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger card"
+            "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger GPU"
         ) from error
 
 
 def _edit(
-    task: Task, case: EditCase, following: EditCase | None, carried: Answers | None, folder: Keeper | None
+    task: Task, case: EditCase, keeper: Keeper | None, *, previous: Answers | None, next_case: EditCase | None
 ) -> Answers | None:
-    """Edit one record; score it if there is a folder to write to; return what the edited model says to the next one."""
+    """Edit one record, and score it if there is a keeper for its rows.
+
+    Args:
+        task: the editor, the backbone and the metrics.
+        case: the record.
+        keeper: where its rows go; None: they are there already.
+        previous: what the model edited with the record before answers to this one; None: there is none.
+        next_case: the record that this edited model is to be asked as well; None: none.
+
+    Returns:
+        What the edited model answers to `next_case`; None where it was not asked.
+    """
     torch.manual_seed(task.seed)
     watch = Stopwatch(task.backbone.device)
     with task.editor.open(task.backbone, task.store) as session:
         with watch.phase("before"):
-            base = {} if folder is None else ask(session, case, _comparing(task))
+            base = {} if keeper is None else ask(session, case, _comparing(task))
         with watch.phase("edit"):
             refused = _apply(session, case)
         with watch.phase("after"):
             if refused is not None:
                 after = not_asked(case, task.metrics, refused)
             else:
-                after = {} if folder is None else ask(session, case, task.metrics)
-        # Behind an edit that could not be made the next record is compared with the unedited model, as the first is.
-        ahead = None
-        if following is not None and refused is None:
-            ahead = ask(session, following, _comparing(task, "previous edit"))
-    if folder is not None:
-        # The first record has no edit before it: it is compared with the base, as published.
-        heard = Heard({"base": base, "previous edit": base if carried is None else carried}, after)
-        rows = make_rows(case, task.metrics, heard, floor=task.floor, edits=len(case.edits))
-        folder.append(case, rows, watch.timing())
-    return ahead
+                after = {} if keeper is None else ask(session, case, task.metrics)
+        # After an edit that could not be made, the next record is compared with the unedited model, as the first is.
+        of_next = None
+        if next_case is not None and refused is None:
+            of_next = ask(session, next_case, _comparing(task, "previous edit"))
+    if keeper is not None:
+        # No edit comes before the first record: it is compared with the unedited model, as published.
+        answers = CaseAnswers({"base": base, "previous edit": base if previous is None else previous}, after)
+        rows = make_rows(case, task.metrics, answers, floor=task.floor, edits=len(case.edits))
+        keeper.append(case, rows, watch.timing())
+    return of_next
 
 
 def _apply(session: EditSession, case: EditCase) -> str | None:
@@ -116,10 +138,3 @@ def _apply(session: EditSession, case: EditCase) -> str | None:
 def _comparing(task: Task, reference: str | None = None) -> list[Metric]:
     """Return the metrics that compare two models, or those that compare with one reference."""
     return [m for m in task.metrics if m.reference is not None and reference in (None, m.reference)]
-
-
-def _following(task: Task) -> list[EditCase | None]:
-    """Return for each record the one whose locality must be asked before it is left."""
-    if not _comparing(task, "previous edit"):
-        return [None] * len(task.cases)
-    return [*task.cases[1:], None]

@@ -15,12 +15,18 @@ from mmke.types import Answer, Asks, Edit, EditCase, Probe, Switches
 
 
 class NoneSettings(EditorSettings):
-    """There is nothing to set."""
+    """No settings."""
 
 
 @dataclass(frozen=True)
 class NullSession:
-    """Answers as the unedited model, whatever is applied; what it computes is also kept at a cut."""
+    """Answers as the unedited model, whatever is applied.
+
+    Attributes:
+        backbone: unedited.
+        store: keeps what the backbone computes.
+        cut: where what it computes is stored as well, for the editors that are run next; None: nowhere else.
+    """
 
     backbone: Backbone
     store: Store
@@ -38,11 +44,11 @@ class NullSession:
         return nullcontext(self.backbone.module)
 
     def state(self) -> SessionState:
-        """Return that nothing was made."""
+        """Return a state without tensors."""
         return SessionState({}, states.facts("none", self.backbone))
 
     def load_state(self, state: SessionState) -> None:
-        """Take nothing over."""
+        """Check that it is a state of this editor; there is nothing to load."""
         states.check(state, "none", self.backbone)
 
 
@@ -51,11 +57,12 @@ class NullEditor:
     """Leaves the model as it is: locality 1.0, everything else the floor.
 
     Attributes:
-        beside: editors that ask the same next; what the floor computes below what they edit is kept for them.
+        prepares_for: editors that are run on the same records next; what the unedited model computes below the layers
+            they edit is stored for them.
     """
 
     name: str = "none"
-    beside: tuple[Editor, ...] = ()
+    prepares_for: tuple[Editor, ...] = ()
 
     def cut(self, backbone: Backbone) -> Cut | None:
         """Return None: nothing is edited."""
@@ -68,12 +75,12 @@ class NullEditor:
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session that changes nothing."""
-        yield NullSession(backbone, store, sites.lowest_inside(backbone, self.beside))
+        yield NullSession(backbone, store, sites.lowest_inside(backbone, self.prepares_for))
 
 
-def beside(floor: Editor, editors: Iterable[Editor]) -> Editor:
-    """Return the floor as it is run before these editors; any other editor as it is."""
-    return replace(floor, beside=tuple(editors)) if isinstance(floor, NullEditor) else floor
+def prepare_for(floor: Editor, editors: Iterable[Editor]) -> Editor:
+    """Return `none` so that it stores what the editors that are run next need; return another editor unchanged."""
+    return replace(floor, prepares_for=tuple(editors)) if isinstance(floor, NullEditor) else floor
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> NullEditor:
