@@ -148,7 +148,9 @@ def test_a_record_that_cannot_be_asked_is_left_out_of_a_training(
     request = asked(backbone="tiny-blip2", data=changed(edit), protocol=protocol)
     with caplog.at_level(logging.WARNING):
         planned = plan(request)
-    learnt = {case.id for case in (planned.cases if protocol == "paper" else (*planned.cases, *planned.held))}
+    learnt = {
+        case.id for case in (planned.cases if protocol == "paper" else (*planned.cases, *planned.validation_cases))
+    }
     assert "user-00000" in learnt
     assert "user-00001" not in learnt
     assert f"1 of {len(learnt) + 1} records cannot be put to tiny-blip2 and are left out" in caplog.text

@@ -1,7 +1,7 @@
 """`mmke train`: from the user's request to a training.
 
-In: a `TrainRequest`. `plan` resolves names, settings, records and processes, without torch computing anything; `train`
-checks the edit sites, opens the folder, loads the backbone and runs the loop. Out: the path of `best.safetensors`.
+In: a `TrainRequest`. `plan` resolves names, settings, records and processes, without reading weights; `train` checks
+the edit sites, opens the folder, loads the backbone and runs the loop. Out: the path of `best.safetensors`.
 """
 
 import logging
