@@ -149,7 +149,7 @@ class PlainBackbone:
         return answering.answer(self, probes, ask, store=MemoryStore())
 
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
-        """Refuse: only forced decoding is compared."""
+        """Refuse: only loglikelihoods are compared."""
         raise NotImplementedError("the plain loop writes no text of its own; compare without greedy decoding")
 
     def _tail(self, batch: Batch) -> Tensor:

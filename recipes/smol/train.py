@@ -91,7 +91,7 @@ class Trainer:
         with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
             features = self._parts.vision_tower(pixels)
             named = self._head(features, batch) if self._recipe.class_weight else features.new_zeros(())
-            return language_loss(self._parts, self._parts.read(features), batch, self._tokenizer), named
+            return language_loss(self._parts, self._parts.project(features), batch, self._tokenizer), named
 
     def report(self) -> str:
         """Return the step, the canvas's side and the mean losses of the last hundred steps."""

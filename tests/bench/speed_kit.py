@@ -33,7 +33,7 @@ def lap(backbone: Any, editor: str, data: Path, *, floor: bool = False) -> Lap:
 def cut_of(backbone: Any, editor: str, data: Path) -> Cut:
     """Return the cut that an editor works at."""
     made = cells(backbone.name, editor, data)[1].editor
-    return made.cut(backbone) if hasattr(made, "cut") else OUTPUT
+    return made.cut(backbone) or OUTPUT
 
 
 def logged(backbone: Any, editor: str, data: Path) -> Lap:

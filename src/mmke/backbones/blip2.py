@@ -1,7 +1,8 @@
 """`blip2-opt-2.7b`: EVA-ViT-g, the Q-Former and OPT-2.7B, on the library's own class.
 
-Source: Li et al., arXiv:2301.12597. Prompt as MMKE-Bench (arXiv:2502.19870) runs it: the picture's 32 positions,
-`</s>`, the bare text; a query without a picture begins with `</s>`. Positions are a table of 2,048.
+In: the name, device and precision that a run asks for. Out: a loaded backbone. Source: Li et al., arXiv:2301.12597.
+Prompt as MMKE-Bench (arXiv:2502.19870) runs it: the picture's 32 positions, `</s>`, the text; a query without a picture
+begins with `</s>`. OPT has learned position embeddings, 2,048 of them: a longer prompt is an error.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ from mmke.types import WeightSource
 
 VOCABULARY = 50272
 BEGIN = 2
-"""`</s>`, with which OPT begins every text; the stored tokenizers do not all name it as their beginning."""
+"""The id of `</s>`, with which OPT begins every text; not every stored tokenizer names it as `bos_token`."""
 
 
 def load(
@@ -28,7 +29,7 @@ def load(
     """BLIP2-OPT-2.7B; needs its weights (mmke fetch blip2-opt-2.7b).
 
     Raises:
-        UserError: no weights, wrong ones, or too little memory on the card.
+        UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
@@ -63,7 +64,7 @@ def config() -> Blip2Config:
 
 
 def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES, begin: int = BEGIN) -> Prompt:
-    """Return the prompt: the picture, `</s>`, the bare text."""
+    """Return the prompt: the picture, `</s>`, the text."""
     return Prompt(
         tokenizer,
         Layout(image_tokens, after_image=(begin,), before_text=(begin,)),
@@ -72,7 +73,7 @@ def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES, begin: int = 
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:
-    """Put a `Blip2ForConditionalGeneration` over OPT of any size together."""
+    """Make a backbone of a `Blip2ForConditionalGeneration` with OPT, of any size."""
     return ComposedBackbone(
         name=name,
         revision=revision,

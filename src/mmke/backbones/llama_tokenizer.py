@@ -1,9 +1,9 @@
-"""LLaMA's tokenizer as its published form reads text, from any folder that holds it.
+"""LLaMA's tokenizer, with the token ids of the published one.
 
-The published models bring `tokenizer.model` (SentencePiece), converted ones `tokenizer.json`. What differs from the
-library's class: it needs two further packages for the first, and for either it drops a space at the beginning of a
-text, which SentencePiece keeps as a token. Tokens that a conversion added behind the vocabulary are left out, since the
-models have no rows for them.
+In: a folder with `tokenizer.model` (SentencePiece, of the published models) or `tokenizer.json` (of converted ones).
+Out: a tokenizer of the library, with offsets. The library's own class for LLaMA is not used: for the first file it
+needs two further packages, and for both it drops a space at the beginning of a text, which SentencePiece keeps as a
+token. Tokens that a conversion has added after the vocabulary are left out: the models have no embeddings for them.
 """
 
 import json
@@ -20,14 +20,14 @@ from mmke.errors import UserError
 SPACE = "▁"
 SPECIAL = ("<unk>", "<s>", "</s>")
 BPE = 2
-"""SentencePiece's number of the kind of model."""
+"""SentencePiece's number for models of byte pairs."""
 
 
 def read(folder: Path) -> Any:
-    """Return the tokenizer of a folder, one of the library's, with offsets.
+    """Return the tokenizer of a folder.
 
     Raises:
-        UserError: there is no tokenizer in it, or none of LLaMA's kind.
+        UserError: it has no tokenizer, or one that is not LLaMA's.
     """
     converted, published = folder / "tokenizer.json", folder / "tokenizer.model"
     if converted.is_file():
@@ -45,7 +45,7 @@ def read(folder: Path) -> Any:
 
 def _build(pieces: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Any:
     core = Tokenizer(models.BPE(dict(pieces), list(merges), unk_token=SPECIAL[0], fuse_unk=True, byte_fallback=True))
-    # Every space counts, and one more stands before the text.
+    # Every space is kept, and one is put before the text.
     core.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
     core.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -82,20 +82,20 @@ def _read_published(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def _merges(scores: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return every way to make a piece of two, in SentencePiece's order: by the whole's score."""
+    """Return every pair of pieces that makes a piece, in SentencePiece's order: by the score of the whole piece."""
     order = {piece: number for number, piece in enumerate(scores)}
-    ways = [
+    pairs = [
         (-score, order[piece[:cut]], order[piece[cut:]])
         for piece, score in scores.items()
         for cut in range(1, len(piece))
         if piece[:cut] in order and piece[cut:] in order
     ]
     names = list(order)
-    return [(names[left], names[right]) for _, left, right in sorted(ways)]
+    return [(names[left], names[right]) for _, left, right in sorted(pairs)]
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a protocol buffer: numbers as int, everything else as bytes."""
+    """Yield the fields of a protocol buffer, each with its number: integers as int, everything else as bytes."""
     at = 0
     while at < len(data):
         tag, at = _number(data, at)
@@ -113,6 +113,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
+    """Return the integer of variable length that begins at a byte, and the byte after it."""
     value, shift = 0, 0
     while data[at] & 128:
         value |= (data[at] & 127) << shift

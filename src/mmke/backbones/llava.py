@@ -1,10 +1,13 @@
 """`llava-1.5-7b`: CLIP-L/14-336, a two-layer projector and Vicuna-7B v1.5, on the library's own class.
 
-Source: Liu et al., arXiv:2310.03744. Prompt, picture and precision as MMKE-Bench (arXiv:2502.19870) runs it: beginning
-of sequence, the picture's 576 positions, the bare text; no template; centre crop and no padding; the language model
-and the projector in half precision on a card, the tower in float32 behind a picture that was rounded to half (with
-`--dtype float32` all of it in float32, as published for fine-tuning). Differs from there: a prompt is never cut, where
-a checkpoint with `tokenizer_model_max_length` lost what lay beyond it behind a picture.
+In: the name, device and precision that a run asks for. Out: a loaded backbone. Source: Liu et al., arXiv:2310.03744.
+As MMKE-Bench (arXiv:2502.19870) runs it:
+* prompt: beginning of sequence, the picture's 576 positions, the text; no chat template;
+* picture: resized, centre crop, no padding;
+* precision on a GPU: language model and projector in half precision; the vision tower in float32, but its input is
+  rounded to half precision first. With `--dtype float32` everything is in float32, as published for fine-tuning.
+Differs from there: a prompt is never cut. There, with a checkpoint that states `tokenizer_model_max_length`, the end of
+a longer prompt with a picture was lost.
 """
 
 from typing import Any
@@ -29,7 +32,7 @@ SIDE = 336
 PATCHES = 24**2
 VOCABULARY = 32000
 MOST_PIXELS = 10**8
-"""Of a picture before its middle is cut out."""
+"""The most pixels of a resized picture, before the centre crop."""
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
 
 
@@ -39,7 +42,7 @@ def load(
     """LLaVA-1.5-7B; needs its weights (mmke fetch llava-1.5-7b).
 
     Raises:
-        UserError: no weights, wrong ones, or too little memory on the card.
+        UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
@@ -72,12 +75,12 @@ def config() -> LlavaConfig:
 
 
 def tensor_dtype(name: str, half: torch.dtype) -> torch.dtype:
-    """Return a tensor's precision."""
+    """Return the precision of a tensor, by its name; `half` is that of the language model."""
     return torch.float32 if name.startswith("model.vision_tower.") else half
 
 
 def prompt(tokenizer: Any, *, image_tokens: int = PATCHES) -> Prompt:
-    """Return the prompt: beginning of sequence, the picture, the bare text."""
+    """Return the prompt: beginning of sequence, the picture, the text."""
     begin = (tokenizer.bos_token_id,)
     return Prompt(
         tokenizer,
@@ -87,10 +90,10 @@ def prompt(tokenizer: Any, *, image_tokens: int = PATCHES) -> Prompt:
 
 
 def pixels(picture: Image.Image) -> Tensor:
-    """Return a picture as the tower reads it [3 336 336]: shortest edge to 336, bicubic, and the middle cut out.
+    """Return a picture as the vision tower reads it [3 336 336]: shortest edge to 336, bicubic, then centre crop.
 
     Raises:
-        ValueError: a line of pixels, which would be enlarged beyond all memory before the middle is cut out.
+        ValueError: it is so narrow that the resized picture would not fit into memory.
     """
     short, long = sorted(picture.size)
     if SIDE * SIDE * long > MOST_PIXELS * short:
@@ -99,20 +102,21 @@ def pixels(picture: Image.Image) -> Tensor:
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:
-    """Put a `LlavaForConditionalGeneration` of any size together."""
+    """Make a backbone of a `LlavaForConditionalGeneration` of any size."""
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
-    stream = model.lm_head.weight.dtype
+    hidden_dtype = model.lm_head.weight.dtype
     embedding = tower.embeddings.patch_embedding.weight
 
     def encode(pixels: Tensor) -> Tensor:
-        # As published: rounded to the stream's precision before the tower and behind it; the last layer but one,
-        # without the class token.
-        read = tower(pixels[None].to(stream).to(embedding.dtype), output_hidden_states=True).hidden_states[-2][0, 1:]
-        features: Tensor = read.to(stream)
+        # As published: input and output are rounded to the language model's precision; the features are those of the
+        # last layer but one, without the class token.
+        rounded = pixels[None].to(hidden_dtype).to(embedding.dtype)
+        features: Tensor = tower(rounded, output_hidden_states=True).hidden_states[-2][0, 1:].to(hidden_dtype)
         return features
 
     if not embedding.is_meta:
-        # The library installs capturing hooks at the first call that wants hidden states: let that be before any edit.
+        # The first call that asks for hidden states makes the library install hooks. It has to come before any edit,
+        # since a run checks that an edit leaves no hook behind.
         with torch.no_grad():
             side = tower.config.image_size
             encode(torch.zeros(3, side, side, device=embedding.device))
@@ -124,6 +128,6 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         decoder=decoder.llama_parts(model.model.language_model, model.lm_head),
         decoder_name="model.language_model",
         prompt=prompt,
-        # The library hands LLaVA's logits out in float32, whatever the language model's precision.
+        # The library returns LLaVA's logits in float32, in whatever precision the language model is.
         logits_dtype=torch.float32,
     )

@@ -1,9 +1,10 @@
 """`minigpt4-7b`: EVA-ViT-g, the Q-Former of BLIP2-FlanT5-XXL, one linear layer and Vicuna-7B, from the library's parts.
 
-Source: Zhu et al., arXiv:2304.10592. Prompt as MMKE-Bench (arXiv:2502.19870) runs it: `###Human: <Img>`, the picture's
-32 positions, `</Img> `, the bare text; the two halves are tokenised by themselves and there is no beginning of
-sequence; nothing closes the turn. A query without a picture is the bare text. One editor's published code (KE) does
-begin a query with a picture so, which `Ask.begin` asks for.
+In: the name, device and precision that a run asks for. Out: a loaded backbone. Source: Zhu et al., arXiv:2304.10592.
+Prompt as MMKE-Bench (arXiv:2502.19870) runs it: `###Human: <Img>`, the picture's 32 positions, `</Img> `, the text. The
+texts before and after the picture are tokenised each by itself, without a beginning-of-sequence token and without an
+end of the turn. A query without a picture is the text alone. The published code of one editor (KE) does put a
+beginning-of-sequence token before a query with a picture: `Ask.begin` asks for it.
 """
 
 from typing import Any
@@ -27,7 +28,7 @@ class MiniGPT4(nn.Module):
     """The parts of MiniGPT-4, under the names of the library's BLIP-2."""
 
     def __init__(self, vision: Any, queries: Any, text: Any, *, query_tokens: int) -> None:
-        """Build it from the configurations of its tower, Q-Former and language model."""
+        """Build it from the configurations of its vision tower, Q-Former and language model."""
         super().__init__()
         self.vision_model = Blip2VisionModel(vision)
         self.query_tokens = nn.Parameter(torch.zeros(1, query_tokens, queries.hidden_size))
@@ -42,7 +43,7 @@ def load(
     """MiniGPT-4 on Vicuna-7B; needs its weights (mmke fetch minigpt4-7b).
 
     Raises:
-        UserError: no weights, wrong ones, or too little memory on the card.
+        UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
@@ -69,16 +70,16 @@ def text_config() -> LlamaConfig:
 
 
 def prompt(tokenizer: Any, *, image_tokens: int = qformer.QUERIES) -> Prompt:
-    """Return the prompt: the picture in MiniGPT-4's wrapper, the bare text."""
+    """Return the prompt: the picture between `###Human: <Img>` and `</Img> `, then the text."""
     before, after = (
-        tuple(tokenizer(half, add_special_tokens=False)["input_ids"]) for half in ("###Human: <Img>", "</Img> ")
+        tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in ("###Human: <Img>", "</Img> ")
     )
     layout, stops = Layout(image_tokens, before, after), frozenset({tokenizer.eos_token_id})
     return Prompt(tokenizer, layout, stops, begin=(tokenizer.bos_token_id,))
 
 
 def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any) -> ComposedBackbone:
-    """Put a model with MiniGPT-4's parts together, of any size."""
+    """Make a backbone of a `MiniGPT4` of any size."""
     return ComposedBackbone(
         name=name,
         revision=revision,

@@ -1,10 +1,10 @@
 """What MiniGPT-4 and BLIP2-OPT share: EVA-ViT-g at 364 pixels and the Q-Former, as MMKE-Bench runs them.
 
-Source: Li et al., arXiv:2301.12597, through the library's classes. The picture is squeezed to 364 x 364 and not
-cropped. Tower, Q-Former and projection are kept in float32; on a card the tower computes under float16 autocast, as
-published. Differs from MMKE-Bench: MiniGPT-4's Q-Former and projection stay in float32 there too; BLIP2's language
-model keeps its residual stream in half precision, where the published code promotes it to float32; and with
-`--dtype float32` nothing is autocast, where the published fine-tuning kept float16 autocast over float32 weights.
+In: a model of the library's classes. Out: its image side. Source: Li et al., arXiv:2301.12597. The picture is resized
+to 364 x 364 without cropping. Vision tower, Q-Former and projection have float32 weights; on a GPU the tower computes
+under float16 autocast, as published. Differs from MMKE-Bench: there BLIP2's residual stream in the language model is
+promoted to float32, here it stays in half precision; and there fine-tuning kept float16 autocast over float32 weights,
+here `--dtype float32` computes everything in float32.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mmke.backbones.vision import Vision, stacked
 SIDE = 364
 QUERIES = 32
 LN_VISION_EPS = 1e-5
-"""Of the layer norm behind the tower in the original; the library's class takes the tower's own."""
+"""Epsilon of the layer norm after the tower, in the original; the library's class takes that of the tower."""
 PROCESSOR = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE})
 
 
@@ -37,29 +37,29 @@ def qformer_config() -> Blip2QFormerConfig:
 
 
 def pixels(picture: Image.Image) -> Tensor:
-    """Return a picture as the tower reads it [3 364 364]."""
+    """Return a picture as the vision tower reads it [3 364 364]."""
     return processed(picture, PROCESSOR)
 
 
 def vision(model: Any, pixels: Callable[[Image.Image], Tensor]) -> Vision:
     """Return the image side of a model with `vision_model`, `query_tokens`, `qformer` and `language_projection`."""
-    stream = model.language_model.lm_head.weight.dtype
+    hidden_dtype = model.language_model.lm_head.weight.dtype
 
     def encode(pixels: Tensor) -> Tensor:
-        half = pixels.is_cuda and stream != torch.float32
+        half = pixels.is_cuda and hidden_dtype != torch.float32
         with torch.autocast("cuda", torch.float16, enabled=half):
-            read: Tensor = model.vision_model(pixels[None]).last_hidden_state[0]
-        return read.float()
+            features: Tensor = model.vision_model(pixels[None]).last_hidden_state[0]
+        return features.float()
 
     def project(features: Tensor) -> Tensor:
         queries = model.query_tokens.expand(len(features), -1, -1)
-        read = model.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
-        embeddings: Tensor = model.language_projection(read)
+        hidden = model.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
+        embeddings: Tensor = model.language_projection(hidden)
         return embeddings
 
     return Vision(pixels, encode, stacked(project), "vision_model", "qformer")
 
 
 def tensor_dtype(name: str, half: torch.dtype) -> torch.dtype:
-    """Return a tensor's precision."""
+    """Return the precision of a tensor, by its name; `half` is that of the language model."""
     return half if name.startswith("language_model.") else torch.float32

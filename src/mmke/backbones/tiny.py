@@ -1,7 +1,7 @@
-"""Four-layer random models of the real library classes, for tests: every editor on every architecture in seconds.
+"""`tiny-llava`, `tiny-minigpt4`, `tiny-blip2`: four-layer random models for tests.
 
-They are put together by the very functions that put the full-size models together, with their prompts and precisions;
-text is read byte by byte, by a vocabulary made here, and pictures are 28 pixels wide.
+Out: backbones of the library's own classes, composed by the same functions as the full-size models, with the same
+prompts and precisions. Each byte of a text is a token, and pictures are resized to 28 x 28 pixels.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ BOS, EOS = 256, 257
 VOCABULARY = 260
 POSITIONS = 4096
 SPREAD = 0.3
-"""Of the image side's random weights: with the library's 0.02 one picture would look like another."""
+"""Standard deviation of the image side's random weights: with the library's 0.02 all pictures give like features."""
 
 
 def load_llava(
@@ -119,16 +119,16 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _check_own(name: str, weights: WeightSource) -> None:
-    """Refuse weights other than the random ones that these models have."""
+    """Refuse `--weights`, except "random", since these models have random weights only."""
     check_none_named(name, None if weights == RANDOM else weights)
 
 
 def _seeded(build: Callable[[], Any]) -> Any:
-    """Build a module from seed 0, leaving the caller's generator as it was."""
+    """Build a module with random weights of seed 0; the state of the caller's generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = build()
-        if hasattr(module, "query_tokens"):  # the library leaves them at zero
+        if hasattr(module, "query_tokens"):  # the library initialises them to zero
             nn.init.normal_(module.query_tokens)
     return module
 
@@ -136,11 +136,13 @@ def _seeded(build: Callable[[], Any]) -> Any:
 def _placed(
     model: Any, precision: Callable[[str, torch.dtype], torch.dtype], *, dtype: torch.dtype | None, device: torch.device
 ) -> Any:
+    """Convert a module to its precisions, without gradients and in evaluation mode, and move it to the device."""
     set_precision(model, lambda name: precision(name, dtype or torch.float32))
     return model.requires_grad_(requires_grad=False).eval().to(device=device)
 
 
 def _pixels(picture: Image.Image) -> Tensor:
+    """Return a picture as the encoder reads it [3 28 28], with values in [-1, 1]."""
     small = picture.convert("RGB").resize((SIDE, SIDE))
     dtype = torch.get_default_dtype()
     return torch.from_numpy(np.array(small)).to(dtype).permute(2, 0, 1) / 127.5 - 1

@@ -1,4 +1,8 @@
-"""The image side of a backbone: from a picture to embeddings of its positions, divided before the alignment."""
+"""The image side of a backbone, in three steps: picture to pixels, pixels to features, features to embeddings.
+
+The last step is the alignment (a projector or a Q-Former), which an editor may edit: what comes before it is computed
+once.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +21,8 @@ class Vision:
         pixels: turns a picture into the encoder's input, on the CPU: a tensor [3 height width] or anything with `to`.
         encode: turns that, on the model's device, into the picture's features: a tensor or a dataclass of tensors.
         align: turns the features of several pictures into the embeddings of all their positions [positions hidden].
-        tower: name of the encoder's submodule.
-        alignment: name of the projector or Q-Former.
+        tower: name of the submodule that encodes.
+        alignment: name of the submodule that aligns.
     """
 
     pixels: Callable[[Image.Image], Any]
@@ -29,7 +33,7 @@ class Vision:
 
 
 def stacked(project: Callable[[Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:
-    """Return `Vision.align` for pictures of one size.
+    """Return a function for `Vision.align`, where all pictures have features of one shape.
 
     Args:
         project: features [images patches width] to embeddings [images positions hidden].

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from mmke.backbones.weights.locations import CONFIG, HUB, places
+from mmke.backbones.weights.locations import CONFIG, HUB, locations
 from mmke.backbones.weights.tensor_files import check_link, read_json, weight_files
 from mmke.digests import sha256
 from mmke.errors import UserError
@@ -42,7 +42,7 @@ def find_folder(name: str, weights: Path | None) -> Path:
     bare = name.removeprefix(HUB)
     if not bare:
         raise UserError("hf: names no model; give a folder or a name on the hub, such as hf:org/model")
-    where = places(weights)
+    where = locations(weights)
     itself = where.root if where.named else Path(bare).expanduser()
     other = Path(bare).expanduser()
     if where.named and (other / CONFIG).is_file() and not other.samefile(itself):

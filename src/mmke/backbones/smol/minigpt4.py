@@ -1,7 +1,7 @@
 """`smol-minigpt4`: the image encoder and language model of `smol-llava`, joined by a Q-Former as MiniGPT-4 is.
 
-Prompt: `###Human: <Img>`, the image's positions, `</Img> `, the bare text; a query without an image is the bare text.
-The two halves of the wrapper are tokenised by themselves.
+Out: a loaded backbone. Prompt: `###Human: <Img>`, the image's positions, `</Img> `, the text; a query without an image
+is the text alone. The texts before and after the image are tokenised each by itself.
 """
 
 import torch
@@ -32,7 +32,7 @@ def load(
     if not skeleton:
         parts = parts.to(device)
     tokenizer = load_tokenizer()
-    before, after = (tuple(tokenizer(half)["input_ids"]) for half in ("###Human: <Img>", "</Img> "))
+    before, after = (tuple(tokenizer(text)["input_ids"]) for text in ("###Human: <Img>", "</Img> "))
     return ComposedBackbone(
         name=name,
         revision=revision(MINIGPT4_FILES),
@@ -40,7 +40,7 @@ def load(
         vision=Vision(
             pixels=preprocess,
             encode=lambda pixels: parts.vision_tower(pixels[None])[0],
-            align=stacked(parts.read),
+            align=stacked(parts.project),
             tower="vision_tower",
             alignment="qformer",
         ),

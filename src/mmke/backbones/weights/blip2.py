@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmke.backbones.weights.checkpoint import Checkpoint, Rules, Source, assemble
 from mmke.backbones.weights.lavis import BLOCKS, EVA, QFORMER_RULES, URL, eva_rules, with_joined_biases
-from mmke.backbones.weights.locations import Places, check_type, found_all, places
+from mmke.backbones.weights.locations import Locations, check_complete, check_type, locations
 from mmke.backbones.weights.tensor_files import weight_files
 from mmke.errors import UserError
 
@@ -41,7 +41,7 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
     Raises:
         UserError: there are none, or they are incomplete, broken or another model's.
     """
-    where = places(weights)
+    where = locations(weights)
     converted = where.root if where.is_model else where.folder((CONVERTED,), hub=CONVERTED_HUB)
     if converted is not None:
         check_type(converted, {"blip-2"}, name=CONVERTED)
@@ -52,8 +52,8 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
         TRAINED: where.file((TRAINED,)),
     }
     if parts[LANGUAGE] is None and parts[TRAINED] is None:
-        raise UserError(_nowhere(where))
-    language, eva, trained = found_all(parts, where, name=CONVERTED)
+        raise UserError(_not_found(where))
+    language, eva, trained = check_complete(parts, where, name=CONVERTED)
     check_type(language, {"opt"}, name=LANGUAGE)
     sources = [
         Source(weight_files(language), LANGUAGE_RULES),
@@ -63,7 +63,7 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
     return assemble("OPT, EVA-ViT-g and BLIP-2's own part, as published", language, sources)
 
 
-def _nowhere(where: Places) -> str:
+def _not_found(where: Locations) -> str:
     root = where.root
     return (
         f"blip2-opt-2.7b has no weights in {where.text()}: download them (mmke fetch blip2-opt-2.7b), or put the hub's "

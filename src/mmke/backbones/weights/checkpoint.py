@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmke.backbones.weights.fitting import fitted
-from mmke.backbones.weights.tensor_files import Stored, open_file
+from mmke.backbones.weights.tensor_files import StoredTensor, open_file
 from mmke.digests import sha256
 from mmke.errors import UserError
 
@@ -44,7 +44,7 @@ class Source:
 
     files: Sequence[Path]
     rules: Rules
-    prepare: Callable[[Mapping[str, Stored]], Mapping[str, Stored]] = dict
+    prepare: Callable[[Mapping[str, StoredTensor]], Mapping[str, StoredTensor]] = dict
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Checkpoint:
     tokenizer: Path
     unused: tuple[str, ...]
     bytes: int
-    tensors: Mapping[str, Stored]
-    surplus: tuple[Stored, ...]
+    tensors: Mapping[str, StoredTensor]
+    surplus: tuple[StoredTensor, ...]
     files: tuple[Path, ...]
 
     @cached_property
@@ -106,7 +106,7 @@ class Checkpoint:
         for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
             # Always a copy: the model must not hang on a file that may change or go away.
             tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
-            # Moved as it is: cards convert faster than their hosts.
+            # Moved first, then converted: a GPU converts faster than the processor.
             tensor.copy_(stored.read().to(device))
             if stored.note:
                 log.info("%s", stored.note)
@@ -115,7 +115,7 @@ class Checkpoint:
             for name in names:
                 _put(module, name, parameter)
 
-    def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], Stored]]:
+    def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], StoredTensor]]:
         """Return what to read for each tensor of a module, under all of its names; raise when that is not to be had."""
         owned = _owned(module)
         plan, missing, misshapen, quantised = [], [], [], []
@@ -165,11 +165,11 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
     vocabulary = [tokenizer / name for name in TOKENIZER_FILES if (tokenizer / name).is_file()]
     if not vocabulary:
         raise UserError(f"{tokenizer} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}); download it again")
-    tensors: dict[str, Stored] = {}
+    tensors: dict[str, StoredTensor] = {}
     unused: list[str] = []
-    surplus: list[Stored] = []
+    surplus: list[StoredTensor] = []
     for source in sources:
-        own: dict[str, Stored] = {}
+        own: dict[str, StoredTensor] = {}
         for file in source.files:
             contents = open_file(file)
             own.update(contents.tensors)
@@ -211,7 +211,7 @@ def _put(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     setattr(module.get_submodule(place), own, parameter)
 
 
-def _place(stored: Stored) -> str:
+def _place(stored: StoredTensor) -> str:
     return f"{stored.file.parent.name}/{stored.file.name}: {stored.name}"
 
 

@@ -1,21 +1,23 @@
-"""The image side of BLIP-2 as LAVIS published it: EVA-ViT-g by itself, and a file with the Q-Former and what is around.
+"""The image side of BLIP-2 as LAVIS published it: one file with EVA-ViT-g, one with the Q-Former and the rest.
 
-`eva_vit_g.pth` is the whole encoder of 40 blocks; BLIP-2 leaves out the last one, and takes the norm of its own file.
-`blip2_pretrained_*.pth` holds what was trained: query tokens, Q-Former without the half that reads text, the norm
-behind the encoder, and the projection to the language model.
+Out: rules that give their tensors the names of the library's BLIP-2. `eva_vit_g.pth` is the whole encoder of 40 blocks;
+BLIP-2 leaves out the last one, and takes the layer norm after the encoder from its own file.
+`blip2_pretrained_*.pth` holds what was trained: query tokens, Q-Former without the half that reads text, the
+layer norm after the encoder, and the projection to the language model.
 
 Names: salesforce/LAVIS, lavis/models/eva_vit.py and lavis/models/blip2_models/; the library's own conversion of them is
 transformers, models/blip_2/convert_blip_2_original_to_pytorch.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mmke.backbones.weights.checkpoint import Rules
-from mmke.backbones.weights.tensor_files import Stored
+from mmke.backbones.weights.tensor_files import StoredTensor
 
 EVA = "eva_vit_g.pth"
 URL = "https://storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP2/"
@@ -51,8 +53,8 @@ def eva_rules(blocks: int) -> Rules:
     )
 
 
-def with_joined_biases(tensors: Mapping[str, Stored]) -> Mapping[str, Stored]:
-    """Join each attention's biases of queries and values, with none for keys, as the library's class holds them."""
+def with_joined_biases(tensors: Mapping[str, StoredTensor]) -> Mapping[str, StoredTensor]:
+    """Join each attention's query and value biases into `qkv.bias`, as the library has them; the key bias is zero."""
     found = dict(tensors)
     for name, queries in tensors.items():
         values = tensors.get(name.removesuffix("q_bias") + "v_bias")
@@ -60,13 +62,10 @@ def with_joined_biases(tensors: Mapping[str, Stored]) -> Mapping[str, Stored]:
             joined = name.removesuffix("q_bias") + "qkv.bias"
             del found[name], found[values.name]
             shape = (3 * queries.shape[0], *queries.shape[1:])
-            found[joined] = replace(queries, name=joined, shape=shape, read=_join(queries, values))
+            found[joined] = replace(queries, name=joined, shape=shape, read=partial(_read_joined, queries, values))
     return found
 
 
-def _join(queries: Stored, values: Stored) -> Callable[[], Tensor]:
-    def read() -> Tensor:
-        ours, theirs = queries.read(), values.read()
-        return torch.cat([ours, torch.zeros_like(ours), theirs])
-
-    return read
+def _read_joined(queries: StoredTensor, values: StoredTensor) -> Tensor:
+    query_bias = queries.read()
+    return torch.cat([query_bias, torch.zeros_like(query_bias), values.read()])

@@ -11,7 +11,7 @@ transformers, models/llava/convert_llava_weights_to_hf.py.
 from pathlib import Path
 
 from mmke.backbones.weights.checkpoint import Checkpoint, Rules, Source, assemble
-from mmke.backbones.weights.locations import Places, check_type, places
+from mmke.backbones.weights.locations import Locations, check_type, locations
 from mmke.backbones.weights.tensor_files import open_file, read_json, weight_files
 from mmke.errors import UserError
 
@@ -60,12 +60,12 @@ def locate(weights: Path | None) -> Checkpoint:
     Raises:
         UserError: there are none, or they are incomplete, broken or another model's.
     """
-    where = places(weights)
+    where = locations(weights)
     folder = where.root if where.is_model else where.folder((CONVERTED, ORIGINAL), hub=CONVERTED_HUB)
     if folder is None:
         folder = where.folder((), hub=ORIGINAL_HUB)
     if folder is None:
-        raise UserError(_nowhere(where))
+        raise UserError(_not_found(where))
     check_type(folder, {"llava", "llava_llama"}, name="LLaVA-1.5")
     files = weight_files(folder)
     if "text_config" in read_json(folder / "config.json"):
@@ -77,7 +77,7 @@ def locate(weights: Path | None) -> Checkpoint:
     return assemble(layout, folder, [tower, Source(files, ORIGINAL_RULES)])
 
 
-def _tower(where: Places, folder: Path) -> Path:
+def _tower(where: Locations, folder: Path) -> Path:
     beside = folder.absolute().parent / TOWER
     found = beside if beside.is_dir() else where.folder((TOWER,), hub=TOWER_HUB)
     if found is None:
@@ -88,7 +88,7 @@ def _tower(where: Places, folder: Path) -> Path:
     return found
 
 
-def _nowhere(where: Places) -> str:
+def _not_found(where: Locations) -> str:
     return (
         f"llava-1.5-7b has no weights in {where.text()}: download them (mmke fetch llava-1.5-7b), or put the hub's "
         f"{CONVERTED_HUB} at {where.root / CONVERTED}, or {ORIGINAL_HUB} at {where.root / ORIGINAL} and {TOWER_HUB} at "

@@ -1,4 +1,7 @@
-"""Where a backbone's weights may lie: a folder that the user names, or `hugging_cache` here, then the hub's cache."""
+"""Find a backbone's weights: in the folder that the user names, or in `hugging_cache` here and then in the hub's cache.
+
+In: the user's `--weights`, and the names that a model's folders and files may have. Out: paths.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,31 +14,36 @@ from mmke.backbones.weights.tensor_files import WEIGHTS, read_json
 from mmke.errors import UserError
 
 HUB = "hf:"
-"""Before the name of any model of the hub."""
+"""Prefix of a backbone's name that stands for any model of the hub."""
 CONFIG = "config.json"
 FOLDER = Path("hugging_cache")
-"""Where the published list of weights puts them, relative to the current folder."""
+"""Where MMKE-Bench's README puts the weights, relative to the current folder."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where to look: in `root`, and in the hub's cache when the user named no folder."""
+class Locations:
+    """Where to look for weights.
+
+    Attributes:
+        root: the folder.
+        named: whether the user named it; if not, the hub's cache is looked at as well.
+    """
 
     root: Path
     named: bool
 
     @property
     def is_model(self) -> bool:
-        """Whether the folder is itself a model's, rather than one that holds such."""
+        """Whether `root` is the folder of a model, and not one that contains such folders."""
         return (self.root / CONFIG).is_file() or any((self.root / name).is_file() for name in WEIGHTS)
 
     def folder(self, names: Sequence[str], *, hub: str | None = None) -> Path | None:
-        """Return the first folder of these names, or else what the hub's cache has of the repository `hub`."""
+        """Return the first folder of these names; if there is none, that of repository `hub` in the hub's cache."""
         found = next((self.root / name for name in names if (self.root / name).is_dir()), None)
         return self.cached(hub) if found is None and hub is not None else found
 
     def cached(self, hub: str) -> Path | None:
-        """Return what the hub's cache has of a repository, where that is looked at; a wrong name is in no cache."""
+        """Return the folder of a repository in the hub's cache; None if it is not there or the user named a folder."""
         if self.named:
             return None
         try:
@@ -49,27 +57,27 @@ class Places:
         return next((self.root / name for name in names if (self.root / name).is_file()), None)
 
     def text(self) -> str:
-        """Return the places in words."""
+        """Return the locations in words, for messages."""
         return str(self.root) if self.named else f"{self.root.absolute()} and the hub's cache"
 
 
-def places(weights: Path | None) -> Places:
+def locations(weights: Path | None) -> Locations:
     """Return where to look for weights.
 
     Raises:
-        UserError: the folder that was named is none.
+        UserError: what the user named is no folder.
     """
     if weights is not None and not weights.is_dir():
         what = "is a file; name the folder it lies in" if weights.is_file() else "is not there; name another folder"
         raise UserError(f"--weights {weights} {what}")
-    return Places(FOLDER if weights is None else weights, named=weights is not None)
+    return Locations(FOLDER if weights is None else weights, named=weights is not None)
 
 
-def found_all(parts: Mapping[str, Path | None], where: Places, *, name: str) -> list[Path]:
-    """Return where the parts of a model's weights lie.
+def check_complete(parts: Mapping[str, Path | None], where: Locations, *, name: str) -> list[Path]:
+    """Return the paths of the parts of a model's weights.
 
     Raises:
-        UserError: some are not there; the message names them and their places.
+        UserError: a part is missing; the message says which, and where it was looked for.
     """
     lacking = [str(where.root / part) for part, path in parts.items() if path is None]
     if lacking:
@@ -81,10 +89,10 @@ def found_all(parts: Mapping[str, Path | None], where: Places, *, name: str) -> 
 
 
 def check_type(folder: Path, kinds: Collection[str], *, name: str) -> None:
-    """Look whether a model folder is of the right kind, by its configuration.
+    """Check the `model_type` in the configuration of a model folder.
 
     Raises:
-        UserError: it is not, or its configuration cannot be read.
+        UserError: it is another, or its configuration cannot be read.
     """
     kind = read_json(folder / CONFIG).get("model_type")
     if kind not in kinds:

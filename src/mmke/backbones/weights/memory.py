@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 
 MEMINFO = Path("/proc/meminfo")
-"""Linux tells here; of other systems nothing is known."""
+"""Linux states the free memory here; on other systems it is not known."""
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the bytes that this process may still take on a device; None where nobody tells."""
-    return _free_on_card(device) if device.type == "cuda" else _free_on_machine()
+    """Return the bytes that this process may still take on a device; None where that is not known."""
+    return _free_on_gpu(device) if device.type == "cuda" else _free_on_machine()
 
 
-def _free_on_card(device: torch.device) -> int:
+def _free_on_gpu(device: torch.device) -> int:
     free, total = torch.cuda.mem_get_info(device)
     allowed = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_allocated(device)
     return int(min(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), allowed))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmke.backbones.weights.checkpoint import Checkpoint, Rules, Source, assemble
 from mmke.backbones.weights.lavis import BLOCKS, EVA, QFORMER_RULES, URL, eva_rules, with_joined_biases
-from mmke.backbones.weights.locations import Places, check_type, found_all, places
+from mmke.backbones.weights.locations import Locations, check_complete, check_type, locations
 from mmke.backbones.weights.tensor_files import weight_files
 from mmke.errors import UserError
 
@@ -43,7 +43,7 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
     Raises:
         UserError: there are none, or they are incomplete, broken or another model's.
     """
-    where = places(weights)
+    where = locations(weights)
     parts = {
         LANGUAGE: where.folder((LANGUAGE,), hub=LANGUAGE_HUB),
         EVA: where.file((EVA,)),
@@ -51,8 +51,8 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
         LINEAR[0]: where.file(LINEAR),
     }
     if all(parts[part] is None for part in (LANGUAGE, TRAINED, LINEAR[0])):
-        raise UserError(_nowhere(where))
-    language, eva, trained, linear = found_all(parts, where, name="minigpt4-7b")
+        raise UserError(_not_found(where))
+    language, eva, trained, linear = check_complete(parts, where, name="minigpt4-7b")
     check_type(language, {"llama"}, name=LANGUAGE)
     sources = [
         Source(weight_files(language), LANGUAGE_RULES),
@@ -63,7 +63,7 @@ def locate(weights: Path | None, *, blocks: int = BLOCKS) -> Checkpoint:
     return assemble("Vicuna, EVA-ViT-g, BLIP-2's Q-Former and MiniGPT-4's linear layer", language, sources)
 
 
-def _nowhere(where: Places) -> str:
+def _not_found(where: Locations) -> str:
     root = where.root
     return (
         f"minigpt4-7b has no weights in {where.text()}: download them (mmke fetch minigpt4-7b), or put the hub's "

@@ -1,7 +1,7 @@
-"""A tokenizer for random weights: it cuts text into about as many pieces as a real one, and knows no words.
+"""A tokenizer for models with random weights, for measuring speed: about as many tokens as a real one makes.
 
-Pieces are up to six letters with the space before them: on English descriptions about 1.3 a word, as LLaMA's
-vocabulary makes (`tests/backbones/test_stand_in.py`).
+In: text. Out: token ids and their offsets. Pieces are up to six letters with the space before them: on English
+descriptions about 1.3 a word, as LLaMA's vocabulary makes (`tests/backbones/test_stand_in.py`).
 """
 
 import re
@@ -10,17 +10,17 @@ from collections.abc import Sequence
 
 PIECE = re.compile(r"\s?[^\W\d_]{1,6}|\s?\d|\s?[^\w\s]|\s+|_")
 SPECIAL = 4
-"""Ids below it are no piece's: padding, beginning, end."""
+"""Smaller ids are special tokens: padding, beginning, end."""
 
 
 class StandInTokenizer:
-    """Ids by hashing pieces into a vocabulary."""
+    """Gives each piece of text a hash as its id; different pieces may have the same id."""
 
     bos_token_id = 1
     eos_token_id = 2
 
     def __init__(self, vocabulary: int) -> None:
-        """Take the number of ids."""
+        """Take the size of the vocabulary."""
         self.vocabulary = vocabulary
 
     def __call__(
@@ -32,5 +32,5 @@ class StandInTokenizer:
         return {"input_ids": ids, "offset_mapping": [piece.span() for piece in found]}
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """Return the numbers: there are no words."""
+        """Return the ids themselves as text, since a hash cannot be turned back into words."""
         return " ".join(map(str, ids))

@@ -49,13 +49,16 @@ _AGAIN = "download or copy it again"
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """A tensor that lies in a file, or that is made of such when it is read.
+class StoredTensor:
+    """A tensor in a file, or one that is computed from tensors in files when it is read.
 
     Attributes:
         name: its name in the file.
-        file: where it lies.
-        note: what reading does beyond copying, for the log.
+        file: that holds it.
+        shape: of the tensor that `read` returns.
+        dtype: of the tensor that `read` returns.
+        read: reads it from the file.
+        note: what `read` does beyond copying, for the log.
     """
 
     name: str
@@ -75,7 +78,7 @@ class Stored:
 class Contents:
     """What a weight file holds: tensors by name, and the names of whatever else is stored beside them."""
 
-    tensors: Mapping[str, Stored]
+    tensors: Mapping[str, StoredTensor]
     others: tuple[str, ...] = ()
 
 
@@ -169,7 +172,7 @@ def _open_safetensors(path: Path) -> Contents:
         dtype = _SAFETENSORS_TYPES.get(part.get_dtype())
         if dtype is None:
             raise UserError(f"{path}: {name} is stored as {part.get_dtype()}, which mmke does not read")
-        tensors[name] = Stored(name, path, tuple(part.get_shape()), dtype, _reader(opened.get_tensor, name))
+        tensors[name] = StoredTensor(name, path, tuple(part.get_shape()), dtype, _reader(opened.get_tensor, name))
     return Contents(tensors)
 
 
@@ -209,7 +212,7 @@ def _named(path: Path, found: Mapping[Any, Any]) -> Contents:
     inner = next((key for key in ("model", "state_dict") if isinstance(found.get(key), Mapping)), None)
     weights = found if inner is None else found[inner]
     tensors = {
-        name: Stored(name, path, tuple(tensor.shape), tensor.dtype, _given(tensor))
+        name: StoredTensor(name, path, tuple(tensor.shape), tensor.dtype, _given(tensor))
         for name, tensor in weights.items()
         if isinstance(tensor, Tensor)
     }
