@@ -146,6 +146,7 @@ def plan(request: TrainRequest) -> TrainingPlan:
             len(left_out) + len(usable),
             left_out[0],
         )
+    _make(request, values, switches, usable)  # one that cannot be trained is told before the model's files are read
     skeleton = load(_wanted(request, request.device), skeleton=True)
     usable = _askable(skeleton, usable)
     if request.protocol == "paper":
@@ -155,10 +156,8 @@ def plan(request: TrainRequest) -> TrainingPlan:
     else:
         cases, validation_cases = hold_out(usable, seed=request.seed)
     # Made of the records it is trained on and no others: it must not draw anything from validation records.
-    editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
+    editor = _make(request, values, switches, cases)
     _tell_overlap(cases, benchmarks, switches)
-    if not isinstance(editor, TrainableEditor):
-        raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
     processes = find_processes(
         request.device,
         gradient_accumulation_steps=editor.training.gradient_accumulation_steps,
@@ -170,6 +169,20 @@ def plan(request: TrainRequest) -> TrainingPlan:
     if not planned.records:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
+
+
+def _make(
+    request: TrainRequest, values: Mapping[str, Any], switches: Switches, cases: Sequence[EditCase]
+) -> TrainableEditor:
+    """Make the editor.
+
+    Raises:
+        UserError: it is not trained.
+    """
+    editor = registry.factory("editors", request.editor)(values, switches, train=cases, seed=request.seed)
+    if not isinstance(editor, TrainableEditor):
+        raise UserError(f"{request.editor} is not trained: it edits as it is (mmke run --editor {request.editor})")
+    return editor
 
 
 def _wanted(request: TrainRequest, device: str) -> Request:
