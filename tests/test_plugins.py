@@ -122,6 +122,21 @@ def test_settings_that_are_missing_or_broken_are_told(
     assert "mine.toml" in told(request_)
 
 
+def test_an_editor_may_be_one_module_without_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: Request
+) -> None:
+    metadata = tmp_path / "alone-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: alone\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[mmke.editors]\nmine = mmke_test_alone:make\n")
+    (tmp_path / "mmke_test_alone.py").write_text(GOOD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert f"no settings file {tmp_path / 'mine.toml'}" in told(request_)
+    (tmp_path / "mine.toml").write_text("")
+    assert [cell.editor.name for cell in plan(request_).cells] == ["none", "mine"]
+    del sys.modules["mmke_test_alone"]
+
+
 def test_a_package_that_cannot_be_imported_is_told(
     installed: Callable[..., None], request_: Request, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,7 +127,9 @@ def package_files(noun: Noun, name: str) -> Traversable:
     entry = _entry(noun, name)
     module = entry.where.partition(":")[0]
     with _loading(noun, name, entry):
-        return files(module.rpartition(".")[0] or module)
+        loaded = import_module(module.rpartition(".")[0] or module)
+        # One module by itself is no package, and the library finds files of packages alone.
+        return files(loaded) if hasattr(loaded, "__path__") else Path(str(loaded.__file__)).parent
 
 
 @contextmanager
