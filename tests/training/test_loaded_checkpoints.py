@@ -3,11 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mmke.editing.trained import read_facts
+from mmke.editing.trained import network_tensors, read, read_facts, write_network
 from mmke.protocols import TrainableEditor
 from mmke.report.cells import read_cells
 from mmke.report.table import render
@@ -45,11 +46,18 @@ def evaluating_what_is_trained_on(apart: Path, folder: Path) -> Path:
     return folder / "copied"
 
 
-def test_other_records_are_taken_without_a_word(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
-    best = train(plan_training(asked(changes={"steps": 2})))
+def test_other_records_are_taken_without_a_word_and_a_checkpoint_that_names_none_is_told(
+    asked: Asked, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    best, silent = train(plan_training(asked(changes={"steps": 2}))), tmp_path / "silent.safetensors"
     caplog.clear()
-    plan(Request("tiny-llava", ("mend",), ("mini-entity",), limit=2, checkpoints={"mend": best}))
-    assert "was trained on" not in caplog.text
+    request = Request("tiny-llava", ("mend",), ("mini-entity",), limit=2, checkpoints={"mend": best})
+    plan(request)
+    assert "trained on" not in caplog.text
+    facts = replace(read_facts(best)[0], trained_on=(), validated_on=())
+    write_network(silent, network_tensors(read(best).tensors), facts)
+    plan(replace(request, checkpoints={"mend": silent}))
+    assert "silent.safetensors does not say which records it was trained on" in caplog.text
 
 
 def test_training_records_that_are_evaluated_too_are_told(

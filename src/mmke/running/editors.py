@@ -44,6 +44,13 @@ def find_overlap(made: MadeEditor, cases: Sequence[EditCase]) -> Overlap:
     if made.checkpoint is None:
         return NO_OVERLAP
     facts, name = read_facts(made.checkpoint)[0], made.editor.name
+    if not facts.trained_on:
+        logger.warning(
+            "%s: %s does not say which records it was trained on (it was imported, or trained by an earlier version), "
+            "so that nothing tells whether these are among them",
+            name,
+            made.checkpoint,
+        )
     seen, chosen = among(cases, facts.trained_on), among(cases, facts.validated_on)
     if seen:
         logger.warning(
