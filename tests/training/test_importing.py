@@ -1,5 +1,6 @@
 """Checkpoints of the published code: their tensors come in, nothing else does."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_an_imported_checkpoint_is_found_and_edits(
         ["run", "--editor", "mend", *where, "--data", str(small_data), "--protocol", "paper", "--limit", "1"]
     )
     assert ran == 0
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "message"),
+    [
+        ("mmke-user", r"other\.pt: 'a' is no tensor of MEND's"),
+        ("mmkeuser", r"unknown benchmark 'mmkeuser'; did you mean 'mmke-user'"),
+    ],
+)
+def test_an_import_that_fails_names_the_file_or_the_benchmark(
+    benchmark: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"model": {"a": torch.zeros(1)}}, tmp_path / "other.pt")
+    command = ["import", "mend", str(tmp_path / "other.pt"), "--backbone", "tiny-llava", "--benchmark", benchmark]
+    assert cli.main(command) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_a_checkpoint_of_another_editor_or_shape_is_told(file: Path, tmp_path: Path) -> None:

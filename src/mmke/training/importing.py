@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mmke.benchmarks.open import open_benchmark
+from mmke.benchmarks.own import looks_like_a_path
 from mmke.editing.settings import resolve
 from mmke.editing.trained import BEST, FOLDER, TrainedFor, home, write_network
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import TrainableEditor
-from mmke.registry import factory
+from mmke.registry import factory, names
 from mmke.running.loading import load
 from mmke.running.request import Request
 from mmke.training.published_files import read_published
@@ -49,10 +50,14 @@ def import_checkpoint(request: ImportRequest) -> Path:
     name, file, backbone, benchmark = request.editor, request.file, request.backbone, request.benchmark
     settings = resolve(name, backbone, request.changes, protocol=PAPER.protocol)
     editor = _make(name, settings)
-    tensors = editor.translate(read_published(file))
+    benchmark_name = _benchmark_name(benchmark)
+    published = read_published(file)
     skeleton = load(Request(backbone, None, (), weights=request.weights), skeleton=True)
-    editor.load_state_dict(skeleton, tensors)
-    benchmark_name = open_benchmark(benchmark, data=None).name if Path(benchmark).suffix else benchmark
+    try:
+        tensors = editor.translate(published)
+        editor.load_state_dict(skeleton, tensors)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     facts = TrainedFor(
         editor=name,
         backbone=backbone,
@@ -67,6 +72,14 @@ def import_checkpoint(request: ImportRequest) -> Path:
     path = home(backbone, folder=request.out) / benchmark_name / name / BEST
     write_network(path, tensors, facts)
     return path
+
+
+def _benchmark_name(benchmark: str) -> str:
+    """Return the name under which a benchmark's results are kept; the data of a registered one need not be here."""
+    if looks_like_a_path(benchmark) and benchmark not in names("benchmarks"):
+        return open_benchmark(benchmark, data=None).name
+    factory("benchmarks", benchmark)
+    return benchmark
 
 
 def _make(name: str, settings: Mapping[str, Any]) -> TrainableEditor:
