@@ -1,11 +1,12 @@
-"""`mmke bench`: the plain loop and ours on the same records in one process, side by side.
+"""`mmke bench`, the speed benchmark: the plain loop and `mmke` on the same records, one side after the other.
 
-Both sides run the floor (the unedited model) and then the editor, record by record. An editor that is trained is
-trained for some steps first; then it edits with networks that are fresh again, whose values time and memory do not
-depend on. One side does all its records before the other is loaded, so that the memory of each is its own. The plain
-loop's precision is that of the published code: float32 under fine-tuning, else half. The bound of a ratio is the
-operations of the plain loop over those that the work needs (`counting.py`); where the two sides differ in precision, or
-large products run at a better rate than small ones, a ratio can pass it.
+In: a `BenchRequest`. Out: a `Measured` for each editor and benchmark. Both sides run the floor (the unedited model) and
+then the editor, record by record. An editor that is trained is trained for some steps first; then it edits with fresh
+networks, since time and memory do not depend on their values. One side does all its records before the other is loaded,
+so that the peak memory of each is its own. The plain loop's precision is that of the published code: float32 under
+fine-tuning, else half. The bound of a ratio is the operations of the plain loop over those that the work needs
+(`counting.py`). A ratio can be higher than its bound where the two sides differ in precision, or where large products
+run at a better rate than small ones.
 """
 
 import platform
@@ -47,18 +48,18 @@ from mmke_bench.workload import resize
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be timed.
+class BenchRequest:
+    """What the user asked to measure.
 
     Attributes:
-        request: backbone, editors, benchmarks, protocol, device, …; its limit is overruled.
-        records: of each benchmark that count.
-        warm: records before those that count.
+        request: backbone, editors, benchmarks, protocol, device, …; its limit is not used.
+        records: of each benchmark that are measured.
+        warm: records before those, to warm up.
         words: of each description; 0: as they are.
-        steps: of training that count, behind one that warms up; 0: none, and none where nothing is trained.
-        sides: which loops.
-        settings_of: the backbone whose shipped settings the editors take; None: their own.
-        gib: the most memory of the card that may be taken; None: all.
+        steps: training steps that are measured, after one to warm up; 0: none. Only of editors that are trained.
+        sides: which of the two.
+        settings_of: the backbone whose shipped settings the editors take; None: those of their own backbone.
+        gib: limit on the GPU's memory; None: no limit.
     """
 
     request: Request
@@ -78,13 +79,13 @@ class Pair(NamedTuple):
     cell: Cell
 
 
-def measure(order: Order, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Measured]:
-    """Time every editor of an order on every benchmark of it; `tell` hears of every record.
+def measure(order: BenchRequest, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Measured]:
+    """Measure every editor on every benchmark; `tell` is called with a line for every record.
 
     Raises:
-        UserError: as a run does, and for everything before the first measurement; or the card has too little memory.
+        UserError: as a run does, and for everything before the first measurement; or the GPU has too little memory.
     """
-    pairs = resolve_order(order)
+    pairs = resolve_pairs(order)
     device = resolve_device(order.request.device)
     if order.gib is not None:
         limit_memory(device, order.gib)
@@ -94,7 +95,7 @@ def measure(order: Order, *, tell: Callable[[str], None] = lambda _: None) -> It
         yield _measure(order, pair, ceilings, tell)
 
 
-def resolve_order(order: Order) -> list[Pair]:
+def resolve_pairs(order: BenchRequest) -> list[Pair]:
     """Resolve everything but the weights.
 
     Raises:
@@ -116,8 +117,8 @@ def resolve_order(order: Order) -> list[Pair]:
     return [Pair(floors[cell.benchmark.name], cell) for name in wanted for cell in cells if cell.editor.name == name]
 
 
-def facts(order: Order, command: Sequence[str]) -> dict[str, Any]:
-    """Return what a published figure carries: the command, the device, the versions."""
+def facts(order: BenchRequest, command: Sequence[str]) -> dict[str, Any]:
+    """Return what has to be stated beside a figure: the command, the device, the versions."""
     return {
         "command": list(command),
         "device": device_name(resolve_device(order.request.device)),
@@ -131,7 +132,7 @@ def facts(order: Order, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _check_numbers(order: Order) -> None:
+def _check_numbers(order: BenchRequest) -> None:
     for name, number, least in (
         ("--records", order.records, 1),
         ("--warm", order.warm, 0),
@@ -144,7 +145,7 @@ def _check_numbers(order: Order) -> None:
         registry.import_string("backbones", order.settings_of)
 
 
-def _settings(order: Order) -> Mapping[str, Mapping[str, Any]]:
+def _settings(order: BenchRequest) -> Mapping[str, Mapping[str, Any]]:
     """Lay the user's changes over the settings of the backbone that was named."""
     request = order.request
     if order.settings_of is None:
@@ -161,7 +162,7 @@ def _resized(request: Request, words: int) -> Iterator[Cell]:
         )
 
 
-def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
+def _measure(order: BenchRequest, pair: Pair, ceilings: Ceilings | None, tell: Callable[[str], None]) -> Measured:
     sides = {name: _measure_side(order, pair, name, tell) for name in order.sides}
     return Measured(
         pair.cell.editor.name,
@@ -176,7 +177,7 @@ def _measure(order: Order, pair: Pair, ceilings: Ceilings | None, tell: Callable
 
 
 class _Measured(NamedTuple):
-    """What one side took; the plain one also says how many operations it were."""
+    """What was measured of one side, and for the plain one the number of operations."""
 
     load: Loaded
     laps: Sequence[Lap]
@@ -185,7 +186,7 @@ class _Measured(NamedTuple):
     step_counts: Sequence[Counts]
 
 
-def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
+def _measure_side(order: BenchRequest, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
     backbone, loaded = _load(order.request, pair.cell.editor, name)
     plain = name == "plain"
     editor = pair.cell.editor
@@ -205,16 +206,16 @@ def _measure_side(order: Order, pair: Pair, name: SideName, tell: Callable[[str]
 
 
 def _own(pair: Pair) -> Pair:
-    """Return the pair with a copy of its editor, whose networks go with it."""
+    """Return the pair with a copy of its editor, so that the copy's networks are freed with it."""
     if pair.floor is pair.cell:
         return pair
     return pair._replace(cell=replace(pair.cell, editor=copy(pair.cell.editor)))
 
 
 def _train(
-    order: Order, cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
+    order: BenchRequest, cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone, tell: Any
 ) -> list[Step]:
-    """Train an editor that is trained for some steps."""
+    """Measure training steps; none for an editor that is not trained."""
     if not isinstance(cell.editor, TrainableEditor) or not order.steps:
         return []
     cases = _lay_out(cell, backbone, looped)
@@ -245,7 +246,7 @@ def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | 
     except torch.OutOfMemoryError as error:
         raise UserError(out_of_memory(editor.name, backbone, "while its networks are laid out")) from error
     if isinstance(looped, PlainBackbone) and editor.second_model is not None:
-        editor.second_model = PlainBackbone(editor.second_model, looped.log, beside=True)
+        editor.second_model = PlainBackbone(editor.second_model, looped.log, counterfactual=True)
     return cases
 
 

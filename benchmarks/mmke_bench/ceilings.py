@@ -1,4 +1,4 @@
-"""What a card does at best: a large matrix product in half precision, and a large copy in its memory."""
+"""The most that a GPU does a second, measured: a large matrix product in half precision, a large copy in memory."""
 
 import statistics
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Ceilings(NamedTuple):
 
 
 def measure_ceilings(device: torch.device) -> Ceilings:
-    """Measure a card; takes half a second and 2 GiB."""
+    """Measure a GPU; takes half a second and 2 GiB of its memory."""
     one, other = (torch.randn(SIDE, SIDE, device=device, dtype=torch.float16) for _ in range(2))
     source = torch.randint(0, 255, (BYTES,), device=device, dtype=torch.uint8)
     target = torch.empty_like(source)
@@ -28,7 +28,7 @@ def measure_ceilings(device: torch.device) -> Ceilings:
 
 
 def _seconds(function: Callable[[], object], times: int = 20) -> float:
-    """Return the median over some runs."""
+    """Return the median seconds of a function, over some calls."""
     taken: list[float] = []
     for _ in range(times):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]

@@ -1,12 +1,12 @@
-"""How much faster the work could be done: the operations of the plain loop over those that the work needs.
+"""The bound of a speed ratio: the operations of the plain loop over those that the work needs.
 
 Operations are multiply-adds of matrix products, convolutions and attention; what is done element by element is not
 counted. The language model's are taken from its shapes, those of the image side from PyTorch's own counter.
 
 * A forward pass over a sequence takes every linear layer at every position, attention once for each pair of a position
   and one that it sees, and in the plain loop the head at every position.
-* A gradient takes as much again for each layer that it crosses (twice as much for attention) and for each weight that
-  it is taken of.
+* A gradient takes as much again for each layer that it crosses (twice as much for attention) and for each weight
+  whose gradient is taken.
 * What the work needs: each distinct picture through the encoder once; each distinct prefix of the asked sequences
   through the unedited layers once (so every node of the trie of all queries), up to the last row that is wanted; the
   edited layers, the layers above them and the head on wanted rows alone where positions no longer mix.

@@ -1,8 +1,9 @@
 """Operations of editors that are trained: of a training step, and of an edit with its probes.
 
-As in `counting`, what both sides compute alike is left out: the editors' own networks, the change of the edited
-matrices, the optimizer. Gradients of edited matrices are needed as products of factors alone, so that the needed work
-holds the way of the gradient through the layers, and none for the matrices themselves.
+In: the plain loop's forward passes. Out: their operations, and those that the work needs. As in `counting`, what both
+sides compute alike is not counted: the editors' own networks, the update of the edited matrices, the optimizer. The
+gradient of an edited matrix is needed only as two factors, so the needed work has the backward pass through the layers,
+and nothing for the matrices themselves.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from mmke_bench.plain import Forward
 
 
 class Trained(NamedTuple):
-    """How many of the last layers an editor reaches: the lowest by its MLP alone. SERAC's second model: one, whole."""
+    """How many of the last layers an editor changes (`reach`); of the lowest one the MLP only."""
 
     reach: int
 
@@ -33,7 +34,7 @@ def _plain(forward: Forward, shape: Shapes, reach: int) -> int:
     if forward.whole:  # of every layer's input, and of every matrix
         return once + 2 * length * (shape.layers + shape.head) + 2 * pairs * shape.pair
     attention = 2 * pairs * shape.pair // shape.depth
-    if forward.told:
+    if forward.counterfactual:
         return once + length * (shape.head + layer + shape.mlp) + attention
     matrices = reach * (shape.mlp_in + shape.mlp_out) if forward.edited else 0
     through = (reach - 1) * layer + shape.mlp_out
@@ -43,7 +44,7 @@ def _plain(forward: Forward, shape: Shapes, reach: int) -> int:
 def _needed(log: Sequence[Forward], shape: Shapes, reach: int) -> int:
     pictures = {forward.image for forward in log} - {None}
     seen = len(pictures) * (shape.vision + shape.align)
-    own, told = ([each for each in log if each.told == second] for second in (False, True))
+    own, second = ([each for each in log if each.counterfactual == other] for other in (False, True))
     layer, pair = shape.layers // shape.depth, shape.pair // shape.depth
     below = trie(
         own,
@@ -51,13 +52,13 @@ def _needed(log: Sequence[Forward], shape: Shapes, reach: int) -> int:
         pair=(shape.depth - reach + 1) * pair,
     )
     above = sum(_above([each for each in own if each.edited == edited], shape, reach) for edited in (False, True))
-    beside = trie(told, layers=shape.layers - shape.mlp, pair=shape.pair) + rows(told) * (shape.mlp + shape.head)
-    learnt = rows([each for each in told if each.step]) * (shape.head + 2 * shape.mlp)
-    return seen + below + above + beside + learnt
+    asked = trie(second, layers=shape.layers - shape.mlp, pair=shape.pair) + rows(second) * (shape.mlp + shape.head)
+    learnt = rows([each for each in second if each.step]) * (shape.head + 2 * shape.mlp)
+    return seen + below + above + asked + learnt
 
 
 def _above(forwards: Sequence[Forward], shape: Shapes, reach: int) -> int:
-    """Return what lies above the cut; in the last layer's MLP and the head wanted rows alone."""
+    """Return the operations above the cut; in the last layer's MLP and the head, of wanted rows only."""
     steps = [each for each in forwards if each.step]
     layer, pair = shape.layers // shape.depth, shape.pair // shape.depth
     mixed = (reach - 1) * layer  # the lowest MLP, whole layers, the last one's attention

@@ -14,7 +14,7 @@ from mmke_bench.steps import Sight, Step
 
 
 class Loaded(NamedTuple):
-    """What loading a side took: seconds on the wall, the language model's precision, the most bytes held by kind."""
+    """What loading a side took: wall-clock seconds, the language model's precision, peak memory in bytes by kind."""
 
     seconds: float
     dtype: str
@@ -22,9 +22,9 @@ class Loaded(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Operations of one record: the editor's alone, and with the floor's, which our side takes over from.
+    """Operations of one record: those of the editor, and together with those of the floor.
 
-    Of a training step: the step's alone, and on the plain side with what it asks and no loss reads.
+    For a training step: those of the step, and on the plain side together with the probes that no loss reads.
     """
 
     alone: Count
@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How far the rows of two sides are apart: rows, those whose ids differ, the widest gap of a log-probability."""
+    """How the rows of two sides differ: number of rows, rows with other ids, largest gap of a log-probability."""
 
     rows: int
     other_ids: int
@@ -56,7 +56,7 @@ class Measured:
         load: what loading took, by side.
         laps: the records, by side.
         counts: operations of each record; none without the plain side, or where they are not known.
-        ceilings: of the card, if it is one.
+        ceilings: of the GPU, if it is one.
         steps: of training, by side; none of an editor that is not trained.
         step_counts: operations of each step of the plain side, as far as they are known.
     """
@@ -131,7 +131,7 @@ class Measured:
         return statistics.median(count.plain / count.needed for count in counts) if counts else None
 
     def least_seconds(self) -> float | None:
-        """Return the least time that the needed operations take at the card's measured rate."""
+        """Return the least time that the needed operations take at the GPU's measured rate."""
         if self.ceilings is None or not self.counts:
             return None
         return statistics.median(each.alone.needed for each in self.counts) / self.ceilings.multiply_adds

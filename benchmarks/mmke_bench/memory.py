@@ -1,4 +1,4 @@
-"""Holding a GPU to less memory than it has."""
+"""Limit how much of a GPU's memory this process may take."""
 
 import torch
 
@@ -8,13 +8,13 @@ GIB = 1 << 30
 
 
 def limit_memory(device: torch.device, gib: float) -> None:
-    """Let this process take no more of a card's memory than a smaller card has.
+    """Limit the GPU memory of this process to that of a smaller GPU.
 
     Raises:
-        UserError: the device is no card, or has less.
+        UserError: the device is no GPU, or has less memory.
     """
     if device.type != "cuda":
-        raise UserError(f"--memory {gib}: {device} is no card; its memory cannot be limited")
+        raise UserError(f"--memory {gib}: {device} is no GPU; its memory cannot be limited")
     total = torch.cuda.get_device_properties(device).total_memory
     if not 0 < gib * GIB <= total:
         raise UserError(f"--memory {gib}: {device} has {total / GIB:.1f} GiB")

@@ -1,14 +1,13 @@
-"""The plain loop: what every speed is held against.
+"""The plain loop: the baseline that every speed is compared with.
 
-It is the published way without its mistakes: the whole model at every step, one probe a forward pass, the picture
-encoded each time, no cache, each forward once; each query is a sequence by itself under ordinary causal attention, and
-the logits are computed at every position.
+In: a backbone. Out: one that computes as the published code does, without its mistakes: the whole model at every step,
+one probe a forward pass, the picture encoded each time, no cache. Each query is a sequence of its own under ordinary
+causal attention, and logits are computed at every position.
 
-It stands in for the backbone alone. Schedule, editors, optimizer, prompts, metrics and rows are the project's own, so
-that the two sides differ in nothing but how logits and gradients come about, and their rows can be compared. On a card
-it computes as the published code does: a model that it runs under float16 autocast is run so, and edited matrices are
-applied in the model's own precision. Where the published training takes the gradient of the whole language model, so
-does this.
+Only the backbone is replaced. Schedule, editors, optimizer, prompts, metrics and rows are the same on both sides. So
+they differ only in how logits and gradients are computed, and their rows can be compared. On a GPU the plain loop uses
+float16 autocast where the published code does, and applies edited matrices in the model's own precision. Where the
+published training takes the gradient of the whole language model, so does the plain loop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,10 +32,10 @@ class Forward(NamedTuple):
     Attributes:
         encoded: the query; the input_ids of image positions name the picture by its number in the batch.
         image: its picture, if any.
-        edited: whether edited tensors stood in.
+        edited: whether edited tensors replaced the module's own.
         step: whether a gradient was taken.
-        whole: whether that was the whole language model's.
-        told: whether it is the counterfactual model's, which reads an edit in front of the question.
+        whole: whether that was the gradient of the whole language model.
+        counterfactual: whether SERAC's counterfactual model computed it, which reads an edit before the question.
     """
 
     encoded: Encoded
@@ -44,7 +43,7 @@ class Forward(NamedTuple):
     edited: bool
     step: bool
     whole: bool = False
-    told: bool = False
+    counterfactual: bool = False
 
 
 def _of_the_whole(name: str) -> Any:
@@ -53,21 +52,21 @@ def _of_the_whole(name: str) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class PlainBackbone:
-    """A backbone that is not cut: its trunk is nothing, its tail the whole model, query by query.
+    """A backbone that is not cut: its trunk computes nothing, its tail the whole model, query by query.
 
     Attributes:
         whole: the backbone that it wraps.
         log: every forward pass so far.
-        whole_gradient: whether the unedited model's gradient is that of the whole language model.
-        beside: whether it is a second model beside the one that is edited.
+        whole_gradient: whether gradients of the unedited model are taken of the whole language model.
+        counterfactual: whether it is SERAC's counterfactual model, and not the one that is edited.
     """
 
     whole: ComposedBackbone
     log: list[Forward] = field(default_factory=list)
     whole_gradient: bool = False
-    beside: bool = False
+    counterfactual: bool = False
 
-    # Named one by one: nothing that computes may be taken over unseen.
+    # Listed one by one, so that nothing that computes is taken from the wrapped backbone by accident.
     name = _of_the_whole("name")
     revision = _of_the_whole("revision")
     prompt_revision = _of_the_whole("prompt_revision")
@@ -110,7 +109,9 @@ class PlainBackbone:
         step = torch.is_grad_enabled() and (not own or any(each.requires_grad for each in own.values()))
         whole = step and not own and self.whole_gradient
         for encoded, image in _with_pictures(trunk.batch):
-            self.log.append(Forward(encoded, image, bool(own), step=step, whole=whole, told=self.beside))
+            self.log.append(
+                Forward(encoded, image, bool(own), step=step, whole=whole, counterfactual=self.counterfactual)
+            )
         autocast = self.whole.published_autocast and self.whole.device.type == "cuda"
         with torch.autocast("cuda", torch.float16, enabled=autocast), self._differentiated(whole):
             return call_with(self.whole.module, own, self._tail, trunk.batch)
@@ -122,7 +123,7 @@ class PlainBackbone:
 
     @contextmanager
     def _differentiated(self, wanted: bool) -> Iterator[list[nn.Parameter]]:  # noqa: FBT001
-        """Let every tensor of the language model take a gradient for a while."""
+        """Set `requires_grad` on every tensor of the language model inside the context."""
         language = self.whole.module.get_submodule(self.whole.decoder_name)
         parameters = [*language.parameters(), *self.whole.decoder.head.parameters()] if wanted else []
         distinct = list({id(parameter): parameter for parameter in parameters}.values())
@@ -135,7 +136,7 @@ class PlainBackbone:
                 parameter.requires_grad_(False)  # noqa: FBT003
 
     def _in_own_precision(self, weights: Weights) -> dict[str, Tensor]:
-        """Return the edited tensors as a whole."""
+        """Return the edited tensors as dense matrices, in the precision of the module's own."""
         own = {name: self.whole.module.get_parameter(name) for name in weights}
         return {name: dense(own[name], edited).to(own[name].dtype) for name, edited in weights.items()}
 
@@ -171,7 +172,7 @@ class PlainBackbone:
         return logits
 
     def _embed(self, encoded: Encoded, image: ImageRef | None) -> Tensor:
-        """Return what the language model is fed for one query [seq hidden]."""
+        """Return the input embeddings of one query [seq hidden]."""
         input_ids = torch.tensor(encoded.input_ids, device=self.whole.device)
         embeds: Tensor = self.whole.decoder.embed(input_ids.clamp(min=0))
         if image is not None:

@@ -68,7 +68,7 @@ def _arithmetic(measured: Measured) -> Iterator[str]:
     least = measured.least_seconds()
     if least is not None and measured.ceilings is not None:
         rate = 2 * measured.ceilings.multiply_adds / 1e12
-        yield f"the needed arithmetic at this card's {rate:.0f} TFLOP/s: {least:.3f} s a record"
+        yield f"the needed arithmetic at this GPU's {rate:.0f} TFLOP/s: {least:.3f} s a record"
 
 
 def _prompts(measured: Measured, clock: Clock) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""One side of a comparison: a loaded backbone that edits and scores records, and what each of them cost.
+"""One side of a comparison: a loaded backbone edits and scores records, and each record is timed.
 
-The floor is run before each record and timed by itself: what the unedited model needed for it is then there for our
-side, while the plain loop keeps nothing. A run makes the whole benchmark's floor first, and keeps of it what fits its
-store.
+In: a backbone, plain or not, and the cells of the floor and of an editor. Out: a `Lap` for each record. The floor is
+run before each record and timed by itself. What the unedited model computes for it is then in our side's store, while
+the plain loop stores nothing. (A run does the floor of the whole benchmark first, and stores as much of it as fits.)
 """
 
 import time
@@ -26,7 +26,7 @@ Clock = Literal["wall", "cpu"]
 
 @dataclass
 class Rows:
-    """Takes the place of a run's folder: keeps rows and timings in memory."""
+    """A keeper in memory, in place of a run's folder."""
 
     done: frozenset[str] = frozenset()
     rows: list[ScoreRow] = field(default_factory=list)
@@ -43,10 +43,10 @@ class Cost:
     """What one pass over a record took.
 
     Attributes:
-        wall: seconds on the wall.
-        cpu: seconds of the processor.
-        phases: seconds on the wall of each phase.
-        peaks: the most bytes held, by kind (`memory.peaks`).
+        wall: wall-clock seconds.
+        cpu: processor seconds.
+        phases: wall-clock seconds of each phase.
+        peaks: peak memory in bytes, by kind (`memory.peaks`).
     """
 
     wall: float
@@ -124,6 +124,6 @@ class Side:
 
 
 def _peaks(timing: Timing, since: Mapping[str, int]) -> Mapping[str, int]:
-    """Return the highest peaks of a record's phases, each of which forgets those before it."""
+    """Return the highest peak over a record's phases, since each phase resets the counter."""
     kinds = {kind: [peak._asdict()[kind] for peak in timing.peaks.values()] for kind in since}
     return {kind: max([since[kind], *values]) for kind, values in kinds.items()} if timing.peaks else since

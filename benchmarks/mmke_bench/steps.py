@@ -1,8 +1,9 @@
-"""Training steps of an editor on one side, and what they cost.
+"""Training steps of an editor on one side, timed.
 
-A step is what the training loop does: losses and gradients of as many records as are accumulated, clipping, a step of
-the optimizer. Its cost is given for one record. Each record is gone over twice: the first time it is new, the second
-time what the store kept of it in the machine's memory is there, as in all epochs but the first.
+In: an editor with fresh networks, a backbone, records. Out: a `Step` for each step, its cost for one record. A step is
+what the training loop does: losses and gradients of the records that are accumulated, clipping, a step of the
+optimizer. Each step is taken twice: first on new records, then again on the same, for which the store has what was
+computed below the edited layers, as in all epochs but the first.
 """
 
 import time
@@ -32,9 +33,9 @@ class Cost:
     """Of one record in a step.
 
     Attributes:
-        wall: seconds on the wall.
-        cpu: seconds of the processor.
-        peaks: the most bytes held, by kind (`memory.peaks`).
+        wall: wall-clock seconds.
+        cpu: processor seconds.
+        peaks: peak memory in bytes, by kind (`memory.peaks`).
     """
 
     wall: float = 0.0
@@ -48,14 +49,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Step:
-    """One step, its cost per record.
+    """One step; costs are per record.
 
     Attributes:
-        new: of records that are met for the first time.
-        seen: of the same records again.
-        asides: of the probes that the published step asks and no loss reads; none on our side.
-        log: the plain loop's passes for a record, those of `asides` left out.
-        asides_log: those of `asides`.
+        new: cost on records that are seen for the first time.
+        seen: cost on the same records again.
+        asides: cost of the probes that the published step asks although no loss reads them; None on our side.
+        log: the plain loop's forward passes for a record, without those of `asides`.
+        asides_log: its forward passes for `asides`.
     """
 
     new: Cost
@@ -88,7 +89,7 @@ class Trainer:
     switches: Switches
 
     def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
-        """Make some steps, of which only the first half of each is on new records."""
+        """Take some steps, each twice: on new records, and on the same again."""
         optimization = self.editor.optimizer()
         number = self.editor.training.gradient_accumulation_steps
         store = HostStore()
@@ -113,7 +114,7 @@ class Trainer:
                 ) from error
 
     def _ask_besides(self, case: EditCase) -> tuple[Cost | None, Sequence[Forward]]:
-        """Ask the edited model what the published step asks for nothing; without the gradient that there is one of."""
+        """Ask the edited model the probes that the published step asks and no loss reads; without a gradient."""
         if not self.editor.published.asks_all or not isinstance(self.backbone, PlainBackbone):
             return None, ()
         besides = [probe for probe in case.probes if probe.kind.name not in ASKED]

@@ -13,7 +13,7 @@ from mmke.cli import main
 from mmke.errors import UserError
 from mmke.running.request import Request
 from mmke_bench import bench
-from mmke_bench.bench import Order, measure, resolve_order
+from mmke_bench.bench import BenchRequest, measure, resolve_pairs
 from mmke_bench.sides import SideName
 from mmke_bench.steps import Trainer
 
@@ -22,12 +22,12 @@ ORDER = ["bench", "--backbone", "tiny-llava", "--benchmark", "mmke-user", "--rec
 
 
 @pytest.fixture
-def order(small_data: Path) -> Order:
+def order(small_data: Path) -> BenchRequest:
     changes = {"ft-llm": {"steps": 2}}
-    return Order(Request("tiny-llava", ("ft-llm",), ("mmke-user",), data=small_data, changes=changes), records=2)
+    return BenchRequest(Request("tiny-llava", ("ft-llm",), ("mmke-user",), data=small_data, changes=changes), records=2)
 
 
-def test_both_sides_are_measured_and_agree(order: Order) -> None:
+def test_both_sides_are_measured_and_agree(order: BenchRequest) -> None:
     (measured,) = measure(order)
     agreement, bound = measured.agreement, measured.bound()
     assert {side: len(laps) for side, laps in measured.laps.items()} == {"plain": 2, "mmke": 2}
@@ -41,46 +41,46 @@ def test_both_sides_are_measured_and_agree(order: Order) -> None:
 
 
 @pytest.mark.parametrize("side", ["plain", "mmke"])
-def test_one_side_may_be_measured_alone(order: Order, side: SideName) -> None:
+def test_one_side_may_be_measured_alone(order: BenchRequest, side: SideName) -> None:
     (measured,) = measure(replace(order, sides=(side,)))
     assert list(measured.laps) == [side]
     assert bool(measured.counts) == (side == "plain")
 
 
-def test_records_that_warm_up_do_not_count(order: Order) -> None:
+def test_records_that_warm_up_do_not_count(order: BenchRequest) -> None:
     heard: list[str] = []
     (measured,) = measure(replace(order, warm=2, sides=("mmke",)), tell=heard.append)
     assert len(measured.laps["mmke"]) == 2
     assert len(heard) == 4
 
 
-def test_no_bound_is_given_for_an_editor_of_a_lower_layer(order: Order) -> None:
+def test_no_bound_is_given_for_an_editor_of_a_lower_layer(order: BenchRequest) -> None:
     lower = {"ft-llm": {"steps": 2, "sites": ["language.1.mlp_out"]}}
     (measured,) = measure(replace(order, request=replace(order.request, changes=lower)))
     assert measured.bound() is None
     assert measured.ratio("wall") is not None
 
 
-def test_editors_come_in_the_order_that_was_asked_for_each_with_its_floor(order: Order) -> None:
+def test_editors_come_in_the_order_that_was_asked_for_each_with_its_floor(order: BenchRequest) -> None:
     request = replace(
         order.request, editors=("ike-random", "none"), benchmarks=("mmke-user", "mmke-entity"), changes={}
     )
-    pairs = resolve_order(replace(order, request=request))
+    pairs = resolve_pairs(replace(order, request=request))
     found = [(pair.cell.editor.name, pair.cell.benchmark.name) for pair in pairs]
     assert found == [(e, b) for e in ("ike-random", "none") for b in ("mmke-user", "mmke-entity")]
     assert [pair.floor is pair.cell for pair in pairs] == [False, False, True, True]
     assert all(pair.floor.benchmark is pair.cell.benchmark for pair in pairs)
 
 
-def test_descriptions_get_their_words_in_every_cell(order: Order) -> None:
-    ((floor, cell),) = resolve_order(replace(order, words=9))
+def test_descriptions_get_their_words_in_every_cell(order: BenchRequest) -> None:
+    ((floor, cell),) = resolve_pairs(replace(order, words=9))
     for case in (*floor.split.cases, *cell.split.cases):
         assert len(case.edits[0].target.split()) == 9
 
 
-def test_settings_may_be_those_of_another_backbone(order: Order) -> None:
+def test_settings_may_be_those_of_another_backbone(order: BenchRequest) -> None:
     request = replace(order.request, backbone="smol-llava", editors=("ft-llm", "ft-alignment"))
-    own, changed = (resolve_order(replace(order, request=request, settings_of=of)) for of in (None, "llava-1.5-7b"))
+    own, changed = (resolve_pairs(replace(order, request=request, settings_of=of)) for of in (None, "llava-1.5-7b"))
     assert [pair.cell.settings["steps"] for pair in own] == [2, 5]
     assert [pair.cell.settings["steps"] for pair in changed] == [2, 30]  # what is set by hand stays
     assert [pair.cell.settings["learning_rate"] for pair in changed] == [1e-4, 1e-4]
@@ -135,7 +135,7 @@ def test_editors_that_are_trained_take_steps_with_fresh_networks_first(
         assert each["agreement"]["gap"] < 1e-4
 
 
-def test_without_steps_a_trained_editor_only_edits(order: Order) -> None:
+def test_without_steps_a_trained_editor_only_edits(order: BenchRequest) -> None:
     (measured,) = measure(replace(order, request=replace(order.request, editors=("ke",), changes={}), steps=0))
     assert measured.steps == {}
     assert measured.step_ratio("wall", "new") is None
@@ -159,7 +159,7 @@ def test_without_steps_a_trained_editor_only_edits(order: Order) -> None:
         (["--threads", "0"], "--threads 0: give a number from 1 up"),
         (["--records", "4"], "mmke-user has 4 records, and 5 are to be run (1 to warm up and 4 that count)"),
         (["--records", "4", "--words", "9"], "mmke-user has 4 records, and 5 are to be run"),
-        (["--memory", "24"], "--memory 24.0: cpu is no card"),
+        (["--memory", "24"], "--memory 24.0: cpu is no GPU"),
         (["--device", "cuda:9"], "device 'cuda:9' is not there"),
         (["--dtype", "float23"], "unknown dtype 'float23'"),
         (["--out", "."], "--out . is a folder; name a file in it"),
@@ -185,6 +185,6 @@ def test_too_little_memory_in_a_timed_step_is_told_in_one_line(monkeypatch: pyte
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(Trainer, "run", end)
-    order = Order(Request("tiny-llava", ("mend",), ("mini-entity",)), records=1, sides=("mmke",))
+    order = BenchRequest(Request("tiny-llava", ("mend",), ("mini-entity",)), records=1, sides=("mmke",))
     with pytest.raises(UserError, match="too little memory to train mend on tiny-llava in the steps that are timed"):
         list(measure(order))

@@ -14,7 +14,7 @@ from mmke.cli.words import command_line
 from mmke.errors import UserError
 
 if TYPE_CHECKING:
-    from mmke_bench.bench import Order
+    from mmke_bench.bench import BenchRequest
 
 EDITORS = ("none", "ft-llm", "ft-alignment", "ike")
 BENCHMARKS = ("mini-entity",)
@@ -117,7 +117,7 @@ def bench(
     limit_threads(threads)
     from mmke.editing.settings import read_changes
     from mmke.running.request import Request
-    from mmke_bench.bench import Order
+    from mmke_bench.bench import BenchRequest
 
     request = Request(
         backbone=backbone,
@@ -132,7 +132,7 @@ def bench(
         dtype=dtype,
         weights=options.weight_source(weights),
     )
-    order = Order(
+    order = BenchRequest(
         request,
         records=records,
         warm=warm,
@@ -146,7 +146,7 @@ def bench(
     return _carry_out(order, command_line(), clock, out)
 
 
-def _carry_out(order: "Order", command: list[str], clock: Literal["wall", "cpu"], out: Path | None) -> int:
+def _carry_out(order: "BenchRequest", command: list[str], clock: Literal["wall", "cpu"], out: Path | None) -> int:
     from transformers.utils import logging as library
 
     from mmke_bench.bench import facts, measure
