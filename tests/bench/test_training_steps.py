@@ -63,7 +63,7 @@ def plain_of(editor: Any, backbone: ComposedBackbone) -> tuple[Any, PlainBackbon
     whole = editor.published.whole_gradient
     plain, other = PlainBackbone(backbone, whole_gradient=whole), copy(editor)
     if editor.second_model is not None:
-        other.second_model = PlainBackbone(editor.second_model, plain.log, beside=True)
+        other.second_model = PlainBackbone(editor.second_model, plain.log, counterfactual=True)
     return other, plain
 
 

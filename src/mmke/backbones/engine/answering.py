@@ -24,11 +24,11 @@ def by_ask(answer: Callable[[Sequence[Probe], Ask], list[Answer]], probes: Seque
     """
     if isinstance(ask, Ask):
         return answer(probes, ask)
-    said: dict[int, Answer] = {}
+    answers: dict[int, Answer] = {}
     for way in dict.fromkeys(ask):
         among = [i for i, each in enumerate(ask) if each == way]
-        said |= zip(among, answer([probes[i] for i in among], way), strict=True)
-    return [said[i] for i in range(len(probes))]
+        answers |= zip(among, answer([probes[i] for i in among], way), strict=True)
+    return [answers[i] for i in range(len(probes))]
 
 
 def answer(
@@ -55,23 +55,23 @@ def answer(
     if asks[0].decode == "generate":
         limits = [_limit(backbone, probe, each) for probe, each in zip(probes, asks, strict=True)]
         written = backbone.greedy(batch, limits, store=store, weights=weights or {})
-        return [_said(backbone, each) for each in written]
+        return [_written_answer(backbone, each) for each in written]
     parts = _parts(batch)
     if len(parts) > 1:
-        said: dict[int, Answer] = {}
+        answers: dict[int, Answer] = {}
         for part in parts:
             some, ways = [probes[i] for i in part], [asks[i] for i in part]
-            said |= zip(part, answer(backbone, some, ways, store=store, cut=cut, weights=weights), strict=True)
-        return [said[i] for i in range(len(probes))]
+            answers |= zip(part, answer(backbone, some, ways, store=store, cut=cut, weights=weights), strict=True)
+        return [answers[i] for i in range(len(probes))]
     with torch.no_grad():
         if weights:
             trunk = kept_trunk(backbone, batch, cut or _highest(backbone), store)
         else:
             trunk = kept_trunk(backbone, batch, _highest(backbone), store, by_way_of=cut)
-        forced = _forced(backbone, trunk, weights or {})
+        wanted = _tail_logits(backbone, trunk, weights or {})
     return [
         read_off(backbone, encoded, piece, each)
-        for encoded, piece, each in zip(forced.encoded, forced.logits, asks, strict=True)
+        for encoded, piece, each in zip(wanted.encoded, wanted.logits, asks, strict=True)
     ]
 
 
@@ -82,8 +82,8 @@ def _parts(batch: Batch) -> list[list[int]]:
     return [part for part in (others, *([i] for i in long)) if part]
 
 
-class Forced(NamedTuple):
-    """Probes as a model reads them with their gold answers, and of each the logits of its wanted rows [rows vocab]."""
+class WantedLogits(NamedTuple):
+    """Encoded probes with their gold answers, and for each the logits of its wanted rows [rows vocab]."""
 
     encoded: Sequence[Encoded]
     logits: Sequence[Tensor]
@@ -97,10 +97,10 @@ def wanted_logits(
     store: Store,
     cut: Cut | None = None,
     weights: Weights | None = None,
-) -> Forced:
-    """Compute the logits of every wanted row, teacher-forced, with gradient into `weights`; see `answer`."""
+) -> WantedLogits:
+    """Compute the logits of every wanted row, teacher-wanted, with gradient into `weights`; see `answer`."""
     batch = _encode(backbone, probes, asks)
-    return _forced(backbone, kept_trunk(backbone, batch, cut or _highest(backbone), store), weights or {})
+    return _tail_logits(backbone, kept_trunk(backbone, batch, cut or _highest(backbone), store), weights or {})
 
 
 def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_way_of: Cut | None = None) -> Trunk:
@@ -130,10 +130,10 @@ def _encode(backbone: Backbone, probes: Sequence[Probe], asks: Sequence[Ask]) ->
     return backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
 
 
-def _forced(backbone: Backbone, trunk: Trunk, weights: Weights) -> Forced:
+def _tail_logits(backbone: Backbone, trunk: Trunk, weights: Weights) -> WantedLogits:
     logits = backbone.tail(trunk, weights)
     encoded = trunk.batch.encoded
-    return Forced(encoded, torch.split(logits, [len(each.rows) for each in encoded]))
+    return WantedLogits(encoded, torch.split(logits, [len(each.rows) for each in encoded]))
 
 
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
@@ -143,14 +143,14 @@ def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
     return max(min(limit, room), 0)
 
 
-def _said(backbone: Backbone, written: Written) -> Answer:
+def _written_answer(backbone: Backbone, written: Written) -> Answer:
     nothing = np.zeros((0, 0), dtype=np.int64)
     text = backbone.text(written.ids).strip()
     return Answer(text, written.ids, (), math.nan, nothing, finished=written.finished)
 
 
 def read_off(backbone: Backbone, encoded: Encoded, logits: Tensor, ask: Ask) -> Answer:
-    """Return what the logits of a probe's wanted rows [rows vocab] say."""
+    """Return the answer that the logits of a probe's wanted rows [rows vocab] give."""
     everywhere = len(encoded.answer_rows) == len(encoded.rows)
     answering = (logits if everywhere else logits[list(encoded.answer_rows)]).float()
     target = sent(encoded.target_ids, logits.device)

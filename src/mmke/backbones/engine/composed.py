@@ -7,7 +7,6 @@ Every backbone file builds one of these. The parts are ordinary modules of `modu
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -57,10 +56,10 @@ class ComposedBackbone:
     decoder_name: str
     prompt: Prompt
     logits_dtype: torch.dtype | None = None
-    """In which precision logits are handed out; None: as the head computes them."""
+    """Precision of the logits that are returned; None: as the head computes them."""
     published_autocast: bool = False
-    """Whether the published code runs the whole model under float16 autocast on a card."""
-    seer: "ComposedBackbone | None" = None
+    """Whether the published code runs the whole model under float16 autocast on a GPU."""
+    vision_of: "ComposedBackbone | None" = None
     """The backbone whose image encoder is used, so that a picture is encoded once for both; None: its own."""
 
     @property
@@ -99,19 +98,19 @@ class ComposedBackbone:
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         """Apply the prompt, tokenise and pack."""
-        with alone():  # the prompt keeps what it has read, and a tokenizer is no tool for two threads
-            return self._encode(queries, targets, ask)
-
-    def _encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
         asks = [ask] * len(queries) if isinstance(ask, Ask) else ask
         images = list(dict.fromkeys(query.image for query in queries if query.image is not None))
-        firsts: dict[ImageRef | None, int] = dict(
-            zip(images, accumulate(map(self._slots_of, images), initial=0), strict=False)
-        )
-        encoded = [
-            self.prompt.encode(query.text, target, image=query.image, first=firsts.get(query.image, 0), ask=each)
-            for query, target, each in zip(queries, targets, asks, strict=True)
-        ]
+        first: dict[ImageRef | None, int] = {}  # of each picture: the number of its first position among all pictures'
+        encoded = []
+        with alone():  # the prompt keeps what it has read, and a tokenizer serves one thread at a time
+            count = 0
+            for image in images:
+                first[image] = count
+                with refused(image, self.name):
+                    count += self.prompt.slots(image)
+            for query, target, each in zip(queries, targets, asks, strict=True):
+                number = first.get(query.image, 0)
+                encoded.append(self.prompt.encode(query.text, target, image=query.image, first=number, ask=each))
         self._check_positions(queries, [len(each.input_ids) for each in encoded])
         # Larger packs do not use a GPU any better, and need more memory.
         limit = 2 * int(self.decoder.config.hidden_size)
@@ -163,20 +162,19 @@ class ComposedBackbone:
     def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
         """Compute what lies below `cut`, without gradient."""
         with turn(self.module):
-            return self._trunk(batch, cut, store, begun)
-
-    def _trunk(self, batch: Batch, cut: Cut, store: Store, begun: Trunk | None) -> Trunk:
-        below = self._seen(batch, store) if begun is None else begun
-        if cut == VISION:
-            return below
-        if cut.place == "mlp" and not self.decoder.mlp.known:
-            cut = Cut("layer", cut.layer)
-        hidden, contexts = [], []
-        for pack, begin in zip(batch.packs, self._states(below), strict=True):
-            state, context = self._at(cut, pack, begin)
-            hidden.append(state)
-            contexts.append(context)
-        return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
+            if begun is None:
+                encoder = self if self.vision_of is None else self.vision_of
+                begun = Trunk(VISION, batch, tuple(encoder.features(image, store) for image in batch.images))
+            if cut == VISION:
+                return begun
+            if cut.place == "mlp" and not self.decoder.mlp.known:
+                cut = Cut("layer", cut.layer)
+            hidden, contexts = [], []
+            for pack, begin in zip(batch.packs, self._states(begun), strict=True):
+                state, context = self._state_at(cut, pack, begin)
+                hidden.append(state)
+                contexts.append(context)
+            return Trunk(cut, batch, (), tuple(hidden), tuple(contexts))
 
     def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
         """Compute the logits of every wanted row, with `weights` standing in for the module's own.
@@ -247,40 +245,27 @@ class ComposedBackbone:
         with refused(image, self.name):
             return self.vision.pixels(read_picture(image)).to(self.device)
 
-    def _slots_of(self, image: ImageRef) -> int:
-        with refused(image, self.name):
-            return self.prompt.slots(image)
-
-    def _seen(self, batch: Batch, store: Store) -> Trunk:
-        seer = self if self.seer is None else self.seer
-        return Trunk(VISION, batch, tuple(seer.features(image, store) for image in batch.images))
-
-    def _slots(self, trunk: Trunk) -> Tensor | None:
-        """Return the embeddings of all image positions [positions hidden], or None without images."""
-        return self.vision.align(trunk.features) if trunk.features else None
-
-    def _inputs(self, trunk: Trunk) -> list[Float[Tensor, "1 seq hidden"]]:
-        """Return each pack's input embeddings, from the vision features on."""
-        slots = self._slots(trunk)
-        return [self._embed(pack, slots) for pack in trunk.batch.packs]
-
-    def _embed(self, pack: Pack, slots: Tensor | None) -> Tensor:
-        embeds: Tensor = self.decoder.embed(pack.input_ids.clamp(min=0))
-        if slots is not None:
-            is_image = pack.input_ids < 0
-            pictures = slots[(-1 - pack.input_ids).clamp(min=0)].to(embeds.dtype)
-            embeds = torch.where(is_image[:, None], pictures, embeds)
-        return embeds[None]
+    def _input_embeds(self, trunk: Trunk) -> Iterator[Float[Tensor, "1 seq hidden"]]:
+        """Yield each pack's input embeddings, from the features of its pictures; one pack is embedded at a time."""
+        # Of all image positions [positions hidden].
+        image_embeds = self.vision.align(trunk.features) if trunk.features else None
+        for pack in trunk.batch.packs:
+            embeds: Tensor = self.decoder.embed(pack.input_ids.clamp(min=0))
+            if image_embeds is not None:
+                # Input id -1 - i stands for image position i.
+                pictures = image_embeds[(-1 - pack.input_ids).clamp(min=0)].to(embeds.dtype)
+                embeds = torch.where((pack.input_ids < 0)[:, None], pictures, embeds)
+            yield embeds[None]
 
     def _states(self, trunk: Trunk) -> Iterator[_State]:
-        """Yield the state of each pack; behind the cut `vision` one pack is embedded at a time."""
+        """Return the state of each pack at the trunk's cut, from which the layers above continue."""
         if trunk.cut == VISION:
-            slots = self._slots(trunk)
-            return (_State(INPUTS, self._embed(pack, slots), {}) for pack in trunk.batch.packs)
+            return (_State(INPUTS, embeds, {}) for embeds in self._input_embeds(trunk))
         contexts = trunk.contexts or ({},) * len(trunk.hidden)
         return (_State(trunk.cut, *state) for state in zip(trunk.hidden, contexts, strict=True))
 
-    def _at(self, cut: Cut, pack: Pack, begin: _State) -> tuple[Tensor, Mapping[str, Any]]:
+    def _state_at(self, cut: Cut, pack: Pack, begin: _State) -> tuple[Tensor, Mapping[str, Any]]:
+        """Return the hidden state of a pack at a higher cut, and the other arguments of the layers above it."""
         if cut == INPUTS:
             return begin.hidden, {}
         if cut == OUTPUT:
@@ -288,10 +273,11 @@ class ComposedBackbone:
         layer = self._layer(cut)
         if cut.place == "mlp" and layer == self.layers - 1:
             return self._before_last_mlp(begin, pack), {}
-        return self.decoder.capture(self._on(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
+        return self.decoder.capture(self._run_from(begin, pack), layer=layer, before_mlp=cut.place == "mlp")
 
     def _continue(self, below: Trunk, limits: Sequence[int]) -> list[Written]:
-        return greedy.continue_batch(self.decoder, below.batch, self._inputs(below), limits, ends=self.prompt.ends)
+        embeds = list(self._input_embeds(below))
+        return greedy.continue_batch(self.decoder, below.batch, embeds, limits, ends=self.prompt.ends)
 
     def _tail(self, trunk: Trunk) -> Tensor:
         rows = [self._above(begin, pack) for pack, begin in zip(trunk.batch.packs, self._states(trunk), strict=True)]
@@ -303,8 +289,8 @@ class ComposedBackbone:
         if begin.cut == OUTPUT:
             return begin.hidden
         if not self.decoder.mlp.known:
-            return self._on(begin, pack)()[0, pack.rows]
-        # Behind the last attention no position depends on another: only the wanted ones are computed.
+            return self._run_from(begin, pack)()[0, pack.rows]
+        # After the last attention no position depends on another, so only the wanted rows are computed.
         rows = self._before_last_mlp(begin, pack)
         return self.decoder.finish(self.decoder.mlp.run(self.decoder.layers[-1], rows))
 
@@ -312,9 +298,9 @@ class ComposedBackbone:
         last = self.layers - 1
         if begin.cut.place == "mlp" and self._layer(begin.cut) == last:
             return begin.hidden
-        return self.decoder.capture(self._on(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
+        return self.decoder.capture(self._run_from(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
 
-    def _on(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
+    def _run_from(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
         """Return a function that computes a pack's final hidden states [1 seq hidden] from the state at a cut."""
         cut, state, context = begin
         if cut == INPUTS:

@@ -130,7 +130,7 @@ class Decoder:
 
 
 def fuse_norms(model: nn.Module) -> None:
-    """Let RMS norms in half precision on a card run as one kernel; the library's own take eight."""
+    """Let RMS norms in half precision on a GPU run as one kernel; the library's own take eight."""
     for module in model.modules():
         if hasattr(module, "variance_epsilon") and hasattr(module, "weight"):
             module.forward = partial(_rms_norm, module, module.forward)

@@ -96,18 +96,18 @@ class Group(NamedTuple):
 
 
 def pack(groups: Sequence[Group], encoded: Sequence[Encoded], device: torch.device) -> Pack:
-    """Put groups one after another into a pack; their members are numbers in the batch."""
-    places: dict[int, tuple[int, ...]] = {}
+    """Put groups one after another into a pack; their members are indices of queries in the batch."""
+    position_ids: dict[int, tuple[int, ...]] = {}
     rows, ends, begin = [], [], 0
     for members, trie, paths in groups:
         for each, path in zip((encoded[member] for member in members), paths, strict=True):
             rows += [begin + path[row] for row in each.rows]
             ends.append(begin + path[-1])
-            places.update(zip((begin + node for node in path), each.position_ids or (), strict=False))
+            position_ids.update(zip((begin + node for node in path), each.position_ids or (), strict=False))
         begin += len(trie.input_ids)
     spans, mask = _spans([group.trie for group in groups])
     depths = [depth for group in groups for depth in group.trie.depths]
-    positions = list(zip(*(places[node] for node in range(begin)), strict=True)) if places else depths
+    positions = list(zip(*(position_ids[node] for node in range(begin)), strict=True)) if position_ids else depths
     return Pack(
         input_ids=sent([key for group in groups for key in group.trie.input_ids], device),
         position_ids=sent(positions, device),
@@ -190,7 +190,8 @@ def _query_order(packs: Sequence[Pack], encoded: Sequence[Encoded]) -> list[int]
 
 
 def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> list[Group]:
-    # Positions behind the last wanted row change nothing that is wanted.
+    """Merge queries into tries: very long ones each into its own, all others into one."""
+    # Tokens after the last wanted row do not change any wanted row.
     read = {i: encoded[i].input_ids[: max(encoded[i].rows) + 1] for i in members}
     alone = [i for i in members if len(members) > 1 and _is_long(i, read)]
     together = [i for i in members if i not in alone]

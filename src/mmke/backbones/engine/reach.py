@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def check_above(backbone: "ComposedBackbone", cut: Cut, names: Iterable[str]) -> None:
-    """Look whether every edited tensor lies above a cut.
+    """Check that every edited tensor lies above a cut.
 
     Raises:
         ValueError: one lies below it, at least in part.
@@ -51,7 +51,7 @@ def _is_layer_above(backbone: "ComposedBackbone", cut: Cut, number: int, part: s
 
 
 def _second_half(backbone: "ComposedBackbone", layer: nn.Module) -> set[str]:
-    """Return the names of a layer's children that stand behind the cut before its MLP."""
+    """Return the names of a layer's children that come after the cut before its MLP."""
     mlp = backbone.decoder.mlp
     norms = {name for name, child in layer.named_children() if child is mlp.norm(layer)}
     return norms | {path.partition(".")[0] for path in mlp.slots.values()}

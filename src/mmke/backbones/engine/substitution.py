@@ -35,15 +35,19 @@ def call_with(module: nn.Module, weights: Weights, function: Callable[..., T], *
     precision, its products are TF32. The caller must have the turn (`turns`), because the module is changed during the
     call.
     """
-    standing = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
-    with _adding(module, {name: edited for name, edited in weights.items() if isinstance(edited, LowRankUpdate)}):
-        if not standing:
+    replaced = {name: edited for name, edited in weights.items() if isinstance(edited, Tensor)}
+    added = {name: edited for name, edited in weights.items() if isinstance(edited, LowRankUpdate)}
+    with _adding(module, added), _in_their_own_precision(module, replaced):
+        if not replaced:
             return function(*args)
-        return _call_with(module, standing, function, *args)
+        tensors = {f"module.{name}": tensor for name, tensor in _with_companions(module, replaced).items()}
+        # Looking for tied tensors would take longer than a step; no editor edits one.
+        result: T = functional_call(_Call(module, function), tensors, args, tie_weights=False)
+        return result
 
 
 def dense(own: Tensor, edited: Tensor | LowRankUpdate) -> Tensor:
-    """Return an edited tensor as a whole."""
+    """Return an edited tensor as one matrix, also where the edit is a low-rank update of `own`."""
     return edited if isinstance(edited, Tensor) else own.float() + edited.product()
 
 
@@ -55,14 +59,6 @@ def joined(own: Tensor, before: Tensor | LowRankUpdate | None, added: LowRankUpd
         return before.float() + added.product()
     both = LowRankUpdate(torch.cat([before.inputs, added.inputs]), torch.cat([before.outputs, added.outputs]))
     return both if both.inputs.numel() + both.outputs.numel() < own.numel() else dense(own, both)
-
-
-def _call_with(module: nn.Module, weights: Mapping[str, Tensor], function: Callable[..., T], *args: object) -> T:
-    with _in_their_own_precision(module, weights):
-        tensors = {f"module.{name}": tensor for name, tensor in _with_companions(module, weights).items()}
-        # Looking for tied tensors would take longer than a step; no editor edits one.
-        result: T = functional_call(_Call(module, function), tensors, args, tie_weights=False)
-        return result
 
 
 @contextmanager
@@ -90,6 +86,7 @@ def written(module: nn.Module, weights: Weights) -> Iterator[nn.Module]:
 
 @contextmanager
 def _adding(module: nn.Module, added: Mapping[str, LowRankUpdate]) -> Iterator[None]:
+    """Add low-rank updates to the outputs of their linears inside the context."""
     with ExitStack() as hooks:
         for name, each in added.items():
             linear = module.get_submodule(name.rpartition(".")[0])
@@ -133,7 +130,7 @@ class _Change(torch.autograd.Function):
 
 @contextmanager
 def _rounded_like(fed: Tensor) -> Iterator[None]:
-    """Beside a linear in half precision on a card take products of float32 as TF32.
+    """Beside a linear in half precision on a GPU take products of float32 as TF32.
 
     TF32 has the eleven significant bits of float16 and the range of float32. The inputs and the gradients lose nothing;
     the factors lose no more than a change that is written into a matrix in half precision would.
@@ -162,6 +159,7 @@ def _with_companions(module: nn.Module, weights: Mapping[str, Tensor]) -> Mappin
 
 @contextmanager
 def _in_their_own_precision(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let submodules with an edited tensor of another dtype compute in that dtype inside the context."""
     owners = {
         name.rpartition(".")[0]: tensor.dtype
         for name, tensor in weights.items()

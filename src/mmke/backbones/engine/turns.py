@@ -1,4 +1,4 @@
-"""One computation at a time: threads that share a model take turns.
+"""A lock: threads that share a model compute one at a time.
 
 A pass through a model sets hooks on its modules and lets edited tensors stand in for the modules' own. Another thread's
 pass through the same modules would meet both. The library's choice of kernels and of deterministic sums, which a pass
@@ -14,7 +14,7 @@ from torch import nn
 from mmke.errors import UserError
 
 LENT = "mmke_lent"
-"""Under this name a module carries what identifies the edit that is written into it."""
+"""Attribute of a module that holds its `Lent` while an edit is written into it."""
 
 _turn = threading.RLock()
 
@@ -28,19 +28,19 @@ class Lent:
 
 
 def lent(module: nn.Module) -> Lent | None:
-    """Return what identifies the edit that is written into a module just now; None when it is unedited."""
+    """Return the edit that is written into a module now; None when it is unedited."""
     found: Lent | None = module.__dict__.get(LENT)
     return found
 
 
 def alone() -> AbstractContextManager[bool]:
-    """Let no other thread compute within, whatever is written into its model."""
+    """Let no other thread compute inside the context, whatever is written into its model."""
     return _turn
 
 
 @contextmanager
 def turn(module: nn.Module) -> Iterator[None]:
-    """Let no other thread compute within.
+    """Let no other thread compute inside the context.
 
     Raises:
         UserError: another thread has an edit written into the module; waiting for it might never end.

@@ -8,7 +8,7 @@ a backbone's own, or a replacement that reads pictures through the backbone (see
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmke.backbones.engine.answering import Forced, answer, wanted_logits
+from mmke.backbones.engine.answering import WantedLogits, answer, wanted_logits
 from mmke.editors.serac.projection import PROJECTION
 from mmke.protocols import VISION, Backbone, Cut, Store, Weights
 from mmke.types import Answer, Ask, Edit, Probe, Query
@@ -50,7 +50,7 @@ class Counterfactual:
 
     def logits(
         self, probes: Sequence[Probe], edits: Sequence[Edit], asks: Sequence[Ask], *, store: Store, weights: Weights
-    ) -> Forced:
+    ) -> WantedLogits:
         """Compute the logits of every wanted row behind the edit of each probe, with gradient into `weights`."""
         told = [behind(edit, probe) for edit, probe in zip(edits, probes, strict=True)]
         return wanted_logits(self.reader, told, asks, store=store, cut=self.cut, weights=weights)

@@ -165,7 +165,7 @@ def compose(
             backbone.prompt, frame=_with_begin(backbone.prompt.frame, backbone.prompt.tokenizer), position_ids=None
         ),
         logits_dtype=backbone.logits_dtype,
-        seer=backbone,
+        vision_of=backbone,
     )
 
 
