@@ -161,7 +161,7 @@ def test_without_steps_a_trained_editor_only_edits(order: BenchRequest) -> None:
         (["--records", "4", "--words", "9"], "mmke-user has 4 records, and 5 are to be run"),
         (["--memory", "24"], "--memory 24.0: cpu is no GPU"),
         (["--device", "cuda:9"], "device 'cuda:9' is not there"),
-        (["--dtype", "float23"], "unknown dtype 'float23'"),
+        (["--dtype", "float23"], "'float23' is not one of 'float32'"),
         (["--out", "."], "--out . is a folder; name a file in it"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -61,13 +61,13 @@ def train(
     from transformers.utils import logging as library
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
-    speaks, folder = planned.processes.first, planned.folder
-    if speaks:
+    first, folder = planned.processes.first, planned.folder
+    if first:
         counts = f"{len(planned.cases)} records to train on, {len(planned.validation_cases)} to validate with"
         print(f"{editor} on {request.backbone}: {counts}", flush=True)
-    with progress(planned.records, initial=records_done(planned), silent=not speaks) as shown:
+    with progress(planned.records, initial=records_done(planned), silent=not first) as shown:
         best = run_training(planned, on_step=shown.reach)
-    if speaks:
+    if first:
         board = f", and for TensorBoard {folder}/tensorboard" if (folder / "tensorboard").is_dir() else ""
         print(f"best: {best}\ncurves: {folder}/curves.jsonl{board}")
     return 0

@@ -1,4 +1,4 @@
-"""What an editor is trained on: that the edit is said, and that everything else is said as before."""
+"""Losses of trained editors: that the edited model gives the new answer, and answers everything else as before."""
 
 from jaxtyping import Float, Int
 from torch import Tensor

@@ -20,8 +20,15 @@ from mmke.types import Ask, EditCase, Switches
 ASKED = ("rephrase", "image_rephrase", "t_loc", "i_loc")
 
 
-class Parts(NamedTuple):
-    """The losses of a record: of the paraphrase, of another picture, and the divergences on text and on a picture."""
+class LossParts(NamedTuple):
+    """The parts of a record's loss.
+
+    Attributes:
+        edit: negative log-likelihood of the answer to the paraphrase.
+        image_edit: the same for another picture.
+        text: divergence from the unedited model on the unrelated question in text.
+        image: the same on the unrelated question about a picture.
+    """
 
     edit: Tensor
     image_edit: Tensor
@@ -29,24 +36,24 @@ class Parts(NamedTuple):
     image: Tensor
 
 
-class Asked(NamedTuple):
-    """A record's training probes: those in the edit's scope, and those that are to stay; one batch each."""
+class TrainingBatches(NamedTuple):
+    """A record's training probes in two batches: those that the edit should change, and unrelated ones."""
 
-    said: Batch
-    kept: Batch
+    in_scope: Batch
+    unrelated: Batch
 
-    def parts(self, said: Tensor, before: Tensor, after: Tensor) -> Parts:
-        """Return the losses.
+    def parts(self, in_scope: Tensor, before: Tensor, after: Tensor) -> LossParts:
+        """Return the parts of the loss.
 
         Args:
-            said: logits of all rows of the first batch from the edited model, with gradient.
-            before: those of the second from the unedited one.
-            after: those of the second from the edited one, with gradient.
+            in_scope: logits of all rows of the first batch from the edited model, with gradient.
+            before: logits of all rows of the second batch from the unedited model.
+            after: the same from the edited model, with gradient.
         """
-        edit, image_edit = torch.split(said, _sizes(self.said))
-        targets = [sent(encoded.target_ids, said.device) for encoded in self.said.encoded]
-        old, new = torch.split(before, _sizes(self.kept)), torch.split(after, _sizes(self.kept))
-        return Parts(
+        edit, image_edit = torch.split(in_scope, _sizes(self.in_scope))
+        targets = [sent(encoded.target_ids, in_scope.device) for encoded in self.in_scope.encoded]
+        old, new = torch.split(before, _sizes(self.unrelated)), torch.split(after, _sizes(self.unrelated))
+        return LossParts(
             answer_loss(edit, targets[0]),
             answer_loss(image_edit, targets[1]),
             locality_divergence(old[0], new[0]),
@@ -58,7 +65,7 @@ def _sizes(batch: Batch) -> list[int]:
     return [len(encoded.rows) for encoded in batch.encoded]
 
 
-def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Asked:
+def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> TrainingBatches:
     """Encode a record's training probes.
 
     Raises:
@@ -70,7 +77,7 @@ def ask_training(backbone: Backbone, case: EditCase, switches: Switches) -> Aske
         raise UserError(f"training record {case.id} has no {' and no '.join(lacking)}")
     halves = [[by_kind[kind] for kind in kinds] for kinds in (ASKED[:2], ASKED[2:])]
     ways: tuple[Literal["answer", "all"], ...] = ("answer", "all")
-    return Asked(
+    return TrainingBatches(
         *(
             backbone.encode(
                 [probe.query for probe in probes],

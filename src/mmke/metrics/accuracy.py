@@ -24,7 +24,7 @@ def token_accuracy(predicted: Sequence[int], target: Sequence[int]) -> Score:
         )
     if not target:
         return Score(value=float("nan"), n_scored=0, reason="the gold answer has no token")
-    hits = sum(said == gold for said, gold in zip(predicted, target, strict=True))
+    hits = sum(token == gold for token, gold in zip(predicted, target, strict=True))
     return Score(value=hits / len(target), n_scored=len(target))
 
 

@@ -23,14 +23,14 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
-def exact_match(said: str, target: str) -> float:
+def exact_match(answer: str, target: str) -> float:
     """Return 1.0 when both texts normalise to the same, else 0.0."""
-    return float(normalise(said) == normalise(target))
+    return float(normalise(answer) == normalise(target))
 
 
-def token_f1(said: str, target: str) -> float:
+def token_f1(answer: str, target: str) -> float:
     """Return the harmonic mean of precision and recall over the bags of normalised words."""
-    words, gold = Counter(normalise(said).split()), Counter(normalise(target).split())
+    words, gold = Counter(normalise(answer).split()), Counter(normalise(target).split())
     if not words and not gold:
         return 1.0
     shared = (words & gold).total()

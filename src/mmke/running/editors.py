@@ -1,4 +1,8 @@
-"""Making the editors of a run: settings, switches, and for a trained one the checkpoint that fits."""
+"""Make the editors of a run.
+
+In: a request, an editor's name, a benchmark's name and its training records. Out: the editor, its settings and
+switches, and for a trained one the checkpoint that it will be filled from.
+"""
 
 import json
 import logging

@@ -1,4 +1,8 @@
-"""Loading a backbone by its name, with its weights or as a skeleton without them."""
+"""Load a backbone by its name, with its weights or as a skeleton without them.
+
+A skeleton has the modules on the meta device, the tokenizer and the image processing: enough to resolve edit sites and
+to check records within seconds.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""From a request to a plan: names, settings, data and editors are resolved before any weights are read."""
+"""From a request to a plan: names, settings, data and editors are resolved before any weights are read.
+
+In: a `Request`. Out: a `Plan`, whose cells say which editor is run on which records, with which settings and metrics.
+"""
 
 import hashlib
 import logging
@@ -24,7 +27,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cell:
-    """One editor on one benchmark, resolved."""
+    """One editor on one benchmark, resolved.
+
+    Attributes:
+        benchmark: opened.
+        split: the evaluation records that are used, and those that were dropped.
+        editor: made of its settings; a trained one has no networks yet.
+        metrics: what is scored.
+        settings: of the editor, resolved.
+        switches: of the protocol, as they hold for this editor.
+        available: number of evaluation records without a limit.
+        data_revision: of the annotations and of the pictures.
+        checkpoint: of a trained editor.
+        overlap: of the evaluation records with those that the checkpoint was trained on.
+    """
 
     benchmark: Benchmark
     split: Split
@@ -39,14 +55,14 @@ class Cell:
 
     @property
     def limited(self) -> bool:
-        """Whether a limit leaves records out."""
+        """Whether the limit leaves records out."""
         return len(self.split.cases) < self.available
 
     def text(self) -> str:
         """Say how many records are used and dropped, what was noticed in them, and what they cannot be asked."""
         used, dropped = len(self.split.cases), len(self.split.dropped)
-        told = [*self.split.notes, *gaps(self.split.cases)]
-        return "\n  ".join([f"{used} of {self.available} records, {dropped} dropped", *told])
+        lines = [*self.split.notes, *gaps(self.split.cases)]
+        return "\n  ".join([f"{used} of {self.available} records, {dropped} dropped", *lines])
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,7 @@ def _pictures(cases: Sequence[EditCase]) -> str:
 
 
 def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSettings:
+    """Return everything that decides the rows of a cell, as `run.json` states it."""
     device = resolve_device(request.device)
     return RunSettings(
         backbone=backbone.name,

@@ -56,27 +56,27 @@ def attend(
     if tries is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     masked = 0 if attention_mask is None else attention_mask.shape[2]
-    queries, said, row = query.shape[2], [], 0
+    queries, outputs, row = query.shape[2], [], 0
 
-    def ask(asking: slice, seen: slice, mask: Tensor | None) -> None:
+    def attend_to(asking: slice, seen: slice, mask: Tensor | None) -> None:
         part = query[:, :, asking], key[:, :, seen], value[:, :, seen]
-        said.append(sdpa_attention_forward(module, *part, mask, **options)[0])
+        outputs.append(sdpa_attention_forward(module, *part, mask, **options)[0])
 
     with sdpa_kernel(KERNELS):
         if not tries and not masked:
             return sdpa_attention_forward(module, query, key, value, None, **options)
         for begin, branch, end in tries or (TrieSpan(0, queries - masked, key.shape[2]),):
             if begin < branch:
-                ask(slice(begin, branch), slice(begin, branch), None)
+                attend_to(slice(begin, branch), slice(begin, branch), None)
             if attention_mask is not None and branch < end:
                 rest = min(end, queries) - branch
-                ask(
+                attend_to(
                     slice(branch, branch + rest),
                     slice(begin, end),
                     attention_mask[:, :, row : row + rest, : end - begin],
                 )
                 row += rest
-    return said[0] if len(said) == 1 else torch.cat(said, dim=1), None
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), None
 
 
 def attend_in_packs(model: Any) -> None:

@@ -22,12 +22,12 @@ def sent(values: Sequence[Any] | np.ndarray | Tensor, device: torch.device, dtyp
         return tensor.to(device)
     if tensor.nbytes < AT_ONCE:
         return tensor.to(device, non_blocking=True)
-    beside, here = _stream(device), torch.cuda.current_stream(device)
-    with torch.cuda.stream(beside):
-        there = tensor.to(device, non_blocking=True)
-    here.wait_stream(beside)
-    there.record_stream(here)
-    return there
+    copies, computing = _stream(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(copies):
+        copied = tensor.to(device, non_blocking=True)
+    computing.wait_stream(copies)
+    copied.record_stream(computing)
+    return copied
 
 
 @cache

@@ -167,10 +167,10 @@ class Mend:
         observe = learn and self.settings.statistics == "running"
         weights = self.networks()(found, observe=observe)
         asked, cut, values = ask_training(backbone, case, self.switches), self.cut(backbone), self.settings
-        said, kept = (kept_trunk(backbone, batch, cut, store) for batch in asked)
+        in_scope, unrelated = (kept_trunk(backbone, batch, cut, store) for batch in asked)
         with torch.no_grad():
-            before = backbone.tail(kept, {})
-        parts = asked.parts(backbone.tail(said, weights), before, backbone.tail(kept, weights))
+            before = backbone.tail(unrelated, {})
+        parts = asked.parts(backbone.tail(in_scope, weights), before, backbone.tail(unrelated, weights))
         total = (
             values.edit_weight * parts.edit
             + values.image_edit_weight * parts.image_edit

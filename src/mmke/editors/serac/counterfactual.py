@@ -52,15 +52,15 @@ class Counterfactual:
         self, probes: Sequence[Probe], edits: Sequence[Edit], asks: Sequence[Ask], *, store: Store, weights: Weights
     ) -> WantedLogits:
         """Compute the logits of every wanted row behind the edit of each probe, with gradient into `weights`."""
-        told = [behind(edit, probe) for edit, probe in zip(edits, probes, strict=True)]
-        return wanted_logits(self.reader, told, asks, store=store, cut=self.cut, weights=weights)
+        with_edit = [behind(edit, probe) for edit, probe in zip(edits, probes, strict=True)]
+        return wanted_logits(self.reader, with_edit, asks, store=store, cut=self.cut, weights=weights)
 
     def write(
         self, probes: Sequence[Probe], edits: Sequence[Edit], ask: Ask, *, store: Store, weights: Weights
     ) -> list[Answer]:
         """Write answers greedily, each behind its edit."""
-        told = [behind(edit, probe) for edit, probe in zip(edits, probes, strict=True)]
-        return answer(self.reader, told, ask, store=store, weights=weights)
+        with_edit = [behind(edit, probe) for edit, probe in zip(edits, probes, strict=True)]
+        return answer(self.reader, with_edit, ask, store=store, weights=weights)
 
 
 def behind(edit: Edit, probe: Probe) -> Probe:
