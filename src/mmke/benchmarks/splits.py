@@ -1,4 +1,8 @@
-"""Annotation files as a benchmark: judged as a whole, then turned into cases."""
+"""Annotation files as a benchmark.
+
+In: the file of a split and the folder of its pictures. Out: its cases (`EditCase`) and the records that were dropped.
+Every problem of a file is collected first, and told together.
+"""
 
 import hashlib
 from collections import Counter
@@ -99,7 +103,7 @@ def open_pictures(root: Path, file: Path, problems: Problems, *, decode: bool, u
 
 
 def judge_whole(annotations: Annotations, records: Sequence[Numbered], hop: int, problems: Problems) -> None:
-    """Note a problem when nothing would be left to evaluate: no description, or no question of the hop."""
+    """Add a problem where no record could be evaluated: none has a description, or none a question of the hop."""
     file, form = annotations.file, annotations.form
     there = [each.record for each in records if each.record is not None]
     if records and not there:

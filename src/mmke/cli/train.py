@@ -1,4 +1,8 @@
-"""`mmke train`: an editor that needs training."""
+"""`mmke train`: train an editor.
+
+In: options. Out: a `TrainRequest` for `mmke.training`, which does the work; its progress and the best checkpoint are
+shown here.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

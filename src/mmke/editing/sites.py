@@ -1,4 +1,7 @@
-"""From the sites that settings name by role to parameters and to the cut below them."""
+"""Edit sites: what an editor edits, named by role in its settings, such as `language.-1.mlp_out`.
+
+In: sites and a backbone. Out: names of parameters in the backbone's module, and the cut below all of them.
+"""
 
 import re
 from collections.abc import Iterable, Sequence

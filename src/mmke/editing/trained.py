@@ -1,7 +1,8 @@
-"""Checkpoints of trained editors: safetensors, with what they were trained for in the file itself.
+"""Checkpoints of trained editors: safetensors files that state what they were trained for.
 
-A run looks for them where training wrote them, `checkpoints/<backbone>/<benchmark>/<editor>/best.safetensors`, and then
-among those that come with the editor, `trained/<editor>-<backbone>.safetensors` beside its module.
+In and out: tensors by name, and a `TrainedFor`, which stands in the file's metadata as JSON. A run looks for them where
+training wrote them, `checkpoints/<backbone>/<benchmark>/<editor>/best.safetensors`, and then among those that come with
+the editor, `trained/<editor>-<backbone>.safetensors` beside its module.
 """
 
 import hashlib

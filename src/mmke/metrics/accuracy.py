@@ -1,8 +1,8 @@
 """Teacher-forced token accuracy, the published benchmark's measure for every probe with a gold answer.
 
-The gold answer is fed to the model; a token counts when the most probable id at the row that predicts it is
-that token. No text is written by the model: a high figure does not mean that it would say the answer
-(`exact-match` does).
+In: the token ids that the model found most probable, and those of the gold answer. Out: the share that are equal. The
+model reads the gold answer and writes nothing: a high figure does not mean that it would write the answer
+(`exact-match` measures that).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """Read a results folder into summaries of cells: one per backbone, editor, benchmark, hop, protocol, seed and average.
 
+In: folders of runs. Out: a `CellSummary` for each, with the figures that `figures.py` makes of its rows.
 `CellSummary.as_dict` is what other programs rely on (`mmke table --format json`): per cent (or the metric's own unit),
 null where undefined.
 """

@@ -1,6 +1,7 @@
 """From the rows of one folder to one figure per column.
 
-Two averages. *Macro*: first the probes of a record are averaged (two relation questions count as one), then the
+In: rows, record by record. Out: a `Figure` (mean, standard error, gain over the floor) for each column. There are two
+averages. *Macro*: first the probes of a record are averaged (two relation questions count as one), then the
 records, so that a long answer weighs no more than a short one. *Micro*: what was right over what was counted (tokens,
 entries of a ranking) in all records together; KE's figures were published like that. Figures are per cent, except those
 of metrics that say another unit.

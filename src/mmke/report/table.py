@@ -1,4 +1,4 @@
-"""Cells as text, JSON, CSV, LaTeX or Markdown.
+"""From cells to a table: text, JSON, CSV, LaTeX or Markdown.
 
 Text, LaTeX and Markdown are for people: headline figures, rounded. JSON (a list of `CellSummary.as_dict`) and CSV (one
 line per metric) are for programs: every metric, with gains over the floor.

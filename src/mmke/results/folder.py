@@ -1,8 +1,11 @@
 """One run's folder, open for writing by one program at a time.
 
-`DIR/<backbone>/<benchmark>/hop<N>/<protocol>/seed<S>/<editor>/` with `run.json` and the four files of `finished.py`.
-Opening it again continues where it stopped: finished records are never asked or written again, half a record is cut
-off.
+In: a finished record with its rows and timing. Out: a line for each row in `rows.jsonl`, and lines in the files beside
+it.
+
+The folder is `DIR/<backbone>/<benchmark>/hop<N>/<protocol>/seed<S>/<editor>/`, with `run.json` and the four files of
+`finished.py`. A folder that is opened again is continued: finished records are not asked or written again, and half a
+record is removed.
 """
 
 import fcntl

@@ -1,4 +1,7 @@
-"""What the user asks a run to do, and the checks that need neither torch nor data: they come first."""
+"""What the user asks a run to do: a `Request`, and the checks of it that need neither torch nor data.
+
+These checks come first, so that a mistake is told at once.
+"""
 
 import os
 from collections.abc import Mapping

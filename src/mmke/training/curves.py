@@ -1,6 +1,7 @@
 """`curves.jsonl`: training losses and validation figures, one JSON line each.
 
-Where TensorBoard is installed, the same figures go into its event files as well.
+In: figures found after a number of records. Out: lines in the training's folder. Where TensorBoard is installed, the
+same figures go into its event files as well.
 """
 
 import json

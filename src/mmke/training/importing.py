@@ -1,4 +1,7 @@
-"""`mmke import`: a checkpoint of the published code becomes one of ours, where `mmke run` finds it."""
+"""`mmke import`: convert a checkpoint of the published code.
+
+In: a file, and what it was trained for. Out: `best.safetensors` in the folder where `mmke run` looks for it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,7 +89,7 @@ def _make(name: str, settings: Mapping[str, Any]) -> TrainableEditor:
     try:
         editor = factory("editors", name)(settings, PAPER, train=(), seed=0)
     except NeedsTrainingError:
-        editor = None  # one that is made of training records
+        editor = None  # an editor such as IKE, which is made of training records
     if not isinstance(editor, TrainableEditor):
         raise UserError(f"{name} is not trained, so that there is nothing to import")
     return editor

@@ -1,4 +1,7 @@
-"""Training by several processes: which one this is, on which device, and the sum of all their gradients."""
+"""Training by several processes: which one this is, on which device, and the sum of all their gradients.
+
+Every process reads all records, takes its part of each step's, and ends with the same networks; the first one writes.
+"""
 
 import atexit
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
-"""Reading checkpoint files of the published code without running anything that they hold.
+"""Read checkpoint files of the published code without running anything that they hold.
 
-They are files of `torch.save`. Beside tensors they hold a configuration object of a class of their own (LLaVA's), an
-optimizer's state and the like. They are read by the restricted unpickler of torch (`weights_only=True`) alone, which
-knows tensors and plain containers. Every other name in a file is given to it with an inert class of ours in its place:
-the name is never looked up, so no code of another package is imported or called. Files of `safetensors` hold no code.
+In: a file. Out: its named tensors. The files are files of `torch.save`. Beside tensors they hold a configuration object
+of a class of their own (LLaVA's), an optimizer's state and the like. They are read by the restricted unpickler of torch
+(`weights_only=True`) alone, which knows tensors and plain containers. Every other name in a file is given to it with an
+inert class of ours in its place: the name is never looked up, so no code of another package is imported or called.
+Files of `safetensors` hold no code.
 """
 
 import logging

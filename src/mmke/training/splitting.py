@@ -1,4 +1,7 @@
-"""Divide the training records of a benchmark into those to train on and those for validation."""
+"""Divide the training records of a benchmark into those to train on and those for validation.
+
+In: records and a seed. Out: two lists; the same seed divides them in the same way.
+"""
 
 import hashlib
 from collections.abc import Sequence

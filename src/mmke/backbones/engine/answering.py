@@ -1,4 +1,7 @@
-"""From probes to answers: encode, cut, compute the logits of the wanted rows, and read them off."""
+"""From probes to answers: encode, compute what lies below the cut, then the logits of the wanted rows, and read them.
+
+In: a backbone, probes, ways of asking, edited tensors if there are any. Out: an `Answer` for each probe.
+"""
 
 import math
 from collections.abc import Callable, Sequence

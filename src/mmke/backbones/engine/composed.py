@@ -1,7 +1,7 @@
 """A backbone put together from its parts: image encoder, alignment, language model, prompt.
 
-Every backbone file builds one of these. The parts are ordinary modules of `module`, so that a parameter's name in
-`module` is its name everywhere.
+In: queries. Out: logits, answers, gradients. Every backbone file builds one of these. The parts are ordinary modules of
+`module`, so that a parameter's name in `module` is its name everywhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

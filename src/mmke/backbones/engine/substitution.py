@@ -1,4 +1,7 @@
-"""Using edited tensors in the place of a module's own: for one call, or written into it while a context lasts."""
+"""Use edited tensors in the place of a module's own: for one call, or written into it inside a context.
+
+In: a module, and by name a full tensor or a low-rank update. Out: what a function returns with them.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,6 @@
-"""Weights of BLIP2-OPT-2.7B, in the layouts that its users have.
+"""Find the weights of BLIP2-OPT-2.7B, in the layouts that its users have.
+
+In: the user's `--weights`. Out: a `Checkpoint`, with the tensors under the names of the library's class.
 
 * the hub's converted folder, `Salesforce/blip2-opt-2.7b`;
 * the published parts: the folder `opt-2.7b` (the hub's `facebook/opt-2.7b`), `eva_vit_g.pth` and

@@ -1,4 +1,6 @@
-"""Weights of LLaVA-1.5-7B, in the layouts that its users have.
+"""Find the weights of LLaVA-1.5-7B, in the layouts that its users have.
+
+In: the user's `--weights`. Out: a `Checkpoint`, with the tensors under the names of the library's class.
 
 * the hub's converted folder, `llava-hf/llava-1.5-7b-hf`, under the library's names of before 2025 or of today;
 * the original folder, `liuhaotian/llava-v1.5-7b`, which leaves out its image encoder, with the folder of that beside

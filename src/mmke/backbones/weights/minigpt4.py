@@ -1,4 +1,6 @@
-"""Weights of MiniGPT-4 on Vicuna-7B, as they were published in parts.
+"""Find the weights of MiniGPT-4 on Vicuna-7B, as they were published in parts.
+
+In: the user's `--weights`. Out: a `Checkpoint`, with the tensors under the names of `minigpt4.MiniGPT4`.
 
 The folder `vicuna-7b` (the hub's `Vision-CAIR/vicuna-7b`), `eva_vit_g.pth`, `blip2_pretrained_flant5xxl.pth` for the
 Q-Former, and MiniGPT-4's own linear layer in `pretrained_minigpt4_7b.pth`, which the authors' file name misspells.

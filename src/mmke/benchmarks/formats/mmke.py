@@ -1,7 +1,8 @@
 """MMKE-Bench's records (arXiv:2502.19870): flat objects whose `knowledge_type` decides which further fields they have.
 
-Beyond the published fields a record may carry `tags`, an object of texts that break-downs can use, and `type_self`, the
-fine-grained class, which becomes a tag too.
+In: the fields of one JSON object. Out: a `Record`, the same for every format. Beyond the published fields a record may
+carry `tags`, an object of texts that break-downs can use, and `type_self`, the fine-grained class, which becomes a tag
+too.
 """
 
 import difflib

@@ -1,8 +1,9 @@
-"""A record -> the edit and the questions about it: which text goes with which picture.
+"""From a record to its edit and its probes: which question is asked about which picture.
 
-Source: MMKE-Bench, arXiv:2502.19870, as its published code pairs them. Two things surprise and are kept: for visual
-knowledge the description on the other picture is asked for with the edit's own prompt, although a question of its own
-exists, which only the generalisation probe uses; and portability of entities is asked on the edit's picture.
+In: a `Record`, and what its format asks. Out: an `EditCase`, its probes in the order that every result keeps. Source:
+MMKE-Bench, arXiv:2502.19870, as its published code pairs questions and pictures. Two things surprise and are kept. For
+visual knowledge, `image_rephrase` asks the edit's own prompt about the other picture; the record has a question for
+that picture, but only the generalisation probe uses it. And portability of entities is asked about the edit's picture.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ class Asking:
 
 
 def build_case(record: Record, *, case_id: str, asking: Asking) -> EditCase:
-    """Return the case; a kind is unscored where a question of it is missing or empty."""
+    """Return the case; a kind is unscored where its question is missing, or where question or answer are empty."""
     probes = list(_probes(record, asking))
     missing = missing_hop(record, asking.hop)
     unscored = {probe.kind: EMPTY for probe in probes if not _can_be_asked(probe)}

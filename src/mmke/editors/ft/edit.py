@@ -1,8 +1,9 @@
 """Fine-tuning on the edit alone: FT-LLM (the last layer's MLP) and FT-Alignment (the projector or Q-Former).
 
-Source: MMKE-Bench, arXiv:2502.19870. Each batch of edits starts a fresh AdamW (betas 0.9/0.999, eps 1e-8) and takes
-exactly `steps` steps on the mean negative log-likelihood of the target's tokens, teacher-forced; no schedule, no
-clipping, no early stop. A later batch goes on from the edited weights.
+In: a batch of edits. Out: edited copies of the tensors at the sites. Source: MMKE-Bench, arXiv:2502.19870. Each batch
+starts a fresh AdamW (betas 0.9/0.999, eps 1e-8) and takes exactly `steps` steps on the mean negative log-likelihood of
+the target's tokens, teacher-forced; no learning-rate schedule, no gradient clipping, no early stopping. A later batch
+continues from the edited weights.
 
 Deviations from the published code:
 - Only what lies above the edited modules is computed in the steps; the edited tensors are fp32 copies, so that nothing

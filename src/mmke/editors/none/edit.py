@@ -1,4 +1,4 @@
-"""The editor that edits nothing: the floor of every table."""
+"""The editor that edits nothing: its scores are the floor of every table."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
