@@ -68,4 +68,5 @@ def test_every_question_is_read_as_in_the_whole_prompt(
     for question in QUESTIONS:
         text = prompt.joint(question, "the flag of Peru")
         whole = process(template.processor, before + text, shown)["input_ids"][0].tolist()
-        assert [template.image_token if key < 0 else key for key in prompt.input_ids(text, image=image)] == whole
+        ids = prompt.input_ids(question, "the flag of Peru", image=image)
+        assert [template.image_token if token < 0 else token for token in ids] == whole

@@ -81,7 +81,7 @@ def test_a_shape_that_the_models_own_processing_refuses_is_told(hub: Hub, tmp_pa
     Image.new("RGB", (2010, 10), "red").save(tmp_path / "long.png")
     skeleton = hub.load("qwen2.5-vl", skeleton=True)
     reason = skeleton.problems(Query("What is it?", reference(tmp_path / "long.png")), "a line", Ask())
-    assert str(reason).startswith(f"{tmp_path}/long.png is refused by hf:")
+    assert str(reason).startswith(f"{tmp_path}/long.png: the model's processor refuses a picture of 2010 × 10 pixels")
     assert "aspect ratio" in str(reason)
 
 

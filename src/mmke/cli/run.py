@@ -81,7 +81,7 @@ def run(
     """
     if benchmark is None and data is not None:
         raise UserError(options.OWN_DATA.format(data=data))
-    limit_threads(threads, device)
+    limit_threads(threads)
     from mmke.editing.settings import read_changes
     from mmke.running.request import Request, check_request
 
@@ -130,7 +130,7 @@ def _carry_out(request: "Request", command: Sequence[str], *, threads: int | Non
     from mmke.running.planning import plan
 
     planned = plan(request)
-    limit_threads(threads, request.device)
+    limit_threads(threads)
     _announce(planned)
     from transformers.utils import logging as library
 

@@ -11,18 +11,16 @@ VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYO
 """Read by PyTorch, NumPy and the tokenizers when they are loaded."""
 
 
-def limit_threads(threads: int | None, device: str = "cpu") -> None:
+def limit_threads(threads: int | None) -> None:
     """Let this process compute with so many threads.
 
     Call it before PyTorch is imported, and once more afterwards: the first call reaches what reads its number when it
     is loaded, the second one PyTorch's own pools.
 
     Args:
-        threads: as the user gave it; None: one on a processor, and what the libraries take beside a GPU.
-        device: where the model computes.
+        threads: as the user gave it; None: one. Beside a GPU too: the sentence encoder and the reading of pictures are
+            the processor's work there as well.
     """
-    if threads is None and device != "cpu":
-        return
     number = threads or 1
     os.environ.update(dict.fromkeys(VARIABLES, str(number)))
     torch = sys.modules.get("torch")

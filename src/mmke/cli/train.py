@@ -40,7 +40,7 @@ def train(
     Some records are held out to validate it. The best and the last checkpoint are kept where `mmke run` finds them. A
     training that was stopped continues with the same command. Several processes: accelerate launch -m mmke.cli train …
     """
-    limit_threads(threads, device)
+    limit_threads(threads)
     benchmarks = tuple(benchmark or options.QUICK_BENCHMARKS)
     changes = own_changes(editor, assignments or [], settings)
     options.check_data(benchmarks, data)
@@ -61,7 +61,7 @@ def train(
         seed=seed,
     )
     planned = plan(request)
-    limit_threads(threads, device)
+    limit_threads(threads)
     from transformers.utils import logging as library
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -91,10 +91,13 @@ def process(processor: Any, text: str, picture: Image.Image | None) -> Mapping[s
             warnings.simplefilter("ignore", DeprecationWarning)
             made: Mapping[str, Any] = processor(text=[text], return_tensors="pt", **options)
     except CANNOT_READ as error:
-        raise CannotAskError(
-            f"the model's processor refuses the prompt {text[:80]!r}{'' if picture is None else ' with its picture'} "
-            f"({reason(error)}){unstated(processor)}"
-        ) from error
+        # With a picture the prompt is the template around a placeholder: it is the picture that is refused.
+        what = (
+            f"the prompt {text[:80]!r}"
+            if picture is None
+            else f"a picture of {picture.width} × {picture.height} pixels"
+        )
+        raise CannotAskError(f"the model's processor refuses {what} ({reason(error)}){unstated(processor)}") from error
     return made
 
 
