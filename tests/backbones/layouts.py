@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from mmke.backbones.tiny import byte_tokenizer
-from mmke.backbones.weights.loading import lay_out
+from mmke.backbones.weights.loading import build_skeleton
 
 HIDDEN = 32
 VOCABULARY = 300
@@ -195,7 +195,9 @@ def write_shards(folder: Path, tensors: Tensors, *, kind: str = "bin", shards: i
 
 def filled(module: Any, checkpoint: Any) -> Any:
     """Fill a module of the same configuration, laid out without weights, from a checkpoint."""
-    empty = lay_out(lambda: type(module)(module.config) if hasattr(module, "config") else MiniGPT4(28, VOCABULARY))
+    empty = build_skeleton(
+        lambda: type(module)(module.config) if hasattr(module, "config") else MiniGPT4(28, VOCABULARY)
+    )
     checkpoint.fill(empty, dtype=lambda _: torch.float32, device=torch.device("cpu"))
     return empty.eval()
 

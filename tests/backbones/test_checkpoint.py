@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.weights.checkpoint import Checkpoint, Source, assemble
 from mmke.backbones.weights.llava import locate
-from mmke.backbones.weights.loading import lay_out
+from mmke.backbones.weights.loading import build_skeleton
 from mmke.errors import UserError
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def checkpoint(folder: Path, found: dict[str, Tensor], *, safe: bool = True) -> 
 
 
 def empty() -> nn.Module:
-    return lay_out(Small)
+    return build_skeleton(Small)
 
 
 def full(_: str) -> torch.dtype:
@@ -113,7 +113,7 @@ def test_a_later_source_stands_in_and_the_earlier_is_listed(tmp_path: Path) -> N
 def test_tables_that_no_file_holds_keep_their_values_and_precision(tmp_path: Path) -> None:
     model = llava()
     model.save_pretrained(model_folder(tmp_path, {}))
-    filled = lay_out(lambda: type(model)(model.config))
+    filled = build_skeleton(lambda: type(model)(model.config))
     locate(tmp_path).fill(filled, dtype=lambda _: torch.float16, device=CPU)
     theirs = dict(model.named_buffers())
     assert {name: tensor.dtype for name, tensor in filled.named_buffers()} == {n: t.dtype for n, t in theirs.items()}

@@ -16,11 +16,11 @@ from mmke.backbones.weights.loading import (
     RANDOM,
     Loaded,
     LoadRequest,
+    build_skeleton,
     check_memory,
     check_numbers,
     check_vocabulary,
     half_on_gpu,
-    lay_out,
     load_weights,
     read_tokenizer,
     warn_of_zeros,
@@ -55,7 +55,7 @@ def loaded(*, skeleton: bool = False) -> Loaded:
     config = OPTConfig(
         vocab_size=60, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2
     )
-    model = lay_out(lambda: OPTForCausalLM(config))
+    model = build_skeleton(lambda: OPTForCausalLM(config))
     return load_weights(request(skeleton=skeleton), model, never, read=never, vocabulary=60)
 
 

@@ -11,7 +11,7 @@ from layouts import LAYERS, MiniGPT4, differing, filled, minigpt4, model_folder,
 
 from mmke.backbones.weights import minigpt4 as minigpt4_weights
 from mmke.backbones.weights.checkpoint import Checkpoint
-from mmke.backbones.weights.loading import lay_out
+from mmke.backbones.weights.loading import build_skeleton
 from mmke.errors import UserError
 
 VICUNA = {"model_type": "llama"}
@@ -114,7 +114,7 @@ def test_an_empty_folder_says_which_files_go_where(tmp_path: Path) -> None:
 
 def test_a_larger_picture_gets_interpolated_positions(model: Any, tmp_path: Path) -> None:
     checkpoint = locate(write(tmp_path, model))
-    ours = lay_out(lambda: MiniGPT4(42, 300))
+    ours = build_skeleton(lambda: MiniGPT4(42, 300))
     checkpoint.fill(ours, dtype=lambda _: torch.float32, device=torch.device("cpu"))
     pixels = torch.linspace(-1, 1, 3 * 42 * 42).view(1, 3, 42, 42)
     with torch.no_grad():

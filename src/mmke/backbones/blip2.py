@@ -15,7 +15,7 @@ from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.blip2 import locate
-from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights, read_tokenizer
+from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights, read_tokenizer
 from mmke.types import WeightSource
 
 VOCABULARY = 50272
@@ -33,7 +33,7 @@ def load(
     """
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
-    model = lay_out(lambda: Blip2ForConditionalGeneration(config()))
+    model = build_skeleton(lambda: Blip2ForConditionalGeneration(config()))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
     loaded = load_weights(request, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
     return compose(

@@ -25,7 +25,7 @@ from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision, stacked
 from mmke.backbones.weights.llava import locate
-from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights
+from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights
 from mmke.types import WeightSource
 
 SIDE = 336
@@ -46,7 +46,7 @@ def load(
     """
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
-    model = lay_out(lambda: LlavaForConditionalGeneration(config()))
+    model = build_skeleton(lambda: LlavaForConditionalGeneration(config()))
     loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=pixels)
 

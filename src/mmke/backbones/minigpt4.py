@@ -17,7 +17,7 @@ from mmke.backbones import llama_tokenizer, qformer
 from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.weights.loading import LoadRequest, half_on_gpu, lay_out, load_weights
+from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights
 from mmke.backbones.weights.minigpt4 import locate
 from mmke.types import WeightSource
 
@@ -48,7 +48,7 @@ def load(
     half = half_on_gpu(dtype, device)
     request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
     parts = qformer.vision_config(), qformer.qformer_config(), text_config()
-    model = lay_out(lambda: MiniGPT4(*parts, query_tokens=qformer.QUERIES))
+    model = build_skeleton(lambda: MiniGPT4(*parts, query_tokens=qformer.QUERIES))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
     loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
     return compose(

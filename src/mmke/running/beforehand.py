@@ -1,7 +1,7 @@
-"""What of a benchmark one backbone cannot be asked, and what will take long: found before a run, without weights.
+"""Find before a run which questions and edits a backbone cannot be asked, and which will take long.
 
-In: records and a backbone's skeleton. Out: one line for each question, answer or picture. A run goes on all the same:
-these probes are unscored, with the same reason in their rows.
+In: records and a backbone's skeleton. Out: one line for each question, answer or picture. A run is not stopped by
+them: these probes are unscored, with the same reason in their rows.
 """
 
 import logging
@@ -15,17 +15,17 @@ from mmke.protocols import Backbone
 from mmke.types import STRICT, Ask, Benchmark, EditCase, Query
 
 SHOWN = 10
-"""How many lines a warning spells out."""
+"""How many lines a warning shows."""
 LONG = 1000
-"""Positions from which a text is called long."""
+"""A text of this many positions or more is called long."""
 COPIES = 3
-"""Logits, their logarithms and their gradients: how many tensors of that size are held at a time."""
+"""How many tensors of the size of the logits are in memory at a time: logits, log-probabilities, gradients."""
 
 logger = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """An edit or a probe of a record: its place in words, its question, and its answer."""
+    """An edit or a probe: id of its record, its place there in words, its question, its answer."""
 
     case: str
     place: str
@@ -46,10 +46,10 @@ class Refused(NamedTuple):
 
 
 def refused(backbone: Backbone, cases: Sequence[EditCase], ask: Ask, *, pictures: bool) -> list[Refused]:
-    """Return what of some records cannot be asked.
+    """Return which edits and probes of some records cannot be asked.
 
     Args:
-        backbone: a skeleton will do.
+        backbone: a skeleton is enough.
         cases: the records.
         ask: how they will be asked.
         pictures: also read every picture and process it as the model does.
@@ -66,10 +66,10 @@ def refused(backbone: Backbone, cases: Sequence[EditCase], ask: Ask, *, pictures
 
 
 def check(backbone: Backbone, benchmark: Benchmark, *, hop: int) -> list[Refused]:
-    """Return what of a benchmark's evaluation and training records cannot be asked, pictures included.
+    """Return which edits and probes of a benchmark cannot be asked; training records and pictures are checked too.
 
     Raises:
-        UserError: the data are broken in themselves.
+        UserError: the data are broken.
     """
     cases = [
         case
@@ -80,7 +80,7 @@ def check(backbone: Backbone, benchmark: Benchmark, *, hop: int) -> list[Refused
 
 
 def warn(backbone: Backbone, name: str, cases: Sequence[EditCase], ask: Ask) -> None:
-    """Say before a run what of its records cannot be asked, and which will take long; pictures are not read here."""
+    """Warn of what cannot be asked and of what will take long; pictures are not read here."""
     found = refused(backbone, cases, ask, pictures=False)
     if found:
         logger.warning(
@@ -104,7 +104,7 @@ def first_of(found: Sequence[Refused]) -> str:
 
 
 def _warn_of_long(backbone: Backbone, name: str, parts: Sequence[Part]) -> None:
-    # A token has at least one letter: most texts need not be measured.
+    # A token has at least one letter, so most texts are short without being tokenised.
     long = [part for part in parts if len(part.query.text) + len(part.target) >= LONG]
     lengths = {part: _length(backbone, part) for part in long}
     longest = max(lengths, key=lengths.__getitem__, default=None)

@@ -23,7 +23,7 @@ from mmke.backbones.hf.processor import CANNOT_READ, load_processor, placeholder
 from mmke.backbones.hf.prompt import Template
 from mmke.backbones.hf.rendering import choose_rendering, find_template
 from mmke.backbones.reason import reason
-from mmke.backbones.weights.loading import lay_out
+from mmke.backbones.weights.loading import build_skeleton
 from mmke.backbones.weights.locations import CONFIG
 from mmke.backbones.weights.tensor_files import WEIGHTS, open_file, weight_files
 from mmke.errors import UserError
@@ -84,7 +84,7 @@ def lay_out_model(folder: Path, config: Any) -> Any:
         UserError: the library cannot.
     """
     try:
-        return lay_out(lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False))  # type: ignore[no-untyped-call]
+        return build_skeleton(lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False))  # type: ignore[no-untyped-call]
     except ImportError as error:
         raise UserError(
             f"{folder}: a {config.model_type!r} model needs a package that is not installed ({reason(error)})"

@@ -1,8 +1,9 @@
-"""Weights in whatever layout they were found, under the names of the module that they are for.
+"""A checkpoint: tensors in files of any layout, under the names that they have in the module.
 
-A layout is a list of sources: files, and rules that turn the names in them into the module's. Every tensor of the
-files is taken, listed as unused because the layout says so, or an error. Names, shapes and numeric types are known
-before anything large is read; the tensors are then read one at a time.
+In: a layout, which is a list of sources (files, and rules that turn the names in them into the module's). Out: a
+`Checkpoint`, which fills a module. Every tensor of the files is taken, or is listed as unused because the layout says
+so, or is an error. Names, shapes and types are checked before anything large is read; then the tensors are read one at
+a time.
 """
 
 import hashlib
@@ -23,13 +24,13 @@ from mmke.digests import sha256
 from mmke.errors import UserError
 
 Rules = Sequence[tuple[str, str | None]]
-"""A pattern for the whole name in the file, and the name in the module, or None: the layout has it, the module takes
-it not. The first match counts."""
+"""Pairs of a pattern for the whole name in the file and the name in the module; None: the module does not take it. The
+first pattern that matches counts."""
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 TAKEN_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 NAMED = 3
-"""So many tensors of a kind are named in an error."""
+"""How many tensors of a kind an error names."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ class Source:
     """Weight files, and how the names in them become the module's.
 
     Attributes:
-        prepare: what is done to the tensors under their own names first, such as joining two into one.
+        files: all are read.
+        rules: from names in the files to names in the module.
+        prepare: changes the tensors under their own names first, for instance joins two into one.
     """
 
     files: Sequence[Path]
@@ -49,16 +52,16 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Weights that were found, in whatever layout, under the names of the module that they are for.
+    """Weights that were found, under the names that they have in the module.
 
     Attributes:
         layout: what was found, in one line.
         tokenizer: folder with the tokenizer's files.
-        unused: what the files hold and this model does not take, as `file: name`.
-        bytes: what the tensors to be read take in the files.
-        tensors: what is to be read, by the module's names.
-        surplus: what no rule of the layout knows.
-        files: where they lie, the tokenizer's vocabulary among them.
+        unused: tensors in the files that the model does not take, as `file: name`.
+        bytes: size of the tensors that will be read.
+        tensors: that will be read, by the module's names.
+        surplus: tensors that no rule of the layout knows.
+        files: all files, those of the tokenizer's vocabulary included.
     """
 
     layout: str
@@ -71,7 +74,7 @@ class Checkpoint:
 
     @cached_property
     def revision(self) -> str:
-        """A digest of all bytes of the files, in their order, whatever they are called; the first time takes long."""
+        """A digest of all bytes of the files in their order, without their names; slow the first time."""
         return f"sha256 {hashlib.sha256(''.join(map(sha256, self.files)).encode()).hexdigest()[:32]}"
 
     @property
@@ -80,7 +83,7 @@ class Checkpoint:
         return tuple(dict.fromkeys(file.parent for file in self.files))
 
     def check(self, module: nn.Module) -> None:
-        """Compare with a module's tensors, by what the files say of theirs.
+        """Compare names, shapes and types with those of a module's tensors, without reading the tensors.
 
         Raises:
             UserError: a tensor is missing, surplus, of a wrong shape or quantised; the message names them.
@@ -88,13 +91,13 @@ class Checkpoint:
         self._plan(module)
 
     def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None:
-        """Read the tensors one at a time into a module that was laid out without weights.
+        """Read the tensors one at a time into a module that was built without weights.
 
         Args:
-            module: all of its parameters are replaced, without gradient; its tables, which no checkpoint holds, are its
-                own (see `loading.lay_out`).
+            module: all of its parameters are replaced, without gradient; its buffers are kept (see
+                `loading.build_skeleton`).
             dtype: of a tensor of the module, by its name.
-            device: where they go.
+            device: for the tensors.
 
         Raises:
             UserError: as `check` does; or tensors that the module ties differ.
@@ -104,7 +107,7 @@ class Checkpoint:
         if self.unused:
             log.info("in the files and not taken by this model: %s", _few(self.unused))
         for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
-            # Always a copy: the model must not hang on a file that may change or go away.
+            # Always a copy: the model must not depend on a file that may change or be removed.
             tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
             # Moved first, then converted: a GPU converts faster than the processor.
             tensor.copy_(stored.read().to(device))
@@ -116,7 +119,7 @@ class Checkpoint:
                 _put(module, name, parameter)
 
     def _plan(self, module: nn.Module) -> list[tuple[tuple[str, ...], StoredTensor]]:
-        """Return what to read for each tensor of a module, under all of its names; raise when that is not to be had."""
+        """Return what to read for each tensor of a module, with all of its names; raise if something does not fit."""
         owned = _owned(module)
         plan, missing, misshapen, quantised = [], [], [], []
         for names, own in owned.items():
@@ -157,7 +160,7 @@ class Checkpoint:
 
 
 def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpoint:
-    """Return the checkpoint that sources make; a later source's tensor stands in for an earlier one's.
+    """Return the checkpoint of some sources; a tensor of a later source replaces one of the same name before it.
 
     Raises:
         UserError: a file cannot be read, or the tokenizer is not there.
@@ -189,7 +192,7 @@ def assemble(layout: str, tokenizer: Path, sources: Sequence[Source]) -> Checkpo
 
 
 def _target(name: str, rules: Rules) -> str | None:
-    """Return the module's name for one in a file, None when it is not taken, nothing when no rule knows it."""
+    """Return the module's name for one in a file; None if it is not taken, an empty text if no rule knows it."""
     for pattern, target in rules:
         match = re.fullmatch(pattern, name)
         if match:
@@ -198,7 +201,7 @@ def _target(name: str, rules: Rules) -> str | None:
 
 
 def _owned(module: nn.Module) -> dict[tuple[str, ...], Tensor]:
-    """Return a module's tensors, each with all the names that it goes by (tied ones have several)."""
+    """Return a module's tensors, each with all of its names (tied ones have several)."""
     own = module.state_dict(keep_vars=True)
     names: dict[int, list[str]] = {}
     for name, tensor in own.items():

@@ -1,7 +1,9 @@
-"""Loading weights into a model that was built without: from a checkpoint, at random, or not at all.
+"""Load weights into a model that was built without them: from a checkpoint, at random, or not at all.
 
-A model without weights is called a skeleton. It has names, edit sites, its prompt, and a checkpoint whose headers were
-checked against it, so that a user's mistakes are found before 14 GB are read.
+In: a `LoadRequest`, a module on the meta device, a function that finds its checkpoint. Out: the module with its
+weights, and its tokenizer. A model without weights is called a skeleton. It has the names of its parameters, edit sites
+and its prompt, and the headers of its checkpoint were checked, so that a user's mistakes are found before 14 GB are
+read.
 """
 
 import logging
@@ -12,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import init_empty_weights
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel
 
 from mmke.backbones.reason import reason
@@ -26,13 +28,13 @@ from mmke.types import WeightSource
 log = logging.getLogger(__name__)
 
 RANDOM: Literal["random"] = "random"
-"""In place of a folder: random weights and a stand-in tokenizer, for time and memory, which do not depend on values."""
+"""`--weights random`: random weights and a stand-in tokenizer, to measure time and memory."""
 
 RANDOM_REVISION = "random, seed 0"
-"""What identifies random weights."""
+"""The `weights_revision` of random weights."""
 
 WORKSPACE = 3 << 30
-"""Bytes beside the weights that an edit takes on the GPU: activations, an optimizer's state, the library's own."""
+"""Bytes that an edit needs on the GPU beside the weights: activations, the optimizer's state, PyTorch's own memory."""
 
 SPREAD = 0.02
 """Standard deviation of random weights."""
@@ -46,8 +48,8 @@ class LoadRequest:
         name: of the backbone, for messages.
         weights: a folder, "random", or None for the usual places.
         dtype: of each tensor by its name in the module.
-        device: where it shall be.
-        skeleton: whether to stop short of the weights.
+        device: for the weights.
+        skeleton: whether to leave the weights out.
     """
 
     name: str
@@ -66,12 +68,12 @@ class Loaded:
     revision: str
 
 
-def lay_out(build: Callable[[], Any]) -> Any:
-    """Build a module without weights: parameters on the meta device, tables with their values, what is tied tied."""
+def build_skeleton(build: Callable[[], Any]) -> Any:
+    """Build a module without weights: parameters on the meta device and tied as usual, buffers with their values."""
     with init_empty_weights():
         module = build()
     for part in module.modules():
-        # A parameter is replaced when it is registered, which undoes the ties that its class makes.
+        # `init_empty_weights` replaces each parameter when it is registered, which unties tied ones.
         if isinstance(part, PreTrainedModel):
             part.tie_weights()
     return module
@@ -85,14 +87,14 @@ def load_weights(
     read: Callable[[Path], Any],
     vocabulary: int,
 ) -> Loaded:
-    """Give a module that was laid out without weights its weights and its tokenizer.
+    """Load weights into a module that was built without them, and read its tokenizer.
 
     Args:
         request: what is to be loaded.
-        module: it has shapes and no values.
-        locate: finds the weights.
-        read: makes the tokenizer of its folder.
-        vocabulary: the number of ids.
+        module: its parameters are on the meta device.
+        locate: finds the checkpoint, from the user's `--weights`.
+        read: reads the tokenizer from a folder.
+        vocabulary: number of rows of the embedding.
 
     Raises:
         UserError: no weights, wrong ones, another model's tokenizer, or too little memory.
@@ -130,7 +132,7 @@ def check_none_named(name: str, weights: WeightSource) -> None:
 def warn_of_zeros(name: str, module: nn.Module) -> None:
     """Warn of matrices that are all zeros: files that were made in their full size and never filled look whole."""
     matrices = [(each, tensor) for each, tensor in module.named_parameters() if tensor.ndim > 1 and len(tensor)]
-    # The first row nearly always answers.
+    # Nearly always the first row has a value that is not zero, and the rest need not be read.
     blank = [each for each, tensor in matrices if not tensor[0].any() and not tensor.any()]
     if blank:
         log.warning(
@@ -143,10 +145,10 @@ def warn_of_zeros(name: str, module: nn.Module) -> None:
 
 
 def check_numbers(name: str, module: nn.Module) -> None:
-    """Look whether every weight is a number: a model with one that is none answers nothing, without a word.
+    """Check that every weight is finite: with one NaN or infinity all answers are void, without any error.
 
     Raises:
-        UserError: one is not; the message names the tensor.
+        UserError: a weight is NaN or infinite; the message names its tensor.
     """
     for each, tensor in module.named_parameters():
         if tensor.numel() and not all(bound.isfinite() for bound in tensor.detach().aminmax()):
@@ -158,13 +160,13 @@ def check_numbers(name: str, module: nn.Module) -> None:
 
 
 def set_precision(module: nn.Module, dtype: Callable[[str], torch.dtype]) -> None:
-    """Give every parameter its precision by its name, in a skeleton too, which states it; tied ones stay tied."""
+    """Convert every parameter to the precision of its name, also on the meta device; tied ones stay tied."""
     for name, tensor in module.named_parameters():
         tensor.data = tensor.data.to(dtype(name))
 
 
 def half_on_gpu(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Return the language model's precision where the user leaves it open: half precision on a GPU, as published."""
+    """Return the language model's precision: what the user named, else half precision on a GPU, as published."""
     if dtype is not None:
         return dtype
     return torch.float16 if device.type == "cuda" else torch.float32
@@ -185,7 +187,7 @@ def read_tokenizer(folder: Path) -> Any:
 
 
 def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
-    """Look whether a tokenizer has as many words as the model, which may have some rows to spare.
+    """Check that a tokenizer has as many tokens as the model's embedding has rows, or a few fewer.
 
     Raises:
         UserError: it has more, or far fewer.
@@ -199,18 +201,21 @@ def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
 
 
 def check_memory(request: LoadRequest, module: nn.Module) -> None:
-    """Compare what a model takes with what its device has left; on the processor only if weights are to be read.
+    """Compare the memory that a model needs with what is free; for the processor only where weights will be read.
 
     Raises:
-        UserError: too little.
+        UserError: too little is free.
     """
     on_gpu = request.device.type == "cuda"
     free = free_memory(request.device) if on_gpu or not request.skeleton else None
-    weights = sum(t.numel() * request.dtype(name).itemsize for name, t in _unique(module))
+    weights = sum(
+        tensor.numel() * request.dtype(name).itemsize
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+    )
     if free is None or weights + (WORKSPACE if on_gpu else 0) <= free:
         return
     if not on_gpu:
-        # Else the system ends the program without a word.
+        # Otherwise the system would kill the process without a message.
         raise UserError(
             f"{request.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB "
             "of memory free; end what else runs there, take --dtype bfloat16 and not float32, or a GPU: --device cuda"
@@ -223,7 +228,7 @@ def check_memory(request: LoadRequest, module: nn.Module) -> None:
 
 
 def fill_at_random(module: nn.Module, request: LoadRequest) -> None:
-    """Draw every tensor: norms one, biases zero, the rest normal; the same values whatever the device's neighbours."""
+    """Fill a module with random weights: norms one, biases zero, the rest normally distributed."""
     generator = torch.Generator(request.device).manual_seed(0)
     drawn: dict[int, nn.Parameter] = {}
     for name, tensor in list(module.named_parameters(remove_duplicate=False)):
@@ -237,7 +242,3 @@ def fill_at_random(module: nn.Module, request: LoadRequest) -> None:
         owner, _, attribute = name.rpartition(".")
         setattr(module.get_submodule(owner), attribute, drawn[id(tensor)])
     module.to(request.device)
-
-
-def _unique(module: nn.Module) -> list[tuple[str, Tensor]]:
-    return [*module.named_parameters(), *module.named_buffers()]
