@@ -129,6 +129,7 @@ def test_training_records_come_from_the_benchmark() -> None:
         (lambda: mmke.load_editor("ft-llm", backbone="tiny-lava"), "unknown backbone 'tiny-lava'"),
         (lambda: mmke.load_editor("ft-llm", backbone="tiny-llava", step=1), "unknown key 'step'"),
         (lambda: mmke.load_editor("ft-llm", backbone="tiny-llava", protocol="papr"), "unknown protocol 'papr'"),
+        (lambda: mmke.load_editor("ike", backbone="tiny-llava"), "from Python they are given: load_editor"),
         (lambda: mmke.picture("/nowhere.png"), "no picture /nowhere.png"),
         (lambda: mmke.say(mmke.load_backbone("tiny-minigpt4"), ""), "empty question"),
     ],

@@ -224,7 +224,8 @@ def make_ike_random(
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:
     if not train:
         raise NeedsTrainingError(
-            f"{name} takes its demonstrations from training records, and this benchmark has none; of your own file "
-            "NAME_eval.json they are read from NAME_train.json beside it"
+            f"{name} takes its demonstrations from training records, and there are none; of your own file "
+            "NAME_eval.json they are read from NAME_train.json beside it, and from Python they are given: "
+            'load_editor(…, train=open_benchmark(…).load("train", hop=0, switches=STRICT).cases)'
         )
     return [sentence for case in train for sentence in sentences(case)]
