@@ -76,7 +76,7 @@ class PlainBackbone:
     dtype = _of_the_whole("dtype")
     layers = _of_the_whole("layers")
     max_positions = _of_the_whole("max_positions")
-    positions_are_a_table = _of_the_whole("positions_are_a_table")
+    learned_positions = _of_the_whole("learned_positions")
     vocabulary = _of_the_whole("vocabulary")
     length = _of_the_whole("length")
     problems = _of_the_whole("problems")

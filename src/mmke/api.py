@@ -90,7 +90,7 @@ def load_editor(
     Args:
         name: registered name.
         backbone: the backbone, or its name, whose settings are taken. An editor with trained networks needs the loaded
-            backbone itself, for which they are laid out.
+            backbone itself, for which they are made.
         checkpoint: of an editor with trained networks; None: the one that comes with mmke, where there is one.
         train: training records, for editors that use them: `open_benchmark(…).load("train", …).cases`.
         protocol: "strict" or "paper".
@@ -115,7 +115,7 @@ def load_editor(
     if made.checkpoint is not None and isinstance(made.editor, TrainableEditor):
         if loaded is None:
             raise UserError(
-                f"{name} has trained networks, which are laid out for a loaded backbone: "
+                f"{name} has trained networks, which are made for a loaded backbone: "
                 f"load_editor({name!r}, backbone=mmke.load_backbone({request.backbone!r}))"
             )
         made.editor.check(loaded)

@@ -1,4 +1,4 @@
-"""The seams: what a backbone, an editor and an edit session promise.
+"""What a backbone, an editor and an edit session promise: the protocols that everything else is written against.
 
 Metric and Benchmark are in `types`, without torch. A backbone can be cut between two of its layers. The *trunk* is the
 part below the cut; it is computed once per input, without gradient. The *tail* is the part above; it is a function of
@@ -38,8 +38,8 @@ class LowRankUpdate:
 
 
 Weights = Mapping[str, Tensor | LowRankUpdate]
-"""Edited tensors by their parameter name in the backbone's module, which stand in for the module's own; or what is
-added to a linear's matrix."""
+"""Edited tensors by their parameter name in the backbone's module. A full tensor is used in place of the module's own;
+a low-rank update is added to it."""
 
 Part = Literal["vision", "alignment", "language"]
 Slot = Literal["mlp_in", "mlp_out", "q_proj", "k_proj", "v_proj", "o_proj"]
@@ -48,7 +48,10 @@ Slot = Literal["mlp_in", "mlp_out", "q_proj", "k_proj", "v_proj", "o_proj"]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a backbone is divided, from below: vision, inputs, layer(l), mlp(l), output."""
+    """Where a backbone is divided; from the lowest to the highest: vision, inputs, layer(l), mlp(l), output.
+
+    `layer(l)` lies before decoder layer l, `mlp(l)` inside it, before its MLP.
+    """
 
     place: Literal["vision", "inputs", "layer", "mlp", "output"]
     layer: int | None = None
@@ -75,7 +78,7 @@ class Encoded:
         target_ids: the gold answer's token ids.
         rows: positions whose logits are wanted.
         answer_rows: those among `rows`, by index, that predict `target_ids`.
-        position_ids: the position of each input id; None for models that simply count.
+        position_ids: the position of each input id; None where it is its index.
     """
 
     input_ids: tuple[int, ...]
@@ -189,14 +192,14 @@ class Backbone(Answerer, Protocol):
         revision: identifies the weights.
         prompt_revision: identifies the prompt as it is rendered, which a chat template may change.
         state: what a stored result depends on besides its input: revision, precision, device, and the edit that is
-            written into the module just now, if any.
+            written into the module now, if any.
         module: the whole model; editing never writes into it.
         device: where it is.
         dtype: the language model's precision.
-        max_positions: the longest input it was made for.
-        positions_are_a_table: learned positions, so that a longer input cannot be read at all.
+        max_positions: length of the longest input that it was made for, in positions.
+        learned_positions: whether positions are a learned table, so that a longer input is an error.
         layers: decoder layers of the language model.
-        vocabulary: token ids that it predicts.
+        vocabulary: number of token ids that it predicts.
     """
 
     @property
@@ -216,7 +219,7 @@ class Backbone(Answerer, Protocol):
     @property
     def max_positions(self) -> int: ...
     @property
-    def positions_are_a_table(self) -> bool: ...
+    def learned_positions(self) -> bool: ...
     @property
     def layers(self) -> int: ...
     @property
@@ -251,16 +254,16 @@ class Backbone(Answerer, Protocol):
     def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:
         """Compute what lies below `cut`, without gradient; image features are kept in `store`.
 
-        What lies below a lower cut of the language model need not be computed again: it can be handed in, and the bits
-        are the same.
+        `begun` is the trunk below a lower cut of the language model, from which the computation continues; the bits of
+        the result are the same.
         """
         ...
 
     def tail(self, trunk: Trunk, weights: Weights) -> Float[Tensor, "rows vocab"]:
-        """Compute the logits of every wanted row, query by query, with `weights` standing in for the module's own.
+        """Compute the logits of every wanted row, query by query, with `weights` in place of the module's own.
 
-        Gradients flow into `weights`. Nothing is written into the module. The rest runs in the model's own precision;
-        a module that is given tensors of another precision computes in that one and hands back the stream's.
+        Gradients flow into `weights`. Nothing is written into the module. A submodule with edited tensors of another
+        precision computes in that precision and converts its output back; all others compute in the model's own.
 
         Raises:
             ValueError: an edited tensor lies below the cut, where editing it would change nothing.
@@ -268,7 +271,7 @@ class Backbone(Answerer, Protocol):
         ...
 
     def gradients(self, loss: Float[Tensor, ""], of: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the gradients of a loss with respect to what modules handed on while a tail was computed."""
+        """Return the gradients of a loss with respect to outputs of modules, from the forward pass of a tail."""
         ...
 
     def repeat(self, step: Callable[[], None], times: int) -> None:
@@ -278,8 +281,8 @@ class Backbone(Answerer, Protocol):
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
         """Continue each query with its most probable tokens, at most `limits` of them.
 
-        Ends at end-of-sequence, or before a token with a newline that stands behind something; neither is returned.
-        White space that an answer begins with is returned, and counts for the limit.
+        Ends at end-of-sequence, or before a token with a newline unless only white space came before it; neither is
+        returned. Leading white space is returned, and counts for the limit.
         """
         ...
 
@@ -292,7 +295,7 @@ class Backbone(Answerer, Protocol):
         ...
 
     def tokens(self, text: str) -> tuple[int, ...]:
-        """Return the token ids of a text by itself, behind the beginning of sequence if the tokenizer has one."""
+        """Return the token ids of a text alone, after the beginning-of-sequence token if the tokenizer adds one."""
         ...
 
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
@@ -306,7 +309,7 @@ class Backbone(Answerer, Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionState:
-    """Everything that the edits of a session have made, so that a fresh session of the same editor can go on from it.
+    """The result of all edits of a session, from which a new session of the same editor can continue.
 
     Attributes:
         tensors: by name; they can be written to a safetensors file.
@@ -322,7 +325,7 @@ class EditSession(Protocol):
     """A backbone under edit. Before the first `apply` it answers as the unedited model."""
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Make the edits of one batch together, on top of the batches before; an empty batch changes nothing.
+        """Apply the edits of one batch together, on top of the batches before; an empty batch changes nothing.
 
         Raises:
             UserError: an edit that this editor cannot make; what was applied before still holds.
@@ -342,11 +345,11 @@ class EditSession(Protocol):
         ...
 
     def state(self) -> SessionState:
-        """Return what the edits so far have made."""
+        """Return the result of the edits so far."""
         ...
 
     def load_state(self, state: SessionState) -> None:
-        """Take the place of what was applied here by what another session's edits made; the same bits answer.
+        """Replace what was applied here by the state of another session; the answers then have the same bits as there.
 
         Raises:
             UserError: the state of another editor, of other weights, or of other settings.
@@ -360,10 +363,10 @@ Route = int | None
 
 @runtime_checkable
 class Router(Protocol):
-    """A session that decides of each query whether an edit concerns it."""
+    """A session that decides for each query whether an edit concerns it, and which."""
 
     def decide(self, queries: Sequence[Query]) -> list[Route]:
-        """Return each query's route, from its question and picture alone; decided once, however it is asked then."""
+        """Return each query's route, from its question and picture only, however the query is asked."""
         ...
 
 
@@ -414,12 +417,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class PublishedTraining:
-    """What the published training does beyond what it needs: a fair comparison of speed has to do it as well.
+    """What the published training computes without need; the plain loop of the speed benchmark computes it too.
 
     Attributes:
-        whole_gradient: the gradient of an edit is taken of the whole language model, and all but that of the edited
-            matrices is thrown away.
-        asks_all: a step asks every probe of the record, of which the loss reads four.
+        whole_gradient: the gradient of an edit with respect to the whole language model, of which only the edited
+            matrices' is used.
+        asks_all: all probes of the record in each step, of which the loss uses four.
     """
 
     whole_gradient: bool = False
@@ -431,12 +434,12 @@ class TrainableEditor(Editor, Protocol):
     """An editor with networks of its own, which are trained before it edits; the backbone is never trained.
 
     Attributes:
-        training: how.
+        training: its training settings.
         single_process_reason: why only a single process can train it; None: several can.
-        network: what is trained and saved; None before `prepare` or `load_state_dict`.
+        network: the networks that are trained and saved; None before `prepare` or `load_state_dict`.
         published_schedule: how its published training counts: by "epochs", where early stopping ends the epoch and not
             the training, or by "steps" (see `training.progress`).
-        published: what its published training does beyond what it needs.
+        published: what its published training computes without need.
         second_model: a model that was loaded beside the backbone; None: there is none.
     """
 
@@ -454,11 +457,11 @@ class TrainableEditor(Editor, Protocol):
     def second_model(self) -> Backbone | None: ...
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
-        """Lay out fresh networks for a backbone, and take from the training records what has to be known before."""
+        """Make networks with initial values for a backbone; compute from the training records what training needs."""
         ...
 
     def load_state_dict(self, backbone: Backbone, tensors: Mapping[str, Tensor]) -> None:
-        """Lay out the networks for a backbone and fill them with tensors that were trained for it.
+        """Make the networks for a backbone and fill them with tensors that were trained for it.
 
         Raises:
             UserError: a tensor is missing, surplus, or of another shape.
@@ -466,7 +469,7 @@ class TrainableEditor(Editor, Protocol):
         ...
 
     def release(self) -> None:
-        """Forget the networks, so that their memory can be used again; `load_state_dict` lays them out anew."""
+        """Free the networks' memory; `load_state_dict` makes them again."""
         ...
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -478,28 +481,28 @@ class TrainableEditor(Editor, Protocol):
         ...
 
     def optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-        """Return the optimizer of the networks, and its schedule if it has one."""
+        """Return the optimizer of the networks, and the scheduler of its learning rate if there is one."""
         ...
 
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
-        """Return what one record's loss is made of; `total` is differentiated.
+        """Return the parts of one record's loss, by name; training differentiates `total`.
 
         Args:
             backbone: unedited.
             case: the record.
-            store: keeps trunks.
-            learn: whether it is a step of training; in validation no running statistics move.
+            store: keeps what the backbone computes below the edited layers.
+            learn: True in training, False in validation, where running statistics do not change.
         """
         ...
 
     def after_step(self) -> None:
-        """Put right what a step of the optimizer may have put wrong."""
+        """Correct the networks after a step of the optimizer, such as values that left their range."""
         ...
 
     def after_validation(self, figures: Mapping[str, float]) -> float:
-        """Hear what a validation found, and return the figure by which the best networks are chosen; lower is better.
+        """Return the figure by which the best networks are chosen; lower is better.
 
         Args:
-            figures: what `losses` returned, each the mean over the records.
+            figures: what `losses` returned in validation, each the mean over the records.
         """
         ...

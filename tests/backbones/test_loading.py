@@ -138,7 +138,7 @@ def test_a_full_size_skeleton_has_its_sites(skeleton: ComposedBackbone) -> None:
 
 def test_a_full_size_skeleton_has_its_positions_and_prompt(skeleton: ComposedBackbone) -> None:
     assert skeleton.max_positions == POSITIONS[skeleton.name]
-    assert skeleton.positions_are_a_table == (skeleton.name == "blip2-opt-2.7b")
+    assert skeleton.learned_positions == (skeleton.name == "blip2-opt-2.7b")
     assert isinstance(skeleton.prompt.tokenizer, StandInTokenizer)
     assert skeleton.prompt.tokenizer.vocabulary == skeleton.decoder.config.vocab_size
     assert skeleton.prompt.slots(ImageRef(Path("never-opened.png"), "0")) == PATCHES[skeleton.name]

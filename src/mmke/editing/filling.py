@@ -1,4 +1,4 @@
-"""Filling a freshly laid out network with tensors that were trained before."""
+"""Fill a network with tensors that were trained before, after checking their names and shapes."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from mmke.errors import UserError
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, editor: str, backbone: str) -> None:
-    """Copy tensors into a network of the same names and shapes; where either side has no values, compare alone.
+    """Copy tensors into a network of the same names and shapes; where either side is on the meta device, only compare.
 
     Raises:
         UserError: a tensor is missing, surplus, or of another shape; the message names the first and counts them.

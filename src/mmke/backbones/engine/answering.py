@@ -142,7 +142,7 @@ def _tail_logits(backbone: Backbone, trunk: Trunk, weights: Weights) -> WantedLo
 def _limit(backbone: Backbone, probe: Probe, ask: Ask) -> int:
     prompt = backbone.length(probe.query, "")
     limit = max(ask.max_new, 2 * (backbone.length(probe.query, probe.target) - prompt))
-    room = backbone.max_positions - prompt if backbone.positions_are_a_table else limit
+    room = backbone.max_positions - prompt if backbone.learned_positions else limit
     return max(min(limit, room), 0)
 
 

@@ -93,7 +93,7 @@ class ComposedBackbone:
         return limit
 
     @property
-    def positions_are_a_table(self) -> bool:
+    def learned_positions(self) -> bool:
         return hasattr(self.decoder.model, "embed_positions")
 
     def encode(self, queries: Sequence[Query], targets: Sequence[str], ask: Asks) -> Batch:
@@ -224,7 +224,7 @@ class ComposedBackbone:
 
     def _check_positions(self, queries: Sequence[Query], lengths: Sequence[int]) -> None:
         longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
-        if longest is not None and self.positions_are_a_table and lengths[longest] > self.max_positions:
+        if longest is not None and self.learned_positions and lengths[longest] > self.max_positions:
             raise CannotAskError(
                 f"{shortened(queries[longest].text)} takes {lengths[longest]} positions, and {self.name} has a table "
                 f"of {self.max_positions}; shorten the question or its answer"

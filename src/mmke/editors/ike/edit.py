@@ -122,7 +122,7 @@ class InContextSession:
         kept, length = self._fit(probe, image)
         limit = self.backbone.max_positions
         runs_on = self.editor.settings.context_overflow == "run on"
-        if length > limit and (self.backbone.positions_are_a_table or not runs_on):
+        if length > limit and (self.backbone.learned_positions or not runs_on):
             way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
                 if kept
