@@ -1,4 +1,4 @@
-"""The records that everything else passes on: what is edited, what is asked, what was answered, how it scored.
+"""The data that all other parts exchange: edits, probes, answers, scores, and what the two protocols switch.
 
 Plain frozen data without torch, so that a benchmark, a metric or a table never loads a model.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Role = Literal["recall", "relation", "locality", "hard locality"]
-"""What a kind of question is there for. "recall": the edit's own prompt, or another wording or picture of it, with the
-edit's target as the answer. "relation": another question on the new knowledge. "locality": an unrelated question, which
-is to be answered as before. "hard locality": a question that looks like the edit's and is to be answered as before."""
+"""The purpose of a kind of question. "recall": the edit's own prompt, or another wording or picture of it, with the
+edit's target as the answer. "relation": another question on the new knowledge. "locality": an unrelated question,
+whose answer should not change. "hard locality": one that looks like the edit's, and whose answer should not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ProbeKind:
     Attributes:
         name: in rows, and the column that its first metric feeds, such as `t_rel`.
         label: heading of that column, such as `T-Rel`.
-        role: what it is there for.
+        role: its purpose.
         headline: whether its column stands in every table.
     """
 
@@ -65,7 +65,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is to be written into the model: `query` shall be answered with `target`.
+    """One piece of new knowledge: the edited model should answer `query` with `target`.
 
     `original` is the description before the edit, where the benchmark has one.
     """
@@ -107,10 +107,10 @@ class Ask:
         top: how many of the most probable token ids to keep per position.
         logprobs: whether to return the log-probabilities of the whole vocabulary.
         native_topk: rank after a softmax in the model's own precision instead of float32 with ties by id.
-        begin: put the beginning of sequence before a query with a picture where the model's own prompt has none and
-            the published code of one editor has it.
+        begin: put the beginning-of-sequence token before a query with a picture, where the model's prompt has none; the
+            published code of one editor (KE) does so.
         max_new: a written answer ends after max(max_new, 2 × target tokens) tokens, at end-of-sequence, or at a newline
-            behind something; white space that it begins with is passed over.
+            that is not the beginning; leading white space is removed.
     """
 
     decode: Literal["loglikelihood", "generate"] = "loglikelihood"
@@ -124,7 +124,7 @@ class Ask:
 
 
 WeightSource = Path | Literal["random"] | None
-"""Where a backbone's weights come from: a folder, drawn at random, or the usual places."""
+"""Where a backbone's weights come from: a folder, drawn at random, or (None) where they are looked for by default."""
 
 Asks = Ask | Sequence[Ask]
 """One way to ask all probes, or one for each."""
@@ -257,8 +257,8 @@ class Switches:
     Attributes:
         protocol: the name the figures carry.
         labels: how a gold answer becomes token ids.
-        reference: the model that locality compares with: the unedited one, or the one behind the previous edit, for
-            editors whose weights the published code restores too late.
+        reference: the model that locality compares with: the unedited one, or the one after the previous record's edit,
+            for editors whose weights the published code restores too late.
         locality_match: "top1" agreement for both localities, or the published "ranks" (1 text, 10 image).
         locality_positions: rows that locality compares.
         topk_dtype: precision in which ranks are taken.
