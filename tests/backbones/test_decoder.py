@@ -18,8 +18,8 @@ from mmke.running.loading import load
 from mmke.running.request import Request
 from mmke.types import Ask, Probe, Query
 
-CPU, CARD = torch.device("cpu"), torch.device("cuda")
-DEVICES = [CPU, pytest.param(CARD, marks=pytest.mark.gpu)]
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+DEVICES = [CPU, pytest.param(GPU, marks=pytest.mark.gpu)]
 
 
 class Layer(nn.Module):
@@ -57,17 +57,17 @@ def test_norms_on_a_processor_are_the_librarys_bit_for_bit(dtype: torch.dtype) -
 
 @pytest.mark.gpu
 def test_norms_in_full_precision_are_the_librarys_bit_for_bit_on_a_card() -> None:
-    written, fused = norms(CARD, torch.float32)
-    hidden = torch.randn(5, 64, device=CARD) * 30
+    written, fused = norms(GPU, torch.float32)
+    hidden = torch.randn(5, 64, device=GPU) * 30
     assert torch.equal(fused(hidden), written(hidden))
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_fused_norm_is_the_librarys_within_the_rounding_of_half_precision(dtype: torch.dtype) -> None:
-    written, fused = norms(CARD, dtype)
-    hidden = (torch.randn(50, 64, device=CARD) * 30).to(dtype)
-    exact = norms(CARD, torch.float32)[0].to(dtype).float()(hidden.float())
+    written, fused = norms(GPU, dtype)
+    hidden = (torch.randn(50, 64, device=GPU) * 30).to(dtype)
+    exact = norms(GPU, torch.float32)[0].to(dtype).float()(hidden.float())
     rounding = torch.finfo(dtype).eps
     # The library rounds twice, before the weight and behind it; one kernel rounds once.
     torch.testing.assert_close(fused(hidden).float(), exact, rtol=rounding, atol=1e-4)
@@ -76,10 +76,10 @@ def test_a_fused_norm_is_the_librarys_within_the_rounding_of_half_precision(dtyp
 
 @pytest.mark.gpu
 def test_a_fused_norm_has_the_librarys_gradient() -> None:
-    written, fused = norms(CARD, torch.float16)
+    written, fused = norms(GPU, torch.float16)
     grads = []
     for norm in (written, fused):
-        hidden = torch.linspace(-3, 3, 128, device=CARD).half().view(2, 64).requires_grad_()
+        hidden = torch.linspace(-3, 3, 128, device=GPU).half().view(2, 64).requires_grad_()
         norm(hidden).float().square().sum().backward()
         grads.append(hidden.grad)
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-2, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Models at random, as skeletons, and cards that are too small for them."""
+"""Models at random, as skeletons, and GPUs that are too small for them."""
 
 import re
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from mmke.running.request import Request
 from mmke.types import ImageRef
 
 GIB = 1 << 30
-CPU, CARD = torch.device("cpu"), torch.device("cuda:0")
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 SITES = {
     "llava-1.5-7b": ("model.language_model.layers.31.mlp.down_proj", "model.multi_modal_projector"),
     "minigpt4-7b": ("language_model.model.layers.31.mlp.down_proj", "qformer"),
@@ -145,10 +145,10 @@ def test_a_full_size_skeleton_has_its_positions_and_prompt(skeleton: ComposedBac
     assert skeleton.revision == "random, seed 0"
 
 
-def card(
+def gpu(
     monkeypatch: pytest.MonkeyPatch, *, free: float, allowed: float = 1.0, reserved: float = 0, used: float = 0
 ) -> None:
-    """A card of 16 GiB."""
+    """A GPU of 16 GiB."""
     figures: dict[str, Callable[..., object]] = {
         "mem_get_info": lambda _: (int(free * GIB), 16 * GIB),
         "get_per_process_memory_fraction": lambda _: allowed,
@@ -169,19 +169,19 @@ def large() -> nn.Module:
 def test_a_card_with_too_little_memory_is_refused_with_both_figures(
     monkeypatch: pytest.MonkeyPatch, large: nn.Module
 ) -> None:
-    card(monkeypatch, free=4)
+    gpu(monkeypatch, free=4)
     told = "a model takes 2.0 GiB of weights and about 3 GiB to work, and cuda:0 has 4.0 GiB free; end what else runs"
     with pytest.raises(UserError, match=re.escape(told)):
-        check_memory(request(device=CARD), large)
+        check_memory(request(device=GPU), large)
 
 
 def test_each_tensor_counts_in_its_own_precision(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
-    card(monkeypatch, free=6)
-    check_memory(request(device=CARD), large)
+    gpu(monkeypatch, free=6)
+    check_memory(request(device=GPU), large)
     large.get_submodule("decoder").add_module("head", nn.Linear(1 << 14, 1 << 14, bias=False, device="meta"))
-    card(monkeypatch, free=5.5)
+    gpu(monkeypatch, free=5.5)
     with pytest.raises(UserError, match=re.escape("takes 3.0 GiB")):
-        check_memory(request(device=CARD), large)
+        check_memory(request(device=GPU), large)
 
 
 @pytest.mark.parametrize(
@@ -195,14 +195,14 @@ def test_each_tensor_counts_in_its_own_precision(monkeypatch: pytest.MonkeyPatch
 def test_a_card_with_enough_is_taken(
     monkeypatch: pytest.MonkeyPatch, large: nn.Module, figures: dict[str, float]
 ) -> None:
-    card(monkeypatch, **figures)
-    check_memory(request(device=CARD), large)
+    gpu(monkeypatch, **figures)
+    check_memory(request(device=GPU), large)
 
 
 def test_a_limit_of_the_process_is_a_smaller_card(monkeypatch: pytest.MonkeyPatch, large: nn.Module) -> None:
-    card(monkeypatch, free=15, allowed=0.25)
+    gpu(monkeypatch, free=15, allowed=0.25)
     with pytest.raises(UserError, match=re.escape("cuda:0 has 4.0 GiB free")):
-        check_memory(request(device=CARD), large)
+        check_memory(request(device=GPU), large)
 
 
 def test_blank_matrices_are_told_as_a_download_that_never_ended_leaves_them(caplog: pytest.LogCaptureFixture) -> None:
@@ -257,9 +257,9 @@ def test_a_machine_that_does_not_tell_is_tried(machine: Path, large: nn.Module, 
 @pytest.mark.parametrize(
     ("dtype", "device", "taken"),
     [
-        (None, CARD, torch.float16),
+        (None, GPU, torch.float16),
         (None, CPU, torch.float32),
-        (torch.float32, CARD, torch.float32),
+        (torch.float32, GPU, torch.float32),
         (torch.bfloat16, CPU, torch.bfloat16),
     ],
 )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.engine.replay import WORTH, deterministic, repeat
 
-CPU, CARD = torch.device("cpu"), torch.device("cuda")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 def training(device: torch.device) -> tuple[nn.Module, Callable[[], None]]:
@@ -34,7 +34,7 @@ def trained(device: torch.device, times: int, run: Callable[[Callable[[], None],
 
 
 def plainly(step: Callable[[], None], times: int) -> None:
-    with deterministic(CARD):
+    with deterministic(GPU):
         for _ in range(times):
             step()
 
@@ -66,7 +66,7 @@ def test_a_cards_settings_are_as_before_after_an_error(before: bool) -> None:  #
     inside: list[tuple[bool, bool]] = []
 
     def fail() -> None:
-        with deterministic(CARD):
+        with deterministic(GPU):
             inside.append(settings())
             raise ZeroDivisionError
 
@@ -88,21 +88,21 @@ def test_a_processor_needs_no_setting() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("times", [WORTH - 1, WORTH, 40])
 def test_recorded_steps_are_the_plain_steps_bit_for_bit(times: int) -> None:
-    recorded = trained(CARD, times, lambda step, n: repeat(step, n, device=CARD))
-    for one, other in zip(recorded, trained(CARD, times, plainly), strict=True):
+    recorded = trained(GPU, times, lambda step, n: repeat(step, n, device=GPU))
+    for one, other in zip(recorded, trained(GPU, times, plainly), strict=True):
         assert torch.equal(one, other)
 
 
 @pytest.mark.gpu
 def test_a_step_is_recorded_once_and_not_asked_for_again() -> None:
     asked: list[int] = []
-    count = torch.zeros((), device=CARD)
+    count = torch.zeros((), device=GPU)
 
     def step() -> None:
         asked.append(0)
         count.add_(1)
 
-    repeat(step, 40, device=CARD)
+    repeat(step, 40, device=GPU)
     assert count.item() == 40
     assert len(asked) < 4
 
@@ -111,7 +111,7 @@ def test_a_step_is_recorded_once_and_not_asked_for_again() -> None:
 def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    count = torch.zeros((), device=CARD)
+    count = torch.zeros((), device=GPU)
     seen: list[float] = []
 
     def step() -> None:
@@ -119,7 +119,7 @@ def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
         seen.append(count.item())
 
     with caplog.at_level(logging.WARNING):
-        repeat(step, 10, device=CARD)
+        repeat(step, 10, device=GPU)
     assert count.item() == 10
     assert seen[-1] == 10
     assert "a step cannot be recorded and runs as it is" in caplog.text
@@ -127,31 +127,31 @@ def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
 
 @pytest.mark.gpu
 def test_the_memory_of_a_recording_that_breaks_off_is_given_back() -> None:
-    kept = torch.zeros((), device=CARD)
+    kept = torch.zeros((), device=GPU)
 
     def wide() -> None:
-        kept.add_(torch.randn(1 << 22, device=CARD).sum())
+        kept.add_(torch.randn(1 << 22, device=GPU).sum())
         kept.item()
 
     torch.cuda.empty_cache()
     before = torch.cuda.memory_reserved()
-    repeat(wide, 10, device=CARD)
+    repeat(wide, 10, device=GPU)
     torch.cuda.empty_cache()
     assert torch.cuda.memory_reserved() <= before
 
 
 @pytest.mark.gpu
 def test_the_memory_of_a_recording_is_given_back() -> None:
-    model, step = training(CARD)
+    model, step = training(GPU)
     step()
     torch.cuda.empty_cache()
     before = torch.cuda.memory_reserved()
 
     def wide() -> None:
-        torch.randn(1 << 22, device=CARD).mul_(2).sum()
+        torch.randn(1 << 22, device=GPU).mul_(2).sum()
         step()
 
-    repeat(wide, 10, device=CARD)
+    repeat(wide, 10, device=GPU)
     assert torch.cuda.memory_reserved() <= before + (4 << 20)
     del model
 
@@ -162,6 +162,6 @@ def test_a_card_is_left_as_it_was_after_an_error_in_a_step() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        repeat(step, 10, device=CARD)
+        repeat(step, 10, device=GPU)
     assert not torch.are_deterministic_algorithms_enabled()
-    assert torch.ones(3, device=CARD).sum().item() == 3
+    assert torch.ones(3, device=GPU).sum().item() == 3

@@ -160,7 +160,7 @@ def test_factors_add_nothing_where_nothing_is_fed() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("dtype", "least", "most"), [(torch.float16, 1e-5, 1e-3), (torch.float32, 0.0, 1e-6)])
-def test_on_a_card_factors_are_rounded_beside_half_precision_alone(
+def test_on_a_gpu_factors_are_rounded_beside_half_precision_alone(
     dtype: torch.dtype, least: float, most: float
 ) -> None:
     linear = nn.Linear(512, 768, bias=False, dtype=dtype, device="cuda").requires_grad_(requires_grad=False)

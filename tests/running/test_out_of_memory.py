@@ -1,4 +1,4 @@
-"""A card that is full in the middle of a run costs one message, and none of what is finished."""
+"""A GPU that is full in the middle of a run costs one message, and none of what is finished."""
 
 import json
 from pathlib import Path
