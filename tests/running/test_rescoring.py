@@ -143,6 +143,10 @@ def test_the_command_says_what_it_scored_and_what_it_could_not(
     assert "not divergence: it needs the probabilities of the whole vocabulary" in printed
 
 
+def test_the_command_ends_with_2_where_nothing_could_be_scored(results: Path) -> None:
+    assert main(["score", str(results), "--metric", "divergence"]) == 2
+
+
 def test_a_folder_without_results_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results below"):
         list(rescore(tmp_path))
