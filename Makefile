@@ -1,6 +1,6 @@
 # make run     edit a small real model on real pictures and print the table (the quick start)
 # make test    the tests that claim everything once: at most five minutes on two idle cores
-# make test-all    the slow ones too, as CI does: the whole grid, real small models, trainings, killed runs
+# make test-all    the slow ones too, and every shape and type checked at run time, as CI does
 # make test-lowest, make test-newest   a part of the tests with the lowest and the newest versions of the libraries
 # make check   lint, formatting, types
 # make bench   speed and memory beside the plain loop
@@ -36,7 +36,7 @@ test: $(VENV)/weights.done
 	@$(PYTEST)
 
 test-all: $(VENV)/weights.done
-	@$(PYTEST) -m 'not gpu'
+	@$(PYTEST) --jaxtyping-packages=mmke,mmke_bench,beartype.beartype -m 'not gpu'
 
 check: $(VENV)/project.done
 	@$(PY) -m ruff check
