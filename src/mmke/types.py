@@ -217,7 +217,8 @@ class ScoreRow:
         probe: the probe's index within its case; None for a kind that the case cannot be asked.
         kind: the name of the probe's kind.
         metric: the column of the table that this row feeds, such as `i_rel` or `i_rel_f1`.
-        edits_applied: edits in the model when the probe was asked.
+        edits_applied: how many cases were edited into the model when the probe was asked (a case of two edits counts
+            once).
         value: the score; None when it could not be scored (then `reason` says why).
         floor: the unedited model's score of the same probe and metric; None for locality.
         n_scored: tokens or entries counted.
@@ -227,6 +228,8 @@ class ScoreRow:
         after: what the edited model said.
         schedule: in which order edits and questions came; "single": each record alone.
         order_seed: of the order of the edits; None where it does not matter.
+        position: in a stream, how many cases were edited into the model when the case's own step had ended, so that
+            `edits_applied` − `position` is the age of the edit; None where each record is alone.
         more: fields of a later version, kept as they are.
     """
 
@@ -244,6 +247,7 @@ class ScoreRow:
     after: StoredAnswer | None
     schedule: str = "single"
     order_seed: int | None = None
+    position: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ in its record's line there. Fields that this version does not know are kept.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 from pydantic import ConfigDict, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -47,6 +47,7 @@ class RowLine(TypedDict):
     schedule: str
     edits_applied: NonNegativeInt
     order_seed: int | None
+    position: NotRequired[NonNegativeInt]
     rows: PositiveInt
     value: float | None
     floor: float | None
@@ -113,6 +114,7 @@ def row_line(row: ScoreRow, *, rows: int, before: int | None, after: int | None)
         "schedule": row.schedule,
         "edits_applied": row.edits_applied,
         "order_seed": row.order_seed,
+        **({} if row.position is None else {"position": row.position}),
         "rows": rows,
         "value": value,
         "floor": rounded(row.floor),
@@ -166,9 +168,12 @@ def to_row(plain: RowLine, answers: Sequence[StoredAnswer] | None = None) -> Sco
         notes=plain["notes"],
         before=None if answers is None or before is None else answers[before],
         after=None if answers is None or after is None else answers[after],
-        more={} if len(plain) == len(_KNOWN) else _unknown(plain),
+        position=plain.get("position"),
+        more=_unknown(plain),
     )
 
 
 def _unknown(plain: Mapping[str, Any]) -> dict[str, Any]:
+    if plain.keys() <= _KNOWN:  # most rows; this is quicker than to build an empty mapping
+        return {}
     return {key: value for key, value in plain.items() if key not in _KNOWN}
