@@ -357,6 +357,18 @@ class EditSession(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesOwnEdits(Protocol):
+    """A session that can be told which edits the questions belong to.
+
+    Only an upper bound uses it, which chooses the right edit by definition: see the setting `memory = "own"` of IKE.
+    """
+
+    def own(self, edits: Sequence[Edit]) -> None:
+        """Say to which edits the probes belong that are asked from now on, whether they are applied or not."""
+        ...
+
+
 Route = int | None
 """Which of the remembered edits answers a query, by index; None: the unedited model does."""
 
