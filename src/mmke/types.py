@@ -26,12 +26,14 @@ class ProbeKind:
         label: heading of that column, such as `T-Rel`.
         role: its purpose.
         headline: whether its column stands in every table.
+        group: which aggregate it counts towards: of hard locality "RI", "NI" or "CI"; None: none.
     """
 
     name: str
     label: str
     role: Role
     headline: bool = False
+    group: str | None = None
 
     def __str__(self) -> str:
         """Return the name."""
@@ -111,6 +113,8 @@ class Ask:
             published code of one editor (KE) does so.
         max_new: a written answer ends after max(max_new, 2 × target tokens) tokens, at end-of-sequence, or at a newline
             that is not the beginning; leading white space is removed.
+        target: the text that is fed under "loglikelihood": the probe's gold answer, or what the unedited model writes
+            by itself to this probe (at most `max_new` tokens). Whoever asks puts that text in the gold answer's place.
     """
 
     decode: Literal["loglikelihood", "generate"] = "loglikelihood"
@@ -121,6 +125,7 @@ class Ask:
     native_topk: bool = False
     begin: bool = False
     max_new: int = 16
+    target: Literal["gold", "unedited"] = "gold"
 
 
 WeightSource = Path | Literal["random"] | None

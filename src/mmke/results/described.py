@@ -44,13 +44,19 @@ def describe_columns(metrics: Iterable[Metric], kinds: Iterable[ProbeKind]) -> d
 
 def describe_kinds(kinds: Iterable[ProbeKind]) -> dict[str, dict[str, Any]]:
     """Return kinds as plain data by name."""
-    return {kind.name: asdict(kind) for kind in kinds}
+    return {kind.name: _plain(kind) for kind in kinds}
+
+
+def _plain(kind: ProbeKind) -> dict[str, Any]:
+    # Without a group as before there were groups, so that a folder of an earlier version is continued byte for byte.
+    return {key: value for key, value in asdict(kind).items() if key != "group" or value is not None}
 
 
 def kinds_of(run: Mapping[str, Any]) -> dict[str, ProbeKind]:
     """Return the kinds of question of a run by name, in the order of its data."""
     return {
-        name: ProbeKind(name, plain["label"], plain["role"], plain["headline"]) for name, plain in run["kinds"].items()
+        name: ProbeKind(name, plain["label"], plain["role"], plain["headline"], plain.get("group"))
+        for name, plain in run["kinds"].items()
     }
 
 

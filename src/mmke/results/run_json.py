@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NotRequired, cast
 
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
@@ -25,6 +25,7 @@ class _Kind(TypedDict):
     label: str
     role: Role
     headline: bool
+    group: NotRequired[str | None]
 
 
 class _Column(TypedDict):

@@ -2,9 +2,12 @@
 
 In: whatever answers (a backbone, or a session that edits it), a record, metrics. Out: the answers by probe and way of
 asking. Metrics that need the same way share one answer, and all probes of one way are asked in one call.
+
+Some metrics feed both models what the unedited model writes (`Ask.target`): `write` asks for it before the edit, `ask`
+takes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mmke.errors import CannotAskError, UserError
@@ -12,9 +15,38 @@ from mmke.protocols import Answerer, EditSession
 from mmke.running.scoring import Answers, unasked
 from mmke.types import Answer, Ask, EditCase, Metric, Probe
 
+SILENT = "the unedited model writes nothing that could be compared"
+UNWRITTEN = "the unedited model cannot be asked this"
 
-def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> Answers:
-    """Ask a record's probes in all the ways that the metrics need: one call for loglikelihood, one for generate."""
+
+def write(unedited: Answerer | EditSession, case: EditCase, metrics: Iterable[Metric]) -> dict[int, str]:
+    """Return by probe index what the unedited model writes where a metric feeds that to both models.
+
+    Probes that cannot be asked are left out. Nothing is asked where no metric needs it.
+    """
+    metrics = [metric for metric in metrics if metric.ask.target == "unedited"]
+    longest = {metric.ask.max_new for metric in metrics}
+    if len(longest) > 1:
+        raise ValueError(f"metrics want the unedited model's answers of different lengths: {sorted(longest)}")
+    wanted = _wanted(case, metrics)
+    if not wanted:
+        return {}
+    # Without a gold answer, so that a long one does not lengthen what is written.
+    probes = [replace(case.probes[i], target="") for i in wanted]
+    given = _answers(unedited, probes, [Ask(decode="generate", max_new=longest.pop())] * len(probes))
+    return {i: answer.text for i, answer in zip(wanted, given, strict=True) if answer.reason is None}
+
+
+def ask(
+    answerer: Answerer | EditSession,
+    case: EditCase,
+    metrics: Iterable[Metric],
+    written: Mapping[int, str] | None = None,
+) -> Answers:
+    """Ask a record's probes in all the ways that the metrics need: one call for loglikelihood, one for generate.
+
+    `written` is what `write` returned for this record, where metrics need it.
+    """
     metrics = list(metrics)
     answers: dict[tuple[int, Ask], Answer] = {}
     serving = _serving(metrics)
@@ -26,9 +58,25 @@ def ask(answerer: Answerer | EditSession, case: EditCase, metrics: Iterable[Metr
             if way.decode == decode
             for i in _wanted(case, [metric for metric in metrics if serving[metric.ask] == way])
         ]
-        given = _answers(answerer, [case.probes[i] for i, _ in asked], [way for _, way in asked])
+        answers |= {(i, way): unasked(reason) for i, way in asked if (reason := _unwritten(i, way, written))}
+        asked = [each for each in asked if each not in answers]
+        probes = [_with_target(case.probes[i], i, way, written) for i, way in asked]
+        given = _answers(answerer, probes, [way for _, way in asked]) if asked else []
         answers |= zip(asked, given, strict=True)
     return {(i, way): answer for (i, other), answer in answers.items() for way in serving if serving[way] == other}
+
+
+def _unwritten(i: int, way: Ask, written: Mapping[int, str] | None) -> str | None:
+    """Return why a probe cannot be fed what the unedited model writes; None where it can or need not."""
+    if way.target == "gold":
+        return None
+    if written is None:
+        raise ValueError("a metric wants what the unedited model writes; ask for it with write() before the edit")
+    return UNWRITTEN if i not in written else None if written[i].strip() else SILENT
+
+
+def _with_target(probe: Probe, i: int, way: Ask, written: Mapping[int, str] | None) -> Probe:
+    return probe if way.target == "gold" or written is None else replace(probe, target=written[i])
 
 
 def _serving(metrics: Iterable[Metric]) -> dict[Ask, Ask]:

@@ -14,7 +14,7 @@ import torch
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Backbone, Editor, EditSession, Store
 from mmke.results.timings import Timing
-from mmke.running.asking import ask, not_asked
+from mmke.running.asking import ask, not_asked, write
 from mmke.running.measuring import Stopwatch
 from mmke.running.scoring import Answers, CaseAnswers, Floor, make_rows
 from mmke.types import EditCase, Metric, ScoreRow
@@ -106,14 +106,15 @@ def _edit(
     watch = Stopwatch(task.backbone.device)
     with task.editor.open(task.backbone, task.store) as session:
         with watch.phase("before"):
-            base = {} if keeper is None else ask(session, case, _comparing(task))
+            written = {} if keeper is None else write(session, case, task.metrics)
+            base = {} if keeper is None else ask(session, case, _comparing(task), written)
         with watch.phase("edit"):
             refused = _apply(session, case)
         with watch.phase("after"):
             if refused is not None:
                 after = not_asked(case, task.metrics, refused)
             else:
-                after = {} if keeper is None else ask(session, case, task.metrics)
+                after = {} if keeper is None else ask(session, case, task.metrics, written)
         # After an edit that could not be made, the next record is compared with the unedited model, as the first is.
         of_next = None
         if next_case is not None and refused is None:
