@@ -15,7 +15,7 @@ import torch
 import hf_more_folders
 from mmke.backbones.hf import model as hf
 from mmke.backbones.weights.loading import read_tokenizer
-from mmke.editors.ike.retrieval import Nearest, encoder_path
+from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editors.serac import replacement, scope
 from mmke.errors import UserError
 
@@ -116,6 +116,6 @@ def test_a_tokenizer_within_a_sentence_encoder_runs_nothing(model: Path, tmp_pat
     kind = "sentence_transformers.sentence_transformer.modules.Transformer"
     (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": kind}]))
     with pytest.raises(UserError, match="cannot be read") as caught:
-        Nearest(["a"], 1, str(folder)).prepare()
+        SentenceEncoder(str(folder)).embed(["a"])
     assert "\n" not in str(caught.value)
     assert not mark.exists()

@@ -7,8 +7,8 @@ import pytest
 
 from mmke import registry
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.sentence_encoder import PACKAGED, encoder_path
 from mmke.editing.settings import resolve
-from mmke.editors.ike.retrieval import PACKAGED, encoder_path
 from mmke.errors import UserError
 from mmke.types import STRICT
 

@@ -12,9 +12,10 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.probes.published import T_LOC
+from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import resolve
 from mmke.editors.ike.edit import InContextSession
-from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, sentences
+from mmke.editors.ike.retrieval import Nearest, Random, sentences
 from mmke.errors import CannotAskError, UserError
 from mmke.running.asking import ask
 from mmke.running.metrics import make_metrics
@@ -75,7 +76,7 @@ def test_the_nearest_by_angle_are_chosen_whatever_their_length(monkeypatch: pyte
             angles = [radians(ANGLES[text]) for text in texts]
             return torch.tensor([[cos(a) * scale, sin(a) * scale] for a in angles])
 
-    monkeypatch.setattr(Nearest, "_model", Encoder())
+    monkeypatch.setattr(SentenceEncoder, "_model", Encoder())
     assert Nearest(CORPUS, 2, "all-MiniLM-L6-v2").choose("query") == ["zero", "ten"]
 
 

@@ -22,8 +22,9 @@ from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.reason import shortened
 from mmke.editing import states
 from mmke.editing.checked import FromZero
+from mmke.editing.sentence_encoder import encoder_path
 from mmke.editing.settings import EditorSettings, build
-from mmke.editors.ike.retrieval import Nearest, Random, encoder_path, fact, own_sentence, sentences
+from mmke.editors.ike.retrieval import Nearest, Random, fact, own_sentence, sentences
 from mmke.errors import CannotAskError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Cut, EditSession, SessionState, Store
 from mmke.types import (

@@ -29,7 +29,7 @@ from mmke.backbones.engine.sending import sent
 from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import RANDOM
-from mmke.editors.ike.retrieval import PACKAGED, encoder_path
+from mmke.editing.sentence_encoder import PACKAGED, encoder_path
 from mmke.editors.serac.stand_in import stand_in
 from mmke.errors import UserError
 from mmke.protocols import INPUTS, Backbone, Store
