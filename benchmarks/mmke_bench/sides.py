@@ -13,10 +13,12 @@ from typing import Any, Literal
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.none.edit import prepare_for
+from mmke.results.rows import RecordKey
 from mmke.results.timings import Phase, Timing
+from mmke.running.loop import Task, run
 from mmke.running.memory import forget_peaks, peaks
 from mmke.running.planning import Cell
-from mmke.running.single import Task, run_single
+from mmke.running.schedule import SINGLE
 from mmke.types import EditCase, ScoreRow
 from mmke_bench.plain import Forward, PlainBackbone
 
@@ -28,7 +30,7 @@ Clock = Literal["wall", "cpu"]
 class Rows:
     """A keeper in memory, in place of a run's folder."""
 
-    done: frozenset[str] = frozenset()
+    done: frozenset[RecordKey] = frozenset()
     rows: list[ScoreRow] = field(default_factory=list)
     timing: Timing | None = None
 
@@ -113,10 +115,11 @@ class Side:
 
     def _timed(self, cell: Cell, case: EditCase, store: MemoryStore) -> tuple[Cost, list[ScoreRow]]:
         kept, device = Rows(), self.backbone.device
-        work = Task(self.backbone, cell.editor, [case], cell.metrics, None, store, 0)
+        events = SINGLE.events([case], previous=False)
+        work = Task(self.backbone, cell.editor, events, cell.metrics, None, store, 0)
         forget_peaks(device)
         wall, cpu = time.perf_counter(), time.process_time()
-        run_single(work, kept, on_record=lambda: None)
+        run(work, kept)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if kept.timing is None:
             raise RuntimeError(f"record {case.id} was not written")

@@ -16,8 +16,9 @@ from mmke.editing.settings import resolve
 from mmke.editors.none.edit import NullEditor, prepare_for
 from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
+from mmke.running.loop import Task, run
 from mmke.running.metrics import make_metrics
-from mmke.running.single import Task, run_single
+from mmke.running.schedule import SINGLE
 from mmke.types import STRICT, Ask, EditCase, ScoreRow
 from mmke_bench.sides import Rows
 
@@ -61,7 +62,8 @@ def layers_read(backbone: ComposedBackbone) -> Iterator[Counter[int]]:
 def score(backbone: ComposedBackbone, editor: object, case: EditCase, store: MemoryStore) -> list[ScoreRow]:
     kept = Rows()
     metrics = make_metrics(STRICT, generate=False)
-    run_single(Task(backbone, editor, [case], metrics, None, store, 0), kept, on_record=lambda: None)  # type: ignore[arg-type]
+    events = SINGLE.events([case], previous=False)
+    run(Task(backbone, editor, events, metrics, None, store, 0), kept)  # type: ignore[arg-type]
     assert isinstance(kept.timing, Timing)
     return kept.rows
 

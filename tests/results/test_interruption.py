@@ -56,7 +56,7 @@ def run_all(case: Case, record: Record, timing: Timing, settings: RunSettings, f
         asked = []
         with open_run(out, settings, facts) as folder:
             for case_id in IDS:
-                if case_id not in folder.done:
+                if case_id not in {key.case_id for key in folder.done}:
                     asked.append(case_id)
                     folder.append(case(case_id), record(case_id), timing)
         return asked

@@ -18,7 +18,7 @@ def line_of(row: ScoreRow) -> bytes:
 
 def test_a_row_comes_back_as_it_was_written(row: Row) -> None:
     said = StoredAnswer("", (), None)
-    for written in (row(), row(before=said), row(value=None, reason="why", probe=None), row(order_seed=4)):
+    for written in (row(), row(before=said), row(value=None, reason="why", probe=None), row(order_seed=4, position=0)):
         line = row_line(written, rows=3, before=None if written.before is None else 1, after=0)
         assert to_row(parse_row(line), [written.after or said, said]) == written
 
@@ -29,8 +29,9 @@ def test_a_row_without_its_answers_is_the_same_score(row: Row) -> None:
 
 
 def test_keys_stand_in_one_order_and_name_the_record_with_its_number_of_rows(row: Row) -> None:
-    plain = json.loads(line_of(row()))
+    plain = json.loads(line_of(row(position=1)))
     assert list(plain) == list(RowLine.__annotations__)
+    assert "position" not in json.loads(line_of(row()))
     assert (plain["case_id"], plain["schedule"], plain["edits_applied"], plain["rows"]) == (
         "entity-00001",
         "single",

@@ -10,6 +10,7 @@ import torch
 
 from mmke.editors.none.edit import NullEditor, NullSession
 from mmke.protocols import Backbone, EditSession, Store
+from mmke.results.rows import RecordKey
 from mmke.results.timings import Timing
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.loading import load_backbone
@@ -26,12 +27,12 @@ class InMemory:
     """Keeps finished records in a list, as a worker would before it sends them."""
 
     def __init__(self) -> None:
-        self.done: set[str] = set()
+        self.done: set[RecordKey] = set()
         self.rows: list[ScoreRow] = []
         self.peaks: list[int] = []
 
     def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None:
-        self.done.add(case.id)
+        self.done.add(RecordKey.of(rows[0]))
         self.rows += rows
         self.peaks.append(timing.peak_memory_bytes or 0)
 
@@ -73,7 +74,7 @@ def test_a_cell_runs_into_any_keeper_and_a_second_time_into_none(planned: Plan) 
     job, floor, edited = Job.of(load_backbone("tiny-llava"), seed=0), InMemory(), InMemory()
     execute(job, none, floor, floor=None, next_editors=[ft.editor])
     execute(job, ft, edited, floor=floor.floor())
-    assert floor.done == edited.done == {case.id for case in ft.split.cases}
+    assert floor.done == edited.done == {RecordKey(case.id, "single", 1, None) for case in ft.split.cases}
     assert all(row.floor is not None for row in edited.rows if row.metric == "i_rel" and row.value is not None)
     before = list(edited.rows)
     execute(job, ft, edited, floor=floor.floor())

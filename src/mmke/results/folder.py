@@ -47,11 +47,11 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        done: ids of the cases whose records are finished and on disk.
+        done: the records that are finished and on disk.
     """
 
     def __init__(
-        self, path: Path, done: set[str], *, cases: set[str], files: Mapping[str, BinaryIO], prompt_of: PromptOf
+        self, path: Path, done: set[RecordKey], *, cases: set[str], files: Mapping[str, BinaryIO], prompt_of: PromptOf
     ) -> None:
         self.path = path
         self.done = done
@@ -85,7 +85,7 @@ class RunFolder:
             # Half a record may be on disk; another behind it would turn an interruption into a broken file.
             self.close()
             raise
-        self.done.add(case.id)
+        self.done.add(RecordKey.of(rows[0]))
         self._cases.add(case.id)
 
     def close(self) -> None:
@@ -113,8 +113,6 @@ class RunFolder:
         }
 
     def _check(self, case_id: str, rows: Sequence[ScoreRow]) -> None:
-        if case_id in self.done:
-            raise ValueError(f"record {case_id!r} is finished in {self.path} and is never written again")
         if not rows:
             raise ValueError(f"record {case_id!r} has no rows; what cannot be scored is a row with a reason")
         foreign = {row.case_id for row in rows} - {case_id}
@@ -122,6 +120,8 @@ class RunFolder:
             raise ValueError(f"rows of {sorted(foreign)} among those of record {case_id!r}")
         if len({RecordKey.of(row) for row in rows}) > 1:
             raise ValueError(f"record {case_id!r} has rows with different numbers of edits, schedules or orders")
+        if RecordKey.of(rows[0]) in self.done:
+            raise ValueError(f"record {case_id!r} is finished in {self.path} and is never written again")
         asked = [(row.probe, row.metric) for row in rows]
         twice = {key for key in asked if asked.count(key) > 1}
         if twice:
@@ -211,17 +211,16 @@ def open_run(
         write_run(path, settings, facts)
         files = {name: stack.enter_context((path / name).open("ab")) for name in FILES}
         sync_folder(path)
-        done = {key.case_id for key in ends.records}
-        yield RunFolder(path, done, cases=set(ends.cases), files=files, prompt_of=prompt_of)
+        yield RunFolder(path, set(ends.records), cases=set(ends.cases), files=files, prompt_of=prompt_of)
 
 
-def finished_ids(path: Path) -> set[str]:
-    """Return the ids of the finished records of a run's folder; none where there is no run.
+def finished_keys(path: Path) -> set[RecordKey]:
+    """Return the finished records of a run's folder; none where there is no run.
 
     Raises:
         UserError: its files were edited.
     """
-    return {record.case_id for record in read_finished(path)} if read_run(path) is not None else set()
+    return {record.key for record in read_finished(path)} if read_run(path) is not None else set()
 
 
 def set_aside(path: Path) -> None:

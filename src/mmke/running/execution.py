@@ -13,11 +13,13 @@ from mmke.backbones.engine.store import store_for
 from mmke.editing.trained import network_tensors, read
 from mmke.editors.none.edit import prepare_for
 from mmke.protocols import Backbone, Editor, Store, TrainableEditor
+from mmke.results.rows import RecordKey
 from mmke.running.fingerprint import fingerprint
+from mmke.running.loop import Keeper, Task, run
 from mmke.running.memory import forget_peaks, release
 from mmke.running.planning import Cell
+from mmke.running.schedule import Examine, Schedule, Score, remaining
 from mmke.running.scoring import Floor
-from mmke.running.single import Keeper, Task, run_single
 
 
 class ChangedBackboneError(RuntimeError):
@@ -74,10 +76,29 @@ def execute(
     forget_peaks(device)
     with filled(cell, job.backbone), registry.named("editors", cell.editor.name):
         editor = prepare_for(cell.editor, next_editors)
-        task = Task(job.backbone, editor, cell.split.cases, cell.metrics, floor, job.store, job.seed)
-        run_single(task, keeper, on_record=on_record)
+        events = remaining(cell.events, lambda event: is_done(keeper, cell.schedule, event))
+        schedule = cell.schedule
+        task = Task(
+            backbone=job.backbone,
+            editor=editor,
+            events=events,
+            metrics=cell.metrics,
+            floor=floor,
+            store=job.store,
+            seed=job.seed,
+            schedule=schedule.name,
+            order_seed=schedule.order_seed,
+        )
+        run(task, keeper, on_record=on_record)
     if fingerprint(job.backbone.module) != job.untouched:
         raise ChangedBackboneError(f"editor {cell.editor.name!r} has changed the backbone")
+
+
+def is_done(keeper: Keeper, schedule: Schedule, event: Score | Examine) -> bool:
+    """Tell whether a keeper has what an event writes."""
+    if isinstance(event, Examine):
+        return True
+    return RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed) in keeper.done
 
 
 @contextmanager

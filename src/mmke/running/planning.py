@@ -19,7 +19,8 @@ from mmke.results.manifest import RunSettings
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, make_metrics
-from mmke.running.request import Request, check_request
+from mmke.running.request import FLOOR, Request, check_request
+from mmke.running.schedule import SINGLE, Event, Schedule, scores
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class Cell:
         switches: of the protocol, as they hold for this editor.
         available: number of evaluation records without a limit.
         data_revision: of the annotations and of the pictures.
+        schedule: in which order edits and questions come.
+        events: the schedule, worked out for these records.
         checkpoint: of a trained editor.
         overlap: of the evaluation records with those that the checkpoint was trained on.
     """
@@ -50,6 +53,8 @@ class Cell:
     switches: Switches
     available: int
     data_revision: str
+    schedule: Schedule
+    events: tuple[Event, ...]
     checkpoint: Path | None = None
     overlap: Overlap = NO_OVERLAP
 
@@ -74,8 +79,8 @@ class Plan:
 
     @property
     def records(self) -> int:
-        """How many times a record is edited, the floor's included."""
-        return sum(len(cell.split.cases) for cell in self.cells)
+        """How many records are written, the floor's included."""
+        return sum(len(scores(cell.events)) for cell in self.cells)
 
 
 def plan(request: Request) -> Plan:
@@ -120,6 +125,7 @@ def plan_benchmark(
             f"{benchmark.name}: under {request.protocol} --limit {request.limit} counts the records of the file, and "
             f"none of the first {request.limit} is used ({limited.dropped[0].reason}); take a larger --limit, or 0"
         )
+    schedule = SINGLE
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for name in editors:
         try:
@@ -143,9 +149,18 @@ def plan_benchmark(
             made.switches,
             len(split.cases),
             revision,
+            schedule,
+            tuple(_events(schedule, name, limited.cases, metrics)),
             made.checkpoint,
             find_overlap(made, limited.cases),
         )
+
+
+def _events(schedule: Schedule, editor: str, cases: Sequence[EditCase], metrics: Sequence[Metric]) -> Sequence[Event]:
+    """Return what a schedule does with cases under an editor."""
+    if editor == FLOOR:
+        return schedule.floor(cases)
+    return schedule.events(cases, previous=any(metric.reference == "previous edit" for metric in metrics))
 
 
 def _pictures(cases: Sequence[EditCase]) -> str:

@@ -23,7 +23,7 @@ from mmke.results.lines import write_at_once
 from mmke.results.rows import EMPTY, UNENDED, row_line
 from mmke.results.run_json import RUN, SCHEMA, read_run, save_run
 from mmke.running.metrics import check_columns, make_metrics
-from mmke.running.scoring import Answers, CaseAnswers, Floor, make_rows, unasked
+from mmke.running.scoring import Answers, CaseAnswers, Floor, When, make_rows, unasked
 from mmke.types import Answer, Ask, EditCase, Metric, ScoreRow, StoredAnswer, Switches
 
 FLOOR = "none"
@@ -128,6 +128,12 @@ class _Record:
             return "it needs the rankings at all positions, which are not kept"
         return f"the run did not ask in its way; run again with --metric {metric.name} into another folder"
 
+    @property
+    def when(self) -> When:
+        """In which state of the model it was asked."""
+        key = self.finished.key
+        return When(key.edits_applied, key.schedule, key.order_seed, self.finished.rows[0].position)
+
     def probes(self, metric: Metric) -> list[int]:
         """Return the probes that a metric scores, by index."""
         return [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
@@ -172,9 +178,9 @@ class _Record:
         floor = None
         if not self.is_floor and metric.reference is None:
             unedited = CaseAnswers({}, self._answers(metric, "floor"))
-            rows = make_rows(self.case, [metric], unedited, floor=None, edits=0)
+            rows = make_rows(self.case, [metric], unedited, floor=None, when=When(0))
             floor = Floor({(row.case_id, row.probe, row.metric): row for row in rows})
-        rows = make_rows(self.case, [metric], answers, floor=floor, edits=self.finished.key.edits_applied)
+        rows = make_rows(self.case, [metric], answers, floor=floor, when=self.when)
         # The kept answers themselves, which may hold more than this metric asks for.
         before = metric.reference or "floor"
         kept = {(i, model): self.find(i, model, metric.ask) for i in asked for model in (EDITED, before)}
@@ -182,7 +188,7 @@ class _Record:
 
     def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], StoredAnswer | None], before: str) -> ScoreRow:
         old = next((each for each in self.finished.rows if (each.probe, each.metric) == (row.probe, row.metric)), None)
-        changes: dict[str, Any] = {"schedule": self.finished.key.schedule, "order_seed": self.finished.key.order_seed}
+        changes: dict[str, Any] = {}
         if row.probe is not None and row.probe not in self.refused:
             changes |= {"after": kept[row.probe, EDITED], "before": kept[row.probe, before]}
         return replace(row, more={} if old is None else old.more, **changes)

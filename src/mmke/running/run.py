@@ -15,14 +15,16 @@ from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
-from mmke.results.folder import check_continues, finished_ids, open_run, run_path, set_aside
+from mmke.results.folder import check_continues, finished_keys, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts
+from mmke.results.rows import RecordKey
 from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
+from mmke.running.schedule import scores
 from mmke.running.scoring import Floor
 from mmke.types import Ask
 
@@ -68,8 +70,12 @@ def _run_cell(
 ) -> Path:
     settings = run_settings(request, cell, job.backbone)
     path = run_path(request.out, settings)
-    wanted = {case.id for case in cell.split.cases}
-    if wanted <= finished_ids(path):
+    schedule = cell.schedule
+    wanted = {
+        RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed)
+        for event in scores(cell.events)
+    }
+    if wanted <= finished_keys(path):
         # Not opened for writing, so that several runs can share a finished floor.
         for _ in wanted:
             on_record()

@@ -6,8 +6,8 @@ In: a record, the metrics, the answers of the edited model and of those it is co
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from mmke.results.rows import EMPTY, UNENDED
 from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Score, ScoreRow, StoredAnswer
 
 NOT_NUMBERS = "the model's logits are not numbers"
+
+EDIT, CHOSEN = "edit", "chosen"
+"""Notes: which edit an editor with a memory chose, by its place among all; and whether it is one of the case's own."""
 
 Answers = Mapping[tuple[int, Ask], Answer]
 """Answers of one model to one record: by index of the probe in the record, and by the way it was asked."""
@@ -41,8 +44,28 @@ class CaseAnswers(NamedTuple):
     after: Answers
 
 
+@dataclass(frozen=True, slots=True)
+class When:
+    """In which state of the model a record was asked.
+
+    Attributes:
+        edits_applied: how many cases were edited into the model.
+        schedule: name of the schedule, like the next two as the rows state them.
+        order_seed: see `schedule`.
+        position: see `types.ScoreRow`.
+        own: places of the case's own edits among all edits of the session, by which is told whether an editor with a
+            memory chose the right one.
+    """
+
+    edits_applied: int
+    schedule: str = "single"
+    order_seed: int | None = None
+    position: int | None = None
+    own: range = range(0)
+
+
 def make_rows(
-    case: EditCase, metrics: Sequence[Metric], answers: CaseAnswers, *, floor: Floor | None, edits: int
+    case: EditCase, metrics: Sequence[Metric], answers: CaseAnswers, *, floor: Floor | None, when: When
 ) -> list[ScoreRow]:
     """Score one record.
 
@@ -51,9 +74,9 @@ def make_rows(
         metrics: what to score.
         answers: to its probes.
         floor: the unedited model's rows; None while those are made.
-        edits: number of edits in the model when it was asked.
+        when: in which state of the model it was asked.
     """
-    rows = [row for metric in metrics for row in _rows_of(case, metric, answers, floor, edits)]
+    rows = [row for metric in metrics for row in _rows_of(case, metric, answers, floor, when)]
     return sorted(rows, key=lambda row: (row.probe is None, row.probe or 0))
 
 
@@ -79,7 +102,7 @@ class _Compared(NamedTuple):
 
 
 def _rows_of(
-    case: EditCase, metric: Metric, answers: CaseAnswers, floor: Floor | None, edits: int
+    case: EditCase, metric: Metric, answers: CaseAnswers, floor: Floor | None, when: When
 ) -> Iterator[ScoreRow]:
     """Yield the rows of one metric: of the probes it scores, and of the kinds that the record has no probe of."""
     for i, probe in enumerate(case.probes):
@@ -89,13 +112,13 @@ def _rows_of(
                 after=answers.after[i, metric.ask],
                 unedited=floor.rows[case.id, i, metric.column(probe.kind)] if floor and not metric.reference else None,
             )
-            yield _scored(case, i, metric, compared, edits=edits)
+            yield _scored(case, i, metric, compared, when=when)
     for kind, reason in case.unscored.items():
         if kind.role in metric.roles:
-            yield _unscored(case, kind, metric.column(kind), reason, edits=edits)
+            yield _unscored(case, kind, metric.column(kind), reason, when=when)
 
 
-def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edits: int) -> ScoreRow:
+def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, when: When) -> ScoreRow:
     probe, (before, after, unedited) = case.probes[i], compared
     why = next((reason for answer in (after, before) if (reason := _why_unscored(answer)) is not None), None)
     score = metric.score(probe, before, after) if why is None else Score(math.nan, 0, why)
@@ -109,24 +132,24 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, edit
         probe=i,
         kind=probe.kind.name,
         metric=metric.column(probe.kind),
-        edits_applied=edits,
+        **_state(when),
         value=value,
         floor=floor,
         n_scored=score.n_scored,
         reason=score.reason,
-        notes=_notes(after, metric.ask),
+        notes=_notes(after, metric.ask, when),
         before=_before(metric, compared),
         after=None if after.reason is not None else _stored(after, metric.ask, "edited"),
     )
 
 
-def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, edits: int) -> ScoreRow:
+def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, when: When) -> ScoreRow:
     return ScoreRow(
         case_id=case.id,
         probe=None,
         kind=kind.name,
         metric=column,
-        edits_applied=edits,
+        **_state(when),
         value=None,
         floor=None,
         n_scored=0,
@@ -137,9 +160,19 @@ def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, edit
     )
 
 
-def _notes(answer: Answer, ask: Ask) -> dict[str, int]:
-    """Return the editor's counts, and whether an answer that the model wrote is empty or was cut off."""
+def _state(when: When) -> dict[str, Any]:
+    """Return what a row says of the state of the model."""
+    return {name: getattr(when, name) for name in ("edits_applied", "schedule", "order_seed", "position")}
+
+
+def _notes(answer: Answer, ask: Ask, when: When) -> dict[str, int]:
+    """Return the editor's counts, and whether an answer that the model wrote is empty or was cut off.
+
+    An editor with a memory says which edit it chose; rows say whether that is one of the case's own.
+    """
     notes = dict(answer.notes)
+    if EDIT in notes:
+        notes[CHOSEN] = int(notes.pop(EDIT) in when.own)
     if ask.decode == "generate" and answer.reason is None:
         notes |= {EMPTY: int(not answer.text.strip()), UNENDED: int(answer.finished is False)}
     return notes

@@ -1,0 +1,215 @@
+"""The one loop that edits: open, ask, apply, ask, leave, score, write.
+
+In: a `Task`, whose events say what comes next (`schedule.py`). Out: rows and timings, which go to a `Keeper` at once.
+The single-edit run and every stream are schedules of this loop.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from mmke.errors import CannotAskError, UserError
+from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
+from mmke.results.rows import RecordKey
+from mmke.results.timings import Timing
+from mmke.running.asking import ask, not_asked, write
+from mmke.running.measuring import Stopwatch
+from mmke.running.schedule import Apply, Event, Leave, Open, Refer, Score
+from mmke.running.scoring import Answers, CaseAnswers, Floor, When, make_rows
+from mmke.types import Ask, EditCase, Metric, ScoreRow
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Where the rows of finished records go: a run's folder, or a list in memory. `done`: those that it has already."""
+
+    @property
+    def done(self) -> Collection[RecordKey]: ...
+    def append(self, case: EditCase, rows: Sequence[ScoreRow], timing: Timing) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One editor on the records of one benchmark, with everything loaded.
+
+    Attributes:
+        backbone: unedited.
+        editor: the method.
+        events: what is left to do.
+        metrics: what is scored.
+        floor: the unedited model's rows; None where the editor is `none`, which makes them.
+        store: keeps what was computed below the edited layers.
+        seed: set before each edit and each question, so that rows do not depend on what was drawn before.
+        schedule: its name, for the rows.
+        order_seed: see `schedule.Schedule`.
+    """
+
+    backbone: Backbone
+    editor: Editor
+    events: Sequence[Event]
+    metrics: Sequence[Metric]
+    floor: Floor | None
+    store: Store
+    seed: int
+    schedule: str = "single"
+    order_seed: int | None = None
+
+
+def run(task: Task, keeper: Keeper, *, on_record: Callable[[], None] = lambda: None) -> None:
+    """Work off the events of a task."""
+    with ExitStack() as opened:
+        now = _Now(task, opened, Counter(event.case.id for event in task.events if isinstance(event, Score)))
+        for event in task.events:
+            with _out_of_memory_told(task, event):
+                match event:
+                    case Open():
+                        now.open()
+                    case Refer():
+                        now.refer(event)
+                    case Apply():
+                        now.apply(event)
+                    case Score():
+                        rows, timing = now.score(event)
+                        keeper.append(event.case, rows, timing)
+                        on_record()
+                    case Leave():
+                        opened.close()
+
+
+@dataclass
+class _Now:
+    """What the loop holds while it works.
+
+    Attributes:
+        task: what is to be done.
+        opened: closes the session.
+        left: how often each case is still to be scored; what its answers are compared with is kept so long.
+        references: for each case and reference, what that model answered.
+        written: for each case, what the unedited model writes where metrics feed that to both models.
+        refused: cases whose edits cannot be made in this session, with the reason.
+        own: for each case in the session, the places of its edits among all edits that were made.
+        watch: times what is done from one record to the next.
+    """
+
+    task: Task
+    opened: ExitStack
+    left: Counter[str]
+    references: dict[str, dict[str, Answers]] = field(default_factory=dict)
+    written: dict[str, dict[int, str]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    own: dict[str, range] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Open a session on the unedited backbone."""
+        self.refused, self.own = {}, {}
+        self.watch = Stopwatch(self.task.backbone.device)
+        torch.manual_seed(self.task.seed)
+        self.session = self.opened.enter_context(self.task.editor.open(self.task.backbone, self.task.store))
+
+    def refer(self, event: Refer) -> None:
+        """Ask a case of the model as it is now.
+
+        After an edit that could not be made nothing is asked: the case is then compared with the unedited model.
+        """
+        case, reference = event.case, event.reference
+        metrics = [metric for metric in self.task.metrics if metric.reference is not None]
+        with self.watch.phase("before"):
+            if reference == "base":
+                self.written[case.id] = write(self.session, case, self.task.metrics)
+                asked = ask(self.session, case, metrics, self.written[case.id])
+            elif self.refused:
+                return
+            else:
+                # What the unedited model writes is not known of the next case, and no such metric wants it.
+                asked = ask(self.session, case, [metric for metric in metrics if metric.reference == reference])
+        self.references.setdefault(case.id, {})[reference] = asked
+
+    def apply(self, event: Apply) -> None:
+        """Edit by one batch; a case whose edits cannot be made is left out, and its records say why."""
+        torch.manual_seed(self.task.seed)
+        with self.watch.phase("edit"):
+            self.refused |= _apply(self.session, self.task.backbone, event.cases)
+        for case in event.cases:
+            if case.id not in self.refused:
+                begin = max((places.stop for places in self.own.values()), default=0)
+                self.own[case.id] = range(begin, begin + len(case.edits))
+
+    def score(self, event: Score) -> tuple[list[ScoreRow], Timing]:
+        """Ask a case of the edited model; return its rows, and what it cost since the record before."""
+        case, task = event.case, self.task
+        torch.manual_seed(task.seed)
+        with self.watch.phase("after"):
+            if case.id in self.refused:
+                after = not_asked(case, task.metrics, self.refused[case.id])
+            else:
+                if isinstance(self.session, TakesOwnEdits):
+                    self.session.own(case.edits)
+                after = ask(self.session, case, task.metrics, self.written[case.id])
+        references = self.references[case.id]
+        # No edit comes before the first record: it is compared with the unedited model, as published.
+        answers = CaseAnswers({"previous edit": references["base"], **references}, after)
+        when = When(
+            edits_applied=event.edits_applied,
+            schedule=task.schedule,
+            order_seed=task.order_seed,
+            position=event.position,
+            own=self.own.get(case.id, range(0)),
+        )
+        rows = make_rows(case, task.metrics, answers, floor=task.floor, when=when)
+        timing, self.watch = self.watch.timing(), Stopwatch(task.backbone.device)
+        self.left[case.id] -= 1
+        if not self.left[case.id]:
+            del self.references[case.id], self.written[case.id]
+        return rows, timing
+
+
+def _apply(session: EditSession, backbone: Backbone, cases: Sequence[EditCase]) -> dict[str, str]:
+    """Make the edits of a batch together; return which cases' edits cannot be made, and why."""
+    try:
+        session.apply([edit for case in cases for edit in case.edits])
+    except CannotAskError as error:
+        if len(cases) == 1:
+            return {cases[0].id: f"the edit cannot be made: {error}"}
+    else:
+        return {}
+    # One of several cannot be made: find which by what the model says of each alone, and make the others.
+    alone = {case.id: _problem(backbone, case) for case in cases}
+    refused = {id_: f"the edit cannot be made: {reason}" for id_, reason in alone.items() if reason is not None}
+    rest = [case for case in cases if case.id not in refused]
+    if not refused:
+        return {case.id: "the edits of this batch cannot be made together" for case in cases}
+    return refused | (_apply(session, backbone, rest) if rest else {})
+
+
+def _problem(backbone: Backbone, case: EditCase) -> str | None:
+    asks = (backbone.problems(edit.query, edit.target, Ask()) for edit in case.edits)
+    return next((reason for reason in asks if reason is not None), None)
+
+
+@contextmanager
+def _out_of_memory_told(task: Task, event: Event) -> Iterator[None]:
+    """Turn an out-of-memory error into one that says at which record, and what helps."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        device = task.backbone.device
+        held = torch.cuda.memory_reserved(device) / 2**30 if device.type == "cuda" else 0.0
+        raise UserError(
+            f"{device} has too little memory for {task.editor.name} on {task.backbone.name} at {_place(event)} "
+            f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
+            "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger GPU"
+        ) from error
+
+
+def _place(event: Event) -> str:
+    match event:
+        case Refer(case) | Score(case):
+            return f"record {case.id}"
+        case Apply(cases):
+            return f"record {cases[0].id}"
+        case _:
+            return "the beginning of a session" if isinstance(event, Open) else "a checkpoint"
