@@ -1,0 +1,88 @@
+"""Write a session's state into a stream's folder, and load it from there; `results.saved_session` says how it is kept.
+
+In: a session, and what identifies the stream and its step. Out: `session/` with a safetensors file and `session.json`.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mmke.errors import UserError
+from mmke.protocols import EditSession, SessionState
+from mmke.results.lines import to_line
+from mmke.results.saved_session import SESSION, Origin, SavedSession, digest_of, file_sha256, unfit, write_facts
+
+
+def save(folder: Path, session: EditSession, origin: Origin, *, step: int, cases: Sequence[str]) -> None:
+    """Save a session, so that a kill at any moment leaves either this state or the one before it complete.
+
+    Args:
+        folder: the stream's.
+        session: whose state is saved.
+        origin: on which model and in which stream.
+        step: number of the step after which it is saved.
+        cases: ids of the cases that are in the model, in the order of their edits.
+
+    Raises:
+        UserError: the state cannot be written; the one before it is kept.
+    """
+    state = session.state()
+    place = folder / SESSION
+    try:
+        place.mkdir(exist_ok=True)
+        file, sha256 = _write_tensors(place, step, state)
+        write_facts(folder, SavedSession(origin, step, len(cases), digest_of(list(cases)), file, sha256, state.facts))
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"the session cannot be saved in {place} ({error}); the state before it is kept. Make room or give the "
+            "folder the rights it needs, and give the same command again"
+        ) from error
+
+
+def load(folder: Path, session: EditSession, saved: SavedSession) -> None:
+    """Load into a session what was saved.
+
+    Args:
+        folder: the stream's.
+        session: just opened.
+        saved: what `read_session` returned.
+
+    Raises:
+        UserError: the editor cannot go on from it.
+    """
+    try:
+        # The library's tensors lie in the file's pages at any address, on which the last bit of a product may depend.
+        tensors = {name: each.clone() for name, each in load_file(folder / SESSION / saved.tensors).items()}
+    except (SafetensorError, OSError) as error:
+        raise unfit(folder, f"{saved.tensors} is broken ({error})") from error
+    try:
+        session.load_state(SessionState(tensors, saved.facts))
+    except UserError as error:
+        raise unfit(folder, str(error)) from error
+
+
+def state_bytes(session: EditSession) -> int:
+    """Return how many bytes a session's state has beyond the model: its tensors, and its facts as JSON."""
+    state = session.state()
+    tensors = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
+    return tensors + len(to_line(state.facts))
+
+
+def _write_tensors(place: Path, step: int, state: SessionState) -> tuple[str, str]:
+    """Write tensors to the disk, and return the name and the sha256 of the complete file."""
+    draft = place / "tensors.tmp"
+    # The library writes no two tensors that share memory; a copy of each shares nothing.
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
+    save_file(own, draft)
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())
+    # The library lets the owner alone read it; whoever may read the folder may read the state.
+    draft.chmod(place.stat().st_mode & 0o666)
+    sha256 = file_sha256(draft)
+    # With its digest in its name it never takes the place of a file that `session.json` still names.
+    name = f"step-{step:06}-{sha256[:16]}.safetensors"
+    draft.replace(place / name)
+    return name, sha256
