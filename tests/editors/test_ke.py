@@ -44,9 +44,9 @@ def test_every_matrix_of_the_last_three_layers_changes_in_its_own_shape(
     backbone: ComposedBackbone, cases: tuple[EditCase, ...]
 ) -> None:
     changed = prepared(backbone).change(backbone, cases[0].edits[0], store=MemoryStore(), before={})
-    assert len(changed.weights) == len(changed.sizes) == 6
-    assert {name.split(".layers.")[1][0] for name in changed.weights} == {"1", "2", "3"}
-    for name, weight in changed.weights.items():
+    assert len(changed.updates) == len(changed.sizes) == 6
+    assert {name.split(".layers.")[1][0] for name in changed.updates} == {"1", "2", "3"}
+    for name, weight in changed.updates.items():
         own = backbone.module.get_parameter(name)
         assert dense(own, weight).shape == own.shape
         assert not torch.equal(dense(own, weight), own)
@@ -59,13 +59,13 @@ def test_an_edit_is_the_published_formula_on_the_gradient_of_the_whole_model(
     changed = editor.change(backbone, edit, store=MemoryStore(), before={})
     ids = torch.tensor(editor.condition(backbone, edit))
     vectors = editor.trained().learner(ids, backbone.decoder.embed.weight)
-    for name, gradient in whole_gradients(backbone, edit, list(changed.weights)).items():
+    for name, gradient in whole_gradients(backbone, edit, list(changed.updates)).items():
         out, into = gradient.shape
         column_a, row_a, column_b, row_b, gate = vectors[name].split([into, out, into, out, 1])
         a, b = (row.softmax(-1)[:, None] @ column[None] for row, column in ((row_a, column_a), (row_b, column_b)))
         own = backbone.module.get_parameter(name)
         expected = own + gate.sigmoid() * (gradient * a + b)
-        torch.testing.assert_close(dense(own, changed.weights[name]), expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(dense(own, changed.updates[name]), expected, rtol=1e-5, atol=1e-6)
 
 
 def whole_gradients(backbone: ComposedBackbone, edit: Edit, names: list[str]) -> dict[str, Tensor]:
@@ -147,7 +147,7 @@ def test_the_text_behind_the_cut_does_not_count_under_paper(cases: tuple[EditCas
     for switches, alike in ((PAPER, True), (STRICT, False)):
         editor = prepared(backbone, switches)
         one, two = (editor.change(backbone, edit, store=MemoryStore(), before={}) for edit in (LONG, other))
-        assert all(same(one.weights[name], two.weights[name]) == alike for name in one.weights)
+        assert all(same(one.updates[name], two.updates[name]) == alike for name in one.updates)
 
 
 def test_a_picture_is_read_behind_the_beginning_under_paper_where_the_prompt_has_none(
@@ -191,7 +191,7 @@ def test_it_edits_and_trains_in_half_precision(name: str, cases: tuple[EditCase,
     backbone = load(name, torch.bfloat16)
     editor, before = prepared(backbone), fingerprint(backbone.module)
     changed = editor.change(backbone, cases[0].edits[0], store=MemoryStore(), before={})
-    added = [each for each in changed.weights.values() if isinstance(each, LowRankUpdate)]
+    added = [each for each in changed.updates.values() if isinstance(each, LowRankUpdate)]
     assert [each.outputs.dtype for each in added] == [torch.float32] * 6
     editor.losses(backbone, cases[0], store=MemoryStore(), learn=True)["total"].backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in editor.trained().parameters())

@@ -96,7 +96,7 @@ def test_a_frozen_table_is_read_and_not_saved(backbone: ComposedBackbone, cases:
     own = prepared(backbone)
     own.trained().learner.load_state_dict(editor.trained().learner.state_dict(), strict=False)
     # Before it is trained, the copy reads as the table does.
-    made = [each.change(backbone, cases[0].edits[0], store=MemoryStore(), before={}).weights for each in (editor, own)]
+    made = [each.change(backbone, cases[0].edits[0], store=MemoryStore(), before={}).updates for each in (editor, own)]
     assert all(same(made[0][name], made[1][name]) for name in made[0])
     trained(editor, backbone, cases, 2)
     assert backbone.decoder.embed.weight.grad is None
@@ -111,7 +111,7 @@ def test_saved_tensors_come_back(backbone: ComposedBackbone, cases: tuple[EditCa
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in other.trained().state_dict().items())
     assert float(other.trained().margin_lp) == pytest.approx(8e-4)
     edit = cases[0].edits[0]
-    made = [each.change(backbone, edit, store=MemoryStore(), before={}).weights for each in (one, other)]
+    made = [each.change(backbone, edit, store=MemoryStore(), before={}).updates for each in (one, other)]
     assert all(same(made[0][name], made[1][name]) for name in made[0])
 
 

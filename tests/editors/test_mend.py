@@ -10,7 +10,7 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editing.factors import Factors, averaged, factors
+from mmke.editing.factors import Factors, factors, share
 from mmke.editing.settings import resolve
 from mmke.editors.mend.network import LowRankLayer, Network, Networks, Statistics, informative
 from mmke.errors import NeedsTrainingError, UserError
@@ -188,11 +188,11 @@ def test_factors_multiply_to_the_gradient_of_the_matrix(backbone: ComposedBackbo
         torch.testing.assert_close(found[name].gradient(), expected[name])
 
 
-def test_factors_of_a_batch_multiply_to_the_mean_of_the_gradients() -> None:
+def test_the_shares_of_a_batch_add_up_to_the_mean_of_the_gradients() -> None:
     found = [{"w": Factors(torch.randn(rows, 3), torch.randn(rows, 2))} for rows in (4, 2)]
     mean = (found[0]["w"].gradient() + found[1]["w"].gradient()) / 2
-    torch.testing.assert_close(averaged(found)["w"].gradient(), mean)
-    assert averaged(found[:1]) is found[0]
+    torch.testing.assert_close(sum(share(each, 2)["w"].gradient() for each in found), mean)
+    assert torch.equal(share(found[0], 1)["w"].gradients, found[0]["w"].gradients)
 
 
 def test_an_untrained_editor_says_how_to_train_it(backbone: ComposedBackbone) -> None:

@@ -36,17 +36,9 @@ class Factors:
         return self.gradients.T @ self.inputs
 
 
-def averaged(found: Sequence[Mapping[str, Factors]]) -> Mapping[str, Factors]:
-    """Return the factors of the mean of several losses, of which each was differentiated at the same weights."""
-    if len(found) == 1:
-        return found[0]
-    return {
-        name: Factors(
-            torch.cat([each[name].inputs for each in found]),
-            torch.cat([each[name].gradients for each in found]) / len(found),
-        )
-        for name in found[0]
-    }
+def share(found: Mapping[str, Factors], among: int) -> Mapping[str, Factors]:
+    """Return the factors of a loss that is one of several, of which the mean is taken."""
+    return {name: Factors(each.inputs, each.gradients / among) for name, each in found.items()}
 
 
 def factors(

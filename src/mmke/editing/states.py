@@ -3,6 +3,7 @@
 A state belongs to one editor on one set of weights. Both stand among the facts, and a session refuses another's state.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +37,12 @@ def check(state: SessionState, editor: str, backbone: Backbone) -> None:
                 f"this is a saved session of {key} {there!r}, and this session's is {here!r}; open a session of that "
                 f"{key.replace('_', ' ')}"
             )
+
+
+def persistent_bytes(state: SessionState) -> int:
+    """Return what a saved session takes beside the base model: the bytes of its tensors and of its facts as JSON."""
+    tensors = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
+    return tensors + len(json.dumps(dict(state.facts), ensure_ascii=False).encode("utf-8", errors="backslashreplace"))
 
 
 def flat(weights: Weights) -> dict[str, Tensor]:

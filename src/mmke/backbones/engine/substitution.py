@@ -55,11 +55,15 @@ def dense(own: Tensor, edited: Tensor | LowRankUpdate) -> Tensor:
 
 
 def joined(own: Tensor, before: Tensor | LowRankUpdate | None, added: LowRankUpdate) -> Tensor | LowRankUpdate:
-    """Return a matrix with one more low-rank update; as factors while they are smaller than the matrix."""
+    """Return a matrix with one more low-rank update; as factors while they are smaller than the matrix.
+
+    So after any number of updates neither what is kept nor the product with it grows beyond the matrix: factors of the
+    matrix's size take as many multiplications as the matrix does. A first update stays as it is.
+    """
     if before is None:
         return added
     if isinstance(before, Tensor):
-        return before.float() + added.product()
+        return torch.addmm(before.float(), added.outputs.T, added.inputs)
     both = LowRankUpdate(torch.cat([before.inputs, added.inputs]), torch.cat([before.outputs, added.outputs]))
     return both if both.inputs.numel() + both.outputs.numel() < own.numel() else dense(own, both)
 

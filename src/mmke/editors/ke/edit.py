@@ -54,22 +54,23 @@ from mmke.types import Ask, Edit, EditCase, Switches
 PUBLISHED = PublishedTraining()
 
 
-class Changed(NamedTuple):
-    """An edit as it was made.
+class Change(NamedTuple):
+    """What an edit adds to the matrices.
 
     Attributes:
-        weights: the matrices after it.
-        updates: what was added to each.
-        sizes: of each update.
+        updates: of each matrix, by name.
         trunk: of the edit's own query.
         target: the token ids of its answer.
     """
 
-    weights: Weights
     updates: Mapping[str, LowRankUpdate]
-    sizes: list[Tensor]
     trunk: Trunk
     target: Tensor
+
+    @property
+    def sizes(self) -> list[Tensor]:
+        """Return the size of each update."""
+        return [size(update) for update in self.updates.values()]
 
 
 @dataclass
@@ -148,19 +149,19 @@ class KnowledgeEditor:
     def losses(self, backbone: Backbone, case: EditCase, *, store: Store, learn: bool) -> Mapping[str, Tensor]:
         """Return what a record's loss is made of, and how many of the edit's tokens are right after it."""
         network = self.trained()
-        changed = self.change(backbone, case.edits[0], store=store, before={})
-        logits = backbone.tail(changed.trunk, changed.weights)
-        nll, lp = answer_loss(logits, changed.target), torch.stack(changed.sizes).mean()
-        right = (logits.argmax(-1) == changed.target).sum()
+        change = self.change(backbone, case.edits[0], store=store, before={})
+        logits = backbone.tail(change.trunk, change.updates)
+        nll, lp = answer_loss(logits, change.target), torch.stack(change.sizes).mean()
+        right = (logits.argmax(-1) == change.target).sum()
         return {
             "total": nll + network.penalty(lp),
             "nll": nll,
             "lp": lp,
             "alpha": network.alpha_lp.detach(),
             "margin": network.margin_lp,
-            "accuracy": right / len(changed.target),
+            "accuracy": right / len(change.target),
             "right": right,
-            "tokens": torch.tensor(len(changed.target)),
+            "tokens": torch.tensor(len(change.target)),
         }
 
     def after_step(self) -> None:
@@ -185,11 +186,14 @@ class KnowledgeEditor:
     @torch.no_grad()
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Change the matrices by a batch of edits: by the sum of the changes that each makes at the weights so far."""
-        made = [self.change(backbone, edit, store=store, before=before).updates for edit in edits]
-        return self._changed(backbone, before, made)
+        weights, own = before, sites.tensors(backbone, self.sites)
+        for edit in edits:
+            updates = self.change(backbone, edit, store=store, before=before).updates
+            weights = {name: joined(own[name], weights.get(name), update) for name, update in updates.items()}
+        return weights
 
-    def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Changed:
-        """Make an edit, on top of those before; gradients flow into the network."""
+    def change(self, backbone: Backbone, edit: Edit, *, store: Store, before: Weights) -> Change:
+        """Return what an edit adds to the weights before it; gradients flow into the network."""
         ask = Ask(labels=self.switches.labels, begin=self.settings.begin_before_image)
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
@@ -199,17 +203,7 @@ class KnowledgeEditor:
         ids = sent(self.condition(backbone, edit), backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
         updates = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in names}
-        weights = self._changed(backbone, before, [updates])
-        return Changed(weights, updates, [size(update) for update in updates.values()], trunk, target)
-
-    def _changed(
-        self, backbone: Backbone, before: Weights, made: Sequence[Mapping[str, LowRankUpdate]]
-    ) -> dict[str, Tensor | LowRankUpdate]:
-        weights = dict(before)
-        own = sites.tensors(backbone, self.sites)
-        for updates in made:
-            weights = {name: joined(own[name], weights.get(name), update) for name, update in updates.items()}
-        return weights
+        return Change(updates, trunk, target)
 
     def lay_out(self, backbone: Backbone) -> None:
         """Lay out a fresh network."""

@@ -27,7 +27,7 @@ from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
 from mmke.editing import sites
 from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
-from mmke.editing.factors import Factors, averaged, factors
+from mmke.editing.factors import Factors, factors, share
 from mmke.editing.filling import fill
 from mmke.editing.objective import ask_training
 from mmke.editing.settings import EditorSettings, build
@@ -199,9 +199,13 @@ class Mend:
     @torch.no_grad()
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Move the matrices by a batch of edits: by the gradient of their mean loss at the weights so far."""
-        found = [self.factors(backbone, edit, store=store, weights=before) for edit in edits]
-        moves, own = self.networks()(averaged(found)), sites.tensors(backbone, self.sites)
-        return {name: joined(own[name], before.get(name), move) for name, move in moves.items()}
+        weights, own = before, sites.tensors(backbone, self.sites)
+        # One edit after the other: all rows of a large batch together would take more memory than the matrices.
+        for edit in edits:
+            found = self.factors(backbone, edit, store=store, weights=before)
+            moves = self.networks()(share(found, len(edits)))
+            weights = {name: joined(own[name], weights.get(name), move) for name, move in moves.items()}
+        return weights
 
     def lay_out(self, backbone: Backbone) -> None:
         """Lay out fresh networks."""
