@@ -1,16 +1,17 @@
 """The session of every editor that remembers edits and decides per query whether one of them concerns it.
 
 In come an editor and queries; a decision is made once per query, from its question and picture alone, and either the
-unedited model answers or the remembered edit's own route does.
+unedited model answers or the remembered edit's own route does. Every answer says so in its notes: `accepted` 1 or 0,
+and where it is 1 `edit`, the chosen edit's index among all edits that were applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.editing import states
@@ -23,13 +24,29 @@ M = TypeVar("M")
 
 @runtime_checkable
 class RoutingEditor(Protocol[M]):
-    """What the session asks of an editor; `M` is what it makes of the edits in force."""
+    """What the session asks of an editor; `M` is what it makes of the edits in force, such as vectors to search in."""
 
     @property
     def name(self) -> str: ...
 
-    def remember(self, backbone: Backbone, edits: Sequence[Edit]) -> M:
-        """Return what is made of all edits in force, once they are applied."""
+    def remember(self, backbone: Backbone, edits: Sequence[Edit], before: M | None, *, store: Store) -> M:
+        """Return the memory after one more batch of edits; the edits in `before` are not read again.
+
+        Raises:
+            CannotAskError: an edit cannot be made; `before` is what it was.
+        """
+        ...
+
+    def saved(self, memory: M) -> Mapping[str, Tensor]:
+        """Return what of the memory a saved session needs besides the texts of the edits."""
+        ...
+
+    def restored(self, backbone: Backbone, edits: Sequence[Edit], tensors: Mapping[str, Tensor]) -> M:
+        """Return the memory of all edits in force from what `saved` returned.
+
+        Raises:
+            UserError: a tensor is missing, or of another shape.
+        """
         ...
 
     def decide(
@@ -60,8 +77,8 @@ class RoutedSession(Generic[M]):
     def apply(self, edits: Sequence[Edit]) -> None:
         """Remember a batch of edits behind those before."""
         if edits:
+            self.memory = self.editor.remember(self.backbone, edits, self.memory, store=self.store)
             self.edits += edits
-            self.memory = self.editor.remember(self.backbone, self.edits)
             self.decided.clear()
 
     @torch.no_grad()
@@ -86,13 +103,15 @@ class RoutedSession(Generic[M]):
         # The unedited model is asked all of them together, as it was before the edit: how many rows a product has
         # moves the last bit of each.
         said = [] if len(inside) == len(probes) else answer(self.backbone, probes, ask, store=self.store)
-        if self.memory is None or not inside:
+        if self.memory is None:
             return said
+        if not inside:
+            return [noted(answer, None) for answer in said]
         spoken = self.editor.speak(
             self.backbone, [probes[i] for i in inside], list(inside.values()), ask, self.memory, store=self.store
         )
         own = dict(zip(inside, spoken, strict=True))
-        return [own[i] if i in own else said[i] for i in range(len(probes))]
+        return [noted(own[i] if i in own else said[i], route) for i, route in enumerate(routes)]
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Refuse: there is no edited module."""
@@ -102,12 +121,21 @@ class RoutedSession(Generic[M]):
         )
 
     def state(self) -> SessionState:
-        """Return the edits."""
-        return SessionState({}, states.facts(self.editor.name, self.backbone, edits=states.of_edits(self.edits)))
+        """Return the edits, and what was made of them."""
+        tensors = {} if self.memory is None else self.editor.saved(self.memory)
+        return SessionState(tensors, states.facts(self.editor.name, self.backbone, edits=states.of_edits(self.edits)))
 
+    @torch.no_grad()
     def load_state(self, state: SessionState) -> None:
         """Remember the edits of another session in place of one's own."""
         states.check(state, self.editor.name, self.backbone)
-        self.edits, self.memory = [], None
+        edits = states.edits_of(state.facts["edits"])
+        self.memory = self.editor.restored(self.backbone, edits, state.tensors) if edits else None
+        self.edits = edits
         self.decided.clear()
-        self.apply(states.edits_of(state.facts["edits"]))
+
+
+def noted(answer: Answer, route: Route) -> Answer:
+    """Return an answer whose notes say whether a remembered edit was chosen, and which."""
+    chosen = {"accepted": 0} if route is None else {"accepted": 1, "edit": route}
+    return replace(answer, notes={**answer.notes, **chosen})

@@ -5,7 +5,8 @@ made. Under `paper` every answer is a mixture of the base's and the counterfactu
 its gold answer is to the nearest edit; under `strict` a probe's question alone decides which of the two answers.
 
 Deviations from the published code:
-- Several edits may be remembered; the nearest one decides.
+- Several edits may be remembered; the nearest one decides, and of equally near ones the newest. Under `paper` the
+  mixture uses its similarity.
 - Free decoding is not published: under either protocol the question alone decides, and one model writes the answer.
 - BLIP2's random projection, under `paper`, is drawn from the seed and the newest edit, so that a run repeats itself.
 - Under `strict` the counterfactual model is the backbone's own language model with trained copies of its last layers,
@@ -15,22 +16,23 @@ Deviations from the published code:
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmke.backbones.engine.answering import by_ask, read_off, wanted_logits
 from mmke.editing.filling import fill
-from mmke.editing.routed_session import RoutedSession
+from mmke.editing.routed_session import RoutedSession, noted
 from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
-from mmke.editors.serac.mixture import THRESHOLD, aligned, soft
+from mmke.editors.serac.mixture import aligned, soft
 from mmke.editors.serac.networks import Networks, fresh, originals
 from mmke.editors.serac.projection import PROJECTION, draw
 from mmke.editors.serac.published import translate
+from mmke.editors.serac.remembered import EditKeys
 from mmke.editors.serac.scope import (
     Keys,
     Nearness,
@@ -58,6 +60,18 @@ from mmke.types import (
 PUBLISHED = PublishedTraining(asks_all=True)
 
 
+class Memory(NamedTuple):
+    """What SERAC makes of the edits in force.
+
+    Attributes:
+        keys: what queries are compared with.
+        weights: the counterfactual model's trained tensors, with the projection of the newest edit if it is drawn.
+    """
+
+    keys: EditKeys
+    weights: Weights
+
+
 @dataclass
 class MixingSession:
     """SERAC as published: an answer under teacher forcing is a mixture, and what is written freely is decided.
@@ -66,7 +80,7 @@ class MixingSession:
     """
 
     editor: "Serac"
-    routed: RoutedSession[Weights]
+    routed: RoutedSession[Memory]
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Remember a batch of edits."""
@@ -90,18 +104,20 @@ class MixingSession:
 
     @torch.no_grad()
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
-        backbone, edits, store = self.routed.backbone, self.routed.edits, self.routed.store
-        if self.routed.memory is None or not probes or ask.decode == "generate":
+        backbone, edits, store, memory = self.routed.backbone, self.routed.edits, self.routed.store, self.routed.memory
+        if memory is None or not probes or ask.decode == "generate":
             return self.routed.answer(probes, ask)
         texts = [self.editor.keys.of_probe(probe.query.text, probe.target) for probe in probes]
-        near = self.editor.nearest(backbone, texts, [probe.query for probe in probes], edits, store=store)
+        near = self.editor.near(backbone, texts, [probe.query for probe in probes], memory.keys, store=store)
         asks = [ask] * len(probes)
         base = wanted_logits(backbone, probes, asks, store=store)
         other = self.editor.counterfactual(backbone).logits(
-            probes, [edits[i] for i in near.edits], asks, store=store, weights=self.routed.memory
+            probes, [edits[i] for i in near.edits], asks, store=store, weights=memory.weights
         )
-        pieces = zip(base.encoded, base.logits, other.logits, near.log_similarity.exp(), strict=True)
-        return [read_off(backbone, encoded, soft(old, new, s), ask) for encoded, old, new, s in pieces]
+        pieces = zip(base.encoded, base.logits, other.logits, near.log_similarity.exp(), near.routes(), strict=True)
+        return [
+            noted(read_off(backbone, encoded, soft(old, new, s), ask), route) for encoded, old, new, s, route in pieces
+        ]
 
 
 @dataclass
@@ -153,12 +169,22 @@ class Serac:
     def nearest(
         self, backbone: Backbone, texts: Sequence[str], queries: Sequence[Query], edits: Sequence[Edit], *, store: Store
     ) -> Nearness:
-        """Return the nearest edit of each query, whose text is given as the keys have it."""
-        shown = None
-        if self.compares_pictures:
-            seen = ([picture(backbone, query, store) for query in some] for some in (queries, [e.query for e in edits]))
-            shown = Shown(*seen)
-        return self.networks().scope.nearest(texts, [self.keys.of_edit(edit) for edit in edits], store, shown)
+        """Return the nearest edit of each query, whose text is given as the keys have it; with gradient, for training.
+
+        A session makes the edits' keys once, when they are applied: see `near`.
+        """
+        pictures = (self._pictures(backbone, some, store) for some in (queries, [edit.query for edit in edits]))
+        keys = [self.keys.of_edit(edit) for edit in edits]
+        return self.networks().scope.nearest(texts, keys, store, Shown(*pictures))
+
+    def near(
+        self, backbone: Backbone, texts: Sequence[str], queries: Sequence[Query], keys: EditKeys, *, store: Store
+    ) -> Nearness:
+        """Return the nearest of the remembered edits of each query, whose text is given as the keys have it."""
+        return self.networks().scope.near(texts, self._pictures(backbone, queries, store), keys, store)
+
+    def _pictures(self, backbone: Backbone, queries: Sequence[Query], store: Store) -> list[Tensor | None]:
+        return [picture(backbone, query, store) if self.compares_pictures else None for query in queries]
 
     def weights(self, model: Counterfactual, edit: Edit) -> dict[str, Tensor]:
         """Return the counterfactual model's trained tensors, and the projection drawn for an edit, by name."""
@@ -192,19 +218,32 @@ class Serac:
         del backbone
         return None
 
-    def remember(self, backbone: Backbone, edits: Sequence[Edit]) -> Weights:
-        """Return the counterfactual model's trained tensors, with the projection of the newest edit if it is drawn."""
-        return self.weights(self.counterfactual(backbone), edits[-1])
+    def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
+        """Return the keys of all edits; those of one more batch are made and put behind the others."""
+        pictures = self._pictures(backbone, [edit.query for edit in edits], store)
+        keys = self.networks().scope.keys([self.keys.of_edit(edit) for edit in edits], pictures, store)
+        if before is None:
+            return Memory(keys, self.weights(self.counterfactual(backbone), edits[-1]))
+        # What is trained is the same for every edit: only a projection that is drawn for each is made anew.
+        model = self.counterfactual(backbone)
+        drawn = model.projects and self.settings.projection == "random"
+        return Memory(before.keys.joined(keys), self.weights(model, edits[-1]) if drawn else before.weights)
+
+    def saved(self, memory: Memory) -> Mapping[str, Tensor]:
+        """Return the keys."""
+        return memory.keys._asdict()
+
+    def restored(self, backbone: Backbone, edits: Sequence[Edit], tensors: Mapping[str, Tensor]) -> Memory:
+        """Take over keys, so that no text and no picture is read again."""
+        keys = EditKeys.restored(tensors, edits=len(edits), device=backbone.device)
+        return Memory(keys, self.weights(self.counterfactual(backbone), edits[-1]))
 
     def decide(
-        self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: Weights, *, store: Store
+        self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: Memory, *, store: Store
     ) -> list[Route]:
         """Return the nearest edit of each query where it is near enough."""
-        del memory
         texts = [self.keys.of_probe(query.text, "") for query in queries]
-        near = self.nearest(backbone, texts, queries, edits, store=store)
-        similar = near.log_similarity.exp().tolist()
-        return [i if s > THRESHOLD else None for i, s in zip(near.edits, similar, strict=True)]
+        return self.near(backbone, texts, queries, memory.keys, store=store).routes()
 
     def speak(
         self,
@@ -212,17 +251,17 @@ class Serac:
         probes: Sequence[Probe],
         edits: Sequence[Edit],
         ask: Ask,
-        memory: Weights,
+        memory: Memory,
         *,
         store: Store,
     ) -> list[Answer]:
         """Answer with the counterfactual model, each probe behind its edit."""
         model = self.counterfactual(backbone)
         if ask.decode == "generate":
-            return model.write(probes, edits, ask, store=store, weights=memory)
+            return model.write(probes, edits, ask, store=store, weights=memory.weights)
         asks = [ask] * len(probes)
         asked = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
-        other = model.logits(probes, edits, asks, store=store, weights=memory)
+        other = model.logits(probes, edits, asks, store=store, weights=memory.weights)
         return [
             read_off(backbone, encoded, aligned(logits, len(encoded.rows)), ask)
             for encoded, logits in zip(asked.encoded, other.logits, strict=True)

@@ -30,9 +30,11 @@ from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import RANDOM
 from mmke.editing.sentence_encoder import PACKAGED, encoder_path
+from mmke.editors.serac.mixture import THRESHOLD
+from mmke.editors.serac.remembered import EditKeys
 from mmke.editors.serac.stand_in import stand_in
 from mmke.errors import UserError
-from mmke.protocols import INPUTS, Backbone, Store
+from mmke.protocols import INPUTS, Backbone, Route, Store
 from mmke.types import Ask, Edit, Query
 
 SPREAD = 2.0
@@ -171,6 +173,11 @@ class Nearness(NamedTuple):
     edits: list[int]
     log_similarity: Float[Tensor, "probes"]
 
+    def routes(self) -> list[Route]:
+        """Return the edit of each probe where it is near enough to answer it; else None."""
+        similar = self.log_similarity.exp().tolist()
+        return [edit if s > THRESHOLD else None for edit, s in zip(self.edits, similar, strict=True)]
+
 
 class Scope(nn.Module):
     """The classifier: what of it is trained is its parameters."""
@@ -230,6 +237,8 @@ class Scope(nn.Module):
     ) -> Nearness:
         """Return the nearest edit of each probe; an edit is as near as the nearest of its texts.
 
+        All texts are embedded together. Of edits that are equally near the newest is returned.
+
         Args:
             probes: a text each.
             edits: some texts each.
@@ -239,23 +248,47 @@ class Scope(nn.Module):
         distinct = list(dict.fromkeys([*probes, *(text for texts in edits for text in texts)]))
         embedded = self.embed(distinct, store)
         place = {text: i for i, text in enumerate(distinct)}
-        keys = embedded[[place[text] for texts in edits for text in texts]]
-        of = [i for i, texts in enumerate(edits) for _ in texts]
-        distances = (embedded[[place[text] for text in probes]][:, None] - keys).square().sum(-1)
-        if self.picture_head is not None and shown is not None:
-            distances = distances + self._between_pictures(self.picture_head, shown)[:, of]
-        found = distances.min(1)
-        return Nearness([of[place] for place in found.indices.tolist()], -self.scale * found.values)
+        asked, known = shown or Shown([None] * len(probes), [None] * len(edits))
+        keys = self._keys(edits, embedded[[place[text] for texts in edits for text in texts]], known)
+        return self._compare(embedded[[place[text] for text in probes]], asked, keys)
 
-    def _between_pictures(self, head: nn.Module, shown: "Shown") -> Float[Tensor, "probes edits"]:
-        """Return the squared distances of pictures; 0 where one of the two has none."""
-        distances = torch.zeros(len(shown.probes), len(shown.edits), device=self.scale.device)
-        asked, known = ({i: p for i, p in enumerate(some) if p is not None} for some in shown)
-        if not asked or not known:
-            return distances
-        one, other = (head(torch.stack(list(some.values()))) for some in (asked, known))
-        places = torch.tensor(list(asked))[:, None], torch.tensor(list(known))[None]
-        return distances.index_put(places, (one[:, None] - other).square().sum(-1))
+    def keys(
+        self, edits: Sequence[Sequence[str]], pictures: Sequence[Float[Tensor, "hidden"] | None], store: Store
+    ) -> EditKeys:
+        """Return what queries are compared with, for edits of some texts and perhaps a picture each."""
+        return self._keys(edits, self.embed([text for texts in edits for text in texts], store), pictures)
+
+    def near(
+        self,
+        probes: Sequence[str],
+        pictures: Sequence[Float[Tensor, "hidden"] | None],
+        keys: EditKeys,
+        store: Store,
+    ) -> Nearness:
+        """Return the nearest edit of each probe, as `nearest` does, from the keys of the edits."""
+        distinct = list(dict.fromkeys(probes))
+        place = {text: i for i, text in enumerate(distinct)}
+        return self._compare(self.embed(distinct, store)[[place[text] for text in probes]], pictures, keys)
+
+    def _keys(self, edits: Sequence[Sequence[str]], embedded: Tensor, pictures: Sequence[Tensor | None]) -> EditKeys:
+        of = sent([i for i, texts in enumerate(edits) for _ in texts], embedded.device)
+        return EditKeys(embedded, of, *self._of_pictures(pictures))
+
+    def _of_pictures(self, pictures: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of the pictures that there are, and whose they are."""
+        seen = {i: each for i, each in enumerate(pictures) if each is not None}
+        whose = sent(list(seen), self.scale.device, torch.long)
+        if self.picture_head is None or not seen:
+            return torch.zeros(0, 0, device=self.scale.device), whose[:0]
+        embedded: Tensor = self.picture_head(torch.stack(list(seen.values())))
+        return embedded, whose
+
+    def _compare(self, probes: Tensor, pictures: Sequence[Tensor | None], keys: EditKeys) -> Nearness:
+        shown, whose = self._of_pictures(pictures)
+        distances = keys.distances(probes, shown, whose)
+        # The first of the smallest in reversed order is the newest of the nearest.
+        found = distances.flip(1).min(1)
+        return Nearness(keys.of[keys.of.numel() - 1 - found.indices].tolist(), -self.scale * found.values)
 
 
 class Shown(NamedTuple):
