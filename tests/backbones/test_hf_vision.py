@@ -6,7 +6,7 @@ from hf_hub import Hub
 from torch import Tensor
 
 from mmke.backbones.engine.composed import ComposedBackbone
-from mmke.backbones.engine.store import bytes_of
+from mmke.backbones.engine.structure import bytes_of
 from mmke.backbones.engine.substitution import call_with
 from mmke.running.fingerprint import fingerprint
 from mmke.types import ImageRef

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from mmke.backbones.engine.store import HostStore, MemoryStore, moved
+from mmke.backbones.engine.disk import OnDisk
+from mmke.backbones.engine.store import HostStore, MemoryStore, store_for
+from mmke.backbones.engine.structure import moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ def test_what_was_used_longest_ago_makes_room(kind: type[HostStore] | type[Memor
     for key in ("a", "b", "a", "c", "a", "b"):
         store.get((key,), lambda key=key: made.append(key) or torch.ones(4))  # type: ignore[misc]
     assert made == ["a", "b", "c", "b"]
+
+
+def test_what_leaves_the_machines_memory_is_brought_back_from_disk() -> None:
+    store, made = HostStore(8 * 4, on_device=4 * 4, below=OnDisk(1 << 20)), []
+    for key in "abcdeabcdeecab":
+        got = store.get((key,), lambda key=key: made.append(key) or torch.full((4,), float(ord(key))))  # type: ignore[misc]
+        assert got.tolist() == [ord(key)] * 4
+    assert made == list("abcde")
+
+
+def test_a_processors_store_goes_on_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmke.backbones.engine.store.ON_DEVICE", 4 * 4)
+    for most, wanted in ((0, "abab"), (4 * 4, "abb"), (None, "ab")):  # on disk a result takes at least 512 bytes
+        store, made = store_for(torch.device("cpu"), on_disk=most and 512), []
+        for key in "abab":
+            store.get((key,), lambda key=key, made=made: made.append(key) or torch.ones(4))  # type: ignore[misc]
+        assert "".join(made) == wanted
 
 
 @pytest.mark.gpu

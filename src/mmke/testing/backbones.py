@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from mmke.backbones.engine import packing
+from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.disk import OnDisk
 from mmke.backbones.engine.store import HostStore, MemoryStore
 from mmke.protocols import INPUTS, OUTPUT, VISION, Backbone, Batch, Cut, Encoded
 from mmke.testing.kit import shared_kit
@@ -165,6 +167,16 @@ def pictures_that_were_kept_in_the_machines_memory_are_seen_alike(trial: Backbon
     assert [answer.target_logprob for answer in again] == [answer.target_logprob for answer in fresh]
 
 
+def what_was_kept_on_disk_is_answered_alike(trial: BackboneTrial) -> None:
+    """The state below a cut is the same bits when it was written to disk and read again, and is not computed anew."""
+    backbone, batch = trial.backbone, trial.encode(Ask())
+    for cut in CUTS:
+        disk = OnDisk(1 << 28)
+        first, again = (kept_trunk(backbone, batch, cut, HostStore(0, below=disk)) for _ in range(2))
+        assert disk.holds((backbone.state, cut, batch.digest))
+        assert torch.equal(backbone.tail(first, {}), backbone.tail(again, {}))
+
+
 def two_pictures_under_one_question_are_told_apart(trial: BackboneTrial) -> None:
     """Another picture changes the answer's probability."""
     probe = next(probe for probe in trial.probes if probe.kind.role == "recall")
@@ -184,6 +196,7 @@ CLAIMS: tuple[Claim, ...] = (
     decoding_takes_the_most_probable_token_each_time,
     an_image_is_encoded_once,
     pictures_that_were_kept_in_the_machines_memory_are_seen_alike,
+    what_was_kept_on_disk_is_answered_alike,
     two_pictures_under_one_question_are_told_apart,
 )
 

@@ -4,8 +4,8 @@ In: a backbone, probes, ways of asking, edited tensors if there are any. Out: an
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,18 +106,31 @@ def wanted_logits(
     return _tail_logits(backbone, kept_trunk(backbone, batch, cut or _highest(backbone), store), weights or {})
 
 
+class _Kept(NamedTuple):
+    """A trunk without its batch, which is at hand whenever the trunk is asked for."""
+
+    cut: Cut
+    features: tuple[Any, ...]
+    hidden: tuple[Tensor, ...]
+    contexts: tuple[Mapping[str, object], ...]
+
+
 def kept_trunk(backbone: Backbone, batch: Batch, cut: Cut, store: Store, *, by_way_of: Cut | None = None) -> Trunk:
     """Return the trunk below a cut; it is computed once, as long as the store keeps it.
 
     With `by_way_of`, a lower cut inside the language model, the state there is kept as well.
     """
 
-    def make() -> Trunk:
+    def make() -> _Kept:
         if by_way_of is None or _layer(backbone, by_way_of) >= _layer(backbone, cut):
-            return backbone.trunk(batch, cut, store=store)
-        return backbone.trunk(batch, cut, store=store, begun=kept_trunk(backbone, batch, by_way_of, store))
+            trunk = backbone.trunk(batch, cut, store=store)
+        else:
+            begun = kept_trunk(backbone, batch, by_way_of, store)
+            trunk = backbone.trunk(batch, cut, store=store, begun=begun)
+        return _Kept(trunk.cut, trunk.features, trunk.hidden, trunk.contexts)
 
-    return store.get((backbone.state, cut, batch.digest), make)
+    kept = store.get((backbone.state, cut, batch.digest), make)
+    return Trunk(kept.cut, batch, *kept[1:])
 
 
 def _layer(backbone: Backbone, cut: Cut) -> float:

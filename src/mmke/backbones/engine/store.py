@@ -1,14 +1,16 @@
-"""Stores of trunks and image features in memory; the least recently used one is dropped first."""
+"""Stores of trunks and image features: where they were computed, in the machine's memory, on disk.
+
+In each of them what was used least recently leaves first, for the next one below if there is one.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor
 
-from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.disk import OnDisk
+from mmke.backbones.engine.structure import bytes_of, moved, tensors_in
 from mmke.backbones.engine.turns import alone
 from mmke.backbones.weights.memory import free_memory
 
@@ -23,12 +25,31 @@ ON_DEVICE = 1 << 29
 """Bytes that a run keeps where they were computed."""
 
 
+@runtime_checkable
+class Below(Protocol):
+    """Where a store leaves what it has no room for."""
+
+    def holds(self, key: tuple[object, ...]) -> bool:
+        """Tell whether something is kept under `key`."""
+        ...
+
+    def find(self, key: tuple[object, ...]) -> Any:
+        """Return what is kept under `key`; None when it is not there."""
+        ...
+
+    def put(self, key: tuple[object, ...], thing: object) -> None:
+        """Keep something that is not there yet."""
+        ...
+
+
 class MemoryStore:
     """Keeps results up to `budget` bytes, where they were computed (on the GPU or in the machine's memory)."""
 
-    def __init__(self, budget: int = ON_DEVICE) -> None:
+    def __init__(self, budget: int = ON_DEVICE, below: Below | None = None) -> None:
+        """Take a budget in bytes; without anything `below`, what leaves is computed again when it is needed."""
         self.budget = budget
         self.held = 0
+        self._below = below
         self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
 
     def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
@@ -40,15 +61,22 @@ class MemoryStore:
                 self.put(key, kept)
             return kept
 
+    def holds(self, key: tuple[object, ...]) -> bool:
+        """Tell whether something is kept under `key`, here or below."""
+        return key in self._kept or (self._below is not None and self._below.holds(key))
+
     def find(self, key: tuple[object, ...]) -> Any:
         """Return what is kept under `key`; None when it is not there."""
-        if key not in self._kept:
-            return None
-        self._kept.move_to_end(key)
-        return self._kept[key][0]
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        found = None if self._below is None else self._below.find(key)
+        if found is not None:
+            self.put(key, found)
+        return found
 
     def put(self, key: tuple[object, ...], thing: object) -> None:
-        """Keep something that is not there yet; what was used longest ago is dropped to make room."""
+        """Keep something that is not there yet; what was used longest ago leaves to make room."""
         size = bytes_of(thing)
         if size > self.budget:
             self._leave(key, thing)
@@ -61,84 +89,57 @@ class MemoryStore:
             self._leave(oldest, left)
 
     def _leave(self, key: tuple[object, ...], thing: object) -> None:
-        """Drop something; a subclass may keep it elsewhere."""
+        # What was brought from below is still there.
+        if self._below is not None and not self._below.holds(key):
+            self._below.put(key, thing)
+
+
+class InMachine:
+    """Keeps results of a GPU in the machine's memory, and copies them back when they are needed."""
+
+    def __init__(self, kept: MemoryStore) -> None:
+        """Take the store in which they are kept."""
+        self._kept = kept
+
+    def holds(self, key: tuple[object, ...]) -> bool:
+        """Tell whether something is kept under `key`, in memory or below."""
+        return self._kept.holds(key)
+
+    def find(self, key: tuple[object, ...]) -> Any:
+        """Return what is kept under `key`, on the device that it came from; None when it is not there."""
+        kept = self._kept.find(key)
+        return None if kept is None else moved(*kept)
+
+    def put(self, key: tuple[object, ...], thing: object) -> None:
+        """Keep a copy of something."""
+        device = next((tensor.device for tensor in tensors_in(thing)), HOST)
+        self._kept.put(key, (moved(thing, HOST), device))
 
 
 class HostStore(MemoryStore):
-    """Keeps results of a GPU in the machine's memory, and copies them back when they are needed.
+    """Keeps results of a GPU where they were computed, then in the machine's memory, then on disk.
 
-    A training goes over its records again and again, and a run goes over them with one editor after the other: what
-    lies below the lowest edited layer is computed the first time alone.
+    A training goes over its records again and again, a run goes over them with one editor after the other, and a stream
+    of edits goes back to them: what lies below the lowest edited layer is computed the first time alone.
     """
 
-    def __init__(self, budget: int | None = None, *, on_device: int = 0) -> None:
+    def __init__(self, budget: int | None = None, *, on_device: int = 0, below: Below | None = None) -> None:
         """Take budgets in bytes.
 
         Args:
             budget: of the machine's memory; without one, by what is free.
             on_device: of what was used last and stays where it was computed.
+            below: where that goes for which the machine's memory has no room.
         """
-        super().__init__(on_device)
         free = free_memory(HOST)
-        self._host = MemoryStore(min(MOST, MOST if free is None else free // 2) if budget is None else budget)
-
-    def get(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
-        """Return what is kept under `key`, making and keeping it when it is not there."""
-        return super().get(key, lambda: self._brought(key, make))
-
-    def _brought(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
-        kept = self._host.find(key)
-        brought: T = make() if kept is None else moved(*kept)
-        return brought
-
-    def _leave(self, key: tuple[object, ...], thing: object) -> None:
-        if self._host.find(key) is None and bytes_of(thing) <= self._host.budget:
-            self._host.put(key, (moved(thing, HOST), _device(thing) or HOST))
+        most = min(MOST, MOST if free is None else free // 2) if budget is None else budget
+        super().__init__(on_device, InMachine(MemoryStore(most, below)))
 
 
-def store_for(device: torch.device) -> MemoryStore:
-    """Return a store for results on a device: half a GiB there, and for a GPU more in the machine's memory."""
-    return HostStore(on_device=ON_DEVICE) if device.type == "cuda" else MemoryStore(ON_DEVICE)
+def store_for(device: torch.device, *, on_disk: int | None = None) -> MemoryStore:
+    """Return a store for results on a device: half a GiB there, for a GPU more in the machine's memory, then on disk.
 
-
-def moved(thing: Any, device: torch.device) -> Any:
-    """Return a tensor, container or dataclass with all its tensors on a device."""
-    if isinstance(thing, Tensor):
-        # To the machine it has to be waited for, from there not.
-        return sent(thing, device)
-    if isinstance(thing, dict):
-        values = {key: moved(value, device) for key, value in thing.items()}
-        return values if type(thing) is dict else type(thing)(**values)  # what the library's models hand on
-    if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
-        parts = [moved(value, device) for value in thing]
-        return thing._make(parts) if hasattr(thing, "_make") else type(thing)(parts)
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return replace(thing, **{field.name: moved(getattr(thing, field.name), device) for field in fields(thing)})
-    return thing
-
-
-def _device(thing: Any) -> torch.device | None:
-    """Return where the first tensor is."""
-    if isinstance(thing, Tensor):
-        return thing.device
-    parts: Any = ()
-    if isinstance(thing, dict):
-        parts = thing.values()
-    elif isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
-        parts = thing
-    elif is_dataclass(thing):
-        parts = (getattr(thing, field.name) for field in fields(thing))
-    return next((found for found in map(_device, parts) if found is not None), None)
-
-
-def bytes_of(thing: object) -> int:
-    """Return the bytes of all tensors in a tensor, container or dataclass."""
-    if isinstance(thing, Tensor):
-        return thing.numel() * thing.element_size()
-    if isinstance(thing, dict):
-        return sum(bytes_of(value) for value in thing.values())
-    if isinstance(thing, tuple | list) and thing and not isinstance(thing[0], int):
-        return sum(bytes_of(value) for value in thing)
-    if is_dataclass(thing):
-        return sum(bytes_of(getattr(thing, field.name)) for field in fields(thing))
-    return 0
+    `on_disk` is the most that is written there, in bytes; None: by what is free (`disk.MOST`).
+    """
+    below = OnDisk() if on_disk is None else OnDisk(on_disk)
+    return HostStore(on_device=ON_DEVICE, below=below) if device.type == "cuda" else MemoryStore(ON_DEVICE, below)
