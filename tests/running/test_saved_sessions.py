@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmke.errors import UserError
 from mmke.protocols import EditSession, SessionState
 from mmke.results.saved_session import FACTS, FORMAT, SESSION, Origin, SavedSession, read_session
-from mmke.running.saved_sessions import load, save, state_bytes
+from mmke.running.saved_sessions import load, save
 from mmke.types import Answer, Asks, Edit, Probe
 
 ORIGIN = Origin("ft-llm", "tiny-llava", "sha256 5", "s" * 64)
@@ -109,10 +109,6 @@ def test_a_newer_state_takes_the_place_of_the_older(tmp_path: Path) -> None:
     assert found(tmp_path).step == 1
     assert set(held(tmp_path).tensors) == {"newer"}
     assert len(list((tmp_path / SESSION).iterdir())) == 2
-
-
-def test_bytes_of_a_state_are_those_of_its_tensors_and_facts() -> None:
-    assert state_bytes(holder({"w": torch.zeros(5)}, a=1)) == 20 + len('{"a":1}\n')
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> list[str]:

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from mmke.errors import UserError
 from mmke.protocols import EditSession, SessionState
-from mmke.results.lines import to_line
 from mmke.results.saved_session import SESSION, Origin, SavedSession, digest_of, file_sha256, unfit, write_facts
 
 
@@ -62,13 +61,6 @@ def load(folder: Path, session: EditSession, saved: SavedSession) -> None:
         session.load_state(SessionState(tensors, saved.facts))
     except UserError as error:
         raise unfit(folder, str(error)) from error
-
-
-def state_bytes(session: EditSession) -> int:
-    """Return how many bytes a session's state has beyond the model: its tensors, and its facts as JSON."""
-    state = session.state()
-    tensors = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
-    return tensors + len(to_line(state.facts))
 
 
 def _write_tensors(place: Path, step: int, state: SessionState) -> tuple[str, str]:
