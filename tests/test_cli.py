@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmke import registry
+from mmke.backbones.engine.store import MemoryStore, store_for
 from mmke.cli import main, options, parse
 from mmke.cli.run import checkpoints
 from mmke.editing.settings import read_changes
@@ -39,6 +40,20 @@ def test_a_run_says_what_it_uses_and_prints_the_table(
     assert "tiny-llava on mmke-entity, hop 1, protocol strict" in printed
     assert "T-Loc" in printed
     assert "--limit 0" in printed
+
+
+def test_what_is_kept_on_disk_can_be_limited(small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def limited(device: torch.device, *, on_disk: int | None) -> MemoryStore:
+        asked.append(on_disk)
+        return store_for(device, on_disk=on_disk)
+
+    monkeypatch.setattr("mmke.running.execution.store_for", limited)
+    given = ["run", "--backbone", "tiny-llava", "--editor", "none", "--benchmark", "mmke-entity", "--limit", "1"]
+    for more in ([], ["--keep", "0.5"], ["--keep", "0"]):
+        assert main([*given, "--data", str(small_data), "--out", str(tmp_path / "-".join(["r", *more])), *more]) == 0
+    assert asked == [None, 1 << 29, 0]
 
 
 def test_the_json_table_has_the_promised_keys(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +124,8 @@ def test_ls_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["check", "mini-entity", "--hop", "9"], "--hop 9: give a number from 0 to 4"),
         (["run", "--limit", "-1"], "--limit -1: give a number from 0 up"),
         (["run", "--threads", "0"], "--threads 0: give a number from 1 up"),
+        (["run", "--keep", "-0.5"], "--keep -0.5: give a number of GiB from 0 up"),
+        (["run", "--keep", "inf"], "--keep inf: give a number of GiB from 0 up"),
         (["run", "--protocol", "papr"], "'--protocol': 'papr' is not one of 'strict', 'paper'"),
         (["run", "--weights", "NOWHERE"], "--weights NOWHERE: there is no such folder (looked for /"),
         (["run", "--device", "gpu"], "--device gpu: give cpu, cuda or cuda:1"),

@@ -1,5 +1,6 @@
 """The options that several commands share, each declared once: its name, its type, its help and its panel."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -121,6 +122,12 @@ def _seed(seed: int) -> int:
     if not -(2**63) <= seed < 2**64:
         raise UserError(f"--seed {seed}: give a whole number of at most 64 bits")
     return seed
+
+
+def _keep(gib: float | None) -> float | None:
+    if gib is not None and not 0 <= gib < math.inf:
+        raise UserError(f"--keep {gib:g}: give a number of GiB from 0 up")
+    return gib
 
 
 BackboneName = Annotated[
@@ -252,6 +259,16 @@ WeightsFolder = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+Keep = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        help="Most that is taken of the disk, while it runs, for results that memory has no room for and that would be "
+        "computed again; 0: none (default: 32, and at most half of what is free).",
+        callback=_keep,
+        rich_help_panel=WHERE,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -261,6 +278,11 @@ Weights = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+
+
+def in_bytes(gib: float | None) -> int | None:
+    """Return GiB in bytes."""
+    return None if gib is None else int(gib * 2**30)
 
 
 def weight_source(named: str | None) -> Path | Literal["random"] | None:

@@ -67,6 +67,7 @@ def run(
     dtype: options.Dtype = None,
     threads: options.Threads = None,
     weights: options.WeightsFolder = None,
+    keep: options.Keep = None,
     dry: Annotated[
         bool,
         typer.Option(
@@ -103,6 +104,7 @@ def run(
         dtype=dtype,
         weights=weights,
         seed=seed,
+        on_disk=options.in_bytes(keep),
     )
     check_request(request)
     return _carry_out(request, command_line(), threads=threads, dry=dry)

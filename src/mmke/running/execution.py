@@ -43,9 +43,17 @@ class Job:
     untouched: str
 
     @classmethod
-    def of(cls, backbone: Backbone, *, seed: int, untouched: str | None = None) -> "Job":
-        """Return a job with an empty store; `untouched` saves the fingerprint where it is known."""
-        return cls(backbone, store_for(backbone.device), seed, untouched or fingerprint(backbone.module))
+    def of(cls, backbone: Backbone, *, seed: int, untouched: str | None = None, on_disk: int | None = None) -> "Job":
+        """Return a job with an empty store.
+
+        Args:
+            backbone: loaded and unedited.
+            seed: set before each record.
+            untouched: its fingerprint, where it is known.
+            on_disk: bytes of the disk that the store takes at most; None: by what is free.
+        """
+        store = store_for(backbone.device, on_disk=on_disk)
+        return cls(backbone, store, seed, untouched or fingerprint(backbone.module))
 
 
 def execute(

@@ -39,6 +39,8 @@ class Request:
         dtype: of the backbone's language model; None: as the backbone was published for the device.
         weights: folder with the backbone's weights, or "random"; None: the usual places.
         seed: for whatever draws.
+        on_disk: bytes of the disk that are taken at most, while it runs, for what memory has no room for; None: by
+            what is free.
     """
 
     backbone: str
@@ -58,6 +60,7 @@ class Request:
     dtype: str | None = None
     weights: WeightSource = None
     seed: int = 0
+    on_disk: int | None = None
 
     def editor_names(self) -> list[str]:
         """Return the names of the editors in the order in which they are run, the floor first."""

@@ -47,10 +47,9 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     untouched = fingerprint(backbone.module)
     for cells in _by_benchmark(planned.cells):
         # A store for each benchmark: no other asks about the same records.
-        job = Job.of(backbone, seed=planned.request.seed, untouched=untouched)
-        folders += [
-            _run_cell(planned.request, job, cell, cells, command=command, on_record=on_record) for cell in cells
-        ]
+        request = planned.request
+        job = Job.of(backbone, seed=request.seed, untouched=untouched, on_disk=request.on_disk)
+        folders += [_run_cell(request, job, cell, cells, command=command, on_record=on_record) for cell in cells]
     return folders
 
 
