@@ -5,6 +5,7 @@ picture, or a `BrokenPictureError` with one line that says why.
 """
 
 import io
+import re
 import stat
 import struct
 import warnings
@@ -17,6 +18,11 @@ from mmke.errors import UserError
 
 ORIENTATION = 0x0112
 """The EXIF field that says how a stored picture is to be turned; 1: not at all."""
+
+LYING = 5
+"""From this orientation on, a picture is turned by 90 or 270 degrees, so that width and height change places."""
+BLACK = "mmke:black"
+"""In the place of a folder in the path of a black picture."""
 
 _BROKEN = (
     OSError,
@@ -53,12 +59,43 @@ def open_picture(path: Path, *, upright: bool = False) -> Image.Image:
     return decode(read_bytes(path), upright=upright)
 
 
+def black_path(width: int, height: int) -> Path:
+    """Return the path of a black picture of this size in pixels: there is no such file, `read_bytes` makes its content.
+
+    So it needs no place to be written to, and is the same on every machine.
+    """
+    return Path(f"{BLACK}/{width}x{height}.pbm")
+
+
+def picture_size(path: Path, *, upright: bool = False) -> tuple[int, int]:
+    """Return a picture's width and height in pixels from its header, turned as `open_picture` turns it.
+
+    Raises:
+        BrokenPictureError: there is no such file, or it is no picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(read_bytes(path))) as picture:
+                turned = upright and _orientation(picture) >= LYING
+                return (picture.height, picture.width) if turned else picture.size
+        except _BROKEN as error:
+            raise BrokenPictureError(_first_line(error)) from error
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of an ordinary file, which a pipe or a device is not: reading those may never end.
+
+    Of a path of `black_path`, the content that it stands for.
 
     Raises:
         BrokenPictureError: it cannot be read, or is empty.
     """
+    black = re.fullmatch(rf"{BLACK}/(\d+)x(\d+)\.pbm", path.as_posix())
+    if black is not None:
+        # A portable bitmap: a 1 is black, and each row ends at a whole byte.
+        width, height = map(int, black.groups())
+        return f"P4\n{width} {height}\n".encode() + b"\xff" * ((width + 7) // 8 * height)
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):

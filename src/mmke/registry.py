@@ -68,6 +68,9 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "divergence": "mmke.metrics.divergence:make",
         "exact-match": "mmke.metrics.generation:make_exact_match",
         "token-f1": "mmke.metrics.generation:make_token_f1",
+        "agree": "mmke.metrics.hard_locality:make_agree",
+        "leak": "mmke.metrics.hard_locality:make_leak",
+        "devqa": "mmke.metrics.hard_locality:make_devqa",
     },
 }
 

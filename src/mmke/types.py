@@ -381,7 +381,8 @@ class Metric(Protocol):
         roles: the roles of the probe kinds that it scores.
         ask: what the answers must contain.
         reference: the model it compares the edited one with; None when the answer is judged alone.
-        unit: of its scores; those in "per cent" lie in [0, 1], and tables show them times 100.
+        unit: of its scores; those in "per cent" are shares in [0, 1], or differences of two, and tables show them times
+            100.
         higher_is_better: which way is better.
         parameters: what its scores depend on besides the answers, such as {"k": 10}; it stands in run.json.
     """

@@ -62,7 +62,7 @@ class RankAgreement:
     reference: Literal["base", "previous edit"] | None
     depth: Depth
     suffix: str = ""
-    roles: tuple[Role, ...] = ("locality", "hard locality")
+    roles: tuple[Role, ...] = ("locality",)
     unit: str = "per cent"
     higher_is_better: bool = True
 
@@ -92,7 +92,7 @@ class SetOverlap:
     ask: Ask
     reference: Literal["base", "previous edit"] | None
     name: str = "agreement-top10"
-    roles: tuple[Role, ...] = ("locality", "hard locality")
+    roles: tuple[Role, ...] = ("locality",)
     unit: str = "per cent"
     higher_is_better: bool = True
 

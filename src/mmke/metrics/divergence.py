@@ -37,7 +37,7 @@ class Divergence:
     ask: Ask
     reference: Literal["base", "previous edit"] | None
     name: str = "divergence"
-    roles: tuple[Role, ...] = ("locality", "hard locality")
+    roles: tuple[Role, ...] = ("locality",)
     unit: str = "nats"
     higher_is_better: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -6,6 +6,7 @@ In: records and a seed. Out: two lists; the same seed divides them in the same w
 import hashlib
 from collections.abc import Sequence
 
+from mmke.benchmarks.groups import picture_groups
 from mmke.editing.objective import missing_probes
 from mmke.errors import UserError
 from mmke.types import EditCase
@@ -36,7 +37,7 @@ def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], l
     Raises:
         UserError: too few to divide.
     """
-    groups = _groups(cases)
+    groups = picture_groups(cases)
     numbers = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed} {group}".encode()).hexdigest())
     wanted, held = max(1, len(cases) // HELD_OUT), set[int]()
     for number in numbers:
@@ -51,27 +52,3 @@ def hold_out(cases: Sequence[EditCase], *, seed: int) -> tuple[list[EditCase], l
         )
     kept = [case for case, group in zip(cases, groups, strict=True) if group not in held]
     return kept, [case for case, group in zip(cases, groups, strict=True) if group in held]
-
-
-def _groups(cases: Sequence[EditCase]) -> list[int]:
-    """Return a group number for each record: records that share a picture of what is edited are in one group."""
-    first: dict[str, int] = {}
-    leader = list(range(len(cases)))
-
-    def lead(number: int) -> int:
-        while leader[number] != number:
-            number = leader[number]
-        return number
-
-    for number, case in enumerate(cases):
-        for picture in _pictures(case):
-            one, other = sorted((lead(first.setdefault(picture, number)), lead(number)))
-            leader[other] = one
-    return [lead(number) for number in range(len(cases))]
-
-
-def _pictures(case: EditCase) -> set[str]:
-    """Return the digests of the pictures of what is edited; a picture of an unrelated question is not one."""
-    asked = [edit.query.image for edit in case.edits]
-    asked += [probe.query.image for probe in case.probes if probe.kind.role in ("recall", "relation")]
-    return {image.sha256 for image in asked if image is not None}
