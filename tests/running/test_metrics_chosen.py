@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmke import registry
+from mmke.benchmarks.probes import hard
 from mmke.benchmarks.probes.published import KINDS, T_REL
 from mmke.errors import UserError
 from mmke.metrics import accuracy
@@ -39,3 +40,9 @@ def test_two_metrics_of_one_column_are_refused_before_anything_is_asked() -> Non
     check_columns(make_metrics(STRICT, generate=True), KINDS)
     with pytest.raises(UserError, match="the metrics 'accuracy' and 'mine' both feed the column 't_rel'"):
         check_columns([metric, replace(metric, name="mine")], [T_REL])
+
+
+def test_hard_locality_is_scored_where_the_records_have_such_probes() -> None:
+    assert [metric.name for metric in make_metrics(STRICT, kinds=KINDS)] == OWN
+    assert [metric.name for metric in make_metrics(STRICT, kinds=hard.KINDS)] == [*OWN, "agree", "leak", "devqa"]
+    check_columns(make_metrics(STRICT, generate=True, kinds=hard.KINDS), [*KINDS, *hard.KINDS])

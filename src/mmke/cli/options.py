@@ -14,6 +14,8 @@ from mmke.errors import UserError
 QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
 
 ProtocolName = Literal["strict", "paper"]
+ProbesName = Literal["published", "hard", "all"]
+PartnersName = Literal["eval", "train"]
 DtypeName = Literal["float32", "float16", "bfloat16"]
 RANDOM: Literal["random"] = "random"
 
@@ -211,6 +213,22 @@ Data = Annotated[
 Protocol = Annotated[
     ProtocolName,
     typer.Option(help="paper: the published arithmetic.", case_sensitive=False, rich_help_panel=HOW),
+]
+Probes = Annotated[
+    ProbesName,
+    typer.Option(
+        help="hard: questions that look like the edit's, and whose answers should not change (hard locality).",
+        case_sensitive=False,
+        rich_help_panel=WHAT,
+    ),
+]
+Partners = Annotated[
+    PartnersName,
+    typer.Option(
+        help="The records that hard probes compare with: evaluation or training records.",
+        case_sensitive=False,
+        rich_help_panel=WHAT,
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

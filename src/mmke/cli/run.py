@@ -39,6 +39,8 @@ def run(
     ] = None,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
+    probes: options.Probes = "published",
+    partners: options.Partners = "eval",
     metric: options.Metrics = None,
     generate: Annotated[
         bool,
@@ -94,6 +96,8 @@ def run(
         hop=hop,
         limit=limit if limit is not None else (QUICK_LIMIT if quick else 0),
         protocol=protocol,
+        probes=probes,
+        partners=partners,
         metrics=tuple(metric or ()),
         generate=generate,
         changes=read_changes(assignments or [], settings),

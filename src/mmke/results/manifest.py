@@ -46,6 +46,8 @@ class RunSettings:
         weights_revision: of the backbone's weights.
         prompt_revision: digest of how the backbone renders a prompt; None where it does not tell.
         schedule: in which order edits and questions come; "single": each record alone.
+        probes: "published", "hard" or "all".
+        partners: of which split the partners of hard locality are; None where none are needed.
     """
 
     backbone: str
@@ -64,6 +66,8 @@ class RunSettings:
     weights_revision: str
     prompt_revision: str | None = None
     schedule: str = "single"
+    probes: str = "published"
+    partners: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as the plain data that JSON gives back."""
@@ -124,7 +128,7 @@ def check_same_settings(folder: Path, settings: RunSettings, *, data_changes: Ca
     now = settings.as_dict()
     # A top-level key that this version does not know was added by a later one, which took care of its meaning.
     old = {key: value for key, value in before.items() if key in now}
-    changes = _metric_changes(old["metrics"], now["metrics"]) or differences(old, now)
+    changes = _probe_changes(old, now) or _metric_changes(old["metrics"], now["metrics"]) or differences(old, now)
     if any(change.startswith("data_revision") for change in changes):
         changes.append(f"changed data: {data_changes()}")
     if changes:
@@ -133,6 +137,15 @@ def check_same_settings(folder: Path, settings: RunSettings, *, data_changes: Ca
             + "\n".join(f"  {change}" for change in changes)
             + "\nchoose another --out, or delete the folder"
         )
+
+
+def _probe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in one line which probes two runs ask, where these are not the same."""
+    return [
+        f"{name}: the folder has {old[name]!r}, this run {new[name]!r}; choose with --{name}"
+        for name in ("probes", "partners")
+        if old[name] != new[name] and None not in (old[name], new[name])
+    ]
 
 
 def _metric_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -95,7 +95,8 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{file} is not the record of a run that this version reads: {error}; move it away, or name another folder"
         ) from error
-    return {**run, "settings": renamed.current(run["settings"])}
+    # Before there were other probes, there were the published ones alone.
+    return {"probes": "published", "partners": None, **run, "settings": renamed.current(run["settings"])}
 
 
 def _checked(plain: object) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from mmke.errors import UserError
 from mmke.types import Metric, ProbeKind, Switches
 
 
-def make_metrics(switches: Switches, *, names: Sequence[str] = (), generate: bool = False) -> list[Metric]:
+def make_metrics(
+    switches: Switches, *, names: Sequence[str] = (), generate: bool = False, kinds: Iterable[ProbeKind] = ()
+) -> list[Metric]:
     """Return the metrics behind registered names under a protocol.
 
     Args:
@@ -15,14 +17,19 @@ def make_metrics(switches: Switches, *, names: Sequence[str] = (), generate: boo
         names: registered names; none: the package's own. Those of other packages are never scored unasked: installing
             one would otherwise change what a run is made of.
         generate: where no names are given, whether to take those that score what the model writes by itself too.
+        kinds: those of the records; where no names are given, metrics of hard locality are left out without its kinds.
 
     Raises:
         UserError: an unknown name.
     """
     made: list[Metric] = []
+    hard = any(kind.role == "hard locality" for kind in kinds)
     for name in dict.fromkeys(names or registry.BUILT_IN["metrics"]):
         made += registry.factory("metrics", name)(switches)
-    return [metric for metric in made if names or generate or metric.ask.decode == "loglikelihood"]
+    if names:
+        return made
+    usual = [metric for metric in made if generate or metric.ask.decode == "loglikelihood"]
+    return [metric for metric in usual if hard or tuple(metric.roles) != ("hard locality",)]
 
 
 def check_columns(metrics: Iterable[Metric], kinds: Iterable[ProbeKind]) -> None:

@@ -19,6 +19,7 @@ from mmke.results.manifest import RunSettings
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, make_metrics
+from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
 from mmke.running.schedule import SINGLE, Event, Schedule, scores
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
@@ -119,6 +120,7 @@ def plan_benchmark(
     switches = PROTOCOLS[request.protocol]
     split = benchmark.load("eval", hop=request.hop, switches=switches)
     train = benchmark.load("train", hop=0, switches=switches).cases
+    split = with_probes(split, train, request, benchmark=benchmark.name)
     limited = first_records(split, request.limit, counting_dropped=switches.limit_counts == "all records")
     if not limited.cases and limited.dropped:
         raise UserError(
@@ -138,7 +140,9 @@ def plan_benchmark(
                 logger.log(level, "%s: left out (%s)", name, error)
             left_out.add(name)
             continue
-        metrics = tuple(make_metrics(made.switches, names=request.metrics, generate=request.generate))
+        metrics = tuple(
+            make_metrics(made.switches, names=request.metrics, generate=request.generate, kinds=split.kinds)
+        )
         check_columns(metrics, split.kinds)
         yield Cell(
             benchmark,
@@ -182,6 +186,8 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         metrics=cell.metrics,
         generate=any(metric.ask.decode == "generate" for metric in cell.metrics),
         seed=request.seed,
+        probes=request.probes,
+        partners=None if request.probes == "published" else request.partners,
         dtype=dtype_name(backbone.dtype),
         device_type=device.type,
         device=device_name(device),

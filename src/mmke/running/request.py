@@ -7,11 +7,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from mmke import registry
 from mmke.errors import UserError
 from mmke.types import PROTOCOLS, Switches, WeightSource
+
+ProbesName = Literal["published", "hard", "all"]
+PartnersName = Literal["eval", "train"]
 
 FLOOR = "none"
 """The editor that edits nothing; it is run before all others, whether it was asked for or not."""
@@ -29,6 +32,8 @@ class Request:
         limit: records of each benchmark; 0 for all. No setting: a larger one continues the run.
         protocol: "strict" or "paper".
         metrics: registered names of what is scored; none: the package's own.
+        probes: "published", "hard" (hard locality alone) or "all".
+        partners: whether the partners of hard locality are evaluation ("eval") or training records ("train").
         generate: where no metrics are named, also score what the model writes by itself.
         changes: editor settings by editor and key, laid over the shipped ones.
         checkpoints: of trained editors, by name; for others the usual places are looked at.
@@ -50,6 +55,8 @@ class Request:
     limit: int = 0
     protocol: str = "strict"
     metrics: tuple[str, ...] = ()
+    probes: ProbesName = "published"
+    partners: PartnersName = "eval"
     generate: bool = False
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -78,6 +85,12 @@ def check_request(request: Request) -> None:
     resolve_protocol(request.protocol)
     if request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
+    for option, value, names in (
+        ("--probes", request.probes, get_args(ProbesName)),
+        ("--partners", request.partners, get_args(PartnersName)),
+    ):
+        if value not in names:
+            raise UserError(f"{option} {value}: give one of {', '.join(names)}")
     check_seed(request.seed)
     check_writable(request.out)
     editors = request.editor_names()

@@ -7,7 +7,6 @@ stay as they are. What needs more of an answer than is kept stays as it was scor
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,8 @@ class _Record:
     def lacks(self, metric: Metric) -> str | None:
         """Return why a metric cannot be scored of what is kept; None when it can."""
         models = [EDITED, *([metric.reference] if metric.reference else [] if self.is_floor else ["floor"])]
-        asked = [i for i in self.probes(metric) if i not in self.refused]
+        refused = self.refused(metric)
+        asked = [i for i in self.probes(metric) if i not in refused]
         if all(self.find(i, model, metric.ask) is not None for i in asked for model in models):
             return None
         if metric.ask.logprobs:
@@ -138,11 +138,18 @@ class _Record:
         """Return the probes that a metric scores, by index."""
         return [i for i, probe in enumerate(self.case.probes) if probe.kind.role in metric.roles]
 
-    @cached_property
-    def refused(self) -> dict[int, str]:
-        """The probes that could not be asked, with the reason."""
-        rows = [row for row in self.finished.rows if row.probe is not None and row.after is None]
-        return {row.probe: row.reason or "" for row in rows if row.probe is not None}
+    def refused(self, metric: Metric) -> dict[int, str]:
+        """Return the probes that could not be asked as a metric asks, with the reason.
+
+        A metric that comes new is refused what all others were.
+        """
+        found = {}
+        for i in self.probes(metric):
+            rows = [row for row in self.finished.rows if row.probe == i]
+            own = [row for row in rows if row.metric == metric.column(self.case.probes[i].kind)] or rows
+            if own and all(row.after is None for row in own):
+                found[i] = own[0].reason or ""
+        return found
 
     def find(self, probe: int, model: str, ask: Ask) -> StoredAnswer | None:
         """Return a kept answer that serves where `ask` would have been asked."""
@@ -170,7 +177,8 @@ class _Record:
         ]
 
     def _scored(self, metric: Metric) -> list[ScoreRow]:
-        asked = [i for i in self.probes(metric) if i not in self.refused]
+        refused = self.refused(metric)
+        asked = [i for i in self.probes(metric) if i not in refused]
         references: dict[str, Answers] = {}
         if metric.reference is not None:
             references[metric.reference] = self._answers(metric, metric.reference)
@@ -189,14 +197,15 @@ class _Record:
     def _with_kept(self, row: ScoreRow, kept: Mapping[tuple[int, str], StoredAnswer | None], before: str) -> ScoreRow:
         old = next((each for each in self.finished.rows if (each.probe, each.metric) == (row.probe, row.metric)), None)
         changes: dict[str, Any] = {}
-        if row.probe is not None and row.probe not in self.refused:
+        if row.probe is not None and (row.probe, EDITED) in kept:
             changes |= {"after": kept[row.probe, EDITED], "before": kept[row.probe, before]}
         return replace(row, more={} if old is None else old.more, **changes)
 
     def _answers(self, metric: Metric, model: str) -> Answers:
-        found = {(i, metric.ask): unasked(self.refused[i]) for i in self.probes(metric) if i in self.refused}
+        refused = self.refused(metric)
+        found = {(i, metric.ask): unasked(reason) for i, reason in refused.items()}
         for i in self.probes(metric):
-            answer = None if i in self.refused else self.find(i, model, metric.ask)
+            answer = None if i in refused else self.find(i, model, metric.ask)
             if answer is not None:
                 found[i, metric.ask] = _answer(answer, self._notes(i, answer))
         return found

@@ -18,7 +18,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
-from mmke.benchmarks.probes.names import plain
+from mmke.benchmarks.probes.names import picture_edit, plain
 from mmke.benchmarks.probes.partners import Partner
 from mmke.pictures import BrokenPictureError, black_path, picture_size, read_bytes
 from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
@@ -140,7 +140,7 @@ def _combined(of: _Sources) -> tuple[tuple[ProbeKind, Asked | str, ImageRef | st
 
 
 def _sources(case: EditCase, partner: Partner) -> _Sources:
-    edit, other = case.edits[0], partner.case
+    edit, other = picture_edit(case), partner.case
     own, picture = _on_picture(case), edit.query.image or NO_PICTURE
     locality = next((probe.query for probe in case.probes if probe.kind.name == "i_loc"), None)
     common: dict[str, Any] = {
@@ -160,7 +160,7 @@ def _sources(case: EditCase, partner: Partner) -> _Sources:
         **common,
         partners=_foreign([text for text, _ in _on_picture(other)], edit),
         partners_text=_foreign(in_text, edit) or NO_TEXT,
-        partners_picture=other.edits[0].query.image or NO_PICTURE,
+        partners_picture=picture_edit(other).query.image or NO_PICTURE,
     )
 
 
@@ -171,16 +171,18 @@ def _foreign(questions: Iterable[str], edit: Edit) -> Asked:
 
 def _unrelated(question: str, case: EditCase) -> Asked | str:
     """Return the unrelated question for the edited picture; one like the edit's own would be a fair question there."""
-    own = [case.edits[0].query.text, *(probe.query.text for probe in case.probes if probe.kind.role == "recall")]
+    edit = picture_edit(case)
+    own = [edit.query.text, *(probe.query.text for probe in case.probes if probe.kind.role == "recall")]
     if plain(question).lower() in {plain(text).lower() for text in own}:
         return SAME_QUESTION
-    return _foreign([question], case.edits[0])
+    return _foreign([question], edit)
 
 
 def _on_picture(case: EditCase) -> Asked:
     """Return the questions about the edited picture; a format that has none has the edit's own prompt."""
     asked = tuple((probe.query.text, probe.target) for probe in case.probes if probe.kind.name == "i_rel")
-    return asked or tuple((edit.query.text, edit.target) for edit in case.edits[:1])
+    edit = picture_edit(case)
+    return asked or ((edit.query.text, edit.target),)
 
 
 def _black(image: ImageRef) -> ImageRef | str:

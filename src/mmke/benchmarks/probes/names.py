@@ -8,7 +8,7 @@ part of it. Languages that write without capital letters have no spans.
 import re
 from collections.abc import Iterable
 
-from mmke.types import EditCase
+from mmke.types import Edit, EditCase
 
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+|['’](?!s\b)[^\W_]+)*")
 _SMALL = frozenset({"of", "the", "de", "la", "du", "der", "van", "von"})
@@ -48,12 +48,17 @@ def subject_names(case: EditCase) -> tuple[str, ...]:
     The new one: the longest span of the description's first sentence that recurs in one of the record's T-Rel
     questions, else the first span of that sentence. The old one: the first span of the old description.
     """
-    edit = case.edits[0]
+    edit = picture_edit(case)
     sentence = first_sentence(edit.target)[0]
     questions = [probe.query.text for probe in case.probes if probe.kind.name == "t_rel"]
     new = recurring_name(sentence, questions) or first_name(sentence)
     old = first_name(first_sentence(edit.original or "")[0])
     return tuple(dict.fromkeys(name for name in (new, old) if name is not None))
+
+
+def picture_edit(case: EditCase) -> Edit:
+    """Return a record's first edit that has a picture, else its first edit."""
+    return next((edit for edit in case.edits if edit.query.image is not None), case.edits[0])
 
 
 def plain(text: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmke.benchmarks.groups import picture_groups
-from mmke.benchmarks.probes.names import holds, plain, subject_names
+from mmke.benchmarks.probes.names import holds, picture_edit, plain, subject_names
 from mmke.types import EditCase
 
 Embed = Callable[[Sequence[str]], Float[np.ndarray, "n hidden"]]
@@ -27,6 +27,10 @@ Embed = Callable[[Sequence[str]], Float[np.ndarray, "n hidden"]]
 
 DECIMALS = 6
 """To which cosines are rounded, so that the last bits of an encoder decide nothing."""
+
+
+NO_OTHER = "no partner: no other record is of its type and shows other things"
+ALL_NAMED = "no partner: it names all others of its type, or they name it"
 
 
 class Partner(NamedTuple):
@@ -72,13 +76,13 @@ def partner_ids(cases: Sequence[EditCase]) -> dict[str, str]:
 def _look(cases: Sequence[EditCase]) -> Iterator[_Looked]:
     for case, group in zip(cases, picture_groups(cases), strict=True):
         tags: Mapping[str, str] = case.probes[0].tags if case.probes else {}
-        edit = case.edits[0]
+        edit = picture_edit(case)
         yield _Looked(
             case=case,
             type=(tags.get("knowledge"), tags.get("type_self")),
             group=group,
             names=subject_names(case),
-            target=plain(edit.target),
+            target=plain(" ".join(each.target for each in case.edits)),
             description=(edit.original or "").strip() or edit.target.strip(),
         )
 
@@ -89,9 +93,7 @@ def _partner(
     alike = [other for other in of_type.get(own.type, ()) if other.group != own.group]
     apart = [other for other in alike if not _speaks_of(own, other) and not _speaks_of(other, own)]
     if not apart:
-        what = f"of the type {own.type[1]!r}" if own.type[1] else "of its kind"
-        why = f"all {len(alike)} others {what} are named in it or name it" if alike else f"it is the only one {what}"
-        return Partner(None, f"the record has no partner: {why}")
+        return Partner(None, ALL_NAMED if alike else NO_OTHER)
     cosines = np.stack([vectors[other.description] for other in apart]) @ vectors[own.description]
     # The first of equal ones; they are in the order of their ids.
     return Partner(apart[int(cosines.round(DECIMALS).argmax())].case)

@@ -75,7 +75,7 @@ class InContextSession:
     backbone: Backbone
     store: Store
     demonstrations: list[str] = field(default_factory=list)
-    own: list[str] = field(default_factory=list)
+    own_sentences: list[str] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     lengths: dict[int, int] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class InContextSession:
         for edit in edits:
             own = own_sentence(edit.query.text, edit.target)
             self.demonstrations += self.editor.retrieval.choose(own)
-            self.own.append(own)
+            self.own_sentences.append(own)
             self.edits.append(edit)
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
@@ -112,7 +112,7 @@ class InContextSession:
         """Take over the edits and demonstrations of another session; nothing is retrieved again."""
         states.check(state, self.editor.name, self.backbone)
         self.edits = states.edits_of(state.facts["edits"])
-        self.own = [own_sentence(edit.query.text, edit.target) for edit in self.edits]
+        self.own_sentences = [own_sentence(edit.query.text, edit.target) for edit in self.edits]
         self.demonstrations = list(state.facts["demonstrations"])
         self.lengths.clear()
 
@@ -133,7 +133,7 @@ class InContextSession:
                 f"{self.editor.name}: the prompt of {shortened(probe.query.text)} has {length} positions and "
                 f"{self.backbone.name} holds {limit}; {way_out}"
             )
-        notes = {"demonstrations": kept + len(self.own), "context_tokens": length}
+        notes = {"demonstrations": kept + len(self.own_sentences), "context_tokens": length}
         return replace(probe, query=Query(self._context(kept) + probe.query.text, image)), notes
 
     def _fit(self, probe: Probe, image: ImageRef | None) -> tuple[int, int]:
@@ -174,7 +174,7 @@ class InContextSession:
     def _context(self, kept: int) -> str:
         # Most similar first: the farthest stand last, so dropping them keeps the prefix that the probes share.
         last = self.edits[-1]
-        return "".join([*self.demonstrations[:kept], *self.own, fact(last.query.text, last.target)])
+        return "".join([*self.demonstrations[:kept], *self.own_sentences, fact(last.query.text, last.target)])
 
 
 def _is_user_portability(probe: Probe) -> bool:
