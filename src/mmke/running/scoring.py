@@ -15,6 +15,7 @@ from mmke.results.rows import EMPTY, UNENDED
 from mmke.types import Answer, Ask, EditCase, Metric, ProbeKind, Score, ScoreRow, StoredAnswer
 
 NOT_NUMBERS = "the model's logits are not numbers"
+COLLAPSED = f"collapsed: {NOT_NUMBERS}"
 
 EDIT, CHOSEN = "edit", "chosen"
 """Notes: which edit an editor with a memory chose, by its place among all; and whether it is one of the case's own."""
@@ -121,7 +122,12 @@ def _rows_of(
 def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, when: When) -> ScoreRow:
     probe, (before, after, unedited) = case.probes[i], compared
     why = next((reason for answer in (after, before) if (reason := _why_unscored(answer)) is not None), None)
-    score = metric.score(probe, before, after) if why is None else Score(math.nan, 0, why)
+    if why is None:
+        score = metric.score(probe, before, after)
+    elif why == NOT_NUMBERS and _has_collapsed(metric, compared, when):
+        score = Score(0.0, len(after.target_ids), COLLAPSED)
+    else:
+        score = Score(math.nan, 0, why)
     if math.isnan(score.value) and score.reason is None:
         raise ValueError("a metric returned NaN without a reason")
     value = None if math.isnan(score.value) else score.value
@@ -141,6 +147,18 @@ def _scored(case: EditCase, i: int, metric: Metric, compared: _Compared, *, when
         before=_before(metric, compared),
         after=None if after.reason is not None else _stored(after, metric.ask, "edited"),
     )
+
+
+def _has_collapsed(metric: Metric, compared: _Compared, when: When) -> bool:
+    """Tell whether the edits of a stream have made the logits NaN, and 0 is the worst score of the metric.
+
+    To leave such rows out would flatter the editor: what the model still answers would be all that counts.
+    """
+    unedited_is_sound = _why_unscored(compared.before) is None and (
+        compared.unedited is None or compared.unedited.value is not None
+    )
+    worst_is_zero = metric.unit == "per cent" and metric.higher_is_better
+    return when.position is not None and worst_is_zero and unedited_is_sound
 
 
 def _unscored(case: EditCase, kind: ProbeKind, column: str, reason: str, *, when: When) -> ScoreRow:
