@@ -18,7 +18,10 @@ GIB = 2**30
 
 
 class TableBlock(NamedTuple):
-    """One table: what it is of, its columns, its lines, and what must be said beneath it."""
+    """One table: what it is of, its columns, its lines, and what must be said beneath it.
+
+    A line with a single text is the heading of the lines below it.
+    """
 
     title: str
     header: tuple[str, ...]

@@ -6,7 +6,7 @@ null where undefined.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from mmke.errors import UserError
 from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import Average, Figure, Scale, figures
+from mmke.report.tags import TagOf, tags_of
 from mmke.results.described import columns_of, kinds_of
-from mmke.results.finished import FinishedRecord, read_cases, read_finished
+from mmke.results.finished import FinishedRecord, read_finished
 from mmke.results.rows import EMPTY, UNENDED
 from mmke.results.run_json import RUN, read_run
 from mmke.results.timings import MemoryKind
-from mmke.types import ScoreRow
 
 FLOOR = "none"
 """The editor that edits nothing: its line is the floor of every table."""
@@ -102,7 +102,7 @@ class CellSummary:
 
 
 def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[CellSummary]:
-    """Read every run below a folder, also while it is being written, in table order.
+    """Read every run below a folder, also while it is being written, in table order; streams are passed over.
 
     Args:
         out: a results folder, or any folder inside one.
@@ -110,12 +110,15 @@ def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None 
         only: read these runs' folders instead of all below `out`.
 
     Raises:
-        UserError: no run there, two runs of one cell, a broken file, or a tag that no probe has.
+        UserError: no run there, or streams alone, two runs of one cell, a broken file, or a tag that no probe has.
     """
     folders = sorted(file.parent for file in out.rglob(RUN)) if only is None else list(only)
     if not folders:
         raise UserError(f"no results below {out}; name the --out of a run, or make one: mmke run --out {out}")
-    tags = {} if by is None else _tags(folders, by)
+    folders = [folder for folder in folders if not is_stream(folder)]
+    if not folders:
+        raise UserError(f"there are only streams below {out}: mmke table {out} --stream")
+    tags = {} if by is None else tags_of(folders, by)
     found: dict[tuple[Any, ...], Path] = {}
     cells = []
     for folder in folders:
@@ -127,32 +130,16 @@ def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None 
     return sorted(cells, key=lambda cell: cell.place)
 
 
-Tags = Mapping[tuple[str, int], str]
-"""The value of one tag by case and probe."""
-
-
-def _tags(folders: Sequence[Path], by: str) -> dict[Path, Tags]:
-    """Return each probe's value of a tag, run by run.
+def is_stream(folder: Path) -> bool:
+    """Tell whether a folder holds a stream, whose figures are others (`streams/`).
 
     Raises:
-        UserError: no probe has this tag.
+        UserError: its `run.json` is broken.
     """
-    probes = {
-        folder: {
-            (id_, i): probe for id_, kept in read_cases(folder).items() for i, probe in enumerate(kept.case.probes)
-        }
-        for folder in folders
-    }
-    known = {tag for each in probes.values() for probe in each.values() for tag in probe.tags}
-    if by not in known:
-        raise UserError(f"no probe has the tag {by!r}; these results have {', '.join(sorted(known)) or 'none'}")
-    return {
-        folder: {place: probe.tags[by] for place, probe in each.items() if by in probe.tags}
-        for folder, each in probes.items()
-    }
+    return bool((read_run(folder) or {}).get("stream"))
 
 
-def _summaries(folder: Path, tags: Tags | None) -> Iterator[CellSummary]:
+def _summaries(folder: Path, tag_of: TagOf | None) -> Iterator[CellSummary]:
     run = read_run(folder)
     if run is None:
         raise UserError(f"{folder} has no {RUN}; name the --out of a run")
@@ -174,7 +161,7 @@ def _summaries(folder: Path, tags: Tags | None) -> Iterator[CellSummary]:
             dropped=len(run["records"]["dropped"]),
             seconds_per_edit=fmean(timing.seconds["edit"] for timing in timings) if timings else None,
             peak_memory_bytes=max(peaks, default=None),
-            metrics=figures([record.rows for record in records], scale, tag_of=None if tags is None else _finder(tags)),
+            metrics=figures([record.rows for record in records], scale, tag_of=tag_of),
             scale=scale,
             as_published=average == averages[0],
             memory=timings[0].memory if timings else None,
@@ -183,10 +170,6 @@ def _summaries(folder: Path, tags: Tags | None) -> Iterator[CellSummary]:
             generated=_generated(records),
             conditions=conditions_of(run),
         )
-
-
-def _finder(tags: Tags) -> Callable[[ScoreRow], str | None]:
-    return lambda row: None if row.probe is None else tags.get((row.case_id, row.probe))
 
 
 def _reasons(records: Sequence[FinishedRecord]) -> dict[str, Counter[str]]:

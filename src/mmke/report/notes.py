@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from mmke.report.cells import CellSummary
+from mmke.report.conditions import Conditions
 from mmke.report.figures import PER_CENT, Figure
 from mmke.report.published import Published
 
@@ -14,6 +16,7 @@ REASONS = 3
 """How many reasons a note gives."""
 
 Say = Callable[[CellSummary], str | None]
+About = TypeVar("About")
 
 
 def line_name(cell: CellSummary, cells: Sequence[CellSummary]) -> str:
@@ -45,17 +48,22 @@ def notes_of(
             notes.append(f"{begin}: {what} ({lines}){why}")
     notes += _record_notes(cells)
     notes += [f"answers that the model wrote: {text} ({lines})" for text, lines in _together(cells, _generated)]
-    notes += _condition_notes(cells)
+    notes += condition_notes([(line_name(cell, cells).removesuffix(MARK), cell.conditions) for cell in cells])
     return notes if printed is None else [*notes, *_published_notes(cells, printed)]
 
 
 def _together(cells: Sequence[CellSummary], say: Say) -> Iterator[tuple[str, str]]:
     """Yield what is to be said of cells, with the names of all lines of which the same is to be said."""
+    yield from together([(line_name(cell, cells).removesuffix(MARK), cell) for cell in cells], say)
+
+
+def together(named: Sequence[tuple[str, About]], say: Callable[[About], str | None]) -> Iterator[tuple[str, str]]:
+    """Yield what is to be said of things with names, with the names of all of which the same is to be said."""
     said: dict[str, list[str]] = {}
-    for cell in cells:
-        text = say(cell)
+    for name, about in named:
+        text = say(about)
         if text:
-            said.setdefault(text, []).append(line_name(cell, cells).removesuffix(MARK))
+            said.setdefault(text, []).append(name)
     yield from ((text, ", ".join(names)) for text, names in said.items())
 
 
@@ -120,19 +128,20 @@ def _generated(cell: CellSummary) -> str | None:
     return f"{empty} of {answers} empty, {unended} of {answers} cut off at their longest length"
 
 
-def _condition_notes(cells: Sequence[CellSummary]) -> Iterator[str]:
-    if len({device for cell in cells for device in cell.conditions.devices}) > 1:
-        devices = _together(cells, lambda cell: " and ".join(cell.conditions.devices))
+def condition_notes(named: Sequence[tuple[str, Conditions]]) -> Iterator[str]:
+    """Yield what the conditions of a table's lines, each with its name, leave to be said."""
+    if len({device for _, conditions in named for device in conditions.devices}) > 1:
+        devices = together(named, lambda conditions: " and ".join(conditions.devices))
         yield f"made on different devices: {'; '.join(f'{text} ({lines})' for text, lines in devices)}"
-    for text, lines in _together(cells, lambda cell: ", ".join(cell.conditions.mixed)):
+    for text, lines in together(named, lambda conditions: ", ".join(conditions.mixed)):
         yield f"made in several starts that differ: {text} ({lines})"
-    for _, lines in _together(cells, lambda cell: "uncommitted" if cell.conditions.uncommitted else None):
+    for _, lines in together(named, lambda conditions: "uncommitted" if conditions.uncommitted else None):
         yield f"made from a checkout with changes that were not committed ({lines})"
-    for text, lines in _together(cells, lambda cell: str(cell.conditions.trained_on or "")):
+    for text, lines in together(named, lambda conditions: str(conditions.trained_on or "")):
         yield f"†: its checkpoint was trained on {text} of these records ({lines})"
-    for text, lines in _together(cells, lambda cell: str(cell.conditions.chosen_by or "")):
+    for text, lines in together(named, lambda conditions: str(conditions.chosen_by or "")):
         yield f"its checkpoint was chosen among others by {text} of these records ({lines})"
-    for text, lines in _together(cells, lambda cell: "; ".join(cell.conditions.deviations)):
+    for text, lines in together(named, lambda conditions: "; ".join(conditions.deviations)):
         yield f"other than the published code ({lines}): {text}"
 
 

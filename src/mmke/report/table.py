@@ -25,6 +25,9 @@ _LATEX_ESCAPES = str.maketrans(
         "±": r"\ensuremath{\pm}",
         "–": "--",
         "†": r"\ensuremath{\dagger}",
+        "−": r"\ensuremath{-}",
+        ">": r"\ensuremath{>}",
+        "<": r"\ensuremath{<}",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )
@@ -46,30 +49,51 @@ def render(cells: Sequence[CellSummary], form: str, *, published: bool = False, 
         return _json(cells, published=published)
     if form == "csv":
         return _csv(cells, published=published)
-    if form not in _DRAW:
+    check_form(form)
+    return draw(make_blocks(cells, published=published, every_metric=every_metric), form)
+
+
+def check_form(form: str) -> None:
+    """Refuse a form that there is not.
+
+    Raises:
+        UserError: the message names those that there are.
+    """
+    if form not in (*_DRAW, "json", "csv"):
         raise UserError(f"unknown format {form!r}; there are {', '.join([*_DRAW, 'json', 'csv'])}")
-    blocks = make_blocks(cells, published=published, every_metric=every_metric)
+
+
+def draw(blocks: Sequence[TableBlock], form: str) -> str:
+    """Return tables for people as "text", "latex" or "markdown"."""
     return "\n\n".join(_DRAW[form](block) for block in blocks)
 
 
 def _json(cells: Sequence[CellSummary], *, published: bool) -> str:
-    plain = [_rounded(cell.as_dict()) for cell in cells]
+    plain = [rounded(cell.as_dict()) for cell in cells]
     if published:
         for cell, row in zip(plain, published_rows(cells), strict=True):
             cell["published"] = None if row is None else row.as_dict()
+    return json_text(plain)
+
+
+def json_text(plain: Any) -> str:
+    """Return plain data as JSON for programs."""
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _rounded(plain: Any) -> Any:
+def rounded(plain: Any) -> Any:
+    """Return plain data with its numbers rounded."""
     if isinstance(plain, Mapping):
-        return {key: _rounded(value) for key, value in plain.items()}
+        return {key: rounded(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [rounded(value) for value in plain]
     return round(plain, DECIMALS) + 0.0 if isinstance(plain, float) else plain
 
 
 def _csv(cells: Sequence[CellSummary], *, published: bool) -> str:
     lines: list[dict[str, Any]] = []
     for cell, row in zip(cells, published_rows(cells), strict=True):
-        whole = _rounded(cell.as_dict())
+        whole = rounded(cell.as_dict())
         metrics = whole.pop("metrics")
         about = {"records" if key == "n" else key: value for key, value in whole.items()}
         for metric, figure in metrics.items():
@@ -78,6 +102,11 @@ def _csv(cells: Sequence[CellSummary], *, published: bool) -> str:
                 line["published"] = row.figures.get(metric) if row else None
                 line["doubtful"] = row.doubtful if row else None
             lines.append(line)
+    return csv_text(lines)
+
+
+def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return lines with the same keys as comma-separated values under a header."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -86,8 +115,9 @@ def _csv(cells: Sequence[CellSummary], *, published: bool) -> str:
 
 
 def _text(block: TableBlock) -> str:
-    widths = [max(map(len, column)) for column in zip(block.header, *block.lines, strict=True)]
-    lines = [_aligned(line, widths) for line in (block.header, *block.lines)]
+    whole = [line for line in block.lines if len(line) > 1]
+    widths = [max(map(len, column)) for column in zip(block.header, *whole, strict=True)]
+    lines = [_aligned(line, widths) if len(line) > 1 else line[0] for line in (block.header, *block.lines)]
     return "\n".join(
         [block.title, lines[0], "-" * max(map(len, lines)), *lines[1:], *(f"  {note}" for note in block.notes)]
     )
@@ -108,6 +138,8 @@ def _markdown(block: TableBlock) -> str:
 
 
 def _markdown_line(line: Sequence[str]) -> str:
+    if len(line) == 1:
+        return f"| **{_markdown_text(line[0])}** |"
     return f"| {' | '.join(_markdown_text(text.strip()) for text in line)} |"
 
 
@@ -120,7 +152,7 @@ def _markdown_text(text: str) -> str:
 
 
 def _latex(block: TableBlock) -> str:
-    lines = [" & ".join(_latex_text(text.strip()) for text in line) + r" \\" for line in (block.header, *block.lines)]
+    lines = [_latex_line(line, len(block.header)) for line in (block.header, *block.lines)]
     notes = [rf"\par\footnotesize {_latex_text(note)}" for note in block.notes]
     return "\n".join(
         [
@@ -138,6 +170,12 @@ def _latex(block: TableBlock) -> str:
             r"\end{table}",
         ]
     )
+
+
+def _latex_line(line: Sequence[str], columns: int) -> str:
+    if len(line) == 1:
+        return rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{_latex_text(line[0])}}}}} \\"
+    return " & ".join(_latex_text(text.strip()) for text in line) + r" \\"
 
 
 def _latex_text(text: str) -> str:

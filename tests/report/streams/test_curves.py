@@ -4,7 +4,7 @@ from statistics import stdev
 
 import pytest
 
-from mmke.report.streams.curves import Asked, Bin, Track, age_bin, figures, half_life, over_floor, paired
+from mmke.report.streams.curves import Asked, Bin, Track, age_bin, area, figures, half_life, over_floor, paired
 from mmke.report.streams.estimates import average, difference, mean
 
 EVERY = Asked(checkpoints=(1, 2, 3))
@@ -30,8 +30,6 @@ def value(estimate: object) -> float | None:
         ("final", 0.7333),
         ("forgetting", 0.25),
         ("backward_transfer", -0.25),
-        ("area_linear", 0.7583),
-        ("area", 0.7692),
         ("drift", None),
     ],
 )
@@ -39,6 +37,12 @@ def test_three_cases_in_three_states_give_the_figures_worked_out_by_hand(name: s
     assert value(getattr(figures(oracle(), EVERY), name)) == (
         None if expected is None else pytest.approx(expected, abs=5e-5)
     )
+
+
+def test_the_areas_of_three_states_are_those_worked_out_by_hand() -> None:
+    curve = figures(oracle(), EVERY).checkpoints
+    assert value(area(curve, float)) == pytest.approx(0.7583, abs=5e-5)
+    assert value(area(curve)) == pytest.approx(0.7692, abs=5e-5)
 
 
 def test_the_curve_by_checkpoint_is_a_mean_over_the_cases_edited_so_far() -> None:
@@ -70,7 +74,7 @@ def test_gaps_alone_give_right_and_the_curve_by_gap_and_nothing_of_the_end() -> 
     assert value(found.right) == 0.75
     assert found.final is None  # only b was asked after the last scored case
     assert found.forgetting is None
-    assert found.area is None
+    assert area(found.checkpoints) is None
     assert found.checkpoints == {}
 
 
@@ -126,19 +130,17 @@ def test_the_unedited_model_is_flat_in_every_curve() -> None:
     levels = [
         found.right,
         found.final,
-        found.area,
-        found.area_linear,
         *found.checkpoints.values(),
         *found.gaps.values(),
     ]
-    assert [value(each) for each in levels] == [pytest.approx(0.3)] * 8
+    assert [value(each) for each in levels] == [pytest.approx(0.3)] * 6
     assert found.forgetting is None
 
 
 def test_an_editor_that_does_nothing_stays_at_the_floor_of_the_same_cases() -> None:
     idle = {case: track._replace(scores=dict.fromkeys(track.scores, 0.1)) for case, track in oracle().items()}
     found = figures(over_floor(idle), EVERY)
-    levels = [found.right, found.final, found.forgetting, found.backward_transfer, found.area]
+    levels = [found.right, found.final, found.forgetting, found.backward_transfer, area(found.checkpoints)]
     assert [value(each) for each in (*levels, *found.checkpoints.values(), *found.ages.values())] == [0.0] * 10
 
 
@@ -167,17 +169,36 @@ def test_the_same_cases_in_two_orders_are_not_twice_as_many_cases() -> None:
     assert (again.value, again.se, again.n) == (pytest.approx(final.value), pytest.approx(final.se), 3)
 
 
+def test_first_states_of_several_orders_have_an_error_from_their_different_cases() -> None:
+    first = [mean([(case, score)]) for case, score in (("a", 0.2), ("b", 0.4), ("c", 0.9))]
+    together = average([each for each in first if each is not None])
+    assert (together.value, together.n) == (pytest.approx(0.5), 3)
+    assert together.se == pytest.approx(stdev([0.2, 0.4, 0.9]) / 3**0.5)
+
+
 def test_the_error_of_a_difference_is_paired() -> None:
     other = {
         case: track._replace(scores={state: score - 0.1 for state, score in track.scores.items()})
         for case, track in oracle().items()
     }
-    left, right = figures(oracle(), EVERY), figures(other, EVERY)
-    assert left.area is not None
-    assert right.area is not None
-    apart = difference(left.area, right.area)
+    left, right = figures(oracle(), EVERY).final, figures(other, EVERY).final
+    assert left is not None
+    assert right is not None
+    apart = difference(left, right)
     assert apart.value == pytest.approx(0.1)
     assert apart.se == pytest.approx(0.0, abs=1e-12)
+
+
+def test_an_area_has_an_error_where_each_state_has_two_cases() -> None:
+    curve = {state: mean([("a", 0.2), ("b", 0.4)]) for state in (1, 10, 100)}
+    known = {state: each for state, each in curve.items() if each is not None}
+    whole = area(known)
+    assert whole is not None
+    assert (whole.value, whole.n) == (pytest.approx(0.3), 2)
+    assert whole.se == pytest.approx(known[1].se)
+    alone = area(figures(oracle(), EVERY).checkpoints)
+    assert alone is not None
+    assert alone.se is None  # one case alone was asked in the first state
 
 
 def test_a_pair_has_the_cases_and_states_that_both_have() -> None:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from mmke.report.streams.estimates import Estimate, add_up, mean
+from mmke.report.streams.estimates import Mean, Sum, mean
 
 
 class Track(NamedTuple):
@@ -78,23 +78,19 @@ class Figures:
         forgetting: how far a score fell from its best.
         backward_transfer: what the later edits changed.
         drift: what earlier edits changed in a case that was not edited yet.
-        area: mean of the curve over the logarithm of the state.
-        area_linear: mean of the curve over the state.
-        checkpoints: the curve M(c).
+        checkpoints: the curve M(c); see `area`.
         gaps: the curve G(g).
         ages: the curve by age.
     """
 
-    right: Estimate | None = None
-    final: Estimate | None = None
-    forgetting: Estimate | None = None
-    backward_transfer: Estimate | None = None
-    drift: Estimate | None = None
-    area: Estimate | None = None
-    area_linear: Estimate | None = None
-    checkpoints: Mapping[int, Estimate] = field(default_factory=dict)
-    gaps: Mapping[int, Estimate] = field(default_factory=dict)
-    ages: Mapping[Bin, Estimate] = field(default_factory=dict)
+    right: Mean | None = None
+    final: Mean | None = None
+    forgetting: Mean | None = None
+    backward_transfer: Mean | None = None
+    drift: Mean | None = None
+    checkpoints: Mapping[int, Mean] = field(default_factory=dict)
+    gaps: Mapping[int, Mean] = field(default_factory=dict)
+    ages: Mapping[Bin, Mean] = field(default_factory=dict)
 
 
 def figures(tracks: Tracks, asked: Asked, *, higher_is_better: bool = True) -> Figures:
@@ -107,24 +103,38 @@ def figures(tracks: Tracks, asked: Asked, *, higher_is_better: bool = True) -> F
     """
     if any(track.position is None for track in tracks.values()):
         return _flat(tracks, asked)
-    curve = _by(asked.checkpoints, lambda c: mean(_seen(tracks, lambda p, _: c if p <= c else None)))
     ended = {case: track for case, track in tracks.items() if asked.end and track.end in track.scores}
-    whole = len(curve) == len(asked.checkpoints)
     return Figures(
         right=mean(_seen(tracks, lambda p, _: p)),
         final=mean(_seen(ended, lambda p, track: track.end if p <= track.end else None)),
         forgetting=mean(_forgotten(ended, higher_is_better=higher_is_better)),
         backward_transfer=mean(_transferred(ended)),
         drift=mean(_drifted(tracks)),
-        area=_area(curve, log) if whole else None,
-        area_linear=_area(curve, float) if whole else None,
-        checkpoints=curve,
+        checkpoints=_by(asked.checkpoints, lambda c: mean(_seen(tracks, lambda p, _: c if p <= c else None))),
         gaps=_by(asked.gaps, lambda gap: mean(_seen(tracks, lambda p, _: p + gap))),
-        ages=_ages(tracks, asked.checkpoints),
+        ages=_ages(tracks, asked),
     )
 
 
-def half_life(gains: Mapping[int, Estimate]) -> int | None:
+def area(curve: Mapping[int, Mean], axis: Callable[[float], float] = log) -> Sum | None:
+    """Return the mean of a curve over an axis by trapezoids; None with fewer than two points.
+
+    Args:
+        curve: by state.
+        axis: turns states into the axis: `log`, or `float` for the states themselves.
+    """
+    states = list(curve)
+    if len(states) < 2:
+        return None
+    length = axis(states[-1]) - axis(states[0])
+    weights: dict[int, float] = defaultdict(float)
+    for left, right in pairwise(states):
+        for state in (left, right):
+            weights[state] += (axis(right) - axis(left)) / 2 / length
+    return Sum.of([(weight, curve[state]) for state, weight in weights.items()])
+
+
+def half_life(gains: Mapping[int, Mean]) -> int | None:
     """Return the first state in which at most half of the first state's gain over the floor is left.
 
     Args:
@@ -182,8 +192,6 @@ def _flat(tracks: Tracks, asked: Asked) -> Figures:
     return Figures(
         right=level,
         final=level,
-        area=level,
-        area_linear=level,
         checkpoints=dict.fromkeys(asked.checkpoints, level),
         gaps=dict.fromkeys(asked.gaps, level),
     )
@@ -197,7 +205,7 @@ def _seen(tracks: Tracks, state: Callable[[int, Track], int | None]) -> Iterable
             yield case, track.scores[at]
 
 
-def _by(keys: Iterable[int], figure: Callable[[int], Estimate | None]) -> dict[int, Estimate]:
+def _by(keys: Iterable[int], figure: Callable[[int], Mean | None]) -> dict[int, Mean]:
     return {key: found for key in keys if (found := figure(key)) is not None}
 
 
@@ -223,23 +231,10 @@ def _drifted(tracks: Tracks) -> Iterable[tuple[str, float]]:
             yield case, track.scores[max(before)] - track.floor
 
 
-def _area(curve: Mapping[int, Estimate], axis: Callable[[float], float]) -> Estimate | None:
-    """Return the mean of a curve over an axis by trapezoids; None with fewer than two points."""
-    states = list(curve)
-    if len(states) < 2:
-        return None
-    length = axis(states[-1]) - axis(states[0])
-    weights: dict[int, float] = defaultdict(float)
-    for left, right in pairwise(states):
-        for state in (left, right):
-            weights[state] += (axis(right) - axis(left)) / 2 / length
-    return add_up((weight, curve[state]) for state, weight in weights.items())
-
-
-def _ages(tracks: Tracks, checkpoints: Sequence[int]) -> dict[Bin, Estimate]:
+def _ages(tracks: Tracks, asked: Asked) -> dict[Bin, Mean]:
     found: dict[Bin, list[tuple[str, float]]] = defaultdict(list)
     for case, track in tracks.items():
-        for state in track.scores.keys() & set(checkpoints):
+        for state in track.scores.keys() & {*asked.checkpoints, *([track.end] if asked.end else [])}:
             if track.position is not None and track.position <= state:
                 found[age_bin(state - track.position)].append((case, track.scores[state]))
     return {each: estimate for each in sorted(found) if (estimate := mean(found[each])) is not None}

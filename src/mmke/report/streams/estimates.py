@@ -1,9 +1,8 @@
-"""Figures with standard errors that stay right for differences, areas and several orders.
+"""Means over cases with standard errors that stay right for differences, areas and several orders.
 
-A figure of a stream is made of means over cases, added up. An `Estimate` holds the figure and, for each case, how far
-this case moves it (the case's share of the figure's error, to the first order). Adding up and subtracting estimates
-adds and subtracts these shares case by case, so that a difference over the same cases is a paired one, and the same
-case in several orders or states counts as one case and not as several.
+The scores of one case in several states or orders are not independent of each other. So a `Mean` keeps what each case
+gives to it, and the error is taken over cases: the same case in three orders is one case. The difference of two means
+over the same scores subtracts case by case, and its error is that of the paired difference.
 """
 
 from collections import defaultdict
@@ -12,61 +11,91 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure over cases.
+class Mean:
+    """A mean of scores.
 
     Attributes:
-        value: the figure.
-        shares: by case, how far it moves the figure; they add up to 0.
+        parts: by case, what its scores give to the mean; they add up to it.
+        weights: by case, the weight of its scores; they add up to 1.
     """
 
-    value: float
-    shares: Mapping[str, float]
+    parts: Mapping[str, float]
+    weights: Mapping[str, float]
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return sum(self.parts.values())
 
     @property
     def n(self) -> int:
-        """How many cases the figure is made of."""
-        return len(self.shares)
+        """How many cases it is of."""
+        return len(self.parts)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """By case, how far it moves the mean from where the others have it; they add up to 0."""
+        value = self.value
+        return {case: part - self.weights[case] * value for case, part in self.parts.items()}
 
     @property
     def se(self) -> float | None:
-        """The standard error over cases; None with fewer than two. Of a plain mean: sample deviation / √n."""
-        if self.n < 2:
-            return None
-        return float((self.n / (self.n - 1) * sum(share**2 for share in self.shares.values())) ** 0.5)
+        """The standard error over cases; None with one case. One score a case: sample deviation / √n."""
+        return _error(self.shares, self.n)
 
 
-def mean(numbers: Iterable[tuple[str, float]]) -> Estimate | None:
-    """Return the mean of numbers, each with its case; None where there is none.
+def mean(scores: Iterable[tuple[str, float]]) -> Mean | None:
+    """Return the mean of scores, each with its case; None where there is none. A case may have several."""
+    some = list(scores)
+    parts: dict[str, float] = defaultdict(float)
+    weights: dict[str, float] = defaultdict(float)
+    for case, score in some:
+        parts[case] += score / len(some)
+        weights[case] += 1 / len(some)
+    return Mean(dict(parts), dict(weights)) if some else None
 
-    A case may have several numbers, such as its scores in several states: they are not independent of each other, and
-    the standard error takes them together.
+
+def average(means: Sequence[Mean]) -> Mean:
+    """Return the mean of means, such as those of several orders, each of which has the same weight."""
+    parts: dict[str, float] = defaultdict(float)
+    weights: dict[str, float] = defaultdict(float)
+    for each in means:
+        for case, part in each.parts.items():
+            parts[case] += part / len(means)
+            weights[case] += each.weights[case] / len(means)
+    return Mean(dict(parts), dict(weights))
+
+
+def difference(left: Mean, right: Mean) -> Mean:
+    """Return left − right, which are means over the same cases and states."""
+    return Mean({case: part - right.parts[case] for case, part in left.parts.items()}, left.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum of means, each times its factor.
+
+    Attributes:
+        value: the sum.
+        se: its standard error over cases; None where one of the means is of one case.
+        n: cases that have a part in it.
     """
-    some = list(numbers)
-    if not some:
-        return None
-    value = sum(number for _, number in some) / len(some)
-    shares: dict[str, float] = defaultdict(float)
-    for case, number in some:
-        shares[case] += (number - value) / len(some)
-    return Estimate(value, dict(shares))
+
+    value: float
+    se: float | None
+    n: int
+
+    @classmethod
+    def of(cls, terms: Sequence[tuple[float, Mean]]) -> "Sum":
+        """Return the sum of means, each with its factor."""
+        shares: dict[str, float] = defaultdict(float)
+        for factor, term in terms:
+            for case, share in term.shares.items():
+                shares[case] += factor * share
+        known = all(term.n > 1 for _, term in terms)
+        value = sum(factor * term.value for factor, term in terms)
+        return cls(value, _error(shares, len(shares)) if known else None, len(shares))
 
 
-def add_up(terms: Iterable[tuple[float, Estimate]]) -> Estimate:
-    """Return the sum of estimates, each times its factor."""
-    value, shares = 0.0, defaultdict[str, float](float)
-    for factor, term in terms:
-        value += factor * term.value
-        for case, share in term.shares.items():
-            shares[case] += factor * share
-    return Estimate(value, dict(shares))
-
-
-def average(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of estimates, such as those of several orders of the same cases."""
-    return add_up([(1 / len(estimates), each) for each in estimates])
-
-
-def difference(left: Estimate, right: Estimate) -> Estimate:
-    """Return left − right; over the same cases its standard error is that of the paired difference."""
-    return add_up([(1.0, left), (-1.0, right)])
+def _error(shares: Mapping[str, float], n: int) -> float | None:
+    return float((n / (n - 1) * sum(share**2 for share in shares.values())) ** 0.5) if n > 1 else None

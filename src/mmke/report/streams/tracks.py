@@ -1,14 +1,13 @@
 """From the rows of a stream to the scores of each column, case by case and state by state."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from statistics import fmean
 
 from mmke.report.streams.curves import Track
+from mmke.report.tags import TagOf
 from mmke.results.finished import FinishedRecord
 from mmke.types import ScoreRow
-
-TagOf = Callable[[ScoreRow], str | None]
 
 
 def tracks_of(
@@ -41,16 +40,6 @@ def tracks_of(
         }
         for column, cases in scores.items()
     }
-
-
-def unscored_of(records: Iterable[FinishedRecord]) -> Mapping[str, Mapping[str, int]]:
-    """Return by column and reason how many rows have no score."""
-    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for record in records:
-        for row in record.rows:
-            if row.value is None:
-                found[row.metric][row.reason or "no reason given"] += 1
-    return found
 
 
 def _columns(rows: Iterable[ScoreRow], tag_of: TagOf | None) -> dict[str, list[ScoreRow]]:

@@ -1,0 +1,85 @@
+"""What must be said beneath the tables of a stream: its settings, what collapsed, and what the figures leave out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from mmke.report.notes import MARK, condition_notes, together
+from mmke.report.streams.naming import line_name
+from mmke.report.streams.summaries import Collapse, StreamSummary
+
+
+def notes_of(streams: Sequence[StreamSummary], labels: Mapping[str, str]) -> list[str]:
+    """Return the notes of one stream's tables.
+
+    Args:
+        streams: its editors.
+        labels: the heading of each column that is shown.
+    """
+    named = [(line_name(stream, streams).removesuffix(MARK), stream) for stream in streams]
+    notes = [_settings(streams), *_devices(streams)]
+    notes += [f"collapsed: {name} {_where(stream.collapsed, stream)}" for name, stream in named if stream.collapsed]
+    notes += [f"warning: {name} {_where(stream.warned, stream)}" for name, stream in named if stream.warned]
+    for begin, what in (
+        ("not finished", _missing),
+        ("edits that could not be made", lambda stream: str(stream.refused or "")),
+        ("unscored rows", lambda stream: _unscored(stream, labels)),
+    ):
+        notes += [f"{begin}: {text} ({names})" for text, names in together(named, what)]
+    if len(set(map(_orders, streams))) > 1:
+        notes += [f"orders by seed: {text} ({names})" for text, names in together(named, _orders)]
+    return [*notes, *condition_notes([(name, stream.conditions) for name, stream in named])]
+
+
+def _settings(streams: Sequence[StreamSummary]) -> str:
+    plan, settings = streams[0].plan, streams[0].settings
+    preset = settings.get("preset")
+    parts = [
+        f"preset {preset}" if preset else "",
+        f"order {plan.order}{_same_orders(streams)}",
+        f"{plan.tests} cases, {plan.batch} a step",
+        f"scored {plan.score.replace(',', ', ')}",
+        f"panel of {plan.panel} at checkpoints" if plan.panel else "",
+        f"reset after every {plan.reset} cases" if plan.reset else "",
+        f"reset after every {plan.groups} groups" if plan.groups else "",
+        "only the first case of each group is scored" if plan.first_of_group else "",
+        f"behind {plan.distract} edits that are never scored" if plan.distract else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _same_orders(streams: Sequence[StreamSummary]) -> str:
+    told = {_orders(stream) for stream in streams}
+    return f" ({told.pop()})" if len(told) == 1 and "" not in told else ""
+
+
+def _orders(stream: StreamSummary) -> str:
+    seeds = [str(seed) for seed in stream.order_seeds if seed is not None]
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}" if seeds else ""
+
+
+def _devices(streams: Sequence[StreamSummary]) -> Iterator[str]:
+    devices = dict.fromkeys(device for stream in streams for device in stream.conditions.devices)
+    if len(devices) == 1:
+        yield f"made on {next(iter(devices))}"
+
+
+def _where(each: Sequence[Collapse], stream: StreamSummary) -> str:
+    """Say after how many edits, in which orders, and why; of several orders the first one's reason."""
+    edits = ", ".join(str(one.edits_applied) for one in each)
+    orders = f" (orders {', '.join(str(one.order_seed) for one in each)})" if len(stream.order_seeds) > 1 else ""
+    return f"after {edits} edits{orders}: {each[0].reason}"
+
+
+def _missing(stream: StreamSummary) -> str:
+    several = len(stream.order_seeds) > 1
+    return "; ".join(f"order {seed}: {what}" if several else what for seed, what in stream.missing.items())
+
+
+def _unscored(stream: StreamSummary, labels: Mapping[str, str]) -> str:
+    """Say how many rows of the columns that are shown have no score, with the most frequent reasons."""
+    counts = {labels[column]: sum(stream.unscored.get(column, {}).values()) for column in labels}
+    if not any(counts.values()):
+        return ""
+    reasons = sum((Counter(stream.unscored.get(column, {})) for column in labels), Counter[str]())
+    told = "; ".join(reason for reason, _ in reasons.most_common(3))
+    return f"{', '.join(f'{label} {count}' for label, count in counts.items() if count)}: {told}"
