@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from mmke.report.aggregates import HARD_LOC
 from mmke.report.cells import CellSummary
 from mmke.report.figures import PER_CENT, Figure
 from mmke.report.notes import line_name, notes_of
@@ -70,6 +71,7 @@ def _label(metric: str, kinds: dict[str, ProbeKind]) -> str:
 def _columns(cells: Sequence[CellSummary], kinds: dict[str, ProbeKind], *, every_metric: bool) -> list[str]:
     present = dict.fromkeys(metric for cell in cells for metric in cell.metrics)
     headline = [name for name, kind in kinds.items() if kind.headline]
+    headline += [HARD_LOC] if HARD_LOC in present else []
     if every_metric:
         return list(dict.fromkeys([*headline, *present]))
     return [column for name in headline for column in (name, *(m for m in present if m.startswith(f"{name}[")))]

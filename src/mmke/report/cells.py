@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from mmke.errors import UserError
+from mmke.report.aggregates import with_aggregates
 from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import Average, Figure, Scale, figures
 from mmke.report.tags import TagOf, tags_of
@@ -143,7 +144,7 @@ def _summaries(folder: Path, tag_of: TagOf | None) -> Iterator[CellSummary]:
     run = read_run(folder)
     if run is None:
         raise UserError(f"{folder} has no {RUN}; name the --out of a run")
-    records = read_finished(folder)
+    records = with_aggregates(read_finished(folder), kinds_of(run))
     timings = [record.timing for record in records if record.timing is not None]
     peaks = [timing.peak_memory_bytes for timing in timings if timing.peak_memory_bytes is not None]
     averages: tuple[Average, ...] = ("micro", "macro") if run["switches"].get("average") == "micro" else ("macro",)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
+from mmke.report.aggregates import AGGREGATES
 from mmke.results.described import Column
 from mmke.types import ProbeKind, ScoreRow
 
@@ -85,7 +86,9 @@ def figures(
         parts = _gather(records, lambda row: None if (tag := tag_of(row)) is None else f"{row.metric}[{tag}]")
         # A record without this value of the tag is not asked here, so it is not unscored either.
         found |= {key: _figure(key, asked, len(asked), scale) for key, asked in parts.items()}
-    first = [kind.name for kind in sorted(scale.kinds.values(), key=lambda kind: not kind.headline)]
+    kinds = scale.kinds.values()
+    headline = [kind.name for kind in kinds if kind.headline]
+    first = [*headline, *AGGREGATES, *(kind.name for kind in kinds if not kind.headline)]
     rank = {metric: index for index, metric in enumerate(first)}
     return {
         metric: found[metric] for metric in sorted(found, key=lambda metric: (rank.get(metric, len(first)), metric))
