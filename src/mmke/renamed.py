@@ -1,4 +1,4 @@
-"""Names of settings that were changed, so that checkpoints and results of earlier versions are still read."""
+"""Settings that were renamed or came later, so that checkpoints and results of earlier versions are still read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,10 +27,31 @@ SWITCHES: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
 }
 """Settings of trained editors that the protocol decided alone: their values under `strict` and under `paper`."""
 
+LATER: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
+    "ike": {"memory": ("retrieve", "newest")},
+    "ike-random": {"memory": ("retrieve", "newest"), "encoder": ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2")},
+    "mend": {
+        "gradients_at": ("edited weights", "edited weights"),
+        "statistics_while_editing": ("frozen", "frozen"),
+    },
+}
+"""Settings of editors that earlier versions did not have: the values that acted there, under `strict` and `paper`.
 
-def current(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings under today's names."""
-    return {SETTINGS.get(name, name): value for name, value in settings.items()}
+With a single edit, every value of IKE's `memory` gives the same rows.
+"""
+
+
+def current(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[str, Any]:
+    """Return settings under today's names, with those that earlier versions did not have.
+
+    Args:
+        settings: as an earlier version wrote them.
+        editor: whose they are.
+        protocol: under which it was run or trained.
+    """
+    published = protocol == "paper"
+    later = {name: values[published] for name, values in LATER.get(editor, {}).items()}
+    return {**later, **{SETTINGS.get(name, name): value for name, value in settings.items()}}
 
 
 def trained(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[str, Any]:
@@ -43,7 +64,7 @@ def trained(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[
     """
     published = protocol == "paper"
     stated = {name: values[published] for name, values in SWITCHES.get(editor, {}).items()}
-    named = {**stated, **current(settings)}
+    named = {**stated, **current(settings, editor=editor, protocol=protocol)}
     acted = {PUBLISHED[name]: named.pop(name) for name in PUBLISHED if name in named}
     # Under `paper` no picture was compared, whatever the settings said.
     return {**named, **acted, "picture_head": 0} if acted and published else named

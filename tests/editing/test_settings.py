@@ -105,5 +105,17 @@ def test_an_earlier_checkpoint_states_what_its_protocol_decided() -> None:
         "scope": "decided", "scope_key": "question", "projection": "trained",
         "counterfactual": "own", "layers": 1, "picture_head": 128,
     }  # fmt: skip
-    assert renamed.trained({}, editor="mend", protocol="paper") == {"statistics": "running"}
+    later = {"gradients_at": "edited weights", "statistics_while_editing": "frozen"}
+    assert renamed.trained({}, editor="mend", protocol="paper") == {"statistics": "running", **later}
     assert renamed.trained({"statistics": "first pass"}, editor="mend", protocol="paper")["statistics"] == "first pass"
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("editor", renamed.LATER)
+def test_a_setting_that_came_later_is_read_with_the_value_that_acted_before(editor: str, protocol: str) -> None:
+    shipped = dict(resolve(editor, "tiny-llava", {}, protocol=protocol))
+    earlier = {key: value for key, value in shipped.items() if key not in renamed.LATER[editor]}
+    assert earlier != shipped
+    assert renamed.current(earlier, editor=editor, protocol=protocol) == shipped
+    stated = {**shipped, **dict.fromkeys(renamed.LATER[editor], "stated")}
+    assert renamed.current(stated, editor=editor, protocol=protocol) == stated

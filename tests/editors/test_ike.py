@@ -61,12 +61,12 @@ def session_of(
         train=train,
         seed=0,
     )
-    return InContextSession(editor, backbone, MemoryStore())
+    return editor.session(backbone, MemoryStore())
 
 
 def prompts(session: InContextSession, case: EditCase) -> list[Probe]:
     session.apply(case.edits)
-    return [session._prompt(probe)[0] for probe in case.probes]
+    return [session._prompt(probe, 0)[0] for probe in case.probes]
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.0])
@@ -77,12 +77,12 @@ def test_the_nearest_by_angle_are_chosen_whatever_their_length(monkeypatch: pyte
             return torch.tensor([[cos(a) * scale, sin(a) * scale] for a in angles])
 
     monkeypatch.setattr(SentenceEncoder, "_model", Encoder())
-    assert Nearest(CORPUS, 2, "all-MiniLM-L6-v2").choose("query") == ["zero", "ten"]
+    assert Nearest(CORPUS, 2, SentenceEncoder("all-MiniLM-L6-v2")).choose("query") == ["zero", "ten"]
 
 
 def test_the_real_encoder_finds_the_sentence_that_means_the_same() -> None:
     corpus = ["The capital of France is Paris.", "My cat likes fish.", "Two plus two is four."]
-    assert Nearest(corpus, 1, "all-MiniLM-L6-v2").choose("A kitten enjoys eating tuna.") == [corpus[1]]
+    assert Nearest(corpus, 1, SentenceEncoder("all-MiniLM-L6-v2")).choose("A kitten enjoys eating tuna.") == [corpus[1]]
 
 
 def test_a_training_record_gives_three_sentences_in_order(train: tuple[EditCase, ...]) -> None:
@@ -126,7 +126,8 @@ def test_beyond_the_context_the_farthest_demonstrations_go(
     assert answer.notes["context_tokens"] <= 400
     assert 1 < answer.notes["demonstrations"] < 10
     kept = answer.notes["demonstrations"] - 1
-    assert session._prompt(case.probes[0])[0].query.text.startswith("".join(session.demonstrations[:kept]))
+    demonstrations = session.memory.notes[0].demonstrations
+    assert session._prompt(case.probes[0], 0)[0].query.text.startswith("".join(demonstrations[:kept]))
 
 
 def test_on_paper_a_rotary_model_runs_on_and_says_how_far(

@@ -7,7 +7,8 @@ error.
 `<name>.paper.toml` is optional and holds only what the published code does differently. Two names in it are no
 settings: `deviations` lists, in sentences for the user, what mmke still does otherwise than the published code, and
 the table `[switches]` changes fields of `types.Switches` for this editor, such as the model that its locality is
-compared with.
+compared with. A trained editor's own file may also list, under `editing`, the settings that do not act in training: a
+checkpoint is used whatever it states of them.
 """
 
 import tomllib
@@ -27,14 +28,16 @@ __all__ = [
     "Layer",
     "build",
     "deviations",
+    "editing_alone",
     "layers",
     "read_changes",
     "resolve",
     "resolve_switches",
 ]
 
-SWITCHES, DEVIATIONS, BACKBONE = "switches", "deviations", "backbone"
+SWITCHES, DEVIATIONS, BACKBONE, EDITING = "switches", "deviations", "backbone", "editing"
 """Names in a settings file that are no settings."""
+NO_SETTINGS = (SWITCHES, DEVIATIONS, EDITING)
 
 
 class Layer(NamedTuple):
@@ -73,7 +76,7 @@ def layers(editor: str, backbone: str, changes: Mapping[str, Any], *, protocol: 
     for source, values in shipped.items():
         differing = values.pop(BACKBONE, {}).get(backbone, {})
         for name, some in ((source, values), (f"{source} [{BACKBONE}.{backbone}]", differing)):
-            found.append(Layer(name, {key: value for key, value in some.items() if key not in (SWITCHES, DEVIATIONS)}))
+            found.append(Layer(name, {key: value for key, value in some.items() if key not in NO_SETTINGS}))
     return [*found, Layer("the user's changes", changes)]
 
 
@@ -96,6 +99,11 @@ def deviations(editor: str, backbone: str, protocol: str) -> tuple[str, ...]:
     values = _published(editor, protocol)
     differing = values.get(BACKBONE, {}).get(backbone, {})
     return (*values.get(DEVIATIONS, ()), *differing.get(DEVIATIONS, ()))
+
+
+def editing_alone(editor: str) -> tuple[str, ...]:
+    """Return the names of the settings that act while editing and not in training."""
+    return tuple(_base(editor).get(EDITING, ()))
 
 
 def _base(editor: str) -> dict[str, Any]:

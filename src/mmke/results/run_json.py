@@ -95,8 +95,9 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{file} is not the record of a run that this version reads: {error}; move it away, or name another folder"
         ) from error
+    settings = renamed.current(run["settings"], editor=run["editor"], protocol=run["protocol"])
     # Before there were other probes, there were the published ones alone.
-    return {"probes": "published", "partners": None, **run, "settings": renamed.current(run["settings"])}
+    return {"probes": "published", "partners": None, **run, "settings": settings}
 
 
 def _checked(plain: object) -> dict[str, Any]:

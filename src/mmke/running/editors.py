@@ -88,18 +88,19 @@ def make_editor(request: Request, name: str, benchmark: str | None, *, train: Se
     values: Mapping[str, Any] = editor_settings.resolve(name, request.backbone, changes, protocol=request.protocol)
     checkpoint = None if request.untrained else _find_checkpoint(request, name, benchmark)
     facts = None if checkpoint is None else _facts(checkpoint, name, request.backbone)
+    editing = editor_settings.editing_alone(name)
     if facts is not None:
-        trained = dict.fromkeys(facts.settings, str(checkpoint))
-        values = Values(
-            {**values, **facts.settings, **changes}, {**sources_of(values), **trained, **sources_of(changes)}
-        )
+        stated = {key: value for key, value in facts.settings.items() if key not in editing}
+        trained = dict.fromkeys(stated, str(checkpoint))
+        values = Values({**values, **stated, **changes}, {**sources_of(values), **trained, **sources_of(changes)})
     editor: Editor = registry.factory("editors", name)(values, switches, train=train, seed=request.seed)
     if not isinstance(editor, TrainableEditor):
         if name in request.checkpoints:
             raise UserError(f"{name} is not trained, so that it takes no checkpoint")
     elif checkpoint is not None and facts is not None:
         # Only now: a misspelt name among the changes has been refused as such.
-        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=changes)
+        in_training = {key: value for key, value in changes.items() if key not in editing}
+        check_fits(checkpoint, facts, editor=name, backbone=request.backbone, settings=in_training)
         if facts.protocol != request.protocol:
             logger.warning(
                 "%s: %s was trained under %s, and this is %s; its own settings stay those that it was trained with",

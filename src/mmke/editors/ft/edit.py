@@ -11,12 +11,13 @@ Deviations from the published code:
 - Weight decay is 0.01 under `paper` only (AdamW's default, which the published code left in).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mmke.backbones.engine.sending import sent
@@ -46,13 +47,26 @@ class FTSettings(EditorSettings):
     weight_decay: NotNegative
 
 
+def adamw(tensors: Sequence[Tensor], settings: FTSettings) -> torch.optim.Optimizer:
+    """Return a new AdamW over the edited tensors."""
+    # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a GPU.
+    return torch.optim.AdamW(
+        tensors,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+        capturable=tensors[0].is_cuda,
+    )
+
+
 @dataclass(frozen=True)
 class FineTuning:
-    """FT-LLM or FT-Alignment, by its settings."""
+    """FT-LLM or FT-Alignment, by its settings; `optimizer` makes the one of a batch of edits."""
 
     name: str
     settings: FTSettings
     switches: Switches
+    optimizer: Callable[[Sequence[Tensor], FTSettings], torch.optim.Optimizer] = field(default=adamw)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -96,14 +110,7 @@ class FineTuning:
         own = sites.tensors(backbone, self.sites)
         begun = {name: dense(tensor, before[name]) if before else tensor for name, tensor in own.items()}
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in begun.items()}
-        # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a GPU.
-        optimizer = torch.optim.AdamW(
-            leaves.values(),
-            lr=self.settings.learning_rate,
-            weight_decay=self.settings.weight_decay,
-            fused=True,
-            capturable=backbone.device.type == "cuda",
-        )
+        optimizer = self.optimizer(list(leaves.values()), self.settings)
 
         def step() -> None:
             optimizer.zero_grad()

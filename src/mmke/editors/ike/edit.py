@@ -1,7 +1,8 @@
 """In-context knowledge editing (IKE): the edit stands in the prompt, behind demonstrations; no weight changes.
 
 Source: Zheng et al., arXiv:2305.12740, as MMKE-Bench runs it. A query becomes: the demonstrations, the edit's own
-sentence as the last of them, `New Fact: {edit question} {target}` and `Prompt: {question}`.
+sentence as the last of them, `New Fact: {edit question} {target}` and `Prompt: {question}`. Where several edits were
+applied, the setting `memory` says which one stands in a query's prompt; published are single edits.
 
 Deviations from the published code:
 - Prompts are counted. Beyond the model's context the farthest demonstrations are dropped (`strict`); under `paper` the
@@ -22,24 +23,27 @@ from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.reason import shortened
 from mmke.editing import states
 from mmke.editing.checked import FromZero
-from mmke.editing.sentence_encoder import encoder_path
+from mmke.editing.routed_session import noted
+from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import EditorSettings, build
-from mmke.editors.ike.retrieval import Nearest, Random, fact, own_sentence, sentences
+from mmke.editors.ike.memory import Memory, Note
+from mmke.editors.ike.prompt import Context, fit, notes_of
+from mmke.editors.ike.retrieval import Nearest, Random, own_sentence, sentences
 from mmke.errors import CannotAskError, NeedsTrainingError, UserError
-from mmke.protocols import Backbone, Cut, EditSession, SessionState, Store
+from mmke.protocols import Backbone, Cut, EditSession, Route, SessionState, Store
 from mmke.types import (
     Answer,
     Asks,
     Edit,
     EditCase,
-    ImageRef,
     Probe,
     Query,
     Switches,
 )
 
-SEAM = 4
-"""By how many tokens two texts may be shorter joined than apart."""
+Remembered = Literal["retrieve", "newest", "own", "all"]
+"""Which of several applied edits stands in a query's prompt: the nearest by the query's text; the last one; the query's
+own one, which only an upper bound can know; or all of them, as far as the context reaches."""
 
 
 class IKESettings(EditorSettings):
@@ -47,6 +51,7 @@ class IKESettings(EditorSettings):
 
     Attributes:
         demonstrations: sentences from the training records; the edit's own comes on top.
+        memory: which of several applied edits stands in a query's prompt; see `Remembered`.
         encoder: sentence encoder for retrieval.
         context_overflow: what becomes of a prompt that is longer than the model's context: the farthest demonstrations
             are dropped, or it is asked as it is.
@@ -54,6 +59,7 @@ class IKESettings(EditorSettings):
     """
 
     demonstrations: FromZero
+    memory: Remembered
     encoder: str
     context_overflow: Literal["drop farthest", "run on"]
     user_port_image: Literal["probe", "edit"]
@@ -63,35 +69,58 @@ class IKERandomSettings(EditorSettings):
     """What `ike-random.toml` states; see `IKESettings`."""
 
     demonstrations: FromZero
+    memory: Remembered
+    encoder: str
     context_overflow: Literal["drop farthest", "run on"]
     user_port_image: Literal["probe", "edit"]
 
 
 @dataclass
 class InContextSession:
-    """The demonstrations and facts that stand before every question."""
+    """The applied edits, one of which stands before every question."""
 
     editor: "InContext"
     backbone: Backbone
     store: Store
-    demonstrations: list[str] = field(default_factory=list)
-    own_sentences: list[str] = field(default_factory=list)
-    edits: list[Edit] = field(default_factory=list)
-    lengths: dict[int, int] = field(default_factory=dict)
+    memory: Memory
+    own_edits: tuple[Edit, ...] | None = None
+    lengths: dict[str, int] = field(default_factory=dict)
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Retrieve demonstrations for each edit; later edits stand nearer to the question."""
-        for edit in edits:
-            own = own_sentence(edit.query.text, edit.target)
-            self.demonstrations += self.editor.retrieval.choose(own)
-            self.own_sentences.append(own)
-            self.edits.append(edit)
+        """Remember edits, each with the demonstrations that are retrieved for it."""
+        choose = self.editor.retrieval.choose
+        self.memory.add([Note(edit, tuple(choose(own_sentence(edit.query.text, edit.target)))) for edit in edits])
+
+    def own(self, edits: Sequence[Edit]) -> None:
+        """Say to which edits the next probes belong; only `memory = "own"` uses it."""
+        self.own_edits = tuple(edits)
+
+    def decide(self, queries: Sequence[Query]) -> list[Route]:
+        """Return of each query the edit that it is asked behind, by index; None: it is asked without an edit.
+
+        Raises:
+            UserError: the query's own edit is wanted, and which that is was not said.
+        """
+        memory, candidates = self.memory, range(len(self.memory.notes))
+        if not candidates:
+            return [None] * len(queries)
+        match self.editor.settings.memory:
+            case "retrieve":
+                return [memory.nearest(query.text, candidates, store=self.store) for query in queries]
+            case "own":
+                own = memory.places(self._told())
+                return [memory.nearest(query.text, own, store=self.store) if own else None for query in queries]
+            case "newest" | "all":
+                return [candidates[-1]] * len(queries)
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
-        """Answer each probe behind the demonstrations, which are read once for each picture, however it is asked."""
-        if not self.edits:
-            return by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
-        prompts = [self._prompt(probe) for probe in probes]
+        """Answer each probe behind its edit; what several share is read once for each picture, however it is asked."""
+        routes = self.decide([probe.query for probe in probes])
+        # Either all have an edit, or none has.
+        if None in routes or not routes:
+            said = by_ask(lambda some, way: answer(self.backbone, some, way, store=self.store), probes, ask)
+            return [noted(each, None) for each in said] if self.memory.notes else said
+        prompts = [self._prompt(probe, route) for probe, route in zip(probes, routes, strict=True) if route is not None]
         answers = answer(self.backbone, [probe for probe, _ in prompts], ask, store=self.store)
         return [
             # A picture that is not the probe's own is named in the results.
@@ -104,77 +133,62 @@ class InContextSession:
         raise UserError(f"{self.editor.name} edits the prompt and leaves the module as it is; ask the session instead")
 
     def state(self) -> SessionState:
-        """Return the edits and the demonstrations that were chosen for them."""
-        further = {"edits": states.of_edits(self.edits), "demonstrations": list(self.demonstrations)}
-        return SessionState({}, states.facts(self.editor.name, self.backbone, **further))
+        """Return the edits and what was made for them."""
+        return self.memory.state(states.facts(self.editor.name, self.backbone))
 
     def load_state(self, state: SessionState) -> None:
-        """Take over the edits and demonstrations of another session; nothing is retrieved again."""
+        """Take over the edits of another session."""
         states.check(state, self.editor.name, self.backbone)
-        self.edits = states.edits_of(state.facts["edits"])
-        self.own_sentences = [own_sentence(edit.query.text, edit.target) for edit in self.edits]
-        self.demonstrations = list(state.facts["demonstrations"])
-        self.lengths.clear()
+        self.memory.load(state, editor=self.editor.name)
 
-    def _prompt(self, probe: Probe) -> tuple[Probe, dict[str, int]]:
-        image = probe.query.image
+    def _told(self) -> tuple[Edit, ...]:
+        if self.own_edits is None:
+            raise UserError(
+                f"{self.editor.name}.memory = 'own' has to be told which edits the questions belong to: call the "
+                "session's own(edits) before answer(…), or set it to 'retrieve'"
+            )
+        return self.own_edits
+
+    def _prompt(self, probe: Probe, route: int) -> tuple[Probe, dict[str, int]]:
+        context, image = self._context(route), probe.query.image
         if self.editor.settings.user_port_image == "edit" and _is_user_portability(probe):
-            image = self.edits[-1].query.image
-        kept, length = self._fit(probe, image)
-        limit = self.backbone.max_positions
-        runs_on = self.editor.settings.context_overflow == "run on"
-        if length > limit and (self.backbone.learned_positions or not runs_on):
+            image = context.edits[-1].query.image
+
+        def put(pieces: int) -> Query:
+            return Query(context.text(pieces) + probe.query.text, image)
+
+        def length(pieces: int) -> int:
+            return self.backbone.length(put(pieces), probe.target)
+
+        limit, runs_on = self.backbone.max_positions, self.editor.settings.context_overflow == "run on"
+        if runs_on:
+            kept = len(context.optional)
+            taken = length(kept)
+        else:
+            kept, taken = fit(context, limit=limit, length=length, length_of=self._length)
+        if taken > limit and (self.backbone.learned_positions or not runs_on):
             way_out = (
                 f"set {self.editor.name}.demonstrations below {kept}, or --protocol strict, which drops the farthest"
                 if kept
                 else "no demonstration is left to drop; shorten the edit's description or the question"
             )
             raise CannotAskError(
-                f"{self.editor.name}: the prompt of {shortened(probe.query.text)} has {length} positions and "
+                f"{self.editor.name}: the prompt of {shortened(probe.query.text)} has {taken} positions and "
                 f"{self.backbone.name} holds {limit}; {way_out}"
             )
-        notes = {"demonstrations": kept + len(self.own_sentences), "context_tokens": length}
-        return replace(probe, query=Query(self._context(kept) + probe.query.text, image)), notes
+        # Where all edits stand in the prompt, none of them was chosen.
+        chosen = {} if self.editor.settings.memory == "all" else {"edit": route}
+        return replace(probe, query=put(kept)), {**notes_of(context, kept, taken), "accepted": 1, **chosen}
 
-    def _fit(self, probe: Probe, image: ImageRef | None) -> tuple[int, int]:
-        """Return how many demonstrations fit, and the length of the prompt with them."""
+    def _context(self, route: int) -> Context:
+        notes = self.memory.notes
+        behind = notes if self.editor.settings.memory == "all" else [notes[route]]
+        return Context(notes[route].demonstrations, [note.edit for note in behind])
 
-        def length(kept: int) -> int:
-            return self.backbone.length(Query(self._context(kept) + probe.query.text, image), probe.target)
-
-        kept, limit = len(self.demonstrations), self.backbone.max_positions
-        if self.editor.settings.context_overflow == "run on":
-            return kept, length(kept)
-        # Long texts are slow to tokenise: guess from the demonstrations' own lengths, then make sure.
-        kept = self._guess(limit - length(0))
-        taken = length(kept)
-        while kept and taken > limit:
-            kept -= 1
-            taken = length(kept)
-        # Joined texts are at most a few tokens shorter than apart.
-        while kept < len(self.demonstrations) and taken + self._own_length(kept) - SEAM <= limit:
-            longer = length(kept + 1)
-            if longer > limit:
-                break
-            kept, taken = kept + 1, longer
-        return kept, taken
-
-    def _guess(self, room: int) -> int:
-        kept = 0
-        while kept < len(self.demonstrations) and self._own_length(kept) <= room:
-            room -= self._own_length(kept)
-            kept += 1
-        return kept
-
-    def _own_length(self, demonstration: int) -> int:
-        if demonstration not in self.lengths:
-            self.lengths[demonstration] = self.backbone.length(Query(self.demonstrations[demonstration]), "")
-        return self.lengths[demonstration]
-
-    def _context(self, kept: int) -> str:
-        # Most similar first: the farthest stand last, so dropping them keeps the prefix that the probes share.
-        last = self.edits[-1]
-        return "".join([*self.demonstrations[:kept], *self.own_sentences, fact(last.query.text, last.target)])
+    def _length(self, piece: str) -> int:
+        if piece not in self.lengths:
+            self.lengths[piece] = self.backbone.length(Query(piece), "")
+        return self.lengths[piece]
 
 
 def _is_user_portability(probe: Probe) -> bool:
@@ -188,6 +202,7 @@ class InContext:
     name: str
     settings: IKESettings | IKERandomSettings
     retrieval: Nearest | Random
+    encoder: SentenceEncoder
 
     def cut(self, backbone: Backbone) -> Cut | None:
         """Return None: the prompt is edited, and nothing in the model."""
@@ -201,7 +216,12 @@ class InContext:
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; no weight is touched."""
         self.retrieval.prepare()
-        yield InContextSession(self, backbone, store)
+        yield self.session(backbone, store)
+
+    def session(self, backbone: Backbone, store: Store) -> InContextSession:
+        """Return a session that remembers no edit."""
+        searched = self.settings.memory in ("retrieve", "own")
+        return InContextSession(self, backbone, store, Memory(self.encoder if searched else None))
 
 
 def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> InContext:
@@ -210,7 +230,8 @@ def make_ike(settings: Mapping[str, Any], switches: Switches, *, train: Sequence
     values = build(IKESettings, settings, editor="ike")
     # Looked for here, before a backbone's weights are read.
     encoder_path(values.encoder)
-    return InContext("ike", values, Nearest(_corpus("ike", train), values.demonstrations, values.encoder))
+    encoder = SentenceEncoder(values.encoder)
+    return InContext("ike", values, Nearest(_corpus("ike", train), values.demonstrations, encoder), encoder)
 
 
 def make_ike_random(
@@ -219,7 +240,8 @@ def make_ike_random(
     """IKE: the edit in the prompt, behind random demonstrations."""
     del switches
     values = build(IKERandomSettings, settings, editor="ike-random")
-    return InContext("ike-random", values, Random(_corpus("ike-random", train), values.demonstrations, seed))
+    drawn = Random(_corpus("ike-random", train), values.demonstrations, seed)
+    return InContext("ike-random", values, drawn, SentenceEncoder(values.encoder))
 
 
 def _corpus(name: str, train: Sequence[EditCase]) -> list[str]:

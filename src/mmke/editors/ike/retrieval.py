@@ -46,7 +46,7 @@ class Nearest:
 
     corpus: Sequence[str]
     count: int
-    encoder: str
+    encoder: SentenceEncoder
 
     def prepare(self) -> None:
         """Load the encoder and embed the corpus, once, so that no edit's time includes it."""
@@ -54,17 +54,13 @@ class Nearest:
 
     def choose(self, own: str) -> list[str]:
         """Return demonstrations, most similar first."""
-        similarity = self._embeddings @ self._encoder.embed([own])[0]
+        similarity = self._embeddings @ self.encoder.embed([own])[0]
         order = similarity.sort(descending=True, stable=True).indices[: self.count].tolist()
         return [self.corpus[i] for i in order]
 
     @cached_property
-    def _encoder(self) -> SentenceEncoder:
-        return SentenceEncoder(self.encoder)
-
-    @cached_property
     def _embeddings(self) -> Tensor:
-        return self._encoder.embed(list(self.corpus))
+        return self.encoder.embed(list(self.corpus))
 
 
 @dataclass(frozen=True)

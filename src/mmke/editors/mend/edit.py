@@ -12,14 +12,19 @@ Deviations from the published code:
   `strict` they come from a first pass over the training records and then stand, and what did not vary in them is left
   out; under `paper` they run while training.
 - The second optimizer of the published code, which never moves anything, is left out.
+
+A later edit of a session starts from what the ones before have made: its gradient is taken at the edited weights, and
+its change is added to them. By the setting `gradients_at` all gradients are taken at the unedited weights instead. A
+batch moves the matrices by the gradient of the mean loss of its edits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from mmke.backbones.engine.answering import kept_trunk
@@ -34,6 +39,7 @@ from mmke.editing.settings import EditorSettings, build
 from mmke.editing.trained import laid_out
 from mmke.editing.weight_session import WeightSession
 from mmke.editors.mend.network import Networks
+from mmke.editors.mend.observing import ObservingSession, renewed
 from mmke.editors.mend.published import translate
 from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Store, Training, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
@@ -50,6 +56,8 @@ class MENDSettings(EditorSettings):
         layers: of the network.
         statistics: of the rows that it is fed: from a first pass over the training records, or running from record to
             record while it is trained.
+        gradients_at: at which weights the gradient of a later edit is taken.
+        statistics_while_editing: whether they stand, or begin again with a session and run from edit to edit.
         step: what a pseudo-gradient is multiplied by before training.
         learning_rate: Adam's.
         edit_weight: of the paraphrase's loss.
@@ -67,6 +75,8 @@ class MENDSettings(EditorSettings):
     rank: FromOne
     layers: FromOne
     statistics: Literal["first pass", "running"]
+    gradients_at: Literal["edited weights", "unedited weights"]
+    statistics_while_editing: Literal["frozen", "running"]
     step: Positive
     learning_rate: Positive
     edit_weight: NotNegative
@@ -78,6 +88,14 @@ class MENDSettings(EditorSettings):
     validate_every: FromZero
     validation_records: FromOne
     patience: FromOne
+
+    @model_validator(mode="after")
+    def _statistics_run(self) -> "MENDSettings":
+        if self.statistics_while_editing == "running" and self.statistics != "running":
+            raise ValueError(
+                "statistics_while_editing = 'running' needs statistics that run in training too (--protocol paper)"
+            )
+        return self
 
 
 @dataclass
@@ -109,8 +127,12 @@ class Mend:
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
         """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
-        self.networks()
-        yield WeightSession(self, backbone, store)
+        networks = self.networks()
+        if self.settings.statistics_while_editing == "frozen":
+            yield WeightSession(self, backbone, store)
+        else:
+            own = renewed(networks)
+            yield ObservingSession(WeightSession(replace(self, network=own), backbone, store), own)
 
     @property
     def training(self) -> Training:
@@ -198,12 +220,13 @@ class Mend:
 
     @torch.no_grad()
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
-        """Move the matrices by a batch of edits: by the gradient of their mean loss at the weights so far."""
-        weights, own = before, sites.tensors(backbone, self.sites)
+        """Move the matrices by a batch of edits: by the gradient of their mean loss."""
+        weights, own, values = before, sites.tensors(backbone, self.sites), self.settings
+        at = before if values.gradients_at == "edited weights" else {}
         # One edit after the other: all rows of a large batch together would take more memory than the matrices.
         for edit in edits:
-            found = self.factors(backbone, edit, store=store, weights=before)
-            moves = self.networks()(share(found, len(edits)))
+            found = share(self.factors(backbone, edit, store=store, weights=at), len(edits))
+            moves = self.networks()(found, observe=values.statistics_while_editing == "running")
             weights = {name: joined(own[name], weights.get(name), move) for name, move in moves.items()}
         return weights
 
