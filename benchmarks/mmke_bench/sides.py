@@ -18,7 +18,7 @@ from mmke.results.timings import Phase, Timing
 from mmke.running.loop import Task, run
 from mmke.running.memory import forget_peaks, peaks
 from mmke.running.planning import Cell
-from mmke.running.schedule import SINGLE
+from mmke.running.schedule import Single
 from mmke.types import EditCase, ScoreRow
 from mmke_bench.plain import Forward, PlainBackbone
 
@@ -115,7 +115,7 @@ class Side:
 
     def _timed(self, cell: Cell, case: EditCase, store: MemoryStore) -> tuple[Cost, list[ScoreRow]]:
         kept, device = Rows(), self.backbone.device
-        events = SINGLE.events([case], previous=False)
+        events = Single([case]).events(previous=False)
         work = Task(self.backbone, cell.editor, events, cell.metrics, None, store, 0)
         forget_peaks(device)
         wall, cpu = time.perf_counter(), time.process_time()

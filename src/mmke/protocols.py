@@ -364,7 +364,7 @@ class TakesOwnEdits(Protocol):
     Only an upper bound uses it, which chooses the right edit by definition: see the setting `memory = "own"` of IKE.
     """
 
-    def own(self, edits: Sequence[Edit]) -> None:
+    def take_own_edits(self, edits: Sequence[Edit]) -> None:
         """Say to which edits the probes belong that are asked from now on, whether they are applied or not."""
         ...
 

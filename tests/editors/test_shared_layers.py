@@ -18,7 +18,7 @@ from mmke.protocols import Cut, TrainableEditor
 from mmke.results.timings import Timing
 from mmke.running.loop import Task, run
 from mmke.running.metrics import make_metrics
-from mmke.running.schedule import SINGLE
+from mmke.running.schedule import Single
 from mmke.types import STRICT, Ask, EditCase, ScoreRow
 from mmke_bench.sides import Rows
 
@@ -62,7 +62,7 @@ def layers_read(backbone: ComposedBackbone) -> Iterator[Counter[int]]:
 def score(backbone: ComposedBackbone, editor: object, case: EditCase, store: MemoryStore) -> list[ScoreRow]:
     kept = Rows()
     metrics = make_metrics(STRICT, generate=False)
-    events = SINGLE.events([case], previous=False)
+    events = Single([case]).events(previous=False)
     run(Task(backbone, editor, events, metrics, None, store, 0), kept)  # type: ignore[arg-type]
     assert isinstance(kept.timing, Timing)
     return kept.rows

@@ -72,7 +72,7 @@ def planned(small_data: Path, tmp_path: Path) -> Plan:
 def test_a_cell_runs_into_any_keeper_and_a_second_time_into_none(planned: Plan) -> None:
     none, ft = planned.cells
     job, floor, edited = Job.of(load_backbone("tiny-llava"), seed=0), InMemory(), InMemory()
-    execute(job, none, floor, floor=None, next_editors=[ft.editor])
+    execute(job, none, floor, floor=None)
     execute(job, ft, edited, floor=floor.floor())
     assert floor.done == edited.done == {RecordKey(case.id, "single", 1, None) for case in ft.split.cases}
     assert all(row.floor is not None for row in edited.rows if row.metric == "i_rel" and row.value is not None)

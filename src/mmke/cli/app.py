@@ -20,6 +20,7 @@ from mmke.cli.importing import import_
 from mmke.cli.ls import ls
 from mmke.cli.run import run
 from mmke.cli.score import score
+from mmke.cli.stream import stream
 from mmke.cli.table import table
 from mmke.cli.train import train
 from mmke.cli.words import WORDS
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("ls", help="List what can be chosen.")(ls)
 app.command("check")(check)
 app.command("run")(run)
+app.command("stream")(stream)
 app.command("table")(table)
 app.command("score")(score)
 app.command("fetch")(fetch)

@@ -215,17 +215,17 @@ Protocol = Annotated[
     typer.Option(help="paper: the published arithmetic.", case_sensitive=False, rich_help_panel=HOW),
 ]
 Probes = Annotated[
-    ProbesName,
+    ProbesName | None,
     typer.Option(
-        help="hard: questions that look like the edit's, and whose answers should not change (hard locality).",
+        help="hard: questions that look like the edit's, and whose answers should not change (default: published).",
         case_sensitive=False,
         rich_help_panel=WHAT,
     ),
 ]
 Partners = Annotated[
-    PartnersName,
+    PartnersName | None,
     typer.Option(
-        help="The records that hard probes compare with: evaluation or training records.",
+        help="The records that hard probes compare with: evaluation (default) or training records.",
         case_sensitive=False,
         rich_help_panel=WHAT,
     ),
@@ -239,6 +239,26 @@ Settings = Annotated[
 OwnSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One setting; can be repeated.", rich_help_panel=HOW),
+]
+Generate = Annotated[
+    bool,
+    typer.Option(
+        "--generate", help="Also score what the model writes by itself (exact match, token F1).", rich_help_panel=HOW
+    ),
+]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="E=PATH",
+        help="Of a trained editor; can be repeated (default: checkpoints/, then those that come with mmke).",
+        rich_help_panel=HOW,
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", callback=home, rich_help_panel=WHERE)]
+Dry = Annotated[
+    bool,
+    typer.Option("--dry", help="Resolve names, settings, data and edit sites, and stop.", rich_help_panel=WHERE),
 ]
 SettingsFile = Annotated[
     Path | None,

@@ -39,43 +39,21 @@ def run(
     ] = None,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
-    probes: options.Probes = "published",
-    partners: options.Partners = "eval",
+    probes: options.Probes = None,
+    partners: options.Partners = None,
     metric: options.Metrics = None,
-    generate: Annotated[
-        bool,
-        typer.Option(
-            "--generate",
-            help="Also score what the model writes by itself (exact match, token F1).",
-            rich_help_panel=options.HOW,
-        ),
-    ] = False,
+    generate: options.Generate = False,
     assignments: options.Settings = None,
     settings: options.SettingsFile = None,
-    checkpoint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="E=PATH",
-            help="Of a trained editor; can be repeated (default: checkpoints/, then those that come with mmke).",
-            rich_help_panel=options.HOW,
-        ),
-    ] = None,
+    checkpoint: options.Checkpoints = None,
     seed: options.Seed = 0,
-    out: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Where results go.", callback=options.home, rich_help_panel=options.WHERE),
-    ] = Path("results"),
+    out: options.Out = Path("results"),
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
     threads: options.Threads = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
-    dry: Annotated[
-        bool,
-        typer.Option(
-            "--dry", help="Resolve names, settings, data and edit sites, and stop.", rich_help_panel=options.WHERE
-        ),
-    ] = False,
+    dry: options.Dry = False,
 ) -> int:
     """Edit each record, ask its probes before and after, and score them beside the unedited model.
 
@@ -96,8 +74,8 @@ def run(
         hop=hop,
         limit=limit if limit is not None else (QUICK_LIMIT if quick else 0),
         protocol=protocol,
-        probes=probes,
-        partners=partners,
+        probes=probes or "published",
+        partners=partners or "eval",
         metrics=tuple(metric or ()),
         generate=generate,
         changes=read_changes(assignments or [], settings),
@@ -111,7 +89,7 @@ def run(
         on_disk=options.in_bytes(keep),
     )
     check_request(request)
-    return _carry_out(request, command_line(), threads=threads, dry=dry)
+    return carry_out(request, command_line(), threads=threads, dry=dry)
 
 
 def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
@@ -130,7 +108,8 @@ def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
     return given
 
 
-def _carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
+def carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
+    """Plan a request, announce it, run it and show its table."""
     # In this order, so that a mistake is told before the libraries that it does not need are loaded.
     options.check_data(request.benchmarks, request.data)
     from mmke.running.planning import plan
@@ -183,6 +162,9 @@ def _show(planned: "Plan", folders: Sequence[Path]) -> None:
     from mmke.report.table import render
 
     request = planned.request
+    if request.stream is not None:
+        print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out} --stream)")
+        return
     shown = read_cells(request.out, only=folders)
     print(render(shown, "text"))
     print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")

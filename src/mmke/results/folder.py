@@ -4,7 +4,8 @@ In: a finished record with its rows and timing. Out: a line for each row in `row
 it.
 
 The folder is `DIR/<backbone>/<benchmark>/hop<N>/<protocol>/seed<S>/<editor>/`, with `run.json` and the four files of
-`finished.py`. A folder that is opened again is continued: finished records are not asked or written again, and half a
+`finished.py`. That of a stream is `…/<protocol>/<schedule>/order<S>/seed<S>/<editor>/`, and without `order<S>` for its
+floor. A folder that is opened again is continued: finished records are not asked or written again, and half a
 record is removed.
 """
 
@@ -15,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -142,7 +144,17 @@ def run_path(out: Path, settings: RunSettings) -> Path:
 
     A name that is a path, such as `hf:org/model`, or that is long carries a digest: `hf:org_model` is another model.
     """
-    return _place(out, settings) / f"seed{settings.seed}" / _folder_name(settings.editor)
+    place = _place(out, settings)
+    if settings.stream is not None:
+        place = place / _folder_name(settings.schedule)
+    if settings.order_seed is not None:
+        place = place / f"order{settings.order_seed}"
+    return place / f"seed{settings.seed}" / _folder_name(settings.editor)
+
+
+def floor_path(out: Path, settings: RunSettings, floor: str) -> Path:
+    """Return the folder of the floor's run beside a run below `out`; `floor` is the name of the unedited editor."""
+    return run_path(out, replace(settings, editor=floor, order_seed=None))
 
 
 def _place(out: Path, settings: RunSettings) -> Path:

@@ -48,6 +48,8 @@ class RunSettings:
         schedule: in which order edits and questions come; "single": each record alone.
         probes: "published", "hard" or "all".
         partners: of which split the partners of hard locality are; None where none are needed.
+        stream: settings of a stream; None where each record is alone.
+        order_seed: of a stream's order; None of its floor, which is the same in every order.
     """
 
     backbone: str
@@ -68,12 +70,16 @@ class RunSettings:
     schedule: str = "single"
     probes: str = "published"
     partners: str | None = None
+    stream: Mapping[str, Any] | None = None
+    order_seed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as the plain data that JSON gives back."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"protocol": self.switches.protocol, "switches": asdict(self.switches)}
         plain |= {"metrics": describe_metrics(self.metrics)}
+        if self.stream is None:  # as runs were described before there were streams
+            del plain["stream"], plain["order_seed"]
         return dict(json.loads(json.dumps(plain, allow_nan=False, default=plain_value)))
 
 

@@ -4,7 +4,7 @@ In: a `Job` (the loaded backbone and what its cells share), the cell, and the ke
 keeper. The caller decides which cells are run, where rows go, what is locked and what is shown.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from mmke.editors.none.edit import prepare_for
 from mmke.protocols import Backbone, Editor, Store, TrainableEditor
 from mmke.results.rows import RecordKey
 from mmke.running.fingerprint import fingerprint
+from mmke.running.journal import Journal
 from mmke.running.loop import Keeper, Task, run
 from mmke.running.memory import forget_peaks, release
 from mmke.running.planning import Cell
@@ -35,25 +36,36 @@ class Job:
         store: keeps what was computed below the edited layers, for the next editor on the same records.
         seed: set before each record.
         untouched: fingerprint of the unedited backbone.
+        editors: those that are run on the same records; the floor stores for them what it computes.
     """
 
     backbone: Backbone
     store: Store
     seed: int
     untouched: str
+    editors: tuple[Editor, ...] = ()
 
     @classmethod
-    def of(cls, backbone: Backbone, *, seed: int, untouched: str | None = None, on_disk: int | None = None) -> "Job":
+    def of(
+        cls,
+        backbone: Backbone,
+        *,
+        seed: int,
+        untouched: str | None = None,
+        editors: tuple[Editor, ...] = (),
+        on_disk: int | None = None,
+    ) -> "Job":
         """Return a job with an empty store.
 
         Args:
             backbone: loaded and unedited.
             seed: set before each record.
             untouched: its fingerprint, where it is known.
+            editors: those that are run on the same records.
             on_disk: bytes of the disk that the store takes at most; None: by what is free.
         """
         store = store_for(backbone.device, on_disk=on_disk)
-        return cls(backbone, store, seed, untouched or fingerprint(backbone.module))
+        return cls(backbone, store, seed, untouched or fingerprint(backbone.module), editors)
 
 
 def execute(
@@ -62,8 +74,8 @@ def execute(
     keeper: Keeper,
     *,
     floor: Floor | None,
-    next_editors: Iterable[Editor] = (),
     on_record: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
 ) -> None:
     """Edit and score the records of a cell that the keeper does not have yet.
 
@@ -72,8 +84,8 @@ def execute(
         cell: the editor and the records.
         keeper: where the rows go.
         floor: the unedited model's rows of these records; None when this cell makes them.
-        next_editors: those that are run on the same records next; the floor stores for them what it computes.
         on_record: called after each record that was written.
+        journal: what a stream writes beside rows.
 
     Raises:
         UserError: a broken checkpoint, too little memory.
@@ -83,8 +95,8 @@ def execute(
     release(device)
     forget_peaks(device)
     with filled(cell, job.backbone), registry.named("editors", cell.editor.name):
-        editor = prepare_for(cell.editor, next_editors)
-        events = remaining(cell.events, lambda event: is_done(keeper, cell.schedule, event))
+        editor = prepare_for(cell.editor, job.editors)
+        events = remaining(cell.events, lambda event: is_done(event, cell.schedule, keeper, journal))
         schedule = cell.schedule
         task = Task(
             backbone=job.backbone,
@@ -96,16 +108,17 @@ def execute(
             seed=job.seed,
             schedule=schedule.name,
             order_seed=schedule.order_seed,
+            journal=journal,
         )
         run(task, keeper, on_record=on_record)
     if fingerprint(job.backbone.module) != job.untouched:
         raise ChangedBackboneError(f"editor {cell.editor.name!r} has changed the backbone")
 
 
-def is_done(keeper: Keeper, schedule: Schedule, event: Score | Examine) -> bool:
-    """Tell whether a keeper has what an event writes."""
+def is_done(event: Score | Examine, schedule: Schedule, keeper: Keeper, journal: Journal | None) -> bool:
+    """Tell whether what an event writes is there already."""
     if isinstance(event, Examine):
-        return True
+        return journal is None or event.step in journal.examined
     return RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed) in keeper.done
 
 

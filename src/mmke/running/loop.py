@@ -5,7 +5,7 @@ The single-edit run and every stream are schedules of this loop.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -15,10 +15,14 @@ import torch
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
 from mmke.results.rows import RecordKey
+from mmke.results.steps import StepRecord
 from mmke.results.timings import Timing
 from mmke.running.asking import ask, not_asked, write
+from mmke.running.health import Look, judge, look
+from mmke.running.journal import Journal, step_to_continue
 from mmke.running.measuring import Stopwatch
-from mmke.running.schedule import Apply, Event, Leave, Open, Refer, Score
+from mmke.running.saved_sessions import state_bytes
+from mmke.running.schedule import Apply, Event, Examine, Leave, Open, Refer, Save, Score
 from mmke.running.scoring import Answers, CaseAnswers, Floor, When, make_rows
 from mmke.types import Ask, EditCase, Metric, ScoreRow
 
@@ -46,6 +50,7 @@ class Task:
         seed: set before each edit and each question, so that rows do not depend on what was drawn before.
         schedule: its name, for the rows.
         order_seed: see `schedule.Schedule`.
+        journal: of a stream; where there is one, steps and states are written, and the session is saved.
     """
 
     backbone: Backbone
@@ -57,12 +62,13 @@ class Task:
     seed: int
     schedule: str = "single"
     order_seed: int | None = None
+    journal: Journal | None = None
 
 
 def run(task: Task, keeper: Keeper, *, on_record: Callable[[], None] = lambda: None) -> None:
     """Work off the events of a task."""
     with ExitStack() as opened:
-        now = _Now(task, opened, Counter(event.case.id for event in task.events if isinstance(event, Score)))
+        now = _Now.of(task, opened)
         for event in task.events:
             with _out_of_memory_told(task, event):
                 match event:
@@ -75,7 +81,12 @@ def run(task: Task, keeper: Keeper, *, on_record: Callable[[], None] = lambda: N
                     case Score():
                         rows, timing = now.score(event)
                         keeper.append(event.case, rows, timing)
+                        now.note(rows)
                         on_record()
+                    case Save():
+                        now.save(event)
+                    case Examine():
+                        now.examine(event)
                     case Leave():
                         opened.close()
 
@@ -92,20 +103,33 @@ class _Now:
         written: for each case, what the unedited model writes where metrics feed that to both models.
         refused: cases whose edits cannot be made in this session, with the reason.
         own: for each case in the session, the places of its edits among all edits that were made.
+        applied: ids of the cases of the session, in the order of their edits.
+        continues: the step behind which the saved session continues; edits up to it are not made again.
+        unedited: the health of the unedited model.
         watch: times what is done from one record to the next.
     """
 
     task: Task
     opened: ExitStack
     left: Counter[str]
+    continues: int | None
     references: dict[str, dict[str, Answers]] = field(default_factory=dict)
     written: dict[str, dict[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     own: dict[str, range] = field(default_factory=dict)
+    applied: list[str] = field(default_factory=list)
+    unedited: Look | None = None
+
+    @classmethod
+    def of(cls, task: Task, opened: ExitStack) -> "_Now":
+        """Return the state before the first event."""
+        left = Counter(event.case.id for event in task.events if isinstance(event, Score))
+        saved = None if task.journal is None else task.journal.saved
+        return cls(task, opened, left, step_to_continue(task.events, saved))
 
     def open(self) -> None:
         """Open a session on the unedited backbone."""
-        self.refused, self.own = {}, {}
+        self.refused, self.own, self.applied = {}, {}, []
         self.watch = Stopwatch(self.task.backbone.device)
         torch.manual_seed(self.task.seed)
         self.session = self.opened.enter_context(self.task.editor.open(self.task.backbone, self.task.store))
@@ -130,13 +154,47 @@ class _Now:
 
     def apply(self, event: Apply) -> None:
         """Edit by one batch; a case whose edits cannot be made is left out, and its records say why."""
-        torch.manual_seed(self.task.seed)
-        with self.watch.phase("edit"):
-            self.refused |= _apply(self.session, self.task.backbone, event.cases)
+        journal = self.task.journal
+        if journal is not None and self.continues is not None and (event.step or 0) <= self.continues:
+            self.refused |= journal.steps[event.step or 0].refused
+            if event.step == self.continues:
+                journal.load(self.session)
+        else:
+            torch.manual_seed(self.task.seed)
+            watch = Stopwatch(self.task.backbone.device)
+            with self.watch.phase("edit"), watch.phase("edit"):
+                refused = _apply(self.session, self.task.backbone, event.cases)
+            self.refused |= refused
+            if journal is not None and event.step is not None:
+                journal.add_step(_step(event, refused, watch.timing(), self.session))
+        self.applied += [case.id for case in event.cases]
         for case in event.cases:
             if case.id not in self.refused:
                 begin = max((places.stop for places in self.own.values()), default=0)
                 self.own[case.id] = range(begin, begin + len(case.edits))
+
+    def save(self, event: Save) -> None:
+        """Save the session, unless it has just been loaded."""
+        if self.task.journal is not None and (self.continues is None or event.step > self.continues):
+            self.task.journal.save(self.session, step=event.step, cases=self.applied)
+
+    def examine(self, event: Examine) -> None:
+        """Look for signs of collapse, and write what was found; of the unedited model it is only kept."""
+        if self.task.journal is None:
+            return
+        seen = look(self.session)
+        if event.edits_applied == 0 or self.unedited is None:
+            self.unedited = seen
+            return
+        agreement = self.task.journal.agreement_at(event)
+        self.task.journal.add_state(
+            judge(seen, self.unedited, edits_applied=event.edits_applied, agreement=agreement, step=event.step)
+        )
+
+    def note(self, rows: Sequence[ScoreRow]) -> None:
+        """Take up what a record's rows say of the model's health."""
+        if self.task.journal is not None:
+            self.task.journal.add_rows(rows)
 
     def score(self, event: Score) -> tuple[list[ScoreRow], Timing]:
         """Ask a case of the edited model; return its rows, and what it cost since the record before."""
@@ -147,7 +205,7 @@ class _Now:
                 after = not_asked(case, task.metrics, self.refused[case.id])
             else:
                 if isinstance(self.session, TakesOwnEdits):
-                    self.session.own(case.edits)
+                    self.session.take_own_edits(case.edits)
                 after = ask(self.session, case, task.metrics, self.written[case.id])
         references = self.references[case.id]
         # No edit comes before the first record: it is compared with the unedited model, as published.
@@ -165,6 +223,20 @@ class _Now:
         if not self.left[case.id]:
             del self.references[case.id], self.written[case.id]
         return rows, timing
+
+
+def _step(event: Apply, refused: Mapping[str, str], timing: Timing, session: EditSession) -> StepRecord:
+    return StepRecord(
+        step=event.step or 0,
+        edits_applied=event.edits_applied,
+        cases=tuple(case.id for case in event.cases),
+        refused=refused,
+        distractors=event.distractors,
+        seconds=timing.seconds["edit"],
+        peak_memory_bytes=timing.peak_memory_bytes,
+        memory=timing.memory,
+        state_bytes=state_bytes(session),
+    )
 
 
 def _apply(session: EditSession, backbone: Backbone, cases: Sequence[EditCase]) -> dict[str, str]:

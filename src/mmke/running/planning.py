@@ -5,8 +5,8 @@ In: a `Request`. Out: a `Plan`, whose cells say which editor is run on which rec
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.running.schedule import SINGLE, Event, Schedule, scores
-from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, Split, Switches
+from mmke.running.schedule import Event, Schedule, Single, scores
+from mmke.running.stream import arrange
+from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, ProbeKind, Split, Switches
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ def plan_benchmark(
             f"{benchmark.name}: under {request.protocol} --limit {request.limit} counts the records of the file, and "
             f"none of the first {request.limit} is used ({limited.dropped[0].reason}); take a larger --limit, or 0"
         )
-    schedule = SINGLE
+    arranged = list(_schedules(request, benchmark.name, limited, train))
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for name in editors:
         try:
@@ -140,31 +141,63 @@ def plan_benchmark(
                 logger.log(level, "%s: left out (%s)", name, error)
             left_out.add(name)
             continue
-        metrics = tuple(
-            make_metrics(made.switches, names=request.metrics, generate=request.generate, kinds=split.kinds)
-        )
+        switches = made.switches
+        if request.stream is not None:
+            # Which record came before is a matter of the order there: locality compares with the unedited model.
+            switches = replace(switches, reference="base")
+        metrics = tuple(_metrics(request, switches, split.kinds))
         check_columns(metrics, split.kinds)
-        yield Cell(
-            benchmark,
-            limited,
-            made.editor,
-            metrics,
-            made.settings,
-            made.switches,
-            len(split.cases),
-            revision,
-            schedule,
-            tuple(_events(schedule, name, limited.cases, metrics)),
-            made.checkpoint,
-            find_overlap(made, limited.cases),
+        for schedule, cases in arranged:
+            yield Cell(
+                benchmark,
+                replace(limited, cases=cases),
+                made.editor,
+                metrics,
+                made.settings,
+                switches,
+                len(split.cases),
+                revision,
+                schedule.unedited() if name == FLOOR else schedule,
+                tuple(_events(schedule, name, metrics)),
+                made.checkpoint,
+                find_overlap(made, cases),
+            )
+
+
+def _schedules(
+    request: Request, benchmark: str, split: Split, train: Sequence[EditCase]
+) -> Iterator[tuple[Schedule, tuple[EditCase, ...]]]:
+    """Yield the schedules of a request on one benchmark, each with the records that it edits."""
+    if request.stream is None:
+        yield Single(split.cases), split.cases
+        return
+    for seed in request.order_seeds:
+        stream = arrange(
+            request.stream,
+            split.cases,
+            train,
+            order_seed=seed,
+            benchmark=benchmark,
+            fills_up=request.protocol == "paper",
         )
+        yield stream, stream.cases
 
 
-def _events(schedule: Schedule, editor: str, cases: Sequence[EditCase], metrics: Sequence[Metric]) -> Sequence[Event]:
-    """Return what a schedule does with cases under an editor."""
+def _metrics(request: Request, switches: Switches, kinds: Iterable[ProbeKind]) -> list[Metric]:
+    """Return what is scored.
+
+    In a stream the references of all cases are kept to the end, so that what needs the probabilities of the whole
+    vocabulary is scored there only when it is named.
+    """
+    made = make_metrics(switches, names=request.metrics, generate=request.generate, kinds=kinds)
+    return [metric for metric in made if request.metrics or request.stream is None or not metric.ask.logprobs]
+
+
+def _events(schedule: Schedule, editor: str, metrics: Sequence[Metric]) -> Sequence[Event]:
+    """Return what a schedule does under an editor."""
     if editor == FLOOR:
-        return schedule.floor(cases)
-    return schedule.events(cases, previous=any(metric.reference == "previous edit" for metric in metrics))
+        return schedule.floor()
+    return schedule.events(previous=any(metric.reference == "previous edit" for metric in metrics))
 
 
 def _pictures(cases: Sequence[EditCase]) -> str:
@@ -194,6 +227,9 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
         prompt_revision=backbone.prompt_revision,
+        schedule=cell.schedule.name,
+        stream=cell.schedule.described(),
+        order_seed=cell.schedule.order_seed,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from mmke import registry
 from mmke.errors import UserError
+from mmke.running.stream_settings import StreamSettings, check_stream
 from mmke.types import PROTOCOLS, Switches, WeightSource
 
 ProbesName = Literal["published", "hard", "all"]
@@ -46,6 +47,8 @@ class Request:
         seed: for whatever draws.
         on_disk: bytes of the disk that are taken at most, while it runs, for what memory has no room for; None: by
             what is free.
+        stream: edit the records one on top of the other; None: each alone.
+        order_seeds: of a stream's order; each is a stream of its own.
     """
 
     backbone: str
@@ -68,6 +71,8 @@ class Request:
     weights: WeightSource = None
     seed: int = 0
     on_disk: int | None = None
+    stream: StreamSettings | None = None
+    order_seeds: tuple[int, ...] = (0,)
 
     def editor_names(self) -> list[str]:
         """Return the names of the editors in the order in which they are run, the floor first."""
@@ -91,7 +96,10 @@ def check_request(request: Request) -> None:
     ):
         if value not in names:
             raise UserError(f"{option} {value}: give one of {', '.join(names)}")
-    check_seed(request.seed)
+    for seed in (request.seed, *request.order_seeds):
+        check_seed(seed)
+    if request.stream is not None:
+        check_stream(request.stream)
     check_writable(request.out)
     editors = request.editor_names()
     for name in request.editors or ():

@@ -6,6 +6,7 @@ the backbone's skeleton. A folder that holds finished records is continued.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
-from mmke.results.folder import check_continues, finished_keys, open_run, run_path, set_aside
-from mmke.results.manifest import RunFacts
+from mmke.results.folder import check_continues, finished_keys, floor_path, open_run, run_path, set_aside
+from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.rows import RecordKey
+from mmke.results.saved_session import Origin, digest_of
 from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
+from mmke.running.journal import Journal, in_force, open_journal
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
@@ -48,8 +51,9 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
     for cells in _by_benchmark(planned.cells):
         # A store for each benchmark: no other asks about the same records.
         request = planned.request
-        job = Job.of(backbone, seed=request.seed, untouched=untouched, on_disk=request.on_disk)
-        folders += [_run_cell(request, job, cell, cells, command=command, on_record=on_record) for cell in cells]
+        editors = {cell.editor.name: cell.editor for cell in cells}.values()
+        job = Job.of(backbone, seed=request.seed, untouched=untouched, editors=tuple(editors), on_disk=request.on_disk)
+        folders += [_run_cell(request, job, cell, command=command, on_record=on_record) for cell in cells]
     return folders
 
 
@@ -62,7 +66,6 @@ def _run_cell(
     request: Request,
     job: Job,
     cell: Cell,
-    same_benchmark: Sequence[Cell],
     *,
     command: Sequence[str],
     on_record: Callable[[], None],
@@ -91,16 +94,27 @@ def _run_cell(
         deviations=deviations(cell.editor.name, request.backbone, request.protocol),
     )
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
-        floor = None if cell.editor.name == FLOOR else _read_floor(path.with_name(FLOOR))
+        floor = None if cell.editor.name == FLOOR else _read_floor(floor_path(request.out, settings, FLOOR))
         for _ in folder.done & wanted:
             on_record()
         try:
-            next_editors = [each.editor for each in same_benchmark]
-            execute(job, cell, folder, floor=floor, next_editors=next_editors, on_record=on_record)
+            with _journal(path, cell, settings) as journal:
+                execute(job, cell, folder, floor=floor, on_record=on_record, journal=journal)
         except ChangedBackboneError as error:
             set_aside(path)
             raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error
     return path
+
+
+def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
+    """Open what a stream writes beside rows; nothing for the floor, and where each record is alone."""
+    if settings.stream is None or cell.editor.name == FLOOR:
+        return nullcontext()
+    order = in_force(cell.events)
+    stream = digest_of([settings.as_dict(), [list(order[step]) for step in sorted(order)][-1:]])
+    origin = Origin(settings.editor, settings.backbone, settings.weights_revision, stream)
+    locality = frozenset(kind.name for kind in cell.split.kinds if kind.role == "locality")
+    return open_journal(path, origin, cell.events, locality=locality)
 
 
 def _read_floor(folder: Path) -> Floor:

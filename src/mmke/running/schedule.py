@@ -65,16 +65,24 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Save the session, so that a stream that is stopped continues from here. `step`: batches applied so far."""
+    """Save the session, so that a stream that is stopped continues from here. `step`: of the last batch."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Look for signs of collapse: in the model before any edit (`edits_applied` 0), and at each checkpoint."""
+    """Look for signs of collapse: in the model before any edit (`edits_applied` 0), and at each checkpoint.
+
+    Attributes:
+        edits_applied: how many cases are in the model.
+        step: of the last batch; None before any edit.
+        cases: ids of those that are scored in this state.
+    """
 
     edits_applied: int
+    step: int | None = None
+    cases: tuple[str, ...] = ()
 
 
 Event = Open | Leave | Refer | Apply | Score | Save | Examine
@@ -98,16 +106,19 @@ class Schedule(Protocol):
         """Return its settings for run.json; None where there are none."""
         ...
 
-    def events(self, cases: Sequence[EditCase], *, previous: bool) -> list[Event]:
-        """Return what is done with cases.
+    def unedited(self) -> "Schedule":
+        """Return the schedule as the floor's rows name it."""
+        ...
+
+    def events(self, *, previous: bool) -> list[Event]:
+        """Return what is done, in order.
 
         Args:
-            cases: in the order in which they are edited.
             previous: whether a metric compares with the model that was edited with the record before.
         """
         ...
 
-    def floor(self, cases: Sequence[EditCase]) -> list[Event]:
+    def floor(self) -> list[Event]:
         """Return what is done with the same cases under the editor that edits nothing."""
         ...
 
@@ -120,28 +131,30 @@ class Single:
     before a session is left, the next case is asked as well.
     """
 
+    cases: Sequence[EditCase]
     name: str = "single"
     order_seed: int | None = None
 
     def described(self) -> None:
         """Return None: there are no settings."""
 
-    def events(self, cases: Sequence[EditCase], *, previous: bool) -> list[Event]:
+    def unedited(self) -> "Single":
+        """Return the same schedule."""
+        return self
+
+    def events(self, *, previous: bool) -> list[Event]:
         """Return for each case: open, ask, edit, ask again, leave."""
         found: list[Event] = []
-        for case, after in zip(cases, [*cases[1:], None], strict=False):
+        for case, after in zip(self.cases, [*self.cases[1:], None], strict=False):
             found += [Open(), Refer(case, "base"), Apply((case,)), Score(case)]
             if previous and after is not None:
                 found.append(Refer(after, "previous edit"))
             found.append(Leave())
         return found
 
-    def floor(self, cases: Sequence[EditCase]) -> list[Event]:
+    def floor(self) -> list[Event]:
         """Return the same events: the editor that edits nothing is asked like any other."""
-        return self.events(cases, previous=False)
-
-
-SINGLE = Single()
+        return self.events(previous=False)
 
 
 def scores(events: Sequence[Event]) -> list[Score]:

@@ -1,0 +1,170 @@
+"""What a stream's folder holds beside rows: steps, states, and the session saved last, from which it continues.
+
+In: what the loop did. Out: lines of `steps.jsonl` and `states.jsonl`, and the folder `session/`. A stream that is
+opened again goes on from here: what stands there is not written again, and edits behind the saved session are made
+again.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import BinaryIO
+
+from mmke.protocols import EditSession
+from mmke.results.finished import read_finished
+from mmke.results.lines import put, rounded
+from mmke.results.saved_session import Origin, SavedSession, read_session
+from mmke.results.states import STATES, StateRecord, read_state_lines, state_line
+from mmke.results.steps import STEPS, StepRecord, read_step_lines, step_line
+from mmke.running import saved_sessions
+from mmke.running.schedule import Apply, Event, Examine, Leave, Refer, Score
+from mmke.types import ScoreRow
+
+AtState = tuple[str, int]
+"""A case and the state in which it was scored."""
+
+
+@dataclass
+class Journal:
+    """A stream's further files, open for writing; made by `open_journal`.
+
+    Attributes:
+        folder: the stream's.
+        origin: what a saved session must be of.
+        locality: kinds of question whose agreement tells of the model's health.
+        steps: that are written.
+        examined: states that are written, each by its step.
+        saved: the session saved last.
+        agreement: of the records scored so far, on the locality questions.
+    """
+
+    folder: Path
+    origin: Origin
+    locality: frozenset[str]
+    steps: list[StepRecord]
+    examined: set[int | None]
+    saved: SavedSession | None
+    files: Mapping[str, BinaryIO]
+    agreement: dict[AtState, float] = field(default_factory=dict)
+
+    def add_step(self, record: StepRecord) -> None:
+        """Write a step, unless it is there already: after a kill the last edits are made again."""
+        if record.step == len(self.steps):
+            put(self.files[STEPS], step_line(record))
+            self.steps.append(record)
+
+    def add_state(self, record: StateRecord) -> None:
+        """Write the health of the model at a checkpoint."""
+        put(self.files[STATES], state_line(record))
+        self.examined.add(record.step)
+
+    def add_rows(self, rows: Sequence[ScoreRow]) -> None:
+        """Take up how far a record's locality answers agree with the unedited model's."""
+        values = [
+            each
+            for row in rows
+            if row.kind in self.locality and row.metric == row.kind and (each := rounded(row.value)) is not None
+        ]
+        if values:
+            self.agreement[rows[0].case_id, rows[0].edits_applied] = fmean(values)
+
+    def agreement_at(self, event: Examine) -> float | None:
+        """Return the mean agreement over the records that were scored in a state; None where there was none."""
+        found = [self.agreement.get((case, event.edits_applied)) for case in event.cases]
+        some = [value for value in found if value is not None]
+        return fmean(some) if some else None
+
+    def save(self, session: EditSession, *, step: int, cases: Sequence[str]) -> None:
+        """Save the session after a step, in the place of the one before.
+
+        Raises:
+            UserError: the disk is full, or the folder cannot be written to.
+        """
+        saved_sessions.save(self.folder, session, self.origin, step=step, cases=cases)
+
+    def load(self, session: EditSession) -> None:
+        """Load what was saved into a session that was just opened.
+
+        Raises:
+            UserError: the editor cannot go on from it.
+        """
+        if self.saved is not None:
+            saved_sessions.load(self.folder, session, self.saved)
+
+
+@contextmanager
+def open_journal(
+    folder: Path, origin: Origin, events: Sequence[Event], *, locality: frozenset[str]
+) -> Iterator[Journal]:
+    """Open the files of a stream beside its rows; half a line, which a kill left at the end, is cut off.
+
+    Args:
+        folder: the stream's, which no other program writes.
+        origin: the model and the stream.
+        events: all of the stream.
+        locality: see `Journal`.
+
+    Raises:
+        UserError: a file is broken, or the saved session does not fit.
+    """
+    steps, states = read_step_lines(folder), read_state_lines(folder)
+    cases = in_force(events)
+    saved = read_session(folder, origin, in_force=cases.get)
+    with (
+        _appended(folder / STEPS, [line.end for line in steps]) as steps_file,
+        _appended(folder / STATES, [line.end for line in states]) as states_file,
+    ):
+        journal = Journal(
+            folder=folder,
+            origin=origin,
+            locality=locality,
+            steps=[line.content for line in steps],
+            examined={line.content.step for line in states},
+            saved=saved,
+            files={STEPS: steps_file, STATES: states_file},
+        )
+        for record in read_finished(folder):
+            journal.add_rows(record.rows)
+        yield journal
+
+
+@contextmanager
+def _appended(file: Path, ends: Sequence[int]) -> Iterator[BinaryIO]:
+    with file.open("ab") as opened:
+        end = ends[-1] if ends else 0
+        if opened.tell() != end:
+            opened.truncate(end)
+            os.fsync(opened.fileno())
+        yield opened
+
+
+def in_force(events: Sequence[Event]) -> dict[int, tuple[str, ...]]:
+    """Return for each step of a stream the ids of the cases in the model after it, in the order of their edits."""
+    found: dict[int, tuple[str, ...]] = {}
+    cases: list[str] = []
+    for event in events:
+        if isinstance(event, Leave):
+            cases.clear()
+        elif isinstance(event, Apply) and event.step is not None:
+            cases += [case.id for case in event.cases]
+            found[event.step] = tuple(cases)
+    return found
+
+
+def step_to_continue(events: Sequence[Event], saved: SavedSession | None) -> int | None:
+    """Return the step behind which the saved session continues a stream; None where it helps nothing.
+
+    It helps unless something is left to ask in the same session before that step.
+    """
+    asked = False
+    for event in events:
+        if isinstance(event, Leave):
+            asked = False
+        elif isinstance(event, Refer | Score | Examine):
+            asked = True
+        elif isinstance(event, Apply) and saved is not None and event.step == saved.step:
+            return None if asked else saved.step
+    return None
