@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from mmke.editing.states import persistent_bytes
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
 from mmke.results.rows import RecordKey
@@ -21,7 +22,6 @@ from mmke.running.asking import ask, not_asked, write
 from mmke.running.health import Look, judge, look
 from mmke.running.journal import Journal, step_to_continue
 from mmke.running.measuring import Stopwatch
-from mmke.running.saved_sessions import state_bytes
 from mmke.running.schedule import Apply, Event, Examine, Leave, Open, Refer, Save, Score
 from mmke.running.scoring import Answers, CaseAnswers, Floor, When, make_rows
 from mmke.types import Ask, EditCase, Metric, ScoreRow
@@ -235,7 +235,7 @@ def _step(event: Apply, refused: Mapping[str, str], timing: Timing, session: Edi
         seconds=timing.seconds["edit"],
         peak_memory_bytes=timing.peak_memory_bytes,
         memory=timing.memory,
-        state_bytes=state_bytes(session),
+        state_bytes=persistent_bytes(session.state()),
     )
 
 
