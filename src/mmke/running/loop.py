@@ -22,8 +22,9 @@ from mmke.running.asking import ask, not_asked, write
 from mmke.running.health import Look, judge, look
 from mmke.running.journal import Journal, step_to_continue
 from mmke.running.measuring import Stopwatch
+from mmke.running.references import References
 from mmke.running.schedule import Apply, Event, Examine, Leave, Open, Refer, Save, Score
-from mmke.running.scoring import Answers, CaseAnswers, Floor, When, make_rows
+from mmke.running.scoring import CaseAnswers, Floor, When, make_rows
 from mmke.types import Ask, EditCase, Metric, ScoreRow
 
 
@@ -113,7 +114,7 @@ class _Now:
     opened: ExitStack
     left: Counter[str]
     continues: int | None
-    references: dict[str, dict[str, Answers]] = field(default_factory=dict)
+    references: References = field(default_factory=References)
     written: dict[str, dict[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     own: dict[str, range] = field(default_factory=dict)
@@ -150,7 +151,7 @@ class _Now:
             else:
                 # What the unedited model writes is not known of the next case, and no such metric wants it.
                 asked = ask(self.session, case, [metric for metric in metrics if metric.reference == reference])
-        self.references.setdefault(case.id, {})[reference] = asked
+        self.references.keep(case.id, reference, asked)
 
     def apply(self, event: Apply) -> None:
         """Edit by one batch; a case whose edits cannot be made is left out, and its records say why."""
@@ -207,7 +208,7 @@ class _Now:
                 if isinstance(self.session, TakesOwnEdits):
                     self.session.take_own_edits(case.edits)
                 after = ask(self.session, case, task.metrics, self.written[case.id])
-        references = self.references[case.id]
+        references = self.references.of(case.id)
         # No edit comes before the first record: it is compared with the unedited model, as published.
         answers = CaseAnswers({"previous edit": references["base"], **references}, after)
         when = When(
@@ -221,7 +222,8 @@ class _Now:
         timing, self.watch = self.watch.timing(), Stopwatch(task.backbone.device)
         self.left[case.id] -= 1
         if not self.left[case.id]:
-            del self.references[case.id], self.written[case.id]
+            self.references.forget(case.id)
+            del self.written[case.id]
         return rows, timing
 
 
