@@ -8,3 +8,4 @@ EMBEDDED = [name for name in registry.names("benchmarks") if name not in PUBLISH
 
 test_embedded = benchmark_contract(*EMBEDDED)
 test_published = benchmark_contract(*PUBLISHED, data=lambda kit: kit.data)
+test_combined = benchmark_contract("mini-entity+mini-user", "mini-entity@split", "mini-user@split-text-first")

@@ -8,7 +8,7 @@ import pytest
 from mmke.benchmarks.digests import among, record_digests
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
-from mmke.editing.trained import check_fits, find, read, read_facts
+from mmke.editing.trained import BEST, check_fits, find, read, read_facts
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import STRICT, EditCase
 
@@ -63,3 +63,22 @@ def cases(split: Literal["train", "eval"], *, hop: int) -> list[EditCase]:
         for name in MINI_IN_ORDER
         for case in open_benchmark(name, data=None).load(split, hop=hop, switches=STRICT).cases
     ]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "found"),
+    [
+        ("mini-user", True),
+        ("mini-user@split", True),
+        ("mini-user+mini-entity", True),
+        ("mini-user@split-text-first+mini-entity", True),
+        ("mini-user+mini-visual", False),
+        ("mini", False),
+    ],
+)
+def test_a_joined_benchmark_takes_what_was_trained_on_all_of_it(benchmark: str, *, found: bool, tmp_path: Path) -> None:
+    best = tmp_path / "smol-llava" / "mini-entity+mini-user" / "mend" / BEST
+    best.parent.mkdir(parents=True)
+    best.touch()
+    places = find("mend", "smol-llava", benchmark, folder=tmp_path)
+    assert places == ([best] if found else []) + [shipped("mend")]

@@ -245,12 +245,14 @@ def find(editor: str, backbone: str, benchmark: str | None, *, folder: Path = FO
     """Return the checkpoints of an editor for a backbone and a benchmark, the user's own before those that come along.
 
     Which protocol one was trained under is among its facts. Without a benchmark only those that come along are found.
+    For a benchmark that is joined of several (`A+B`), one fits that was trained on all of them; how records are divided
+    into edits (`A@split`) does not matter.
     """
     own = sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}"))
     shipped = Path(str(registry.package_files("editors", editor))) / "trained" / f"{editor}-{backbone}.safetensors"
-    return [place for place in own if benchmark in place.parent.parent.name.split("+")] + (
-        [shipped] if shipped.is_file() else []
-    )
+    wanted = set() if benchmark is None else {part.partition("@")[0] for part in benchmark.split("+")}
+    fitting = [place for place in own if wanted and wanted <= set(place.parent.parent.name.split("+"))]
+    return fitting + ([shipped] if shipped.is_file() else [])
 
 
 def home(backbone: str, *, folder: Path = FOLDER) -> Path:
