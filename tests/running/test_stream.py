@@ -15,6 +15,7 @@ from mmke.editors.none.edit import NullEditor, NullSession
 from mmke.errors import UserError
 from mmke.protocols import Backbone, EditSession, Store
 from mmke.results.finished import read_finished
+from mmke.results.folder import locked
 from mmke.results.rows import RecordKey
 from mmke.results.states import read_states
 from mmke.results.steps import read_steps
@@ -301,3 +302,33 @@ def test_two_runs_write_the_same_bytes(small_data: Path, tmp_path: Path) -> None
         torch.manual_seed(len(str(out)))
         run(plan(request(small_data, out, stream={"order": "seed", "score": "before,right,gap:1"})))
     assert files(folder_of(outs[0], "ft-llm")) == files(folder_of(outs[1], "ft-llm"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("editor", "mend", "of the editor 'mend', and this one's is 'ft-llm'"),
+        ("backbone", "tiny-blip2", "of the backbone 'tiny-blip2'"),
+        ("weights_revision", "other", "of the weights 'other'"),
+        ("stream", "other", "of a stream with other settings, another order or other data"),
+    ],
+)
+def test_a_saved_session_of_something_else_is_refused_before_weights_are_read(
+    small_data: Path, tmp_path: Path, key: str, value: str, message: str
+) -> None:
+    wanted = request(small_data, tmp_path, stream={"tests": 1, "score": "end"})
+    run(plan(wanted))
+    file = folder_of(tmp_path, "ft-llm") / "session" / "session.json"
+    plain = json.loads(file.read_text())
+    plain["origin"][key] = value
+    file.write_text(json.dumps(plain))
+    with pytest.raises(UserError, match=message) as told:
+        running.check_sites(plan(wanted))
+    assert str(file.parent) in str(told.value)
+
+
+def test_two_programs_on_one_stream_are_refused_before_weights_are_read(small_data: Path, tmp_path: Path) -> None:
+    wanted = request(small_data, tmp_path, stream={"tests": 1, "score": "right"})
+    run(plan(wanted))
+    with locked(folder_of(tmp_path, "ft-llm")), pytest.raises(UserError, match="written by another program"):
+        running.check_sites(plan(wanted))

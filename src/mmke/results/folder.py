@@ -260,6 +260,17 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def check_free(path: Path) -> None:
+    """Refuse a folder that another program writes; one that is not there is free.
+
+    Raises:
+        UserError: another program writes it.
+    """
+    if (path / LOCK).exists():
+        with locked(path):
+            pass
+
+
 def _cut(file: Path, size: int) -> None:
     if not file.exists() or file.stat().st_size == size:
         return

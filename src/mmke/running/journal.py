@@ -131,6 +131,17 @@ def open_journal(
         yield journal
 
 
+def check_journal(folder: Path, origin: Origin, events: Sequence[Event]) -> None:
+    """Refuse a stream's folder that cannot be continued, before any weights are read.
+
+    Raises:
+        UserError: a file is broken, or the saved session does not fit.
+    """
+    read_step_lines(folder)
+    read_state_lines(folder)
+    read_session(folder, origin, in_force=in_force(events).get)
+
+
 @contextmanager
 def _appended(file: Path, ends: Sequence[int]) -> Iterator[BinaryIO]:
     with file.open("ab") as opened:

@@ -16,18 +16,18 @@ from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
-from mmke.results.folder import check_continues, finished_keys, floor_path, open_run, run_path, set_aside
+from mmke.results.folder import check_continues, check_free, finished_keys, floor_path, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.saved_session import Origin, digest_of
 from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
-from mmke.running.journal import Journal, in_force, open_journal
+from mmke.running.journal import Journal, check_journal, open_journal
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
-from mmke.running.schedule import scores
+from mmke.running.schedule import Apply, scores
 from mmke.running.scoring import Floor
 from mmke.types import Ask
 
@@ -108,13 +108,22 @@ def _run_cell(
 
 def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
     """Open what a stream writes beside rows; nothing for the floor, and where each record is alone."""
-    if settings.stream is None or cell.editor.name == FLOOR:
+    if not is_streamed(cell, settings):
         return nullcontext()
-    order = in_force(cell.events)
-    stream = digest_of([settings.as_dict(), [list(order[step]) for step in sorted(order)][-1:]])
-    origin = Origin(settings.editor, settings.backbone, settings.weights_revision, stream)
     locality = frozenset(kind.name for kind in cell.split.kinds if kind.role == "locality")
-    return open_journal(path, origin, cell.events, locality=locality)
+    return open_journal(path, _origin(cell, settings), cell.events, locality=locality)
+
+
+def is_streamed(cell: Cell, settings: RunSettings) -> bool:
+    """Tell whether a cell's session goes on from case to case; the floor's has nothing to go on from."""
+    return settings.stream is not None and cell.editor.name != FLOOR
+
+
+def _origin(cell: Cell, settings: RunSettings) -> Origin:
+    """Return what a session must have been saved of to go on in a cell: the same model, settings and order."""
+    order = [case.id for event in cell.events if isinstance(event, Apply) for case in event.cases]
+    stream = digest_of([settings.as_dict(), order])
+    return Origin(settings.editor, settings.backbone, settings.weights_revision, stream)
 
 
 def _read_floor(folder: Path) -> Floor:
@@ -138,5 +147,9 @@ def check_sites(planned: Plan) -> None:
             cell.editor.release()
         settings = run_settings(planned.request, cell, backbone)
         check_continues(planned.request.out, settings, cell.split.cases)
+        path = run_path(planned.request.out, settings)
+        check_free(path)
+        if is_streamed(cell, settings):
+            check_journal(path, _origin(cell, settings), cell.events)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))
