@@ -167,7 +167,9 @@ def test_nobodys_home_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None
     assert "~nobody-of-this-name/x: there is no such user" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["ls", "check", "run", "table", "score", "fetch", "train", "import", "bench"])
+@pytest.mark.parametrize(
+    "command", ["ls", "check", "run", "table", "plot", "score", "fetch", "train", "import", "bench"]
+)
 def test_help_names_every_option_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     printed = capsys.readouterr().out

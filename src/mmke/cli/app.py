@@ -18,6 +18,7 @@ from mmke.cli.check import check
 from mmke.cli.fetch import fetch
 from mmke.cli.importing import import_
 from mmke.cli.ls import ls
+from mmke.cli.plot import plot
 from mmke.cli.run import run
 from mmke.cli.score import score
 from mmke.cli.stream import stream
@@ -43,6 +44,7 @@ app.command("check")(check)
 app.command("run")(run)
 app.command("stream")(stream)
 app.command("table")(table)
+app.command("plot")(plot)
 app.command("score")(score)
 app.command("fetch")(fetch)
 app.command("train")(train)

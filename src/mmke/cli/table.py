@@ -1,13 +1,17 @@
 """`mmke table`: tables of a results folder."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from mmke.cli import options
+from mmke.errors import UserError
 
 Format = Literal["text", "json", "csv", "latex", "markdown"]
+
+logger = logging.getLogger(__name__)
 
 
 def table(
@@ -20,10 +24,39 @@ def table(
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every metric, not only the published six.")] = False,  # noqa: A002
     published: Annotated[bool, typer.Option("--published", help="Put the paper's figures beside ours.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Of the streams in the folder: what is kept while edits add up.")
+    ] = False,
+    difference: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Of streams: editor A − editor B, paired by case and state.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Make tables of a results folder; loads no model."""
-    from mmke.report.cells import read_cells
+    if published and (stream or difference):
+        raise UserError("--published has no figures of streams; leave it out")
+    if stream or difference:
+        print(_streams(folder, format, by=by, difference=difference, every_metric=all))
+        return 0
+    from mmke.report.cells import read_cells, stream_folders
     from mmke.report.table import render
 
     print(render(read_cells(folder, by=by), format, published=published, every_metric=all))
+    streams = len(stream_folders(folder))
+    if streams:
+        logger.info("passed over %d stream%s: mmke table %s --stream", streams, "s" * (streams > 1), folder)
     return 0
+
+
+def _streams(
+    folder: Path, form: Format, *, by: str | None, difference: tuple[str, str] | None, every_metric: bool
+) -> str:
+    from mmke.report.streams.render import render_streams
+    from mmke.report.streams.summaries import differences, read_streams
+
+    streams = read_streams(folder, by=by)
+    return render_streams(differences(streams, *difference) if difference else streams, form, every_metric=every_metric)

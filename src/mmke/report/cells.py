@@ -131,6 +131,15 @@ def read_cells(out: Path, *, by: str | None = None, only: Sequence[Path] | None 
     return sorted(cells, key=lambda cell: cell.place)
 
 
+def stream_folders(out: Path) -> list[Path]:
+    """Return the folders of streams below a folder.
+
+    Raises:
+        UserError: a `run.json` is broken.
+    """
+    return [file.parent for file in sorted(out.rglob(RUN)) if is_stream(file.parent)]
+
+
 def is_stream(folder: Path) -> bool:
     """Tell whether a folder holds a stream, whose figures are others (`streams/`).
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke.errors import UserError
-from mmke.report.cells import FLOOR, is_stream
+from mmke.report.cells import FLOOR, stream_folders
 from mmke.report.figures import Scale
 from mmke.report.streams.curves import Track
 from mmke.report.streams.plan import Plan
@@ -109,15 +109,6 @@ class StreamRun:
         cases = {record.case_id for record in self.records if record.key.edits_applied == last}
         if len(cases) < wanted:
             yield f"{len(cases)} of {wanted} cases in state {last}"
-
-
-def stream_folders(out: Path) -> list[Path]:
-    """Return the folders of streams below a folder.
-
-    Raises:
-        UserError: a `run.json` is broken.
-    """
-    return [file.parent for file in sorted(out.rglob(RUN)) if is_stream(file.parent)]
 
 
 def read_runs(out: Path, *, by: str | None = None) -> list[StreamRun]:
