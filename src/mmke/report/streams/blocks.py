@@ -8,6 +8,7 @@ range over orders.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from mmke.report.aggregates import HARD_LOC
 from mmke.report.blocks import ABSENT, TableBlock
 from mmke.report.figures import PER_CENT
 from mmke.report.streams.cost_block import cost_block
@@ -85,6 +86,7 @@ def _labels(streams: Sequence[StreamSummary], *, every_metric: bool) -> dict[str
     kinds = {name: kind for stream in streams for name, kind in stream.scale.kinds.items()}
     present = dict.fromkeys(column for stream in streams for column in stream.columns)
     headline = [name for name, kind in kinds.items() if kind.headline]
+    headline += [HARD_LOC] if HARD_LOC in present else []
     shown = [column for name in headline for column in (name, *(m for m in present if m.startswith(f"{name}[")))]
     found = {}
     for column in dict.fromkeys([*shown, *(present if every_metric else ())]):

@@ -25,7 +25,7 @@ def notes_of(streams: Sequence[StreamSummary], labels: Mapping[str, str]) -> lis
         ("unscored rows", lambda stream: _unscored(stream, labels)),
     ):
         notes += [f"{begin}: {text} ({names})" for text, names in together(named, what)]
-    if len(set(map(_orders, streams))) > 1:
+    if len(_told_orders(streams)) > 1:
         notes += [f"orders by seed: {text} ({names})" for text, names in together(named, _orders)]
     return [*notes, *condition_notes([(name, stream.conditions) for name, stream in named])]
 
@@ -48,8 +48,12 @@ def _settings(streams: Sequence[StreamSummary]) -> str:
 
 
 def _same_orders(streams: Sequence[StreamSummary]) -> str:
-    told = {_orders(stream) for stream in streams}
-    return f" ({told.pop()})" if len(told) == 1 and "" not in told else ""
+    told = _told_orders(streams)
+    return f" ({told.pop()})" if len(told) == 1 else ""
+
+
+def _told_orders(streams: Sequence[StreamSummary]) -> set[str]:
+    return {_orders(stream) for stream in streams} - {""}
 
 
 def _orders(stream: StreamSummary) -> str:

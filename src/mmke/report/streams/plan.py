@@ -57,7 +57,8 @@ class Plan:
     @property
     def asked(self) -> Asked:
         """When all cases so far were asked."""
-        states = set(self._numbers("at"))
+        # Distractors are in the model before the first case: the numbers behind `at:` do not count them.
+        states = {self.distract + state for state in self._numbers("at")}
         end = "end" in self.score.split(",") or self.last in states
         last = {self.last} if end and self.last is not None else set()
         return Asked(sorted(states | last), self.gaps, end)

@@ -97,11 +97,11 @@ def pool(
         gains: the same of the scores minus their floors.
         factor: turns scores into the column's unit.
         has_gain: whether the column's floor is something to gain on.
-        whole: whether every checkpoint was reached, so that the area is one of the whole curve.
+        whole: whether every checkpoint was reached: area and half-life are of the whole curve.
     """
     over = [_flat(one) for one in gains] if has_gain else []
     columns = _pooled([_flat(one) for one in each], over, factor, whole=whole)
-    return ColumnFigures(*columns, half_life=_half_life(gains) if has_gain else None)
+    return ColumnFigures(*columns, half_life=_half_life(gains) if has_gain and whole else None)
 
 
 def pool_differences(pairs: Sequence[tuple[Figures, Figures]], *, factor: float, whole: bool) -> ColumnFigures:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke.errors import UserError
+from mmke.report.aggregates import with_aggregates
 from mmke.report.cells import FLOOR, stream_folders
 from mmke.report.figures import Scale
 from mmke.report.streams.curves import Track
@@ -30,7 +31,7 @@ class StreamRun:
         folder: where it lies.
         run: what `run.json` holds.
         plan: what it was asked for.
-        order_seed: of the order.
+        order_seed: of the order; None of the unedited model, which is the same in every order.
         records: finished, each a case in a state.
         steps: in their order.
         states: examined for signs of collapse, in their order.
@@ -144,12 +145,12 @@ def _read(folder: Path, tag_of: TagOf | None) -> StreamRun:
             f"{folder / RUN}: the settings of the stream lack {error}; restore the file, or delete the folder and run "
             "again"
         ) from error
-    records, steps = read_finished(folder), read_steps(folder)
+    records, steps = with_aggregates(read_finished(folder), kinds_of(run)), read_steps(folder)
     return StreamRun(
         folder=folder,
         run=run,
         plan=plan,
-        order_seed=run.get("order_seed", next((record.key.order_seed for record in records), None)),
+        order_seed=run.get("order_seed"),
         records=records,
         steps=steps,
         states=read_states(folder),

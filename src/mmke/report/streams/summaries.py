@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke.errors import UserError, did_you_mean
+from mmke.report.aggregates import AGGREGATES
 from mmke.report.cells import FLOOR
 from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import PER_CENT, Scale
@@ -41,7 +42,7 @@ class StreamSummary:
         key: backbone, benchmark, hop, protocol and schedule: what its table is of.
         editor: its name; of a difference, both names.
         seed: of the runs.
-        order_seeds: of the orders that lie side by side.
+        order_seeds: of the orders that lie side by side; None alone: of the unedited model, the same in every order.
         plan: what the stream was asked for.
         settings: the same as `run.json` tells it.
         cases: how many cases were scored.
@@ -111,9 +112,9 @@ def read_streams(out: Path, *, by: str | None = None) -> list[StreamSummary]:
     """
     groups: dict[tuple[Any, ...], list[StreamRun]] = defaultdict(list)
     runs = read_runs(out, by=by)
-    floors = {(run.key, run.seed, run.order_seed): run for run in runs if run.editor == FLOOR}
+    floors = {(run.key, run.seed): run for run in runs if run.editor == FLOOR}
     for run in runs:
-        with_floor = run.beside(floors.get((run.key, run.seed, run.order_seed)))
+        with_floor = run.beside(floors.get((run.key, run.seed)))
         groups[(*run.key, run.editor != FLOOR, run.editor, run.seed)].append(with_floor)
     return [_summary(sorted(groups[place], key=lambda run: run.order_seed or 0)) for place in sorted(groups)]
 
@@ -179,8 +180,11 @@ def _columns(runs: Sequence[StreamRun]) -> dict[str, ColumnFigures]:
 
 
 def _difference(one: StreamSummary, other: StreamSummary) -> StreamSummary:
-    orders = {run.order_seed: run for run in other.runs}
-    pairs = [(run, orders[run.order_seed]) for run in one.runs if run.order_seed in orders]
+    # The unedited model has one run for all orders.
+    orders = [run.order_seed for run in (other if one.editor == FLOOR else one).runs]
+    sides = [{run.order_seed: run for run in stream.runs} for stream in (one, other)]
+    both = [[side.get(order) or side.get(None) for side in sides] for order in orders]
+    pairs = [(left, right) for left, right in both if left is not None and right is not None]
     asked = (one if one.editor != FLOOR else other).plan.asked
     columns = {}
     for name in one.columns:
@@ -202,7 +206,7 @@ def _difference(one: StreamSummary, other: StreamSummary) -> StreamSummary:
         key=one.key,
         editor=f"{one.editor} − {other.editor}",
         seed=one.seed,
-        order_seeds=tuple(left.order_seed for left, _ in pairs),
+        order_seeds=tuple(left.order_seed if right.editor == FLOOR else right.order_seed for left, right in pairs),
         plan=one.plan,
         settings=one.settings,
         cases=len({case for left, right in pairs for case in _cases(left) & _cases(right)}),
@@ -228,7 +232,9 @@ def _cases(run: StreamRun) -> set[str]:
 
 
 def _ordered(names: set[str], scale: Scale) -> list[str]:
-    first = [kind.name for kind in sorted(scale.kinds.values(), key=lambda kind: not kind.headline)]
+    kinds = scale.kinds.values()
+    headline = [kind.name for kind in kinds if kind.headline]
+    first = [*headline, *AGGREGATES, *(kind.name for kind in kinds if not kind.headline)]
     rank = {name: index for index, name in enumerate(first)}
     return sorted(names, key=lambda name: (rank.get(name, len(first)), name))
 
@@ -244,6 +250,8 @@ def _higher(scale: Scale, column: str) -> bool:
 
 def _has_gain(scale: Scale, column: str) -> bool:
     """Whether the floor of a column is something to gain on: locality compares two models by itself."""
+    if column.partition("[")[0] in AGGREGATES:
+        return False
     described = scale.columns.get(column.partition("[")[0])
     kind = None if described is None else scale.kinds.get(described.kind)
     return kind is None or "locality" not in kind.role
