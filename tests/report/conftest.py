@@ -15,7 +15,7 @@ from mmke.results.folder import open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.timings import Timing
 from mmke.results.v1 import COLUMNS, KINDS
-from mmke.types import PROTOCOLS, Ask, Dropped, EditCase, Probe, Query, ScoreRow
+from mmke.types import PROTOCOLS, Ask, Dropped, EditCase, Probe, ProbeKind, Query, ScoreRow
 
 WriteRun = Callable[..., Path]
 
@@ -55,7 +55,7 @@ def row() -> Callable[..., ScoreRow]:
 def write_run(tmp_path: Path) -> WriteRun:
     """Write the folder of one run: `records` are the rows of each record, `about` the names of the run.
 
-    `tags` are those of every probe.
+    `tags` are those of every probe; `kinds` are those of hard locality besides.
     """
 
     def write(
@@ -64,16 +64,17 @@ def write_run(tmp_path: Path) -> WriteRun:
         out: Path = tmp_path,
         seconds: float = 0.5,
         tags: Mapping[str, str] = MappingProxyType({}),
+        kinds: Sequence[ProbeKind] = (),
         **about: Any,
     ) -> Path:
-        settings = _settings(about)
-        facts = RunFacts(len(records), (Dropped(3, "alt is empty"),), ("mmke", "run"), tuple(KINDS.values()))
+        settings, known = _settings(about), {**KINDS, **{kind.name: kind for kind in kinds}}
+        facts = RunFacts(len(records), (Dropped(3, "alt is empty"),), ("mmke", "run"), tuple(known.values()))
         with open_run(out, settings, facts) as folder:
             for number, rows in enumerate(records):
                 timing = Timing(
                     {"edit": seconds * (1 + number), "before": 0.0, "after": 0.0}, 2**30 * (1 + number), "rss"
                 )
-                probes = tuple(Probe(KINDS.get(row.kind, KINDS["t_rel"]), Query("q"), "t", tags) for row in rows)
+                probes = tuple(Probe(known.get(row.kind, KINDS["t_rel"]), Query("q"), "t", tags) for row in rows)
                 folder.append(EditCase(f"{number}", (), probes), _numbered(rows, f"{number}"), timing)
         return run_path(out, settings)
 
