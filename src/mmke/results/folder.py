@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -29,6 +30,9 @@ from mmke.results.lines import put, sync_folder
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, write_run
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.run_json import RUN, read_run
+from mmke.results.saved_session import SESSION
+from mmke.results.states import STATES
+from mmke.results.steps import STEPS
 from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
 from mmke.types import EditCase, Query, ScoreRow, StoredAnswer
 
@@ -236,10 +240,14 @@ def finished_keys(path: Path) -> set[RecordKey]:
 
 
 def set_aside(path: Path) -> None:
-    """Rename a run's files to `….void`, so that no table and no later run takes them for results."""
-    for file in (path / name for name in (RUN, *FILES)):
+    """Rename a run's files to `….void`, so that no table and no later run takes them for results.
+
+    The session that a stream has saved is deleted, so that no later stream continues from it.
+    """
+    for file in (path / name for name in (RUN, *FILES, STEPS, STATES)):
         if file.exists():
             file.replace(file.with_name(f"{file.name}.void"))
+    shutil.rmtree(path / SESSION, ignore_errors=True)
 
 
 @contextmanager

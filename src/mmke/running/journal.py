@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mmke.protocols import EditSession
 from mmke.results.finished import read_finished
-from mmke.results.lines import put, rounded
-from mmke.results.saved_session import Origin, SavedSession, read_session
+from mmke.results.lines import Line, put, rounded
+from mmke.results.saved_session import Origin, SavedSession, read_session, unfit
 from mmke.results.states import STATES, StateRecord, read_state_lines, state_line
 from mmke.results.steps import STEPS, StepRecord, read_step_lines, step_line
 from mmke.running import saved_sessions
@@ -95,6 +95,32 @@ class Journal:
             saved_sessions.load(self.folder, session, self.saved)
 
 
+class Written(NamedTuple):
+    """What stands in a stream's folder beside rows: complete lines, and the session saved last."""
+
+    steps: list[Line[StepRecord]]
+    states: list[Line[StateRecord]]
+    saved: SavedSession | None
+
+
+def read_journal(folder: Path, origin: Origin, events: Sequence[Event]) -> Written:
+    """Read what a stream's folder holds beside rows; it is not changed.
+
+    Args:
+        folder: the stream's.
+        origin: the model and the stream.
+        events: all of the stream.
+
+    Raises:
+        UserError: a file is broken, or the saved session does not fit.
+    """
+    steps, states = read_step_lines(folder), read_state_lines(folder)
+    saved = read_session(folder, origin, in_force=in_force(events).get)
+    if saved is not None and saved.step >= len(steps):
+        raise unfit(folder, f"it was saved after step {saved.step}, and {STEPS} ends before that")
+    return Written(steps, states, saved)
+
+
 @contextmanager
 def open_journal(
     folder: Path, origin: Origin, events: Sequence[Event], *, locality: frozenset[str]
@@ -110,9 +136,7 @@ def open_journal(
     Raises:
         UserError: a file is broken, or the saved session does not fit.
     """
-    steps, states = read_step_lines(folder), read_state_lines(folder)
-    cases = in_force(events)
-    saved = read_session(folder, origin, in_force=cases.get)
+    steps, states, saved = read_journal(folder, origin, events)
     with (
         _appended(folder / STEPS, [line.end for line in steps]) as steps_file,
         _appended(folder / STATES, [line.end for line in states]) as states_file,
@@ -129,17 +153,6 @@ def open_journal(
         for record in read_finished(folder):
             journal.add_rows(record.rows)
         yield journal
-
-
-def check_journal(folder: Path, origin: Origin, events: Sequence[Event]) -> None:
-    """Refuse a stream's folder that cannot be continued, before any weights are read.
-
-    Raises:
-        UserError: a file is broken, or the saved session does not fit.
-    """
-    read_step_lines(folder)
-    read_state_lines(folder)
-    read_session(folder, origin, in_force=in_force(events).get)
 
 
 @contextmanager

@@ -20,14 +20,15 @@ from mmke.results.folder import check_continues, check_free, finished_keys, floo
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.saved_session import Origin, digest_of
+from mmke.results.states import read_states
 from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
-from mmke.running.journal import Journal, check_journal, open_journal
+from mmke.running.journal import Journal, open_journal, read_journal
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
-from mmke.running.schedule import Apply, scores
+from mmke.running.schedule import Apply, Examine, scores
 from mmke.running.scoring import Floor
 from mmke.types import Ask
 
@@ -72,12 +73,8 @@ def _run_cell(
 ) -> Path:
     settings = run_settings(request, cell, job.backbone)
     path = run_path(request.out, settings)
-    schedule = cell.schedule
-    wanted = {
-        RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed)
-        for event in scores(cell.events)
-    }
-    if wanted <= finished_keys(path):
+    wanted = _wanted(cell)
+    if _is_finished(path, cell):
         # Not opened for writing, so that several runs can share a finished floor.
         for _ in wanted:
             on_record()
@@ -104,6 +101,18 @@ def _run_cell(
             set_aside(path)
             raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error
     return path
+
+
+def _wanted(cell: Cell) -> set[RecordKey]:
+    """Return the records that a cell consists of."""
+    name, seed = cell.schedule.name, cell.schedule.order_seed
+    return {RecordKey(event.case.id, name, event.edits_applied, seed) for event in scores(cell.events)}
+
+
+def _is_finished(path: Path, cell: Cell) -> bool:
+    """Tell whether a folder has all records of a cell, and all its states."""
+    states = {event.step for event in cell.events if isinstance(event, Examine) and event.edits_applied}
+    return _wanted(cell) <= finished_keys(path) and states <= {state.step for state in read_states(path)}
 
 
 def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
@@ -150,6 +159,6 @@ def check_sites(planned: Plan) -> None:
         path = run_path(planned.request.out, settings)
         check_free(path)
         if is_streamed(cell, settings):
-            check_journal(path, _origin(cell, settings), cell.events)
+            read_journal(path, _origin(cell, settings), cell.events)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))

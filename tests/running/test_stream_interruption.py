@@ -1,0 +1,301 @@
+"""A stream that is killed at any moment, however often, ends with the bytes of one that was not."""
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmke.errors import UserError
+from mmke.results.finished import ANSWERS, CASES, ROWS
+from mmke.results.saved_session import FACTS, SESSION
+from mmke.results.states import STATES
+from mmke.results.steps import STEPS
+from mmke.running import health, stream
+from mmke.running.execution import ChangedBackboneError
+from mmke.running.planning import plan
+from mmke.running.request import Request
+from mmke.running.run import run
+from mmke.running.stream_settings import StreamSettings
+
+QUICK: dict[str, dict[str, Any]] = {
+    "ft-llm": {"steps": 2},
+    "ft-alignment": {"steps": 2},
+    "ike-random": {"demonstrations": 2},
+    "none": {},
+}
+SETTINGS = StreamSettings(tests=3, score="before,right,at:2,end", distract=1)
+SAME = (ROWS, ANSWERS, CASES, STATES)
+
+
+class Killed(BaseException):
+    """The program was ended."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask a small part of the text: each of its bytes is a token of the tiny models. Save the session at every step."""
+    passages, beginnings = health.asked()
+    short = [replace(probe, target=probe.target[:40]) for probe in passages[:1]]
+    monkeypatch.setattr(health, "asked", lambda: (short, beginnings[:2]))
+    monkeypatch.setattr(stream, "SAVE_EVERY", 1)
+
+
+def request_of(editor: str, data: Path, out: Path, settings: StreamSettings = SETTINGS) -> Request:
+    return Request(
+        backbone="tiny-llava",
+        editors=(editor,),
+        benchmarks=("mmke-entity",),
+        changes={editor: QUICK[editor]},
+        data=data,
+        out=out,
+        stream=settings,
+    )
+
+
+def contents(out: Path) -> dict[str, Any]:
+    """Return what two streams have in common: all bytes, but of steps what no clock decides."""
+    found: dict[str, Any] = {
+        str(file.relative_to(out)): file.read_bytes() for name in SAME for file in sorted(out.rglob(name))
+    }
+    for file in sorted(out.rglob(STEPS)):
+        steps = [json.loads(line) for line in file.read_text().splitlines()]
+        found[str(file.relative_to(out))] = [
+            {key: value for key, value in step.items() if key not in ("seconds", "peak_memory_bytes")} for step in steps
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """Return what a stream that nothing stopped has written: it is made once."""
+
+    @cache
+    def run_once(editor: str, settings: StreamSettings = SETTINGS) -> dict[str, Any]:
+        out = tmp_path_factory.mktemp("whole")
+        run(plan(request_of(editor, small_data, out, settings)))
+        return contents(out)
+
+    return run_once
+
+
+def killed(request: Request, due: Callable[[int], bool], *, torn: int = 0) -> bool:
+    """Start a stream and end it at the n-th write to the disk that is due; tell whether it was ended.
+
+    Args:
+        request: the stream.
+        due: tells of the number of a write whether the program is ended there.
+        torn: how many bytes of that write are lost.
+    """
+    writes = 0
+
+    def fsync(handle: int) -> None:
+        nonlocal writes
+        writes += 1
+        if due(writes):
+            # Not a folder, and not a file that is open for reading.
+            if torn and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+                os.truncate(handle, max(0, os.fstat(handle).st_size - torn))
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        try:
+            run(plan(request))
+        except Killed:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("editor", "seed"),
+    [
+        ("ft-llm", 0),
+        *(pytest.param(editor, seed, marks=pytest.mark.slow) for editor in QUICK for seed in (1, 2, 3)),
+    ],
+)
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    small_data: Path, tmp_path: Path, whole: Callable[..., dict[str, Any]], editor: str, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311 - where it is killed
+    request, starts = request_of(editor, small_data, tmp_path), 1
+    while killed(request, draw.randint(25, 50).__eq__, torn=draw.choice((0, 1, 7))):
+        starts += 1
+        assert starts < 100
+    assert starts > 2
+    assert contents(tmp_path) == whole(editor)
+
+
+def test_with_resets_too(small_data: Path, tmp_path: Path, whole: Callable[..., dict[str, Any]]) -> None:
+    settings = StreamSettings(tests=4, score="right,end", reset=2)
+    request = request_of("ft-llm", small_data, tmp_path, settings)
+    for writes in (40, 30):
+        assert killed(request, writes.__eq__, torn=3)
+    run(plan(request))
+    assert contents(tmp_path) == whole("ft-llm", settings)
+
+
+def folder_of(out: Path, editor: str = "ft-llm") -> Path:
+    (found,) = [file.parent for file in out.rglob(ROWS) if file.parent.name == editor]
+    return found
+
+
+@pytest.fixture(scope="module")
+def stopped(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Request]:
+    """Return a stream that was killed when it had written its third step: it is made once."""
+
+    @cache
+    def stop_once() -> Request:
+        out = tmp_path_factory.mktemp("stopped")
+
+        def third_step(_: int) -> bool:
+            files = [*out.rglob(f"order0/**/{STEPS}")]
+            return bool(files) and files[0].read_bytes().count(b"\n") == 3
+
+        request = request_of("ft-llm", small_data, out)
+        assert killed(request, third_step)
+        return request
+
+    return stop_once
+
+
+@pytest.fixture
+def half(stopped: Callable[[], Request], tmp_path: Path) -> Request:
+    """A copy of it."""
+    request = stopped()
+    return replace(request, out=shutil.copytree(request.out, tmp_path / "copy"))
+
+
+def test_what_was_saved_is_not_edited_again(half: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmke.editing.weight_session import WeightSession
+
+    saved = json.loads((folder_of(half.out) / SESSION / FACTS).read_text())["step"]
+    edited = []
+    apply = WeightSession.apply
+    monkeypatch.setattr(WeightSession, "apply", lambda self, edits: (edited.append(len(edits)), apply(self, edits))[1])
+    run(plan(half))
+    assert len(edited) == 4 - (saved + 1)
+
+
+def test_without_its_saved_session_it_edits_again_and_ends_the_same(
+    half: Request, whole: Callable[..., dict[str, Any]]
+) -> None:
+    shutil.rmtree(folder_of(half.out) / SESSION)
+    run(plan(half))
+    assert contents(half.out) == whole("ft-llm")
+
+
+def test_a_state_that_was_lost_is_looked_at_again(half: Request, whole: Callable[..., dict[str, Any]]) -> None:
+    run(plan(half))
+    file = folder_of(half.out) / STATES
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-1]))
+    run(plan(half))
+    assert contents(half.out) == whole("ft-llm")
+
+
+def change_facts(folder: Path, **changes: Any) -> None:
+    file = folder / SESSION / FACTS
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def cut_tensors(folder: Path) -> None:
+    (file,) = (folder / SESSION).glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def lose_steps(folder: Path) -> None:
+    (folder / STEPS).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: change_facts(folder, format=2), "it has the format 2"),
+        (lambda folder: change_facts(folder, step=77), "it was saved after other edits"),
+        (lambda folder: change_facts(folder, origin={"editor": "mend"}), "it is broken: origin.backbone"),
+        (lambda folder: (folder / SESSION / FACTS).write_bytes(b"{"), "it is broken: not JSON"),
+        (cut_tensors, "it has the sha256"),
+        (lose_steps, "steps.jsonl"),
+    ],
+)
+def test_a_session_that_does_not_fit_is_refused_before_any_weights_are_read(
+    half: Request, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object], message: str
+) -> None:
+    spoil(folder_of(half.out))
+    monkeypatch.setattr("mmke.running.run.fingerprint", lambda module: pytest.fail("weights were read"))
+    with pytest.raises(UserError, match=f"{message}.*delete the folder .*{SESSION}"):
+        run(plan(half))
+
+
+def test_a_folder_that_another_program_writes_is_told_before_any_weights_are_read(
+    half: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmke.results.folder import locked
+
+    monkeypatch.setattr("mmke.running.run.fingerprint", lambda module: pytest.fail("weights were read"))
+    with locked(folder_of(half.out)), pytest.raises(UserError, match="is being written by another program"):
+        run(plan(half))
+
+
+def test_what_an_editor_spoiled_is_set_aside_and_its_session_deleted(
+    half: Request, monkeypatch: pytest.MonkeyPatch, whole: Callable[..., dict[str, Any]]
+) -> None:
+    def changed(*args: object, **more: object) -> None:
+        raise ChangedBackboneError("editor 'ft-llm' has changed the backbone")
+
+    folder = folder_of(half.out)
+    with monkeypatch.context() as patch:
+        patch.setattr("mmke.running.run.execute", changed)
+        with pytest.raises(ChangedBackboneError, match="void"):
+            run(plan(half))
+    assert {file.suffix for file in folder.iterdir() if file.name != ".lock"} == {".void"}
+    run(plan(half))
+    assert contents(half.out) == whole("ft-llm")
+
+
+PROGRAM = """
+import sys
+from mmke.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_programs_that_are_really_killed_end_with_the_same_bytes(small_data: Path, tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - when it is killed
+
+    def command(out: Path) -> list[str]:
+        options = "stream --backbone tiny-llava --editor ft-llm --benchmark mmke-entity --tests 4 --score right,end"
+        return [
+            *(sys.executable, "-c", PROGRAM, *options.split()),
+            *("--set", "ft-llm.steps=2", "--data", str(small_data), "--out", str(out)),
+        ]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)  # noqa: S603
+    for _ in range(60):
+        process = subprocess.Popen(  # noqa: S603
+            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        try:
+            _, errors = process.communicate(timeout=draw.uniform(3, 9))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            time.sleep(0.01)
+            continue
+        assert process.returncode == 0, errors
+        break
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
