@@ -250,11 +250,10 @@ def _higher(scale: Scale, column: str) -> bool:
 
 def _has_gain(scale: Scale, column: str) -> bool:
     """Whether the floor of a column is something to gain on: locality compares two models by itself."""
-    if column.partition("[")[0] in AGGREGATES:
-        return False
-    described = scale.columns.get(column.partition("[")[0])
-    kind = None if described is None else scale.kinds.get(described.kind)
-    return kind is None or "locality" not in kind.role
+    name = column.partition("[")[0]
+    described = scale.columns.get(name)
+    kind = scale.kinds.get(name if described is None else described.kind)
+    return name not in AGGREGATES and (kind is None or "locality" not in kind.role)
 
 
 def _first(run: StreamRun, *, collapsed: bool) -> list[Collapse]:
