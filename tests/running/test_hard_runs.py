@@ -1,12 +1,17 @@
 """Runs that ask hard locality: beside the published questions or alone, and never mixed into a folder without."""
 
+import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmke.benchmarks.probes import hard
 from mmke.benchmarks.probes.partners import partner_ids
+from mmke.cli import main
+from mmke.editing.sentence_encoder import SentenceEncoder
 from mmke.errors import UserError
 from mmke.results.finished import read_cases, read_finished
 from mmke.running.asking import SILENT
@@ -20,6 +25,20 @@ from mmke.types import ScoreRow
 def request(out: Path, probes: str, **changes: object) -> Request:
     plain = {"limit": 2, "changes": {"ft-llm": {"steps": 2}}, "probes": probes, "out": out} | changes
     return Request("tiny-llava", ("ft-llm",), ("mini-user",), **plain)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embed() -> Iterator[None]:
+    """Put vectors that are made in no time in the place of the sentence encoder's."""
+
+    def quick(_: SentenceEncoder, texts: Sequence[str]) -> torch.Tensor:
+        seeds = (int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) for text in texts)
+        drawn = [torch.randn(8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.nn.functional.normalize(torch.stack(drawn), dim=-1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SentenceEncoder, "embed", quick)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +147,16 @@ def test_kept_answers_score_to_the_same_rows(out: Path) -> None:
     told = [each for each in rescore(out) if "none" not in each.folder.name]
     assert {"agree", "leak", "devqa"} <= set(told[0].metrics)
     assert {file: file.read_bytes() for file in out.rglob("rows.jsonl")} == before
+
+
+def test_metrics_that_score_none_of_the_questions_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="accuracy scores no question of mini-user, which are of hard locality"):
+        plan(request(tmp_path, "hard", metrics=("accuracy",)))
+
+
+def test_tables_of_scope_and_composition_are_printed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", str(out), "--scope"]) == 0
+    assert "scope of the edits that took" in capsys.readouterr().out
+    assert main(["table", str(out), "--scope", "--composition"]) == 2
+    assert main(["table", str(out), "--composition"]) == 2
+    assert "no results of divided records" in capsys.readouterr().err

@@ -35,10 +35,23 @@ def table(
             show_default=False,
         ),
     ] = None,
+    scope: Annotated[
+        bool, typer.Option("--scope", help="How wide edits reach, and what gates decided (needs --probes all).")
+    ] = False,
+    composition: Annotated[
+        bool, typer.Option("--composition", help="Records as one edit and as two (benchmarks NAME and NAME@split).")
+    ] = False,
 ) -> int:
     """Make tables of a results folder; loads no model."""
+    if (stream or difference is not None) + scope + composition > 1:
+        raise UserError("--stream, --scope and --composition are tables of their own; ask for one at a time")
     if published and (stream or difference):
         raise UserError("--published has no figures of streams; leave it out")
+    if scope or composition:
+        if by or published or all:
+            raise UserError("--by, --published and --all do not go with --scope and --composition; leave them out")
+        print(_scope(folder, format) if scope else _composition(folder, format))
+        return 0
     if stream or difference:
         print(_streams(folder, format, by=by, difference=difference, every_metric=all))
         return 0
@@ -50,6 +63,19 @@ def table(
     if streams:
         logger.info("passed over %d stream%s: mmke table %s --stream", streams, "s" * (streams > 1), folder)
     return 0
+
+
+def _scope(folder: Path, form: Format) -> str:
+    from mmke.report.scope import read_scopes
+    from mmke.report.scope_table import render_scopes
+
+    return render_scopes(read_scopes(folder), form)
+
+
+def _composition(folder: Path, form: Format) -> str:
+    from mmke.report.composition import read_compositions, render_compositions
+
+    return render_compositions(read_compositions(folder), form)
 
 
 def _streams(

@@ -32,6 +32,21 @@ def make_metrics(
     return [metric for metric in usual if hard or tuple(metric.roles) != ("hard locality",)]
 
 
+def check_scored(metrics: Iterable[Metric], kinds: Iterable[ProbeKind], benchmark: str) -> None:
+    """Refuse metrics of which none scores a question of the records.
+
+    Raises:
+        UserError: the message names them.
+    """
+    metrics, roles = list(metrics), {kind.role for kind in kinds}
+    if roles and not any(roles & set(metric.roles) for metric in metrics):
+        named = ", ".join(metric.name for metric in metrics)
+        raise UserError(
+            f"{named} scores no question of {benchmark}, which are of {', '.join(sorted(roles))}; choose other metrics "
+            "with --metric, or other questions with --probes"
+        )
+
+
 def check_columns(metrics: Iterable[Metric], kinds: Iterable[ProbeKind]) -> None:
     """Refuse metrics of which two feed one column, before anything is asked.
 

@@ -18,7 +18,7 @@ from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
-from mmke.running.metrics import check_columns, make_metrics
+from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
 from mmke.running.schedule import Event, Schedule, Single, scores
@@ -146,6 +146,7 @@ def plan_benchmark(
             # Which record came before is a matter of the order there: locality compares with the unedited model.
             switches = replace(switches, reference="base")
         metrics = tuple(_metrics(request, switches, split.kinds))
+        check_scored(metrics, split.kinds, benchmark.name)
         check_columns(metrics, split.kinds)
         for schedule, cases in arranged:
             yield Cell(
