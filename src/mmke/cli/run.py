@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmke.running.request import Request
 
 QUICK_LIMIT = 6
+FLOOR = "none"
 
 
 def run(
@@ -114,15 +115,15 @@ def carry_out(request: "Request", command: Sequence[str], *, threads: int | None
     options.check_data(request.benchmarks, request.data)
     from mmke.running.planning import plan
 
+    if request.probes != "published":
+        _without_bars()  # a sentence encoder is read to find partners
     planned = plan(request)
     limit_threads(threads)
     _announce(planned)
-    from transformers.utils import logging as library
-
     from mmke.running.run import check_sites
     from mmke.running.run import run as run_plan
 
-    library.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _without_bars()
     if dry:
         check_sites(planned)
         _show_settings(planned)
@@ -132,6 +133,13 @@ def carry_out(request: "Request", command: Sequence[str], *, threads: int | None
         folders = run_plan(planned, command=command, on_record=shown.step)
     _show(planned, folders)
     return 0
+
+
+def _without_bars() -> None:
+    """Keep the library from showing how far it has read weights: ours are read in a moment."""
+    from transformers.utils import logging as library
+
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _show_settings(planned: "Plan") -> None:
@@ -163,6 +171,12 @@ def _show(planned: "Plan", folders: Sequence[Path]) -> None:
 
     request = planned.request
     if request.stream is not None:
+        from mmke.report.streams.render import render_streams
+        from mmke.report.streams.summaries import read_streams
+
+        # Every order of a stream lies in one folder, beside that of the floor.
+        for folder in dict.fromkeys(folder.parents[1] for folder in folders if folder.name == FLOOR):
+            print(render_streams(read_streams(folder), "text"))
         print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out} --stream)")
         return
     shown = read_cells(request.out, only=folders)
