@@ -16,7 +16,9 @@ if TYPE_CHECKING:
         load_editor,
         open_benchmark,
         picture,
+        read_streams,
         run_benchmark,
+        run_stream,
         say,
         store,
     )
@@ -34,7 +36,9 @@ __all__ = [
     "load_editor",
     "open_benchmark",
     "picture",
+    "read_streams",
     "run_benchmark",
+    "run_stream",
     "say",
     "store",
 ]

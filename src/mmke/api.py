@@ -11,6 +11,7 @@ with editor.open(backbone, mmke.store()) as session:
 print(mmke.say(backbone, "Which country is this?", picture))  # as before: leaving undoes the edit
 
 cells = mmke.run_benchmark(mmke.Request("smol-llava", ("ft-llm",), ("mini-entity",), limit=6))
+streams = mmke.read_streams("results")  # what `mmke stream` left there
 """
 
 import hashlib
@@ -30,6 +31,8 @@ from mmke.editing.trained import check_weights, network_tensors, read, read_fact
 from mmke.errors import UserError
 from mmke.protocols import Answerer, Backbone, Editor, EditSession, Store, TrainableEditor
 from mmke.report.cells import CellSummary, read_cells
+from mmke.report.streams import summaries
+from mmke.report.streams.summaries import StreamSummary
 from mmke.running.editors import make_editor
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
@@ -61,7 +64,9 @@ __all__ = [
     "load_editor",
     "open_benchmark",
     "picture",
+    "read_streams",
     "run_benchmark",
+    "run_stream",
     "say",
     "store",
 ]
@@ -186,8 +191,40 @@ def run_benchmark(request: Request) -> list[CellSummary]:
     Raises:
         UserError: a mistake in the request, found before any weights are read.
     """
+    if request.stream is not None:
+        raise UserError("this request is a stream, whose figures are others: run_stream(request)")
     with _generators_kept():
         return read_cells(request.out, only=run(plan(request)))
+
+
+def run_stream(request: Request) -> list[StreamSummary]:
+    """Do what `mmke stream` does and return its figures, as `mmke table --stream --format json` prints them.
+
+    The caller's random generators are left as they were.
+
+    Args:
+        request: with `stream` and `order_seeds`.
+
+    Raises:
+        UserError: a mistake in the request, found before any weights are read.
+    """
+    if request.stream is None:
+        raise UserError("this request is no stream: give it stream=, or call run_benchmark(request)")
+    with _generators_kept():
+        return summaries.read_streams(request.out, only=run(plan(request)))
+
+
+def read_streams(out: str | Path, *, by: str | None = None) -> list[StreamSummary]:
+    """Return the figures of every stream below a results folder; no model is loaded.
+
+    Args:
+        out: a results folder, or any folder inside one.
+        by: a tag of the probes; each of its values gets columns of its own, such as `i_gen[held-out]`.
+
+    Raises:
+        UserError: no stream there, two of one editor and order, a broken file, or a tag that no probe has.
+    """
+    return summaries.read_streams(Path(out), by=by)
 
 
 @contextmanager

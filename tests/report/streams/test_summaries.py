@@ -9,12 +9,14 @@ import pytest
 import stream_kit
 from stream_kit import FLAT, ORACLE, state
 
+from mmke.cli import main
 from mmke.errors import UserError
 from mmke.report.cells import read_cells
 from mmke.report.streams.summaries import StreamSummary, differences, read_streams
 from mmke.results.finished import ROWS
 from mmke.results.run_json import RUN
 from mmke.results.steps import STEPS
+from mmke.types import ScoreRow
 
 WriteStream = Callable[..., Path]
 REVERSED = {"c": (1, {1: 0.7, 2: 0.6, 3: 0.5}), "b": (2, {2: 0.8, 3: 0.7}), "a": (3, {3: 0.9})}
@@ -248,3 +250,18 @@ def test_two_copies_of_one_stream_are_an_error_naming_both(tmp_path: Path) -> No
 def test_a_folder_without_streams_is_an_error_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no streams below .*mmke stream --out"):
         read_streams(tmp_path)
+
+
+def test_a_table_of_single_edits_says_that_there_are_streams(
+    tmp_path: Path,
+    write_stream: WriteStream,
+    write_run: Callable[..., Path],
+    row: Callable[..., ScoreRow],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_stream()
+    write_run([[row("t_rel", 0.5)]])
+    assert main(["table", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "stream of" not in printed.out
+    assert printed.err == f"mmke: passed over 1 stream: mmke table {tmp_path} --stream\n"

@@ -112,17 +112,18 @@ class StreamRun:
             yield f"{len(cases)} of {wanted} cases in state {last}"
 
 
-def read_runs(out: Path, *, by: str | None = None) -> list[StreamRun]:
+def read_runs(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[StreamRun]:
     """Read every stream below a folder, also while it is being written.
 
     Args:
         out: a results folder, or any folder inside one.
         by: a tag of the probes; each of its values gets columns of its own, such as `i_gen[held-out]`.
+        only: read these streams' folders instead of all below `out`.
 
     Raises:
         UserError: no stream there, two of one editor and order, a broken file, or a tag that no probe has.
     """
-    folders = stream_folders(out)
+    folders = stream_folders(out) if only is None else list(only)
     if not folders:
         raise UserError(f"no streams below {out}; name the --out of one, or make one: mmke stream --out {out}")
     tags = {} if by is None else tags_of(folders, by)

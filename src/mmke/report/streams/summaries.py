@@ -100,18 +100,19 @@ class StreamSummary:
         }
 
 
-def read_streams(out: Path, *, by: str | None = None) -> list[StreamSummary]:
+def read_streams(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[StreamSummary]:
     """Read every stream below a folder, also while it is being written, in table order: each floor first.
 
     Args:
         out: a results folder, or any folder inside one.
         by: a tag of the probes; each of its values gets columns of its own, such as `i_gen[held-out]`.
+        only: read these streams' folders instead of all below `out`.
 
     Raises:
         UserError: no stream there, two of one editor and order, a broken file, or a tag that no probe has.
     """
     groups: dict[tuple[Any, ...], list[StreamRun]] = defaultdict(list)
-    runs = read_runs(out, by=by)
+    runs = read_runs(out, by=by, only=only)
     floors = {(run.key, run.seed): run for run in runs if run.editor == FLOOR}
     for run in runs:
         with_floor = run.beside(floors.get((run.key, run.seed)))
