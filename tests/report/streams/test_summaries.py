@@ -258,10 +258,10 @@ def test_a_table_of_single_edits_says_that_there_are_streams(
     write_run: Callable[..., Path],
     row: Callable[..., ScoreRow],
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_stream()
     write_run([[row("t_rel", 0.5)]])
     assert main(["table", str(tmp_path)]) == 0
-    printed = capsys.readouterr()
-    assert "stream of" not in printed.out
-    assert printed.err == f"mmke: passed over 1 stream: mmke table {tmp_path} --stream\n"
+    assert "stream of" not in capsys.readouterr().out
+    assert caplog.messages == [f"passed over 1 stream: mmke table {tmp_path} --stream"]
