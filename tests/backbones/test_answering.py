@@ -1,5 +1,6 @@
 """Reading answers off logits: the numbers of the published formula."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,7 +27,7 @@ def forced(
         name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
     )
     encoded = Encoded((0,) * 6, target, tuple(range(6)), rows)
-    return read_off(backbone, encoded, logits, ask)
+    return read_off(backbone, [encoded], [logits], [ask])[0]
 
 
 def test_predictions_and_log_probability_come_from_the_rows_before_the_answer() -> None:
@@ -74,3 +75,35 @@ def test_very_long_answers_are_asked_one_by_one(monkeypatch: pytest.MonkeyPatch)
     for one, other in zip(together, apart, strict=True):
         assert one.token_ids == other.token_ids
         assert one.target_logprob == pytest.approx(other.target_logprob, abs=1e-5)
+
+
+def test_probes_that_are_read_off_together_say_what_each_says_alone() -> None:
+    backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+    encoded = [
+        Encoded((0,) * 4, (7,), (2,), (0,)),
+        Encoded((0,) * 9, (5, 250, 2), (5, 6, 7), (0, 1, 2)),
+        Encoded((0,) * 6, (1, 1), tuple(range(6)), (3, 4)),
+    ]
+    logits = [torch.randn(len(each.rows), backbone.vocabulary) for each in encoded]
+    for asks in ([Ask()] * 3, [Ask(logprobs=True), Ask(top=10, logprobs=True), Ask(positions="all", native_topk=True)]):
+        together = answering.read_off(backbone, encoded, logits, asks)
+        for each, *one in zip(together, encoded, logits, asks, strict=True):
+            (alone,) = answering.read_off(backbone, *([thing] for thing in one))
+            assert (each.text, each.token_ids, each.target_ids) == (alone.text, alone.token_ids, alone.target_ids)
+            assert each.target_logprob == alone.target_logprob
+            assert np.array_equal(each.top_ids, alone.top_ids)
+            assert (each.logprobs is None) == (alone.logprobs is None)
+            assert each.logprobs is None or np.array_equal(each.logprobs, alone.logprobs)
+
+
+def test_kept_log_probabilities_keep_no_other_probes_in_memory() -> None:
+    backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+    encoded = [Encoded((0,) * 4, (7,), (2,), (0,)), Encoded((0,) * 9, (5,) * 8, tuple(range(8)), tuple(range(8)))]
+    logits = [torch.randn(len(each.rows), backbone.vocabulary) for each in encoded]
+    said = answering.read_off(backbone, encoded, logits, [Ask(logprobs=True)] * 2)[0].logprobs
+    assert said is not None
+    assert torch.from_numpy(said).untyped_storage().nbytes() == said.nbytes

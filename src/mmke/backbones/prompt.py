@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mmke.backbones.special import Piece, Reader, Tokens
 from mmke.errors import CannotAskError
 from mmke.protocols import Encoded, PositionIds
 from mmke.types import Ask, ImageRef
 
-REMEMBERED = 32
-"""Texts whose tokens are kept: the prompts of one record."""
+REMEMBERED = 1 << 18
+"""Tokens of texts that are kept: of the questions of a few hundred records, or of the prompts of one record under an
+editor that puts much text before them."""
 
 SLOT = -1
 """Stands for one position of an image among the token ids of a frame."""
@@ -46,7 +49,7 @@ class Layout:
         """Return what stands before the text."""
         if image is None:
             return self.before_text
-        return (*self.before_image, *(SLOT for _ in range(self.image_tokens)), *self.after_image)
+        return (*self.before_image, *(SLOT,) * self.image_tokens, *self.after_image)
 
 
 class Head(NamedTuple):
@@ -54,6 +57,24 @@ class Head(NamedTuple):
 
     text: str = ""
     known: int = 0
+
+
+@dataclass(eq=False)
+class _ReadBefore:
+    """What was read, up to `REMEMBERED` tokens; what was read first is forgotten first."""
+
+    texts: dict[tuple[Piece, ...], Tokens] = field(default_factory=dict)
+    held: int = 0
+
+    def get(self, pieces: tuple[Piece, ...], reader: Reader) -> Tokens:
+        """Return the tokens of a text."""
+        if pieces not in self.texts:
+            read = reader.read(pieces)
+            self.held += len(read.ids)
+            while self.texts and self.held > REMEMBERED:
+                self.held -= len(self.texts.pop(next(iter(self.texts))).ids)
+            self.texts[pieces] = read
+        return self.texts[pieces]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +103,7 @@ class Prompt:
     position_ids: Callable[[tuple[int, ...], ImageRef | None], PositionIds | None] | None = None
     rendered: str = ""
     reserved: frozenset[int] = frozenset()
-    _read_before: dict[tuple[Piece, ...], Tokens] = field(default_factory=dict, init=False, repr=False)
+    _read_before: _ReadBefore = field(default_factory=_ReadBefore, init=False, repr=False)
 
     @cached_property
     def reader(self) -> Reader:
@@ -193,9 +214,12 @@ class Prompt:
         first: int,
     ) -> Encoded:
         places = None if self.position_ids is None else self.position_ids(input_ids, image)
-        slots = itertools.count(first)
-        numbered = tuple(-(1 + next(slots)) if key == SLOT else key for key in input_ids)
-        return Encoded(numbered, target, rows, answer_rows, places)
+        if image is not None:
+            ids = np.array(input_ids)
+            slots = ids == SLOT
+            ids[slots] = -(1 + first + np.arange(slots.sum()))
+            input_ids = tuple(ids.tolist())
+        return Encoded(input_ids, target, rows, answer_rows, places)
 
     def _joint(self, question: str, answer: str) -> tuple[Piece, ...]:
         return Piece(question), Piece(self.between, users=False), Piece(answer)
@@ -211,11 +235,7 @@ class Prompt:
 
     def _tokens(self, pieces: tuple[Piece, ...]) -> Tokens:
         """Return a text's tokens and where each ends; a text that was measured is not read again to be asked."""
-        if pieces not in self._read_before:
-            while len(self._read_before) >= REMEMBERED:
-                del self._read_before[next(iter(self._read_before))]
-            self._read_before[pieces] = self.reader.read(pieces)
-        return self._read_before[pieces]
+        return self._read_before.get(pieces, self.reader)
 
     def _target(self, ids: list[int], ends: list[int], answer: str, *, begin: int, labels: str) -> tuple[int, ...]:
         if labels == "alone":

@@ -114,10 +114,9 @@ class MixingSession:
         other = self.editor.counterfactual(backbone).logits(
             probes, [edits[i] for i in near.edits], asks, store=store, weights=memory.weights
         )
-        pieces = zip(base.encoded, base.logits, other.logits, near.log_similarity.exp(), near.routes(), strict=True)
-        return [
-            noted(read_off(backbone, encoded, soft(old, new, s), ask), route) for encoded, old, new, s, route in pieces
-        ]
+        pieces = zip(base.logits, other.logits, near.log_similarity.exp(), strict=True)
+        said = read_off(backbone, base.encoded, [soft(old, new, s) for old, new, s in pieces], asks)
+        return [noted(each, route) for each, route in zip(said, near.routes(), strict=True)]
 
 
 @dataclass
@@ -262,10 +261,8 @@ class Serac:
         asks = [ask] * len(probes)
         asked = backbone.encode([probe.query for probe in probes], [probe.target for probe in probes], asks)
         other = model.logits(probes, edits, asks, store=store, weights=memory.weights)
-        return [
-            read_off(backbone, encoded, aligned(logits, len(encoded.rows)), ask)
-            for encoded, logits in zip(asked.encoded, other.logits, strict=True)
-        ]
+        pieces = zip(asked.encoded, other.logits, strict=True)
+        return read_off(backbone, asked.encoded, [aligned(piece, len(each.rows)) for each, piece in pieces], asks)
 
     def prepare(self, backbone: Backbone, cases: Sequence[EditCase], *, store: Store) -> None:
         """Lay out fresh networks."""
