@@ -10,8 +10,11 @@ from typing import get_args
 import pytest
 
 from mmke import registry
+from mmke.benchmarks.probes.hard import with_hard_probes
+from mmke.benchmarks.probes.partners import Partner
+from mmke.running.asking import ask, write
 from mmke.testing.kit import Kit, shared_kit
-from mmke.types import PROTOCOLS, Metric, Role, Switches
+from mmke.types import PROTOCOLS, EditCase, Metric, Role, Switches
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class MetricTrial:
         """Make what the factory behind the name returns."""
         made: Sequence[Metric] = registry.factory("metrics", self.name)(switches)
         return made
+
+    @property
+    def case(self) -> EditCase:
+        """A record that is asked every kind of probe."""
+        first, second = self.kit.cases[:2]
+        (case,) = with_hard_probes([first], {first.id: Partner(second)}, published=True)
+        return case
 
 
 Claim = Callable[[MetricTrial], None]
@@ -42,7 +52,7 @@ def it_keeps_the_protocol(trial: MetricTrial) -> None:
 
 def its_names_and_columns_are_its_own(trial: MetricTrial) -> None:
     """No other registered metric has its name or feeds a column of its."""
-    kinds = dict.fromkeys(probe.kind for probe in trial.kit.cases[0].probes)
+    kinds = dict.fromkeys(probe.kind for probe in trial.case.probes)
     for switches in PROTOCOLS.values():
         made = [metric for name in registry.names("metrics") for metric in registry.factory("metrics", name)(switches)]
         columns = [metric.column(kind) for metric in made for kind in kinds if kind.role in metric.roles]
@@ -54,13 +64,13 @@ def its_names_and_columns_are_its_own(trial: MetricTrial) -> None:
 
 def it_scores_what_a_model_answers(trial: MetricTrial) -> None:
     """A score is a number, or NaN with a reason; the same answers have the same score."""
-    backbone = trial.kit.backbone("tiny-llava")
+    backbone, case = trial.kit.backbone("tiny-llava"), trial.case
     for switches in PROTOCOLS.values():
         for metric in trial.metrics(switches):
-            probes = [probe for probe in trial.kit.cases[0].probes if probe.kind.role in metric.roles]
-            assert probes or "hard locality" in metric.roles
-            for probe, answer in zip(probes, backbone.answer(probes, metric.ask), strict=True):
-                before = answer if metric.reference else None
+            answers = ask(backbone, case, [metric], write(backbone, case, [metric]))
+            assert answers
+            for (index, _), answer in answers.items():
+                probe, before = case.probes[index], answer if metric.reference else None
                 score, again = (metric.score(probe, before, answer) for _ in range(2))
                 assert math.isnan(score.value) == (score.reason is not None)
                 assert repr(score) == repr(again)
