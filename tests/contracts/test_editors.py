@@ -11,7 +11,14 @@ from quick import QUICK
 
 from mmke import registry
 from mmke.protocols import TrainableEditor
-from mmke.testing import ARCHITECTURES, IN_SHORT, editor_contract, shared_kit, trained_editor_contract
+from mmke.testing import (
+    ARCHITECTURES,
+    IN_SHORT,
+    editor_contract,
+    shared_kit,
+    stream_contract,
+    trained_editor_contract,
+)
 from mmke.types import PAPER, STRICT, Ask, Switches
 
 EDITORS = tuple(registry.names("editors"))
@@ -23,6 +30,9 @@ DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random")
 test_all_claims_on_one_architecture = editor_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
 test_main_claims_on_the_others = editor_contract(*DIFFERENT, backbones=OTHERS, claims=IN_SHORT, changes=QUICK)
 test_all_claims_on_the_others = pytest.mark.slow(editor_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
+
+test_streams_on_one_architecture = stream_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
+test_streams_on_the_others = pytest.mark.slow(stream_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
 
 test_base_weights = trained_editor_contract(*TRAINED, backbones=[FIRST], changes=QUICK)
 test_base_weights_on_the_others = pytest.mark.slow(trained_editor_contract(*TRAINED, backbones=OTHERS, changes=QUICK))

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from mmke.testing.editors import IN_SHORT, editor_contract
     from mmke.testing.kit import ARCHITECTURES, LIBRARY, TINY, Kit, shared_kit
     from mmke.testing.metrics import metric_contract
+    from mmke.testing.streams import STREAM_IN_SHORT, stream_contract
     from mmke.testing.trained import trained_editor_contract
 
 __all__ = [
     "ARCHITECTURES",
     "IN_SHORT",
     "LIBRARY",
+    "STREAM_IN_SHORT",
     "TINY",
     "Kit",
     "backbone_contract",
@@ -36,6 +38,7 @@ __all__ = [
     "editor_contract",
     "metric_contract",
     "shared_kit",
+    "stream_contract",
     "trained_editor_contract",
 ]
 
@@ -45,6 +48,7 @@ _HOMES = {
     "editors": ("IN_SHORT", "editor_contract"),
     "kit": ("ARCHITECTURES", "LIBRARY", "TINY", "Kit", "shared_kit"),
     "metrics": ("metric_contract",),
+    "streams": ("STREAM_IN_SHORT", "stream_contract"),
     "trained": ("trained_editor_contract",),
 }
 
