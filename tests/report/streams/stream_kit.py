@@ -34,6 +34,7 @@ def write_stream(
     editor: str = "ft-llm",
     order_seed: int = 0,
     missing: Callable[[str, int], bool] = lambda case, state: False,
+    notes: Callable[[str, int], Mapping[str, int]] = lambda case, state: {},
     score: str = "right,at:1,2,end",
     states: Sequence[StateRecord] = (),
     seconds: Callable[[int], float] = lambda state: 0.5,
@@ -54,7 +55,7 @@ def write_stream(
             if missing(case, state):
                 continue
             rows = [_row(case, state, position, value, kind, index) for index, kind in enumerate(kinds)]
-            rows = [replace(row, order_seed=seed) for row in rows]
+            rows = [replace(row, order_seed=seed, notes=notes(case, state)) for row in rows]
             probes = tuple(Probe(KINDS[kind], Query("q"), "t", {"style": kind}) for kind in kinds)
             timing = Timing({"edit": 0.0, "before": 0.0, "after": seconds(state) / 10}, 2**30, "rss")
             folder.append(EditCase(case, (), probes), rows, timing)

@@ -1,6 +1,7 @@
 """Streams' folders as summaries: figures over cases and orders, floors, what is missing, differences."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import stdev
@@ -12,6 +13,7 @@ from stream_kit import FLAT, ORACLE, state
 from mmke.cli import main
 from mmke.errors import UserError
 from mmke.report.cells import read_cells
+from mmke.report.streams.render import render_streams
 from mmke.report.streams.summaries import StreamSummary, differences, read_streams
 from mmke.results.finished import ROWS
 from mmke.results.run_json import RUN
@@ -161,6 +163,17 @@ def test_the_first_collapse_and_the_first_warning_are_told_with_their_states(
     stream = the_one(tmp_path)
     assert [(each.edits_applied, each.reason) for each in stream.collapsed] == [(3, bad)]
     assert [(each.edits_applied, each.reason) for each in stream.warned] == [(2, "perplexity 2.5 times the unedited")]
+
+
+def test_what_a_memory_decided_is_a_column_beside_its_kind(tmp_path: Path, write_stream: WriteStream) -> None:
+    decided = {"a": {"accepted": 1, "chosen": 1}, "b": {"accepted": 1, "chosen": 0}, "c": {"accepted": 0}}
+    write_stream(notes=lambda case, at: decided[case])
+    columns = the_one(tmp_path).columns
+    assert columns["i_rel_accepted"].figures["final"].value == pytest.approx(200 / 3)
+    assert columns["i_rel_chosen"].figures["final"].value == pytest.approx(100 / 3)
+    assert columns["i_rel"].figures["final"].value == pytest.approx(73.333, abs=1e-3)
+    text = render_streams(read_streams(tmp_path), "text")
+    assert re.search(r"chosen: .*\n  ft-llm .* 33\.3 ±33\.3", text)
 
 
 def test_a_difference_is_paired_by_case_and_state(tmp_path: Path, write_stream: WriteStream) -> None:

@@ -12,6 +12,7 @@ from mmke.report.aggregates import HARD_LOC
 from mmke.report.blocks import ABSENT, TableBlock
 from mmke.report.figures import PER_CENT
 from mmke.report.streams.cost_block import cost_block
+from mmke.report.streams.decisions import ACCEPTED, CHOSEN
 from mmke.report.streams.naming import line_name, title
 from mmke.report.streams.notes import notes_of
 from mmke.report.streams.pooled import ColumnFigures, Place, Pooled
@@ -28,6 +29,10 @@ FIGURES = {
 RANGED = ("right", "final")
 """Figures with a second line for the range over orders; of the others it stands in the JSON."""
 HALF_LIFE = "half-life: edits until at most half of the first gain over the floor is left"
+DECIDED = {
+    ACCEPTED: "accepted: questions that the memory took for ones on its edits, after the last scored case",
+    CHOSEN: "chosen: questions for which it took the case's own edit",
+}
 CURVES = {
     "checkpoints": ("by number of edits", "of the cases edited so far"),
     "gaps": ("by gap", "each case asked once, so many further edits after its own step"),
@@ -108,6 +113,15 @@ def _figure_lines(streams: Sequence[StreamSummary], columns: Sequence[str], *, c
             yield (heading,)
             yield from lines
     yield from _half_lives(streams, columns, blanks=1 + collapse)
+    for decision, heading in DECIDED.items():
+        lines = []
+        for stream in streams:
+            each = [stream.columns.get(f"{column}_{decision}", ColumnFigures()).figures for column in columns]
+            figures = [figures.get("final", figures.get("right")) for figures in each]
+            lines += _lines(stream, streams, figures, [PER_CENT] * len(columns), tail=[""] * (1 + collapse))
+        if lines:
+            yield (heading,)
+            yield from lines
 
 
 def _half_lives(streams: Sequence[StreamSummary], columns: Sequence[str], *, blanks: int) -> Iterator[Line]:

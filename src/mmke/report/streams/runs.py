@@ -10,6 +10,7 @@ from mmke.report.aggregates import with_aggregates
 from mmke.report.cells import FLOOR, stream_folders
 from mmke.report.figures import Scale
 from mmke.report.streams.curves import Track
+from mmke.report.streams.decisions import with_decisions
 from mmke.report.streams.plan import Plan
 from mmke.report.streams.tracks import tracks_of
 from mmke.report.tags import TagOf, tags_of
@@ -146,7 +147,8 @@ def _read(folder: Path, tag_of: TagOf | None) -> StreamRun:
             f"{folder / RUN}: the settings of the stream lack {error}; restore the file, or delete the folder and run "
             "again"
         ) from error
-    records, steps = with_aggregates(read_finished(folder), kinds_of(run)), read_steps(folder)
+    kinds, steps = kinds_of(run), read_steps(folder)
+    records = with_decisions(with_aggregates(read_finished(folder), kinds), kinds)
     return StreamRun(
         folder=folder,
         run=run,
