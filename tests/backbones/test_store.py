@@ -1,6 +1,7 @@
 """What is kept in the machine's memory comes back as it was, on the device that it was computed on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,11 +76,24 @@ def test_what_leaves_the_machines_memory_is_brought_back_from_disk() -> None:
 
 def test_a_processors_store_goes_on_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmke.backbones.engine.store.ON_DEVICE", 4 * 4)
-    for most, wanted in ((0, "abab"), (4 * 4, "abb"), (None, "ab")):  # on disk a result takes at least 512 bytes
-        store, made = store_for(torch.device("cpu"), on_disk=most and 512), []
-        for key in "abab":
+    for most, wanted in ((0, "abcabc"), (512, "abcbc"), (None, "abc")):  # on disk a result takes at least 512 bytes
+        store, made = store_for(torch.device("cpu"), on_disk=most), []
+        for key in "abcabc":
             store.get((key,), lambda key=key, made=made: made.append(key) or torch.ones(4))  # type: ignore[misc]
         assert "".join(made) == wanted
+
+
+def test_what_is_asked_for_in_turns_is_found_in_memory_as_far_as_there_is_room(tmp_path: Path) -> None:
+    disk = OnDisk(folder=tmp_path)
+    store, found = MemoryStore(2 * 16, disk), list[str]()
+    for key in "abcd":
+        store.put((key,), torch.ones(4))
+    find = disk.find
+    disk.find = lambda key: found.append(key[0]) or find(key)  # type: ignore[method-assign,func-returns-value]
+    for key in "abcdabcd":
+        assert store.find((key,)) is not None
+    assert found == ["a", "b"] * 2  # the others stay, and nothing more is written
+    assert disk.held == 2 * 512
 
 
 @pytest.mark.gpu

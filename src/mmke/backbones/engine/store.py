@@ -45,10 +45,18 @@ class Below(Protocol):
 class MemoryStore:
     """Keeps results up to `budget` bytes, where they were computed (on the GPU or in the machine's memory)."""
 
-    def __init__(self, budget: int = ON_DEVICE, below: Below | None = None) -> None:
-        """Take a budget in bytes; without anything `below`, what leaves is computed again when it is needed."""
+    def __init__(self, budget: int = ON_DEVICE, below: Below | None = None, *, takes_back: bool = False) -> None:
+        """Take a budget in bytes.
+
+        Args:
+            budget: of what is kept here.
+            below: where that goes for which there is no room; without it, it is computed again when it is needed.
+            takes_back: whether what is found below is kept here again, and makes others leave. Results are asked for
+                in turns, so that this helps only where bringing them costs more than their room.
+        """
         self.budget = budget
         self.held = 0
+        self._takes_back = takes_back
         self._below = below
         self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
 
@@ -71,7 +79,7 @@ class MemoryStore:
             self._kept.move_to_end(key)
             return self._kept[key][0]
         found = None if self._below is None else self._below.find(key)
-        if found is not None:
+        if found is not None and self._takes_back:
             self.put(key, found)
         return found
 
@@ -133,7 +141,7 @@ class HostStore(MemoryStore):
         """
         free = free_memory(HOST)
         most = min(MOST, MOST if free is None else free // 2) if budget is None else budget
-        super().__init__(on_device, InMachine(MemoryStore(most, below)))
+        super().__init__(on_device, InMachine(MemoryStore(most, below)), takes_back=True)
 
 
 def store_for(device: torch.device, *, on_disk: int | None = None) -> MemoryStore:
