@@ -200,6 +200,10 @@ def test_partners_never_enter_the_stream() -> None:
         fills_up=False,
     )
     assert [each.id for each in built.cases] == ["a", "c", "d"]
+    assert "2 records are held out" in built.notes[0]
+    settings = settings_of(None, {"order": "file", "tests": 0, "score": "end", "hold_out": "none"})
+    whole = arrange(settings, there, (), order_seed=0, benchmark="b", fills_up=False)
+    assert [each.id for each in whole.cases] == ["a", "b", "c", "d", "e"]
 
 
 def test_the_floor_asks_every_scored_case_once_without_an_edit() -> None:
@@ -232,7 +236,7 @@ def test_equal_settings_have_equal_names_and_others_have_others() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tests": 9}, r"b has 5 records: --tests 9 .* take --tests 5"),
+        ({"tests": 9}, r"b has 5 records: --tests 9 take 9; take --tests 5"),
         ({"tests": 4, "score": "gap:2"}, r"--tests 4 and a gap of 2 take 6; take --tests 3, or a smaller gap"),
         ({"tests": 3, "score": "gap:5"}, "gap:5: b has 5 records, and a gap of 5 leaves none"),
         ({"tests": 3, "score": "at:4"}, "at:4: the stream ends after 3 cases"),

@@ -151,7 +151,7 @@ def plan_benchmark(
         for schedule, cases in arranged:
             yield Cell(
                 benchmark,
-                replace(limited, cases=cases),
+                replace(limited, cases=cases, notes=(*limited.notes, *schedule.notes)),
                 made.editor,
                 metrics,
                 made.settings,
@@ -172,9 +172,11 @@ def _schedules(
     if request.stream is None:
         yield Single(split.cases), split.cases
         return
+    # Training records are no partners that a stream of evaluation records could edit, though their ids look alike.
+    settings = request.stream if request.partners == "eval" else replace(request.stream, hold_out="none")
     for seed in request.order_seeds:
         stream = arrange(
-            request.stream,
+            settings,
             split.cases,
             train,
             order_seed=seed,

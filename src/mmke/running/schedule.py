@@ -95,8 +95,11 @@ class Schedule(Protocol):
     Attributes:
         name: in rows and in the results' path.
         order_seed: of the order of the edits; None where it does not matter.
+        notes: what the user should know of it.
     """
 
+    @property
+    def notes(self) -> tuple[str, ...]: ...
     @property
     def name(self) -> str: ...
     @property
@@ -134,6 +137,7 @@ class Single:
     cases: Sequence[EditCase]
     name: str = "single"
     order_seed: int | None = None
+    notes: tuple[str, ...] = ()
 
     def described(self) -> None:
         """Return None: there are no settings."""

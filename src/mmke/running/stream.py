@@ -161,7 +161,7 @@ def arrange(
         UserError: too few cases, a group that a case lacks, or a checkpoint that no step reaches.
     """
     order = _ordered(settings, cases, order_seed)
-    held = _held_out(order)
+    held = _held_out(order) if settings.hold_out == "partners" else set()
     order = [case for case in order if case.id not in held]
     if settings.or_all:
         settings = fitted(settings, len(order))
@@ -255,7 +255,8 @@ def _tests(settings: StreamSettings, available: int, benchmark: str, *, fills_up
         return _Fit(wanted, gap)
     if fills_up:
         return _Fit(most, gap)
-    asked = f"--tests {settings.tests} and a gap of {gap} take {wanted + gap}" if settings.tests else f"a gap of {gap}"
+    asked = f"--tests {settings.tests}" if settings.tests else "all of them"
+    asked += f" and a gap of {gap} take {wanted + gap}" if gap else f" take {wanted}"
     raise UserError(
         f"{benchmark} has {_count(available, held)}: {asked}; take --tests {most}"
         + (f", or a smaller gap than {gap}" if gap else "")

@@ -6,7 +6,7 @@ Nothing here needs data. What a setting means for the cases of a benchmark is wo
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mmke.errors import UserError, did_you_mean
 
@@ -54,6 +54,7 @@ class StreamSettings:
         groups: the session is closed and opened anew after so many groups of a grouped order; 0: never.
         items: at most so many cases of each group are used; 0: all.
         first_of_group: whether only the first case of each group is scored.
+        hold_out: "partners": records that near misses take questions and pictures from are not edited; "none".
         or_all: whether a benchmark with fewer cases than `tests` is taken whole.
     """
 
@@ -67,6 +68,7 @@ class StreamSettings:
     groups: int = 0
     items: int = 0
     first_of_group: bool = False
+    hold_out: Literal["partners", "none"] = "partners"
     or_all: bool = False
 
     @property
