@@ -1,5 +1,6 @@
 """A stream that is killed at any moment, however often, ends with the bytes of one that was not."""
 
+import errno
 import fcntl
 import json
 import os
@@ -201,6 +202,24 @@ def test_a_state_that_was_lost_is_looked_at_again(half: Request, whole: Callable
     file = folder_of(half.out) / STATES
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:-1]))
+    run(plan(half))
+    assert contents(half.out) == whole("ft-llm")
+
+
+@pytest.mark.parametrize("name", [STEPS, STATES, ROWS, SESSION])
+def test_a_full_disk_names_the_place_and_loses_nothing(
+    half: Request, whole: Callable[..., dict[str, Any]], name: str
+) -> None:
+    def full(handle: int) -> None:
+        places = [file for file in half.out.rglob("*") if f"ft-llm/{name}" in str(file)]
+        if os.fstat(handle).st_ino in {file.stat().st_ino for file in places}:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises((OSError, UserError)) as told:
+            run(plan(half))
+    assert f"ft-llm/{name}" in (str(told.value) if isinstance(told.value, UserError) else told.value.filename)
     run(plan(half))
     assert contents(half.out) == whole("ft-llm")
 

@@ -127,10 +127,18 @@ def edited(place: str, why: str) -> UserError:
 
 
 def put(file: BinaryIO, content: bytes) -> None:
-    """Write to a file so that the content survives a kill and a power cut."""
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
+    """Write to a file so that the content survives a kill and a power cut.
+
+    Raises:
+        OSError: the disk is full or gone; it names the file.
+    """
+    try:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or file.name
+        raise
 
 
 def write_at_once(file: Path, content: bytes) -> None:

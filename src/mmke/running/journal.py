@@ -7,7 +7,7 @@ again.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -157,12 +157,18 @@ def open_journal(
 
 @contextmanager
 def _appended(file: Path, ends: Sequence[int]) -> Iterator[BinaryIO]:
-    with file.open("ab") as opened:
+    """Open a file at the end of its last complete line."""
+    opened = file.open("ab")
+    try:
         end = ends[-1] if ends else 0
         if opened.tell() != end:
             opened.truncate(end)
             os.fsync(opened.fileno())
         yield opened
+    finally:
+        # After a failed write the rest is still in Python's buffer, and fails again.
+        with suppress(OSError):
+            opened.close()
 
 
 def in_force(events: Sequence[Event]) -> dict[int, tuple[str, ...]]:
