@@ -38,6 +38,7 @@ from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request, check_request
 from mmke.running.run import run
+from mmke.running.stream_settings import StreamSettings
 from mmke.types import (
     PAPER,
     STRICT,
@@ -59,6 +60,7 @@ __all__ = [
     "Probe",
     "Query",
     "Request",
+    "StreamSettings",
     "UserError",
     "load_backbone",
     "load_editor",

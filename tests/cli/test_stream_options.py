@@ -1,0 +1,53 @@
+"""`mmke stream`: a preset with the user's own options over it, and what a user is told."""
+
+from typing import Any
+
+import pytest
+
+from mmke.cli import main
+from mmke.cli import stream as command
+from mmke.running.request import Request
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Catch the request in place of carrying it out."""
+    found: list[Request] = []
+
+    def carry_out(request: Request, words: Any, *, threads: int | None, dry: bool) -> int:
+        found.append(request)
+        return 0
+
+    monkeypatch.setattr(command, "carry_out", carry_out)
+    return found
+
+
+def test_without_options_the_three_mini_benchmarks_are_one_stream(requested: list[Request]) -> None:
+    assert main(["stream"]) == 0
+    (request,) = requested
+    assert request.benchmarks == ("mini-entity+mini-visual+mini-user",)
+    assert request.stream is not None
+    assert (request.stream.order, request.stream.tests, str(request.stream.moments)) == ("seed", None, "right,end")
+    assert (request.order_seeds, request.probes) == ((0,), "published")
+
+
+def test_own_options_are_laid_over_a_preset(requested: list[Request]) -> None:
+    words = ["stream", "--preset", "lifelong", "--tests", "20", "--seed", "7", "--partners", "eval"]
+    assert main(words) == 0
+    (request,) = requested
+    assert request.stream is not None
+    assert (request.stream.tests, request.stream.panel) == (20, 60)
+    assert (request.order_seeds, request.probes, request.partners) == ((7,), "all", "eval")
+
+
+def test_a_preset_has_its_own_seeds_and_probes(requested: list[Request]) -> None:
+    assert main(["stream", "--preset", "lifelong"]) == 0
+    assert (requested[0].order_seeds, requested[0].probes, requested[0].partners) == ((0, 1, 2), "all", "train")
+
+
+def test_a_stream_too_long_for_its_file_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["stream", "--backbone", "tiny-llava", "--editor", "ft-llm", "--benchmark", "mini-user"]
+    assert main([*words, "--preset", "vlkeb-seq"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("mmke: mini-user has 60 records: --tests 200 and a gap of 10 take 210; take --tests 50")
+    assert told.count("\n") == 1
