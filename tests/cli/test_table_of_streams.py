@@ -43,7 +43,10 @@ def test_a_difference_is_shown_without_further_options(results: Path, capsys: py
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["table", "--difference", "ft-llm", "ikee"], "no stream has both 'ft-llm' and 'ikee'; did you mean 'ike'?"),
+        (
+            ["table", "--difference", "ft-llm", "ikee"],
+            "in one order; did you mean 'ike'?",
+        ),
         (["table", "--stream", "--published"], "--published has no figures of streams; leave it out"),
         (["table"], "there are only streams below"),
         (["plot", "--out", "curves.gif"], "--out curves.gif: give a name that ends in .svg or .png"),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_seconds_that_each_edit_adds_are_told_where_the_state_grows(streams: lis
     assert added["ike"][1] == "ms"
     assert added["ft-llm"][1] == "–"
     assert re.search(r"ike .* 1000 B from 0 B", cost)
+
+
+def test_health_is_shown_at_each_state_that_was_looked_at(tmp_path: Path, write_stream: WriteStream) -> None:
+    broken = state(3, collapsed="the logits are not finite", finite=False)
+    write_stream(states=[state(1), state(2, 25.0, repeated=0.5), replace(broken, perplexity=None)])
+    health = next(part for part in render_streams(read_streams(tmp_path), "text").split("\n\n") if "health" in part)
+    assert health.splitlines()[1].split() == ["editor", "1", "2", "3"]
+    assert re.search(r"perplexity of .*\n  ft-llm +1 +2\.5 +not finite\n", health)
+    assert re.search(r"repeated, .*\n  ft-llm +0 +50 +0\n", health)
+    plain = json.loads(render_streams(read_streams(tmp_path), "json"))[0]["states"]
+    assert [each["perplexity"] for each in plain] == [10.0, 25.0, None]
 
 
 def test_notes_name_settings_seeds_device_and_collapse(streams: list[StreamSummary]) -> None:

@@ -159,10 +159,10 @@ def test_the_first_collapse_and_the_first_warning_are_told_with_their_states(
     tmp_path: Path, write_stream: WriteStream
 ) -> None:
     bad = "perplexity is 14 times that of the unedited model"
-    write_stream(states=[state(0), state(1, 15.0), state(2, 25.0), state(3, 140.0, collapsed=bad)])
+    write_stream(states=[state(0), state(1, 15.0), state(2, 25.0, warning="doubled"), state(3, 140.0, collapsed=bad)])
     stream = the_one(tmp_path)
     assert [(each.edits_applied, each.reason) for each in stream.collapsed] == [(3, bad)]
-    assert [(each.edits_applied, each.reason) for each in stream.warned] == [(2, "perplexity 2.5 times the unedited")]
+    assert [(each.edits_applied, each.reason) for each in stream.warned] == [(2, "doubled")]
 
 
 def test_what_a_memory_decided_is_a_column_beside_its_kind(tmp_path: Path, write_stream: WriteStream) -> None:
@@ -212,8 +212,11 @@ def test_a_difference_from_the_floor_is_the_gain_in_every_order(tmp_path: Path, 
 
 def test_an_editor_that_is_not_there_is_named_with_those_that_are(tmp_path: Path, write_stream: WriteStream) -> None:
     write_stream()
-    with pytest.raises(UserError, match=r"no stream has both 'ft-lm' and 'ft-llm'; did you mean 'ft-llm'\?"):
+    write_stream(REVERSED, editor="mend", order_seed=1)
+    with pytest.raises(UserError, match=r"both 'ft-lm' and 'ft-llm' in one order; did you mean 'ft-llm'\?"):
         differences(read_streams(tmp_path), "ft-lm", "ft-llm")
+    with pytest.raises(UserError, match=r"no stream has both 'mend' and 'ft-llm' in one order; these streams have"):
+        differences(read_streams(tmp_path), "mend", "ft-llm")
 
 
 def test_a_tag_breaks_every_figure_down(tmp_path: Path, write_stream: WriteStream) -> None:

@@ -13,6 +13,7 @@ from mmke.report.blocks import ABSENT, TableBlock
 from mmke.report.figures import PER_CENT
 from mmke.report.streams.cost_block import cost_block
 from mmke.report.streams.decisions import ACCEPTED, CHOSEN
+from mmke.report.streams.health_block import health_block
 from mmke.report.streams.naming import line_name, title
 from mmke.report.streams.notes import notes_of
 from mmke.report.streams.pooled import ColumnFigures, Place, Pooled
@@ -68,6 +69,8 @@ def _of_one_stream(streams: Sequence[StreamSummary], *, every_metric: bool) -> I
         # The ages show the same scores as the checkpoints, in another order.
         if curve != "ages" or every_metric:
             yield from _curve_block(streams, labels, curve)
+    if any(stream.states for stream in streams):
+        yield health_block(streams)
     if any(stream.cost is not None for stream in streams):
         yield cost_block(streams)
 

@@ -12,22 +12,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke.errors import UserError, did_you_mean
-from mmke.report.aggregates import AGGREGATES
 from mmke.report.cells import FLOOR
 from mmke.report.conditions import Conditions, conditions_of
-from mmke.report.figures import PER_CENT, Scale
+from mmke.report.figures import Scale
+from mmke.report.streams.columns import columns_over, difference_columns
 from mmke.report.streams.cost import Cost, cost_of
-from mmke.report.streams.curves import Tracks, figures, over_floor, paired
 from mmke.report.streams.plan import Plan
-from mmke.report.streams.pooled import ColumnFigures, pool, pool_differences
+from mmke.report.streams.pooled import ColumnFigures
 from mmke.report.streams.runs import Key, StreamRun, read_runs
+from mmke.results.states import StateRecord
 
-WARNED = 2.0
-"""A perplexity of more than this many times the unedited model's is told."""
+HEALTH = (
+    "edits_applied",
+    "perplexity",
+    "perplexity_unedited",
+    "repeated",
+    "agreement",
+    "finite",
+    "collapsed",
+    "warning",
+)
+"""What is told of each state that was looked at."""
 
 
 class Collapse(NamedTuple):
-    """The first state in which a model counts as collapsed, or in which its perplexity is a warning."""
+    """The first state in which a model counts as collapsed, or in which there is a warning."""
 
     order_seed: int | None
     edits_applied: int
@@ -50,7 +59,7 @@ class StreamSummary:
         scale: kinds and columns of the runs.
         cost: of all orders together; None of a difference.
         collapsed: of each order that collapsed, where.
-        warned: of each order, where the perplexity was first a warning.
+        warned: of each order, where there was the first warning, such as a perplexity of twice the unedited model's.
         missing: by order seed, what was not scored yet.
         refused: cases whose edits could not be made.
         unscored: by column and reason, how many rows have no score.
@@ -78,6 +87,11 @@ class StreamSummary:
     runs: tuple[StreamRun, ...] = ()
     difference: tuple[str, str] | None = None
 
+    @property
+    def states(self) -> tuple[tuple[int | None, StateRecord], ...]:
+        """The states that were looked at for signs of collapse, each with the seed of its order."""
+        return tuple((run.order_seed, state) for run in self.runs for state in run.states)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data."""
         names = ("backbone", "benchmark", "hop", "protocol", "schedule")
@@ -88,16 +102,21 @@ class StreamSummary:
             "order_seeds": list(self.order_seeds),
             "stream": dict(self.settings),
             "cases": self.cases,
-            "columns": {
-                name: {"unit": self.scale.unit(name), **figures.as_dict()} for name, figures in self.columns.items()
-            },
+            "columns": {name: self._column(name, figures) for name, figures in self.columns.items()},
             "cost": None if self.cost is None else self.cost.as_dict(),
             "collapsed": [each._asdict() for each in self.collapsed],
             "warned": [each._asdict() for each in self.warned],
+            "states": [
+                {"order_seed": seed} | {name: getattr(state, name) for name in HEALTH} for seed, state in self.states
+            ],
             "unfinished": [{"order_seed": seed, "missing": what} for seed, what in self.missing.items()],
             "refused": self.refused,
             **({} if self.difference is None else {"difference": list(self.difference)}),
         }
+
+    def _column(self, name: str, figures: ColumnFigures) -> dict[str, Any]:
+        unscored = sum(self.unscored.get(name, {}).values())
+        return {"unit": self.scale.unit(name), "unscored_rows": unscored, **figures.as_dict()}
 
 
 def read_streams(out: Path, *, by: str | None = None, only: Sequence[Path] | None = None) -> list[StreamSummary]:
@@ -126,17 +145,20 @@ def differences(streams: Sequence[StreamSummary], left: str, right: str) -> list
     Raises:
         UserError: no stream has both.
     """
-    found = [
-        _difference(one, other)
+    both = [
+        (one, other, pairs)
         for one in streams
         for other in streams
         if (one.editor, other.editor) == (left, right) and (one.key, one.seed) == (other.key, other.seed)
+        if (pairs := _pairs(one, other))
     ]
-    if not found:
+    if not both:
         names = sorted({stream.editor for stream in streams})
         hints = "".join(did_you_mean(name, names) for name in (left, right) if name not in names)
-        raise UserError(f"no stream has both {left!r} and {right!r}{hints}; these streams have {', '.join(names)}")
-    return found
+        raise UserError(
+            f"no stream has both {left!r} and {right!r} in one order{hints}; these streams have {', '.join(names)}"
+        )
+    return [_difference(*each) for each in both]
 
 
 def _summary(runs: Sequence[StreamRun]) -> StreamSummary:
@@ -150,7 +172,7 @@ def _summary(runs: Sequence[StreamRun]) -> StreamSummary:
         plan=first.plan,
         settings=first.run["stream"],
         cases=len({record.case_id for record in records}),
-        columns=_columns(runs),
+        columns=columns_over(runs),
         scale=first.scale,
         cost=cost_of([step for run in runs for step in run.steps], records),
         collapsed=tuple(each for run in runs for each in _first(run, collapsed=True)),
@@ -163,46 +185,16 @@ def _summary(runs: Sequence[StreamRun]) -> StreamSummary:
     )
 
 
-def _columns(runs: Sequence[StreamRun]) -> dict[str, ColumnFigures]:
-    """Return the figures of each column over all orders, headline kinds first."""
-    scale, whole = runs[0].scale, _whole(runs)
-    found = {}
-    for column in _ordered({name for run in runs for name in run.tracks}, scale):
-        several = [run.tracks[column] for run in runs if column in run.tracks]
-        asked, higher = runs[0].plan.asked, _higher(scale, column)
-        found[column] = pool(
-            [figures(tracks, asked, higher_is_better=higher) for tracks in several],
-            [figures(over_floor(tracks), asked, higher_is_better=higher) for tracks in several],
-            factor=_factor(scale, column),
-            has_gain=_has_gain(scale, column) and runs[0].editor != FLOOR,
-            whole=whole,
-        )
-    return found
-
-
-def _difference(one: StreamSummary, other: StreamSummary) -> StreamSummary:
-    # The unedited model has one run for all orders.
-    orders = [run.order_seed for run in (other if one.editor == FLOOR else one).runs]
+def _pairs(one: StreamSummary, other: StreamSummary) -> list[tuple[StreamRun, StreamRun]]:
+    """Return the runs of two editors in the same orders; the unedited model has one run for all orders."""
     sides = [{run.order_seed: run for run in stream.runs} for stream in (one, other)]
-    both = [[side.get(order) or side.get(None) for side in sides] for order in orders]
-    pairs = [(left, right) for left, right in both if left is not None and right is not None]
-    asked = (one if one.editor != FLOOR else other).plan.asked
-    columns = {}
-    for name in one.columns:
-        tracks: list[tuple[Tracks, Tracks]] = [
-            paired(left.tracks[name], right.tracks[name])
-            for left, right in pairs
-            if name in left.tracks and name in right.tracks
-        ]
-        higher = _higher(one.scale, name)
-        columns[name] = pool_differences(
-            [
-                (figures(left, asked, higher_is_better=higher), figures(right, asked, higher_is_better=higher))
-                for left, right in tracks
-            ],
-            factor=_factor(one.scale, name),
-            whole=_whole([*one.runs, *other.runs]),
-        )
+    both = [[side.get(order, side.get(None)) for side in sides] for order in {**sides[0], **sides[1]}]
+    return [(left, right) for left, right in both if left is not None and right is not None]
+
+
+def _difference(
+    one: StreamSummary, other: StreamSummary, pairs: Sequence[tuple[StreamRun, StreamRun]]
+) -> StreamSummary:
     return StreamSummary(
         key=one.key,
         editor=f"{one.editor} − {other.editor}",
@@ -211,7 +203,7 @@ def _difference(one: StreamSummary, other: StreamSummary) -> StreamSummary:
         plan=one.plan,
         settings=one.settings,
         cases=len({case for left, right in pairs for case in _cases(left) & _cases(right)}),
-        columns=columns,
+        columns=difference_columns(pairs),
         scale=one.scale,
         missing={**other.missing, **one.missing},
         conditions=_conditions([*one.runs, *other.runs]),
@@ -219,54 +211,17 @@ def _difference(one: StreamSummary, other: StreamSummary) -> StreamSummary:
     )
 
 
-def _whole(runs: Sequence[StreamRun]) -> bool:
-    """Whether every checkpoint was reached in every order, by all but the unedited model, which has no states."""
-    return all(
-        {*run.plan.asked.checkpoints} <= {record.key.edits_applied for record in run.records}
-        for run in runs
-        if run.editor != FLOOR
-    )
-
-
 def _cases(run: StreamRun) -> set[str]:
     return {record.case_id for record in run.records}
 
 
-def _ordered(names: set[str], scale: Scale) -> list[str]:
-    kinds = scale.kinds.values()
-    headline = [kind.name for kind in kinds if kind.headline]
-    first = [*headline, *AGGREGATES, *(kind.name for kind in kinds if not kind.headline)]
-    rank = {name: index for index, name in enumerate(first)}
-    return sorted(names, key=lambda name: (rank.get(name, len(first)), name))
-
-
-def _factor(scale: Scale, column: str) -> float:
-    return 100.0 if scale.unit(column) == PER_CENT else 1.0
-
-
-def _higher(scale: Scale, column: str) -> bool:
-    described = scale.columns.get(column.partition("[")[0])
-    return described is None or described.higher_is_better
-
-
-def _has_gain(scale: Scale, column: str) -> bool:
-    """Whether the floor of a column is something to gain on: locality compares two models by itself."""
-    name = column.partition("[")[0]
-    described = scale.columns.get(name)
-    kind = scale.kinds.get(name if described is None else described.kind)
-    return name not in AGGREGATES and (kind is None or "locality" not in kind.role)
-
-
 def _first(run: StreamRun, *, collapsed: bool) -> list[Collapse]:
-    """Return the first state of a stream that counts as collapsed, or else that is a warning; none, or one."""
+    """Return the first state of a stream that counts as collapsed, or the first with a warning; none, or one."""
     for state in run.states:
         if collapsed and state.collapsed is not None:
             return [Collapse(run.order_seed, state.edits_applied, state.collapsed)]
-        before, after = state.perplexity_unedited, state.perplexity
-        if not collapsed and state.collapsed is None and before and after is not None and after > WARNED * before:
-            return [
-                Collapse(run.order_seed, state.edits_applied, f"perplexity {after / before:.1f} times the unedited")
-            ]
+        if not collapsed and state.warning is not None:
+            return [Collapse(run.order_seed, state.edits_applied, state.warning)]
     return []
 
 
