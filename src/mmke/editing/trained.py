@@ -250,9 +250,14 @@ def find(editor: str, backbone: str, benchmark: str | None, *, folder: Path = FO
     """
     own = sorted(home(backbone, folder=folder).glob(f"*/{editor}/{BEST}"))
     shipped = Path(str(registry.package_files("editors", editor))) / "trained" / f"{editor}-{backbone}.safetensors"
-    wanted = set() if benchmark is None else {part.partition("@")[0] for part in benchmark.split("+")}
-    fitting = [place for place in own if wanted and wanted <= set(place.parent.parent.name.split("+"))]
+    wanted = set() if benchmark is None else _parts(benchmark)
+    fitting = [place for place in own if wanted and wanted <= _parts(place.parent.parent.name)]
     return fitting + ([shipped] if shipped.is_file() else [])
+
+
+def _parts(benchmark: str) -> set[str]:
+    """Return the names that a benchmark's name is joined of, without how their records are divided."""
+    return {part.partition("@")[0] for part in benchmark.split("+")}
 
 
 def home(backbone: str, *, folder: Path = FOLDER) -> Path:

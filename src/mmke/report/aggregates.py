@@ -46,7 +46,7 @@ def _aggregates(rows: Sequence[ScoreRow], kinds: Mapping[str, ProbeKind]) -> Ite
 
 
 def _mean(rows: Sequence[ScoreRow], column: str) -> ScoreRow:
-    """Return one row for several: the mean of those with a score, or the first reason where none has one."""
+    """Return one row for several: the mean of those with a score, or the reasons where none has one."""
     values = [row.value for row in rows if row.value is not None]
     return ScoreRow(
         case_id=rows[0].case_id,
@@ -57,7 +57,7 @@ def _mean(rows: Sequence[ScoreRow], column: str) -> ScoreRow:
         value=fmean(values) if values else None,
         floor=None,
         n_scored=min(len(values), 1),
-        reason=None if values else rows[0].reason,
+        reason=None if values else "; ".join(dict.fromkeys(row.reason or "" for row in rows)),
         notes={},
         before=None,
         after=None,
