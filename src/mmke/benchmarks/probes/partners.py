@@ -29,7 +29,7 @@ DECIMALS = 6
 """To which cosines are rounded, so that the last bits of an encoder decide nothing."""
 
 
-NO_OTHER = "no partner: no other record is of its type and shows other things"
+NO_OTHER = "no partner: there is no other record of its type with pictures of its own"
 ALL_NAMED = "no partner: it names all others of its type, or they name it"
 
 
