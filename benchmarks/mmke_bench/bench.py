@@ -60,6 +60,7 @@ class BenchRequest:
         sides: which of the two.
         settings_of: the backbone whose shipped settings the editors take; None: those of their own backbone.
         gib: limit on the GPU's memory; None: no limit.
+        plain_tests: of a stream, how many edits the plain loop makes.
     """
 
     request: Request
@@ -70,6 +71,7 @@ class BenchRequest:
     sides: tuple[SideName, ...] = ("plain", "mmke")
     settings_of: str | None = None
     gib: float | None = None
+    plain_tests: int = 3
 
 
 class Pair(NamedTuple):
@@ -102,7 +104,7 @@ def resolve_pairs(order: BenchRequest) -> list[Pair]:
         UserError: an unknown name, a wrong setting or number, broken data, fewer records than are to be timed.
     """
     _check_numbers(order)
-    request = replace(order.request, limit=order.warm + order.records, changes=_settings(order), untrained=True)
+    request = replace(order.request, limit=order.warm + order.records, changes=settings_for(order), untrained=True)
     cells = plan(request).cells
     if order.words:  # what `plan` checks holds for these as well
         cells = tuple(_resized(request, order.words))
@@ -145,7 +147,7 @@ def _check_numbers(order: BenchRequest) -> None:
         registry.import_string("backbones", order.settings_of)
 
 
-def _settings(order: BenchRequest) -> Mapping[str, Mapping[str, Any]]:
+def settings_for(order: BenchRequest) -> Mapping[str, Mapping[str, Any]]:
     """Lay the user's changes over the settings of the backbone that was named."""
     request = order.request
     if order.settings_of is None:
@@ -187,16 +189,14 @@ class _Measured(NamedTuple):
 
 
 def _measure_side(order: BenchRequest, pair: Pair, name: SideName, tell: Callable[[str], None]) -> _Measured:
-    backbone, loaded = _load(order.request, pair.cell.editor, name)
+    backbone, loaded = load_side(order.request, pair.cell.editor, name)
     plain = name == "plain"
-    editor = pair.cell.editor
-    whole_gradient = isinstance(editor, TrainableEditor) and editor.published.whole_gradient
-    looped = PlainBackbone(backbone, whole_gradient=whole_gradient) if plain else backbone
-    steps = _train(order, _own(pair).cell, backbone, looped, tell)
+    looped = looping(backbone, pair.cell.editor, name)
+    steps = _train(order, own(pair).cell, backbone, looped, tell)
     release(backbone.device)
     # The sides make different numbers of steps; both edit with fresh networks, so that their rows can be compared.
-    pair = _own(pair)
-    _lay_out(pair.cell, backbone, looped)
+    pair = own(pair)
+    lay_out(pair.cell, backbone, looped)
     laps = _run(Side(looped, *pair), name, order.warm, tell)
     counts, step_counts = _count(laps, steps, backbone, pair.cell.editor) if plain else ([], [])
     device = backbone.device
@@ -205,7 +205,7 @@ def _measure_side(order: BenchRequest, pair: Pair, name: SideName, tell: Callabl
     return _Measured(loaded, laps, steps, counts, step_counts)
 
 
-def _own(pair: Pair) -> Pair:
+def own(pair: Pair) -> Pair:
     """Return the pair with a copy of its editor, so that the copy's networks are freed with it."""
     if pair.floor is pair.cell:
         return pair
@@ -218,7 +218,7 @@ def _train(
     """Measure training steps; none for an editor that is not trained."""
     if not isinstance(cell.editor, TrainableEditor) or not order.steps:
         return []
-    cases = _lay_out(cell, backbone, looped)
+    cases = lay_out(cell, backbone, looped)
     steps = []
     try:
         for step in Trainer(cell.editor, looped, cell.switches).run(cases, order.steps + 1):
@@ -231,7 +231,7 @@ def _train(
     return steps[1:]
 
 
-def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone) -> Sequence[EditCase]:
+def lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | PlainBackbone) -> Sequence[EditCase]:
     """Lay out the networks of an editor that is trained, and return the records that it can be trained on.
 
     In the plain loop a second model of its own is a plain one as well.
@@ -250,7 +250,14 @@ def _lay_out(cell: Cell, backbone: ComposedBackbone, looped: ComposedBackbone | 
     return cases
 
 
-def _load(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
+def looping(backbone: ComposedBackbone, editor: Editor, side: SideName) -> ComposedBackbone | PlainBackbone:
+    """Return a loaded backbone as a side uses it."""
+    whole_gradient = isinstance(editor, TrainableEditor) and editor.published.whole_gradient
+    return PlainBackbone(backbone, whole_gradient=whole_gradient) if side == "plain" else backbone
+
+
+def load_side(request: Request, editor: Editor, side: SideName) -> tuple[ComposedBackbone, Loaded]:
+    """Load a side's backbone, the plain loop's in the precision of the published code."""
     device = resolve_device(request.device)
     release(device)
     forget_peaks(device)

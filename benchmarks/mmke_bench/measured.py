@@ -1,12 +1,12 @@
 """What was measured of one editor on one benchmark, and the figures that are taken from it."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from mmke.results.timings import Phase
-from mmke.types import StoredAnswer
+from mmke.types import ScoreRow, StoredAnswer
 from mmke_bench.ceilings import Ceilings
 from mmke_bench.counting import Count
 from mmke_bench.sides import Clock, Lap, SideName
@@ -153,14 +153,9 @@ class Measured:
         """Compare the rows of both sides; None without both."""
         if not self.both:
             return None
-        said = [
-            (one.after, other.after)
-            for plain, ours in self._pairs()
-            for one, other in zip(plain.rows, ours.rows, strict=True)
-            if one.after is not None or other.after is not None
-        ]
-        gaps = [_gap(one, other) for one, other in said]
-        return Agreement(len(said), sum(_ids(one) != _ids(other) for one, other in said), max(gaps, default=0.0))
+        return compared(
+            (one, other) for plain, ours in self._pairs() for one, other in zip(plain.rows, ours.rows, strict=True)
+        )
 
     def data(self) -> dict[str, Any]:
         """Return everything measured, without the rows."""
@@ -199,6 +194,13 @@ class Measured:
 
 
 CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
+
+
+def compared(rows: Iterable[tuple[ScoreRow, ScoreRow]]) -> Agreement:
+    """Compare the answers of two sides, row by row."""
+    said = [(one.after, other.after) for one, other in rows if one.after is not None or other.after is not None]
+    gaps = [_gap(one, other) for one, other in said]
+    return Agreement(len(said), sum(_ids(one) != _ids(other) for one, other in said), max(gaps, default=0.0))
 
 
 def _ids(said: StoredAnswer | None) -> tuple[int, ...] | None:

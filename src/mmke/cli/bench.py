@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 EDITORS = ("none", "ft-llm", "ft-alignment", "ike")
 BENCHMARKS = ("mini-entity",)
+STREAM = "Stream"
+
+
+STREAM_EDITORS = ("ft-llm",)
 
 
 def bench(
@@ -60,6 +64,36 @@ def bench(
             rich_help_panel=options.WHAT,
         ),
     ] = 3,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Many edits in one model, instead of one record a time.", rich_help_panel=STREAM),
+    ] = False,
+    tests: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Edits; more than there are records repeat these in other words (default: 100).",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(metavar="B", help="Records of one step.", rich_help_panel=STREAM)] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="As in mmke stream (default: right,end).", rich_help_panel=STREAM),
+    ] = None,
+    panel: Annotated[
+        int | None,
+        typer.Option(metavar="M", help="Records scored at checkpoints; 0: all.", rich_help_panel=STREAM),
+    ] = None,
+    plain_tests: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            callback=options.number("--plain-tests", 1),
+            help="Edits that the plain loop makes, each asked right away and behind the last.",
+            rich_help_panel=STREAM,
+        ),
+    ] = 3,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
     assignments: options.Settings = None,
@@ -85,6 +119,7 @@ def bench(
         float | None,
         typer.Option(metavar="GIB", help="Take no more of the GPU's memory than this.", rich_help_panel=options.WHERE),
     ] = None,
+    keep: options.Keep = None,
     threads: Annotated[
         int,
         typer.Option(
@@ -114,14 +149,19 @@ def bench(
         raise UserError(options.OWN_DATA.format(data=data))
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it")
+    given = {"tests": tests, "batch": batch, "score": score, "panel": panel}
+    stray = next((name for name, value in given.items() if value is not None), None)
+    if stray is not None and not stream:
+        raise UserError(f"--{stray} is about a stream; add --stream")
     limit_threads(threads)
     from mmke.editing.settings import read_changes
     from mmke.running.request import Request
+    from mmke.running.stream_settings import settings_of as stream_settings
     from mmke_bench.bench import BenchRequest
 
     request = Request(
         backbone=backbone,
-        editors=tuple(editor or EDITORS),
+        editors=tuple(editor or (STREAM_EDITORS if stream else EDITORS)),
         benchmarks=tuple(benchmark or BENCHMARKS),
         protocol=protocol,
         changes=read_changes(assignments or [], None),
@@ -131,6 +171,8 @@ def bench(
         device=device,
         dtype=dtype,
         weights=options.weight_source(weights),
+        on_disk=options.in_bytes(keep),
+        stream=stream_settings(None, given) if stream else None,
     )
     order = BenchRequest(
         request,
@@ -141,6 +183,7 @@ def bench(
         sides=("plain", "mmke") if side is None else (side,),
         settings_of=settings_of,
         gib=memory,
+        plain_tests=plain_tests,
     )
     limit_threads(threads)
     return _carry_out(order, command_line(), clock, out)
@@ -151,12 +194,19 @@ def _carry_out(order: "BenchRequest", command: list[str], clock: Literal["wall",
 
     from mmke_bench.bench import facts, measure
     from mmke_bench.show import lines
+    from mmke_bench.show_stream import stream_lines
+    from mmke_bench.streams import measure_streams
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
-    measured = []
-    for each in measure(order, tell=logging.getLogger("mmke").info):
-        measured.append(each.data())
-        print("\n".join(lines(each, clock)), end="\n\n", flush=True)
+    measured, tell = [], logging.getLogger("mmke").info
+    found = (
+        ((each.data(), lines(each, clock)) for each in measure(order, tell=tell))
+        if order.request.stream is None
+        else ((each.data(), stream_lines(each)) for each in measure_streams(order, tell=tell))
+    )
+    for data, shown in found:
+        measured.append(data)
+        print("\n".join(shown), end="\n\n", flush=True)
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({**facts(order, command), "measured": measured}, indent=1)
