@@ -34,7 +34,6 @@ QUICK: dict[str, dict[str, Any]] = {
     "ft-llm": {"steps": 2},
     "ft-alignment": {"steps": 2},
     "ike-random": {"demonstrations": 2},
-    "none": {},
 }
 SETTINGS = StreamSettings(tests=3, score="before,right,at:2,end", distract=1)
 SAME = (ROWS, ANSWERS, CASES, STATES)
@@ -120,21 +119,26 @@ def killed(request: Request, due: Callable[[int], bool], *, torn: int = 0) -> bo
 
 
 @pytest.mark.parametrize(
-    ("editor", "seed"),
+    ("editor", "seed", "writes"),
     [
-        ("ft-llm", 0),
-        *(pytest.param(editor, seed, marks=pytest.mark.slow) for editor in QUICK for seed in (1, 2, 3)),
+        ("ft-llm", 0, (25, 45)),
+        *(pytest.param(editor, seed, (8, 30), marks=pytest.mark.slow) for editor in QUICK for seed in (1, 2, 3)),
     ],
 )
 def test_killed_again_and_again_it_ends_with_the_same_bytes(
-    small_data: Path, tmp_path: Path, whole: Callable[..., dict[str, Any]], editor: str, seed: int
+    small_data: Path,
+    tmp_path: Path,
+    whole: Callable[..., dict[str, Any]],
+    editor: str,
+    seed: int,
+    writes: tuple[int, int],
 ) -> None:
     draw = random.Random(seed)  # noqa: S311 - where it is killed
     request, starts = request_of(editor, small_data, tmp_path), 1
-    while killed(request, draw.randint(25, 50).__eq__, torn=draw.choice((0, 1, 7))):
+    while killed(request, draw.randint(*writes).__eq__, torn=draw.choice((0, 1, 7))):
         starts += 1
         assert starts < 100
-    assert starts > 2
+    assert starts > 1
     assert contents(tmp_path) == whole(editor)
 
 

@@ -37,6 +37,7 @@ class Job:
         seed: set before each record.
         untouched: fingerprint of the unedited backbone.
         editors: those that are run on the same records; the floor stores for them what it computes.
+        on_disk: see `Job.of`.
     """
 
     backbone: Backbone
@@ -44,6 +45,7 @@ class Job:
     seed: int
     untouched: str
     editors: tuple[Editor, ...] = ()
+    on_disk: int | None = None
 
     @classmethod
     def of(
@@ -62,10 +64,11 @@ class Job:
             seed: set before each record.
             untouched: its fingerprint, where it is known.
             editors: those that are run on the same records.
-            on_disk: bytes of the disk that the store takes at most; None: by what is free.
+            on_disk: bytes of the disk that the store takes at most, and as many what a stream compares with; None: by
+                what is free.
         """
         store = store_for(backbone.device, on_disk=on_disk)
-        return cls(backbone, store, seed, untouched or fingerprint(backbone.module), editors)
+        return cls(backbone, store, seed, untouched or fingerprint(backbone.module), editors, on_disk)
 
 
 def execute(
@@ -109,6 +112,7 @@ def execute(
             schedule=schedule.name,
             order_seed=schedule.order_seed,
             journal=journal,
+            on_disk=job.on_disk,
         )
         run(task, keeper, on_record=on_record)
     if fingerprint(job.backbone.module) != job.untouched:

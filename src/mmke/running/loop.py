@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from mmke.backbones.engine.disk import OnDisk
 from mmke.editing.states import persistent_bytes
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
@@ -51,6 +52,7 @@ class Task:
         seed: set before each edit and each question, so that rows do not depend on what was drawn before.
         schedule: its name, for the rows.
         order_seed: see `schedule.Schedule`.
+        on_disk: bytes of the disk that may be taken for what cases are compared with; None: by what is free.
         journal: of a stream; where there is one, steps and states are written, and the session is saved.
     """
 
@@ -64,6 +66,7 @@ class Task:
     schedule: str = "single"
     order_seed: int | None = None
     journal: Journal | None = None
+    on_disk: int | None = None
 
 
 def run(task: Task, keeper: Keeper, *, on_record: Callable[[], None] = lambda: None) -> None:
@@ -114,7 +117,7 @@ class _Now:
     opened: ExitStack
     left: Counter[str]
     continues: int | None
-    references: References = field(default_factory=References)
+    references: References
     written: dict[str, dict[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     own: dict[str, range] = field(default_factory=dict)
@@ -126,7 +129,8 @@ class _Now:
         """Return the state before the first event."""
         left = Counter(event.case.id for event in task.events if isinstance(event, Score))
         saved = None if task.journal is None else task.journal.saved
-        return cls(task, opened, left, step_to_continue(task.events, saved))
+        references = References(OnDisk() if task.on_disk is None else OnDisk(task.on_disk))
+        return cls(task, opened, left, step_to_continue(task.events, saved), references)
 
     def open(self) -> None:
         """Open a session on the unedited backbone."""

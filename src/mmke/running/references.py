@@ -37,7 +37,7 @@ class References:
         held: bytes of log-probabilities in memory.
     """
 
-    on_disk: OnDisk = field(default_factory=OnDisk)
+    on_disk: OnDisk
     held: int = 0
     _kept: dict[str, dict[str, _Kept]] = field(default_factory=dict)
 
