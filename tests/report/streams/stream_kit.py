@@ -7,14 +7,19 @@ from types import MappingProxyType
 from typing import Any
 
 from mmke.metrics.accuracy import Accuracy
+from mmke.results import v1
 from mmke.results.folder import open_run, run_path
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.states import STATES, StateRecord, state_line
 from mmke.results.steps import STEPS, StepRecord, step_line
 from mmke.results.timings import Timing
-from mmke.results.v1 import KINDS
-from mmke.types import PROTOCOLS, Ask, EditCase, Probe, Query, ScoreRow
+from mmke.types import PROTOCOLS, Ask, EditCase, Probe, ProbeKind, Query, ScoreRow
 
+HARD = {
+    name: ProbeKind(name, name, "hard locality", group=group)
+    for name, group in (("ri_picture", "RI"), ("ni_question", "NI"), ("ci_picture", "CI"))
+}
+KINDS = {**v1.KINDS, **HARD}
 WriteStream = Callable[..., Path]
 FLOOR = 0.1
 ORACLE = {"a": (1, {1: 0.9, 2: 0.6, 3: 0.5}), "b": (2, {2: 0.8, 3: 0.7}), "c": (3, {3: 1.0})}

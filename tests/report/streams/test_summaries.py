@@ -8,7 +8,7 @@ from statistics import stdev
 
 import pytest
 import stream_kit
-from stream_kit import FLAT, ORACLE, state
+from stream_kit import FLAT, HARD, ORACLE, state
 
 from mmke.cli import main
 from mmke.errors import UserError
@@ -174,6 +174,17 @@ def test_what_a_memory_decided_is_a_column_beside_its_kind(tmp_path: Path, write
     assert columns["i_rel"].figures["final"].value == pytest.approx(73.333, abs=1e-3)
     text = render_streams(read_streams(tmp_path), "text")
     assert re.search(r"chosen: .*\n  ft-llm .* 33\.3 ±33\.3", text)
+
+
+def test_aggregates_of_hard_locality_have_curves_and_a_column(tmp_path: Path, write_stream: WriteStream) -> None:
+    write_stream(kinds=tuple(HARD))
+    columns = the_one(tmp_path).columns
+    for name in ("hard_loc", "RI", "NI", "CI"):
+        assert columns[name].figures["final"].value == pytest.approx(73.333, abs=1e-3)
+        assert columns[name].figures["final"].gain is None
+        assert list(columns[name].curves["checkpoints"]) == [1, 2, 3]
+    header = render_streams(read_streams(tmp_path), "text").splitlines()[1]
+    assert header.split()[-2:] == ["hard_loc", "n"]
 
 
 def test_a_difference_is_paired_by_case_and_state(tmp_path: Path, write_stream: WriteStream) -> None:

@@ -15,6 +15,7 @@ its score in state t, a mean over its probes of the column. N is the state after
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from math import log
 from typing import NamedTuple
@@ -168,6 +169,7 @@ def paired(left: Tracks, right: Tracks) -> tuple[Tracks, Tracks]:
     return one, other
 
 
+@cache
 def age_bin(age: int) -> Bin:
     """Return the bin of an age of 0 or more."""
     if age == 0:

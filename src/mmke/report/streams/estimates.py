@@ -46,24 +46,29 @@ class Mean:
 
 def mean(scores: Iterable[tuple[str, float]]) -> Mean | None:
     """Return the mean of scores, each with its case; None where there is none. A case may have several."""
-    some = list(scores)
-    parts: dict[str, float] = defaultdict(float)
-    weights: dict[str, float] = defaultdict(float)
-    for case, score in some:
-        parts[case] += score / len(some)
-        weights[case] += 1 / len(some)
-    return Mean(dict(parts), dict(weights)) if some else None
+    sums: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    for case, score in scores:
+        sums[case] += score
+        counts[case] += 1
+    n = sum(counts.values())
+    if not n:
+        return None
+    return Mean({case: each / n for case, each in sums.items()}, {case: each / n for case, each in counts.items()})
 
 
 def average(means: Sequence[Mean]) -> Mean:
     """Return the mean of means, such as those of several orders, each of which has the same weight."""
+    if len(means) == 1:
+        return means[0]
     parts: dict[str, float] = defaultdict(float)
     weights: dict[str, float] = defaultdict(float)
     for each in means:
         for case, part in each.parts.items():
-            parts[case] += part / len(means)
-            weights[case] += each.weights[case] / len(means)
-    return Mean(dict(parts), dict(weights))
+            parts[case] += part
+            weights[case] += each.weights[case]
+    n = len(means)
+    return Mean({case: each / n for case, each in parts.items()}, {case: each / n for case, each in weights.items()})
 
 
 def difference(left: Mean, right: Mean) -> Mean:
