@@ -249,3 +249,20 @@ def test_a_session_takes_no_more_bytes_than_its_matrices_however_many_edits(
     # The factors of a first edit may be larger than a matrix of these small models.
     assert max(taken[1:]) <= matrices
     assert len(set(taken[-4:])) == 1
+
+
+@pytest.mark.parametrize("name", ["ft-llm", "ft-alignment"])
+def test_an_absurd_learning_rate_gives_answers_that_are_no_numbers_and_the_stream_goes_on(
+    name: str, backbone: ComposedBackbone, cases: tuple[EditCase, ...]
+) -> None:
+    settings = resolve(name, backbone.name, {"steps": 3, "learning_rate": 1e38})
+    editor = registry.factory("editors", name)(settings, STRICT, train=(), seed=0)
+    probes = [probe for probe in cases[0].probes if probe.query.image is not None]
+    with editor.open(backbone, MemoryStore()) as session:
+        for case in cases[:2]:
+            session.apply(case.edits)
+        said = session.answer(probes, ASK)
+        written = session.answer([replace(probe, target="") for probe in probes], Ask(decode="generate", max_new=2))
+        assert all(torch.as_tensor(answer.logprobs).isnan().all() for answer in said)
+        assert len(written) == len(probes)
+        assert not all(tensor.isfinite().all() for tensor in session.state().tensors.values())

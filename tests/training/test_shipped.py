@@ -1,5 +1,6 @@
 """The checkpoints that come with the package: found, of the shipped settings, and small."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,9 @@ from mmke.benchmarks.digests import among, record_digests
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
 from mmke.editing.trained import BEST, check_fits, find, read, read_facts
+from mmke.errors import UserError
+from mmke.running.planning import plan
+from mmke.running.request import Request
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import STRICT, EditCase
 
@@ -34,6 +38,20 @@ def test_a_shipped_checkpoint_was_trained_with_the_shipped_settings(editor: str)
 @pytest.mark.parametrize("editor", TRAINED)
 def test_a_shipped_checkpoint_holds_networks_alone(editor: str) -> None:
     assert all(name.startswith("network.") for name in read(shipped(editor)).tensors)
+
+
+def test_a_setting_that_acts_while_editing_alone_is_not_held_against_a_checkpoint() -> None:
+    def planned(**changes: object) -> Mapping[str, object]:
+        return (
+            plan(Request("smol-llava", ("mend",), ("mini-entity",), limit=1, changes={"mend": changes}))
+            .cells[-1]
+            .settings
+        )
+
+    assert planned(gradients_at="unedited weights")["gradients_at"] == "unedited weights"
+    assert planned()["gradients_at"] == "edited weights"
+    with pytest.raises(UserError, match="was trained with other settings: rank = 32 there and 8 here"):
+        planned(rank=8)
 
 
 def test_shipped_checkpoints_take_at_most_8_mb() -> None:
