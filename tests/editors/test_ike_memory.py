@@ -98,7 +98,7 @@ def test_neither_gold_answers_nor_the_order_of_questions_decide(
     misleading = [Probe(T_REL, Query(text), FACTS[0].target) for text in QUESTIONS]
     assert chosen(session, misleading) == NEAREST
     assert chosen(session, asked(QUESTIONS[::-1])) == NEAREST[::-1]
-    session.own([FACTS[0]])
+    session.take_own_edits([FACTS[0]])
     assert chosen(session, asked(QUESTIONS)) == NEAREST
 
 
@@ -130,7 +130,7 @@ def test_with_one_edit_every_memory_gives_the_same_bits_and_embeds_nothing(
     for memory in ("retrieve", "newest", "own", "all"):
         session = session_of(backbone, train, memory)
         session.apply(FACTS[:1])
-        session.own(FACTS[:1])
+        session.take_own_edits(FACTS[:1])
         heard.append(session.answer(asked(QUESTIONS), ASK))
         assert session.state().tensors == {}
     for answers in heard[1:]:
@@ -155,11 +155,11 @@ def test_the_own_edit_has_to_be_told_and_to_be_applied(backbone: ComposedBackbon
         UserError, match=r"ike-random.memory = 'own' has to be told which edits the questions belong to"
     ):
         session.answer(asked(QUESTIONS), ASK)
-    session.own([FACTS[0]])
+    session.take_own_edits([FACTS[0]])
     assert chosen(session, asked(QUESTIONS)) == [0] * 4
-    session.own(FACTS[:2])
+    session.take_own_edits(FACTS[:2])
     assert chosen(session, asked(QUESTIONS[::2])) == [1, 0]
-    session.own([FACTS[2]])
+    session.take_own_edits([FACTS[2]])
     before = session.answer(asked(QUESTIONS), ASK)
     assert [answer.notes for answer in before] == [{"accepted": 0}] * 4
     for one, other in zip(before, backbone.answer(asked(QUESTIONS), ASK), strict=True):

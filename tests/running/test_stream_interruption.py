@@ -33,7 +33,7 @@ from mmke.running.stream_settings import StreamSettings
 QUICK: dict[str, dict[str, Any]] = {
     "ft-llm": {"steps": 2},
     "ft-alignment": {"steps": 2},
-    "ike-random": {"demonstrations": 2},
+    "ike-random": {"demonstrations": 2, "memory": "own"},
 }
 SETTINGS = StreamSettings(tests=3, score="before,right,at:2,end", distract=1)
 SAME = (ROWS, ANSWERS, CASES, STATES)

@@ -187,6 +187,9 @@ class _Now:
         """Look for signs of collapse, and write what was found; of the unedited model it is only kept."""
         if self.task.journal is None:
             return
+        if isinstance(self.session, TakesOwnEdits):
+            # The text and the sentences belong to no edit, whichever case was asked before.
+            self.session.take_own_edits(())
         seen = look(self.session)
         if event.edits_applied == 0 or self.unedited is None:
             self.unedited = seen

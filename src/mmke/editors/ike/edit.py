@@ -91,7 +91,7 @@ class InContextSession:
         choose = self.editor.retrieval.choose
         self.memory.add([Note(edit, tuple(choose(own_sentence(edit.query.text, edit.target)))) for edit in edits])
 
-    def own(self, edits: Sequence[Edit]) -> None:
+    def take_own_edits(self, edits: Sequence[Edit]) -> None:
         """Say to which edits the next probes belong; only `memory = "own"` uses it."""
         self.own_edits = tuple(edits)
 
@@ -145,7 +145,7 @@ class InContextSession:
         if self.own_edits is None:
             raise UserError(
                 f"{self.editor.name}.memory = 'own' has to be told which edits the questions belong to: call the "
-                "session's own(edits) before answer(…), or set it to 'retrieve'"
+                "session's take_own_edits(edits) before answer(…), or set it to 'retrieve'"
             )
         return self.own_edits
 
