@@ -21,6 +21,7 @@ from typing import Any
 
 from mmke.errors import UserError
 from mmke.report.aggregates import HARD_LOC, with_aggregates
+from mmke.report.cells import FLOOR
 from mmke.results.described import kinds_of
 from mmke.results.finished import FinishedRecord, read_finished
 from mmke.results.run_json import RUN, read_run
@@ -110,7 +111,7 @@ class Scope:
 
 
 def read_scopes(out: Path) -> list[Scope]:
-    """Read every run below a folder that asked probes of hard locality, in table order.
+    """Read every editor's runs below a folder that asked probes of hard locality, in table order.
 
     Raises:
         UserError: there is none, or a file is broken.
@@ -123,7 +124,7 @@ def read_scopes(out: Path) -> list[Scope]:
 
 def _scope(folder: Path) -> Scope | None:
     run = read_run(folder)
-    if run is None:
+    if run is None or run["editor"] == FLOOR:
         return None
     kinds = kinds_of(run)
     if not any(kind.role == "hard locality" for kind in kinds.values()):
