@@ -150,8 +150,10 @@ class KnowledgeEditor:
         """Return what a record's loss is made of, and how many of the edit's tokens are right after it."""
         network = self.trained()
         change = self.change(backbone, case.edits[0], store=store, before={})
+        # In this order: gradients of the same tensor are added in the reverse of it, and the order moves the last bit.
+        lp = torch.stack(change.sizes).mean()
         logits = backbone.tail(change.trunk, change.updates)
-        nll, lp = answer_loss(logits, change.target), torch.stack(change.sizes).mean()
+        nll = answer_loss(logits, change.target)
         right = (logits.argmax(-1) == change.target).sum()
         return {
             "total": nll + network.penalty(lp),
