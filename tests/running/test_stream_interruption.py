@@ -26,17 +26,19 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import ANSWERS, CASES, ROWS
-from mmke.results.saved_session import FACTS, SESSION
+from mmke.results.saved_session import FACTS, SESSION, Origin, SavedSession
 from mmke.results.states import STATES
 from mmke.results.steps import STEPS
 from mmke.running import health, stream
 from mmke.running.execution import ChangedBackboneError
+from mmke.running.journal import steps_to_skip
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run
+from mmke.running.schedule import Apply, Examine, Leave, Open, Score
 from mmke.running.stream_settings import StreamSettings
-from mmke.types import STRICT
+from mmke.types import STRICT, EditCase
 
 CHANGES = {**QUICK, "ike-random": {"demonstrations": 2, "memory": "own"}}
 EDITORS = ("ft-llm", "ft-alignment", "ike-random", "mend", "ke", "serac")
@@ -167,6 +169,22 @@ def test_with_resets_too(small_data: Path, tmp_path: Path, whole: Callable[..., 
         assert killed(request, writes.__eq__, torn=3)
     start(request)
     assert contents(tmp_path) == whole("ft-llm", settings)
+    for name in (ROWS, ANSWERS):
+        (folder_of(tmp_path) / name).write_bytes(b"")
+    start(request)
+    assert contents(tmp_path) == whole("ft-llm", settings)
+
+
+def test_only_edits_of_its_own_session_are_taken_from_a_saved_session() -> None:
+    case = EditCase("a", (), ())
+    first = [Open(), Apply((case,), 0), Apply((case,), 1), Score(case), Leave()]
+    second = [Open(), Apply((case,), 2), Apply((case,), 3), Leave()]
+    saved = SavedSession(Origin("e", "b", "w", "s"), 3, 2, "", "", "", {})
+    assert steps_to_skip([*first, *second], saved) == range(2, 4)
+    assert steps_to_skip([*first, *second], replace(saved, step=1)) == range(2)
+    assert steps_to_skip([*first, second[0], Examine(0), *second[1:]], saved) == range(0)
+    assert steps_to_skip(first, saved) == range(0)
+    assert steps_to_skip([*first, *second], None) == range(0)
 
 
 def folder_of(out: Path, editor: str = "ft-llm") -> Path:

@@ -184,17 +184,19 @@ def in_force(events: Sequence[Event]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def step_to_continue(events: Sequence[Event], saved: SavedSession | None) -> int | None:
-    """Return the step behind which the saved session continues a stream; None where it helps nothing.
+def steps_to_skip(events: Sequence[Event], saved: SavedSession | None) -> range:
+    """Return the steps whose edits the saved session holds, so that they need not be made again.
 
-    It helps unless something is left to ask in the same session before that step.
+    There are none where something is left to ask in the same session before its last step.
     """
-    asked = False
+    first, asked = None, False
     for event in events:
         if isinstance(event, Leave):
-            asked = False
+            first, asked = None, False
         elif isinstance(event, Refer | Score | Examine):
             asked = True
-        elif isinstance(event, Apply) and saved is not None and event.step == saved.step:
-            return None if asked else saved.step
-    return None
+        elif isinstance(event, Apply) and event.step is not None and saved is not None:
+            first = event.step if first is None else first
+            if event.step == saved.step:
+                return range(0) if asked else range(first, saved.step + 1)
+    return range(0)

@@ -21,7 +21,7 @@ from mmke.results.steps import StepRecord
 from mmke.results.timings import Timing
 from mmke.running.asking import ask, not_asked, write
 from mmke.running.health import Look, judge, look
-from mmke.running.journal import Journal, step_to_continue
+from mmke.running.journal import Journal, steps_to_skip
 from mmke.running.measuring import Stopwatch
 from mmke.running.references import References
 from mmke.running.schedule import Apply, Event, Examine, Leave, Open, Refer, Save, Score
@@ -108,7 +108,7 @@ class _Now:
         refused: cases whose edits cannot be made in this session, with the reason.
         own: for each case in the session, the places of its edits among all edits that were made.
         applied: ids of the cases of the session, in the order of their edits.
-        continues: the step behind which the saved session continues; edits up to it are not made again.
+        skipped: the steps whose edits the saved session holds; they are not made again.
         unedited: the health of the unedited model.
         watch: times what is done from one record to the next.
     """
@@ -116,7 +116,7 @@ class _Now:
     task: Task
     opened: ExitStack
     left: Counter[str]
-    continues: int | None
+    skipped: range
     references: References
     written: dict[str, dict[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class _Now:
         left = Counter(event.case.id for event in task.events if isinstance(event, Score))
         saved = None if task.journal is None else task.journal.saved
         references = References(OnDisk() if task.on_disk is None else OnDisk(task.on_disk))
-        return cls(task, opened, left, step_to_continue(task.events, saved), references)
+        return cls(task, opened, left, steps_to_skip(task.events, saved), references)
 
     def open(self) -> None:
         """Open a session on the unedited backbone."""
@@ -160,9 +160,9 @@ class _Now:
     def apply(self, event: Apply) -> None:
         """Edit by one batch; a case whose edits cannot be made is left out, and its records say why."""
         journal = self.task.journal
-        if journal is not None and self.continues is not None and (event.step or 0) <= self.continues:
+        if journal is not None and event.step in self.skipped:
             self.refused |= journal.steps[event.step or 0].refused
-            if event.step == self.continues:
+            if event.step == self.skipped[-1]:
                 journal.load(self.session)
         else:
             torch.manual_seed(self.task.seed)
@@ -180,7 +180,7 @@ class _Now:
 
     def save(self, event: Save) -> None:
         """Save the session, unless it has just been loaded."""
-        if self.task.journal is not None and (self.continues is None or event.step > self.continues):
+        if self.task.journal is not None and event.step not in self.skipped:
             self.task.journal.save(self.session, step=event.step, cases=self.applied)
 
     def examine(self, event: Examine) -> None:
