@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ def put(store: OnDisk, names: str) -> list[str]:
     for name in names:
         store.put((name,), torch.full((3,), float(ord(name))))
     return [name for name in names if store.holds((name,))]
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def open_files(folder: Path) -> Iterator[str]:
@@ -110,9 +115,6 @@ def check_told_once(store: OnDisk, folder: Path, caplog: pytest.LogCaptureFixtur
 def test_a_disk_that_gets_full_keeps_what_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     store = OnDisk(folder=tmp_path)
     put(store, "a")
     monkeypatch.setattr(disk, "_write", full)
@@ -129,10 +131,41 @@ def test_what_cannot_be_read_any_more_is_not_there(tmp_path: Path, caplog: pytes
     assert store._file is not None
     store._file.truncate(ROOM)
     with caplog.at_level(logging.WARNING):
-        assert store.find(("a",)) is not None
         assert store.find(("b",)) is None
+        assert store.find(("a",)) is not None
     assert "only 512 bytes are there" in caplog.text
-    assert not store.holds(("a",))
+    assert not store.holds(("b",))
+    assert put(store, "c") == []
+
+
+def test_a_slow_disk_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, write = threading.Event(), disk._write
+
+    def slow(*given: Any) -> None:
+        ready.wait(10)
+        write(*given)
+
+    monkeypatch.setattr(disk, "_write", slow)
+    monkeypatch.setattr(disk, "WAITING", ROOM)
+    store = OnDisk(folder=tmp_path, all_of_it=False)
+    assert put(store, "abc") == ["a", "b"]
+    ready.set()
+    assert store.find(("b",)).tolist() == [98.0] * 3
+    assert put(store, "cd") == ["c", "d"]
+
+
+def test_what_a_disk_refuses_later_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = OnDisk(folder=tmp_path, all_of_it=False)
+    put(store, "a")
+    monkeypatch.setattr(disk, "_write", full)
+    with caplog.at_level(logging.WARNING):
+        put(store, "bc")
+        found = [store.find((name,)) for name in "bca"]
+    assert [each is None for each in found] == [True, True, False]
+    (told,) = caplog.messages
+    assert "No space left on device" in told
 
 
 def test_large_files_go_where_unix_has_them_or_where_the_user_says(

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,29 +29,40 @@ MOST = 32 << 30
 LARGE_FILES = Path("/var/tmp")  # noqa: S108 - a file without a name cannot be met by another program
 """Where Unix has large temporary files; `/tmp` is often kept in memory."""
 
+WAITING = 256 << 20
+"""Bytes that may wait to be written."""
+
 ALIGNED = 512
 """Tensors begin at multiples of this many bytes, as those that torch allocates do at least."""
 
 
 class _Written(NamedTuple):
-    """Where in the file the tensors of a result are, and the result with tensors that have no data."""
+    """Where in the file the tensors of a result are, the result with tensors that have no data, and its writing."""
 
     begin: int
     size: int
     empty: Any
+    done: Future[None]
 
 
 class OnDisk:
     """Keeps results up to `budget` bytes; when the disk refuses, it keeps no more and says so once."""
 
-    def __init__(self, budget: int = MOST, folder: Path | None = None) -> None:
+    def __init__(self, budget: int = MOST, folder: Path | None = None, *, all_of_it: bool = True) -> None:
         """Take a budget in bytes, and the folder whose disk is used; the file is made when something is first kept.
 
-        Without a folder it is that of `TMPDIR`, or the usual one for large temporary files.
+        Args:
+            budget: in bytes.
+            folder: whose disk is used; without one, that of `TMPDIR`, or the usual one for large temporary files.
+            all_of_it: keep everything, and wait for the disk. Else a slow disk is not waited for: while `WAITING` bytes
+                are still to be written, what comes is not kept.
         """
         self.budget, self.held = budget, 0
         self._folder = folder or _usual_folder()
+        self._all = all_of_it
         self._file: FileIO | None = None
+        self._writer = ThreadPoolExecutor(1, "mmke-disk")
+        self._waiting: list[_Written] = []
         self._written: dict[tuple[object, ...], _Written] = {}
 
     def holds(self, key: tuple[object, ...]) -> bool:
@@ -61,12 +73,13 @@ class OnDisk:
         """Return what is kept under `key`, in the machine's memory; None when it is not there."""
         if self._file is None or key not in self._written:
             return None
-        begin, size, empty = self._written[key]
+        begin, size, empty, done = self._written[key]
         data = torch.empty(size, dtype=torch.uint8)
         try:
+            done.result()
             _read(self._file, begin, data)
         except OSError as error:
-            self._written.clear()
+            del self._written[key]
             self._give_up(error)
             return None
         views = _views(data, tensors_in(empty))
@@ -78,17 +91,32 @@ class OnDisk:
         empty = mapped(thing, lambda tensor: tensor.to("meta"))
         size = sum(map(_room_for, tensors_in(empty)))
         try:
-            if not 0 < size <= self._budget() - self.held:
+            if not 0 < size <= self._budget() - self.held or (not self._all and self._is_behind()):
                 return
             data = torch.empty(size, dtype=torch.uint8)
             for view, tensor in zip(_views(data, tensors_in(empty)), tensors_in(thing), strict=True):
                 view.copy_(tensor)
-            _write(self._open(), self.held, data)
+            written = _Written(self.held, size, empty, self._writer.submit(_write, self._open(), self.held, data))
+            if self._all:
+                written.done.result()
         except OSError as error:
             self._give_up(error)
             return
-        self._written[key] = _Written(self.held, size, empty)
+        self._waiting.append(written)
+        self._written[key] = written
         self.held += size
+
+    def _is_behind(self) -> bool:
+        """Tell whether too much is still to be written.
+
+        Raises:
+            OSError: the disk has refused something meanwhile.
+        """
+        for each in self._waiting:
+            if each.done.done():
+                each.done.result()
+        self._waiting = [each for each in self._waiting if not each.done.done()]
+        return sum(each.size for each in self._waiting) > WAITING
 
     def _budget(self) -> int:
         if self._file is None and self.budget:
@@ -98,17 +126,19 @@ class OnDisk:
     def _open(self) -> FileIO:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - as long as the store
-            weakref.finalize(self, self._file.close)
+            weakref.finalize(self, _end, self._writer, self._file)
         return self._file
 
     def _give_up(self, error: OSError) -> None:
         """Keep no more."""
-        log.warning(
-            "%s: %s; what memory has no room for is computed again when it is needed (TMPDIR names another folder)",
-            self._folder,
-            error.strerror or error,
-        )
+        if self.budget:
+            log.warning(
+                "%s: %s; what memory has no room for is computed again when it is needed (TMPDIR names another folder)",
+                self._folder,
+                error.strerror or error,
+            )
         self.budget = 0
+        self._waiting.clear()
 
 
 def _usual_folder() -> Path:
@@ -130,16 +160,20 @@ def _views(data: Tensor, tensors: Sequence[Tensor]) -> Iterator[Tensor]:
 
 def _read(file: FileIO, begin: int, data: Tensor) -> None:
     rest = data.numpy().data
-    file.seek(begin)
     while rest:  # a system reads no more than 2 GiB at once
-        read = file.readinto(rest)
+        read = os.preadv(file.fileno(), [rest], begin)
         if not read:
-            raise OSError(f"only {begin + len(data) - len(rest)} bytes are there")
-        rest = rest[read:]
+            raise OSError(f"only {begin} bytes are there")
+        rest, begin = rest[read:], begin + read
 
 
 def _write(file: FileIO, begin: int, data: Tensor) -> None:
     rest = data.numpy().data
-    file.seek(begin)
     while rest:  # a disk that is nearly full takes a part
-        rest = rest[file.write(rest) or 0 :]
+        written = os.pwrite(file.fileno(), rest, begin)
+        rest, begin = rest[written:], begin + written
+
+
+def _end(writer: ThreadPoolExecutor, file: FileIO) -> None:
+    writer.shutdown(cancel_futures=True)
+    file.close()

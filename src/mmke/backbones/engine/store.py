@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 
+from mmke.backbones.engine import disk
 from mmke.backbones.engine.disk import OnDisk
 from mmke.backbones.engine.structure import bytes_of, moved, tensors_in
 from mmke.backbones.engine.turns import alone
@@ -149,5 +150,5 @@ def store_for(device: torch.device, *, on_disk: int | None = None) -> MemoryStor
 
     `on_disk` is the most that is written there, in bytes; None: by what is free (`disk.MOST`).
     """
-    below = OnDisk() if on_disk is None else OnDisk(on_disk)
+    below = OnDisk(disk.MOST if on_disk is None else on_disk, all_of_it=False)
     return HostStore(on_device=ON_DEVICE, below=below) if device.type == "cuda" else MemoryStore(ON_DEVICE, below)
