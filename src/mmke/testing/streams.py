@@ -21,6 +21,8 @@ from mmke.testing.editors import ASK, WRITING, Claim, EditorTrial, editor_contra
 from mmke.testing.kit import TINY, Changes
 from mmke.types import Answer, Edit, EditCase, ImageRef, Query
 
+SOME = 4
+"""How many probes of a record are asked where a claim asks several times: enough for both modalities."""
 CHOSEN = ("accepted", "edit")
 """Notes that say what an editor with a memory decided."""
 
@@ -51,7 +53,7 @@ def a_stream_goes_on_from_any_saved_state_with_the_same_bits(trial: EditorTrial)
 
     After all of them the model is what it was, bit for bit.
     """
-    editor, backbone, probes = trial.editor(), trial.backbone, trial.cases[1].probes
+    editor, backbone, probes = trial.editor(), trial.backbone, trial.cases[1].probes[:SOME]
     before, stream, moments = fingerprint(backbone.module), batches(trial.cases), []
     with editor.open(backbone, MemoryStore()) as session:
         for applied, batch in enumerate(stream, start=1):
@@ -103,7 +105,7 @@ def a_batch_is_made_of_edits_alone_and_the_same_ones_give_the_same_bits(trial: E
 
 def neither_gold_answers_nor_the_order_of_questions_decide_which_edit_answers(trial: EditorTrial) -> None:
     """What the notes say of each question's edit stays the same; an editor without a memory notes nothing."""
-    probes = [probe for case in trial.cases[:2] for probe in case.probes]
+    probes = [probe for case in trial.cases[:2] for probe in case.probes[:SOME]]
     with trial.open() as session:
         for batch in batches(trial.cases):
             session.apply(batch)
