@@ -14,14 +14,22 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.settings import resolve
 from mmke.editing.weight_session import WeightSession
+from mmke.errors import CannotAskError
 from mmke.registry import factory
 from mmke.running import health
-from mmke.running.health import Look, judge, look
+from mmke.running.health import Look, Passage, judge, look
 from mmke.running.loading import load_backbone
 from mmke.types import STRICT, Answer, Ask, Asks, Edit, Probe, Query
 from vocabularies import folders
 
-SOUND = Look(perplexity=40.0, tokens=2166, repeated=0, written=32)
+TOKENS = 2166
+
+
+def passages(perplexity: float) -> tuple[Passage, ...]:
+    return (Passage(math.log(perplexity) * TOKENS, TOKENS),)
+
+
+SOUND = Look(passages(40.0), repeated=0, written=32)
 WHOLE, BEGINNINGS = health.asked()
 EDIT = Edit(Query("What is it?"), "a cat")
 
@@ -58,14 +66,11 @@ def test_thirty_two_different_sentences_are_begun() -> None:
 
 def test_perplexity_is_that_of_all_tokens_together(backbone: ComposedBackbone) -> None:
     seen = look(backbone)
-    passages, _ = health.asked()
-    nats = [
-        -answer.target_logprob * len(answer.target_ids)
-        for probe in passages
-        for answer in backbone.answer([probe], Ask())
-    ]
-    assert seen.tokens == sum(len(probe.target) for probe in passages)
-    assert seen.perplexity == pytest.approx(math.exp(sum(nats) / seen.tokens), rel=1e-5)
+    text, _ = health.asked()
+    answers = [backbone.answer([probe], Ask())[0] for probe in text]
+    tokens = sum(len(probe.target) for probe in text)
+    nats = -sum(answer.target_logprob * len(answer.target_ids) for answer in answers)
+    assert seen.perplexity(seen) == pytest.approx(math.exp(nats / tokens), rel=1e-5)
 
 
 def test_a_session_without_edits_looks_like_the_backbone_and_one_with_edits_does_not(
@@ -75,7 +80,7 @@ def test_a_session_without_edits_looks_like_the_backbone_and_one_with_edits_does
     unedited = look(backbone)
     assert look(session) == unedited
     session.apply([EDIT])
-    assert look(session).perplexity != unedited.perplexity
+    assert look(session).passages != unedited.passages
 
 
 def test_what_is_asked_again_is_kept_in_the_store(backbone: ComposedBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,11 +122,14 @@ class Saying:
 
     logprob: float = -1.0
     ids: tuple[int, ...] = ()
+    longest: int = 10_000
 
     def answer(self, probes: Sequence[Probe], ask: Asks) -> list[Answer]:
         nothing = np.zeros((0, 0), dtype=np.int64)
-        if isinstance(ask, Ask) and ask.decode == "generate":
+        if (ask if isinstance(ask, Ask) else ask[0]).decode == "generate":
             return [Answer("", self.ids, (), math.nan, nothing)] * len(probes)
+        if len(probes[0].target) > self.longest:
+            raise CannotAskError("too long")
         return [Answer("", (1,), (1, 2), self.logprob, nothing)] * len(probes)
 
 
@@ -134,12 +142,21 @@ def test_an_answer_of_four_or_more_equal_tokens_is_repeated(ids: tuple[int, ...]
 
 @pytest.mark.parametrize("logprob", [math.nan, -math.inf])
 def test_log_probabilities_that_are_no_numbers_are_told(logprob: float) -> None:
-    state = judge(look(Saying(logprob)), SOUND, edits_applied=3)
+    state = judge(look(Saying(logprob)), look(Saying()), edits_applied=3)
     assert (state.finite, state.collapsed) == (False, "the logits are not finite")
 
 
+def test_passages_that_the_edited_model_cannot_be_asked_are_compared_for_neither() -> None:
+    one = Passage(10.0, 10)
+    edited, unedited = Look((None, one), 0, 32), Look((Passage(90.0, 10), one), 0, 32)
+    state = judge(edited, unedited, edits_applied=1)
+    assert state.perplexity == state.perplexity_unedited == pytest.approx(math.e)
+    nothing = judge(look(Saying(longest=3)), look(Saying()), edits_applied=1)
+    assert (nothing.collapsed, nothing.warning, nothing.finite) == (None, None, True)
+
+
 def test_a_perplexity_beyond_the_largest_number_is_a_collapse() -> None:
-    state = judge(look(Saying(-1000.0)), SOUND, edits_applied=3)
+    state = judge(look(Saying(-1000.0)), look(Saying()), edits_applied=3)
     assert state.finite
     assert state.collapsed == "the perplexity is inf, inf times the unedited model's"
 
@@ -150,20 +167,20 @@ def test_a_perplexity_beyond_the_largest_number_is_a_collapse() -> None:
         (SOUND, None, None, None),
         (SOUND, 0.2, None, None),
         (SOUND, 0.19, "on locality 19.0 % of the answers agree with the unedited model's", None),
-        (replace(SOUND, perplexity=80.0), 1.0, None, None),
-        (replace(SOUND, perplexity=84.0), 1.0, None, "the perplexity is 84, 2.1 times the unedited model's"),
-        (replace(SOUND, perplexity=400.0), 1.0, None, "the perplexity is 400, 10 times the unedited model's"),
-        (replace(SOUND, perplexity=404.0), 1.0, "the perplexity is 404, 10.1 times the unedited model's", None),
+        (replace(SOUND, passages=passages(79.0)), 1.0, None, None),
+        (replace(SOUND, passages=passages(84.0)), 1.0, None, "the perplexity is 84, 2.1 times the unedited model's"),
+        (replace(SOUND, passages=passages(396.0)), 1.0, None, "the perplexity is 396, 9.9 times the unedited model's"),
+        (replace(SOUND, passages=passages(404.0)), 1.0, "the perplexity is 404, 10.1 times the unedited model's", None),
         (replace(SOUND, repeated=15), 1.0, None, None),
         (replace(SOUND, repeated=16), 1.0, "16 of 32 written answers are one token repeated", None),
         (
-            replace(SOUND, perplexity=math.nan, broken="the logits are not finite"),
+            replace(SOUND, passages=passages(math.nan), broken="the logits are not finite"),
             1.0,
             "the logits are not finite",
             None,
         ),
         (
-            replace(SOUND, perplexity=500.0, repeated=32),
+            replace(SOUND, passages=passages(500.0), repeated=32),
             None,
             "the perplexity is 500, 12.5 times the unedited model's; 32 of 32 written answers are one token repeated",
             None,
@@ -176,7 +193,7 @@ def test_a_collapse_has_its_reasons_in_words(
     state = judge(seen, SOUND, edits_applied=30, agreement=agreement, step=29)
     assert (state.collapsed, state.warning) == (collapsed, warning)
     assert (state.edits_applied, state.step, state.agreement) == (30, 29, agreement)
-    assert state.perplexity_unedited == 40.0
+    assert state.perplexity_unedited == pytest.approx(40.0)
     assert state.repeated == seen.repeated / 32
 
 

@@ -33,7 +33,7 @@ def write(unedited: Answerer | EditSession, case: EditCase, metrics: Iterable[Me
         return {}
     # Without a gold answer, so that a long one does not lengthen what is written.
     probes = [replace(case.probes[i], target="") for i in wanted]
-    given = _answers(unedited, probes, [Ask(decode="generate", max_new=longest.pop())] * len(probes))
+    given = answers_of(unedited, probes, [Ask(decode="generate", max_new=longest.pop())] * len(probes))
     return {i: answer.text for i, answer in zip(wanted, given, strict=True) if answer.reason is None}
 
 
@@ -61,7 +61,7 @@ def ask(
         answers |= {(i, way): unasked(reason) for i, way in asked if (reason := _unwritten(i, way, written))}
         asked = [each for each in asked if each not in answers]
         probes = [_with_target(case.probes[i], i, way, written) for i, way in asked]
-        given = _answers(answerer, probes, [way for _, way in asked]) if asked else []
+        given = answers_of(answerer, probes, [way for _, way in asked]) if asked else []
         answers |= zip(asked, given, strict=True)
     return {(i, way): answer for (i, other), answer in answers.items() for way in serving if serving[way] == other}
 
@@ -90,7 +90,7 @@ def not_asked(case: EditCase, metrics: Iterable[Metric], reason: str) -> Answers
     return {(i, metric.ask): unasked(reason) for metric in metrics for i in _wanted(case, [metric])}
 
 
-def _answers(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:
+def answers_of(answerer: Answerer | EditSession, probes: Sequence[Probe], ways: Sequence[Ask]) -> list[Answer]:
     """Ask probes in one call; if one of them cannot be asked, ask the others in one call and keep its reason."""
     try:
         return _call(answerer, probes, ways)

@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from mmke.protocols import Answerer, EditSession
 from mmke.results.states import StateRecord
+from mmke.running.asking import answers_of
 from mmke.types import Answer, Ask, Probe, ProbeKind, Query
 
 COLLAPSE, WARNING = 10.0, 2.0
@@ -35,23 +36,37 @@ READING = Ask()
 WRITING = Ask(decode="generate", max_new=8)
 
 
+class Passage(NamedTuple):
+    """One passage: the sum of its tokens' negative log-probabilities, and how many tokens the model makes of it."""
+
+    nats: float
+    tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a model makes of the fixed text and the beginnings of sentences.
 
     Attributes:
-        perplexity: of the text, over all its tokens; NaN or infinity where the logits are not finite.
-        tokens: of the text, as this model's tokenizer divides it.
+        passages: of each passage of the text how probable it is; None: it cannot be asked.
         repeated: how many of the sentences are continued with one token repeated.
         written: how many sentences were continued.
         broken: what is not finite, in words; None: nothing.
     """
 
-    perplexity: float
-    tokens: int
+    passages: tuple[Passage | None, ...]
     repeated: int
     written: int
     broken: str | None = None
+
+    def perplexity(self, other: "Look") -> float:
+        """Return the perplexity over all tokens of the passages that both models were asked.
+
+        NaN or infinity where the logits are not finite, or nothing could be asked.
+        """
+        both = [own for own, theirs in zip(self.passages, other.passages, strict=True) if own and theirs]
+        tokens = sum(passage.tokens for passage in both)
+        return _exp(sum(passage.nats for passage in both) / tokens) if tokens else math.nan
 
 
 def look(answerer: EditSession | Answerer) -> Look:
@@ -61,21 +76,20 @@ def look(answerer: EditSession | Answerer) -> Look:
     session's store, and costs nothing the next time.
     """
     passages, beginnings = asked()
-    read = [
-        answer
-        for begin in range(0, len(passages), TOGETHER)
-        for answer in answerer.answer(passages[begin : begin + TOGETHER], READING)
-    ]
-    tokens = sum(len(answer.target_ids) for answer in read)
-    nats = -sum(answer.target_logprob * len(answer.target_ids) for answer in read)
-    written = answerer.answer(beginnings, WRITING)
+    pairs = [passages[begin : begin + TOGETHER] for begin in range(0, len(passages), TOGETHER)]
+    read = [answer for pair in pairs for answer in answers_of(answerer, pair, [READING] * len(pair))]
+    written = [each for each in answers_of(answerer, beginnings, [WRITING] * len(beginnings)) if each.reason is None]
     return Look(
-        perplexity=_exp(nats / tokens),
-        tokens=tokens,
+        passages=tuple(map(_passage, read)),
         repeated=sum(map(_repeats, written)),
         written=len(written),
         broken=_broken(answerer, read),
     )
+
+
+def _passage(answer: Answer) -> Passage | None:
+    tokens = len(answer.target_ids)
+    return None if answer.reason is not None else Passage(-answer.target_logprob * tokens, tokens)
 
 
 def asked() -> tuple[list[Probe], list[Probe]]:
@@ -97,28 +111,27 @@ def judge(
         agreement: mean agreement with the unedited model on locality in this state, in [0, 1]; None: not asked.
         step: number of the stream's last step before this state.
     """
-    reasons = list(_reasons(seen, unedited, agreement))
-    ratio = seen.perplexity / unedited.perplexity
+    perplexity, before = seen.perplexity(unedited), unedited.perplexity(seen)
+    grown = f"the perplexity is {perplexity:.4g}, {perplexity / before:.3g} times the unedited model's"
+    reasons = [
+        *([seen.broken] if seen.broken is not None else [grown] if perplexity > COLLAPSE * before else []),
+        *_reasons(seen, unedited, agreement),
+    ]
     return StateRecord(
         edits_applied=edits_applied,
-        perplexity=seen.perplexity,
-        perplexity_unedited=unedited.perplexity,
-        repeated=seen.repeated / seen.written,
+        perplexity=perplexity,
+        perplexity_unedited=before,
+        repeated=_share(seen),
         agreement=agreement,
         finite=seen.broken is None,
         collapsed="; ".join(reasons) or None,
-        warning=_grown(seen, ratio) if not reasons and ratio > WARNING else None,
+        warning=grown if not reasons and perplexity > WARNING * before else None,
         step=step,
     )
 
 
 def _reasons(seen: Look, unedited: Look, agreement: float | None) -> Iterator[str]:
-    """Yield why a state counts as collapsed."""
-    ratio = seen.perplexity / unedited.perplexity
-    if seen.broken is not None:
-        yield seen.broken
-    elif ratio > COLLAPSE:
-        yield _grown(seen, ratio)
+    """Yield why a state counts as collapsed, by what it writes and by its locality."""
     # A random model repeats itself before any edit.
     if _share(seen) >= REPEATED > _share(unedited):
         yield f"{seen.repeated} of {seen.written} written answers are one token repeated"
@@ -126,12 +139,8 @@ def _reasons(seen: Look, unedited: Look, agreement: float | None) -> Iterator[st
         yield f"on locality {100 * agreement:.1f} % of the answers agree with the unedited model's"
 
 
-def _grown(seen: Look, ratio: float) -> str:
-    return f"the perplexity is {seen.perplexity:.4g}, {ratio:.3g} times the unedited model's"
-
-
 def _share(seen: Look) -> float:
-    return seen.repeated / seen.written
+    return seen.repeated / max(seen.written, 1)
 
 
 def _repeats(answer: Answer) -> bool:
@@ -152,4 +161,5 @@ def _broken(answerer: EditSession | Answerer, read: Sequence[Answer]) -> str | N
         for name, tensor in answerer.state().tensors.items():
             if not bool(torch.isfinite(tensor).all()):
                 return f"the edited tensor {name} is not finite"
-    return None if all(math.isfinite(answer.target_logprob) for answer in read) else "the logits are not finite"
+    finite = all(math.isfinite(answer.target_logprob) for answer in read if answer.reason is None)
+    return None if finite else "the logits are not finite"
