@@ -9,6 +9,9 @@ from typing import Any
 from mmke.results.folder import FILES, open_run
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.run_json import RUN
+from mmke.results.saved_session import FACTS, SESSION, Origin, SavedSession, write_facts
+from mmke.results.states import StateRecord, state_line
+from mmke.results.steps import StepRecord, step_line
 from mmke.results.timings import Timing
 from mmke.types import EditCase, ScoreRow
 
@@ -39,5 +42,24 @@ def test_every_field_is_documented(
         folder.append(case("a"), record("a"), timing)
     lines = [line for name in FILES for line in (folder.path / name).read_text().split("\n") if line]
     written = {key for text in [*lines, (folder.path / RUN).read_text()] for key in keys(json.loads(text))}
-    documented = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
-    assert sorted(written - documented) == []
+    assert sorted(written - documented()) == []
+
+
+def test_every_field_of_a_stream_is_documented(tmp_path: Path) -> None:
+    (tmp_path / SESSION).mkdir()
+    write_facts(tmp_path, SavedSession(Origin("e", "b", "w", "s"), 0, 1, "", "", "", {}))
+    lines = [
+        (tmp_path / SESSION / FACTS).read_bytes(),
+        step_line(
+            StepRecord(
+                0, 1, ("a",), {}, distractors=False, seconds=0.5, peak_memory_bytes=None, memory="rss", state_bytes=None
+            )
+        ),
+        state_line(StateRecord(1, None, None, 0.0, None, finite=True, collapsed=None)),
+    ]
+    written = {key for line in lines for key in keys(json.loads(line))}
+    assert sorted(written - documented()) == []
+
+
+def documented() -> set[str]:
+    return set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
