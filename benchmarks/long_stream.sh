@@ -20,11 +20,10 @@ held=()
 
 measure() {
     name=$folder/stream-$backbone-$editor$1
-    seconds=$2
-    shift 2
-    timeout "$seconds" "$python" -m mmke.cli bench "${given[@]}" "$@" --out "$name.json" 2>&1 | tee "$name.log"
+    shift
+    "$python" -m mmke.cli bench "${given[@]}" "$@" --out "$name.json" 2>&1 | tee "$name.log"
 }
 
 at=$(for state in 1 3 10 30 100 300 1000; do [ "$state" -lt "$tests" ] && printf '%s,' "$state"; done || true)
-measure "" 390 --side mmke "${held[@]}" --tests "$tests" --panel 60 --score "right,at:${at}end"
-measure -plain 90 --tests 12 --plain-tests 2 --score right,at:2,end
+measure "" --seconds 390 --side mmke "${held[@]}" --tests "$tests" --panel 60 --score "right,at:${at}end"
+measure -plain --seconds 50 --tests 8 --plain-tests 2 --score right,at:2,end

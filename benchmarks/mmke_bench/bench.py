@@ -61,6 +61,7 @@ class BenchRequest:
         settings_of: the backbone whose shipped settings the editors take; None: those of their own backbone.
         gib: limit on the GPU's memory; None: no limit.
         plain_tests: of a stream, how many edits the plain loop makes.
+        seconds: after which a side's stream ends, wherever it is; None: no limit.
     """
 
     request: Request
@@ -72,6 +73,7 @@ class BenchRequest:
     settings_of: str | None = None
     gib: float | None = None
     plain_tests: int = 3
+    seconds: float | None = None
 
 
 class Pair(NamedTuple):

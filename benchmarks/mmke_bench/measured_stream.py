@@ -23,6 +23,7 @@ class StreamSide:
     Attributes:
         loaded: what loading took.
         schedule: its name.
+        whole: whether it came to its end within the time that it was given.
         settings: the stream's.
         floor_seconds: of all records asked of the unedited model.
         stream_seconds: of all edits and all that was asked in between, behind the floor.
@@ -33,6 +34,7 @@ class StreamSide:
 
     loaded: Loaded
     schedule: str
+    whole: bool
     settings: Mapping[str, Any]
     floor_seconds: float
     stream_seconds: float
@@ -86,6 +88,7 @@ class StreamSide:
         return {
             "load": self.loaded._asdict(),
             "schedule": self.schedule,
+            "whole": self.whole,
             "settings": dict(self.settings),
             "edits": self.edits,
             "floor_seconds": self.floor_seconds,
@@ -116,7 +119,8 @@ class MeasuredStream:
     @property
     def whole(self) -> bool:
         """Whether both sides did the same."""
-        return len({side.schedule for side in self.sides.values()}) == 1
+        sides = self.sides.values()
+        return all(side.whole for side in sides) and len({side.schedule for side in sides}) == 1
 
     def ratio(self, figure: Figure) -> float | None:
         """Return how many times as fast ours was, over the edits that both made; None without both sides."""

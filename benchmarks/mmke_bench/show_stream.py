@@ -20,8 +20,11 @@ def stream_lines(measured: MeasuredStream) -> Iterator[str]:
     longest = max(side.edits for side in measured.sides.values())
     yield f"{measured.editor} on {measured.benchmark}, a stream of {longest} edits; seconds are medians, by wall clock"
     yield f"records: {measured.workload}"
+    for name, side in measured.sides.items():
+        if not side.whole:
+            yield f"{name} was ended before its last record, when its time was up"
     plain = measured.sides.get("plain")
-    if plain is not None and not measured.whole:
+    if plain is not None and plain.schedule != measured.sides.get("mmke", plain).schedule:
         yield (
             f"the plain loop made the first {plain.edits} edits, and asked each record right away and behind the last; "
             "nothing is scaled up"

@@ -34,7 +34,7 @@ from mmke.running.loop import Task, run
 from mmke.running.memory import release
 from mmke.running.planning import Cell, plan_benchmark
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.running.schedule import Examine, Save
+from mmke.running.schedule import Examine, Save, scores
 from mmke.running.stream_settings import DEFAULT_TESTS
 from mmke.types import PROTOCOLS, Benchmark, EditCase, ScoreRow
 from mmke_bench.bench import BenchRequest, Pair, lay_out, load_side, looping, own, settings_for
@@ -121,13 +121,14 @@ def _measure_side(order: BenchRequest, pair: Pair, name: SideName, tell: Callabl
     pair = own(pair)
     lay_out(pair.cell, backbone, looped)
     store = MemoryStore(0) if name == "plain" else store_for(device, on_disk=order.request.on_disk)
-    told = _Telling(f"{name} {pair.cell.editor.name} {pair.cell.benchmark.name}", tell)
+    told = _Telling(f"{name} {pair.cell.editor.name} {pair.cell.benchmark.name}", tell, order.seconds)
     floor = _work(looped, prepare_for(pair.floor.editor, [pair.cell.editor]), pair.floor, store, told)
     with registry.named("editors", pair.cell.editor.name):
         stream = _work(looped, pair.cell.editor, pair.cell, store, told)
     side = StreamSide(
         loaded=loaded,
         schedule=pair.cell.schedule.name,
+        whole=floor.whole and stream.whole,
         settings=pair.cell.schedule.described() or {},
         floor_seconds=floor.seconds,
         stream_seconds=stream.seconds,
@@ -140,14 +141,22 @@ def _measure_side(order: BenchRequest, pair: Pair, name: SideName, tell: Callabl
     return side
 
 
+class _TimeIsUpError(Exception):
+    """Ends a side's stream; what was measured so far counts."""
+
+
 @dataclass
 class _Telling:
-    """Says from time to time how far it is."""
+    """Says from time to time how far it is, and ends it when its time is up."""
 
     what: str
     tell: Callable[[str], None]
+    most: float | None
+    begin: float = field(default_factory=time.perf_counter)
 
     def __call__(self, records: Sequence[FinishedRecord], steps: Sequence[StepRecord]) -> None:
+        if self.most is not None and time.perf_counter() - self.begin > self.most:
+            raise _TimeIsUpError
         if len(records) % TOLD_EVERY == 0 and records[-1].timing is not None:
             seconds = records[-1].timing.seconds["after"]
             edits = f"{len(steps)} edits, the last {steps[-1].seconds:.3f} s; " if steps else "the floor; "
@@ -171,6 +180,7 @@ class _Records:
 
 
 class _Worked(NamedTuple):
+    whole: bool
     seconds: float
     records: Sequence[FinishedRecord]
     steps: Sequence[StepRecord]
@@ -196,10 +206,13 @@ def _work(
             journal=journal,
         )
         begin = time.perf_counter()
-        run(task, kept)
+        try:
+            run(task, kept)
+        except _TimeIsUpError:
+            told.tell(f"{told.what}: ended after {told.most:g} s, {len(journal.steps)} edits")
         if backbone.device.type == "cuda":
             torch.cuda.synchronize(backbone.device)
         seconds = time.perf_counter() - begin
     if isinstance(backbone, PlainBackbone):
         backbone.log.clear()
-    return _Worked(seconds, kept.records, journal.steps)
+    return _Worked(len(kept.records) == len(scores(cell.events)), seconds, kept.records, journal.steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from grid import first_quick
 from mmke.benchmarks.open import open_benchmark
 from mmke.cli import main
 from mmke.running.request import Request
@@ -15,6 +16,7 @@ from mmke.types import PROTOCOLS
 from mmke_bench import streams
 from mmke_bench.bench import BenchRequest
 from mmke_bench.measured_stream import FIGURES
+from mmke_bench.show_stream import stream_lines
 from mmke_bench.streams import measure_streams
 from mmke_bench.workload import repeat
 
@@ -59,6 +61,23 @@ def test_a_total_is_compared_only_where_both_sides_did_the_same(order: BenchRequ
     assert measured.workload == "2 records of mmke-user"
 
 
+def test_a_stream_whose_time_is_up_tells_what_was_measured_so_far(
+    order: BenchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, passed = [0.0], streams.time.perf_counter
+    monkeypatch.setattr(streams.time, "perf_counter", lambda: passed() + clock[0])
+
+    def asleep(told: str) -> None:
+        clock[0] += 1e9 if "3 edits" in told else 0.0
+
+    monkeypatch.setattr(streams, "TOLD_EVERY", 1)
+    order = replace(order, sides=("mmke",), seconds=1e6)
+    (whole,), (short,) = list(measure_streams(order)), list(measure_streams(order, tell=asleep))
+    assert (whole.sides["mmke"].whole, short.sides["mmke"].whole) == (True, False)
+    assert 0 < len(short.sides["mmke"].records) < len(whole.sides["mmke"].records)
+    assert "mmke was ended before its last record, when its time was up" in list(stream_lines(short))
+
+
 def test_asking_again_computes_nothing_below_the_cut(order: BenchRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[str] = []
     trunk = streams.ComposedBackbone.trunk
@@ -72,6 +91,20 @@ def test_asking_again_computes_nothing_below_the_cut(order: BenchRequest, monkey
     # The edits' own batches are read once each, those of the questions by the floor alone.
     assert len(computed) == len(set(computed))
     assert measured.sides["mmke"].median("again") is not None
+
+
+@pytest.mark.parametrize("editor", first_quick(["ft-llm", "serac"]))
+def test_rows_are_the_same_wherever_results_are_kept(
+    editor: str, order: BenchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {editor: dict(order.request.changes.get(editor, {}))}
+    request = replace(order.request, editors=(editor,), changes=changes)
+    found = []
+    for in_memory, on_disk in ((1 << 29, 0), (0, 0), (0, None), (1 << 16, None)):
+        monkeypatch.setattr("mmke.backbones.engine.store.ON_DEVICE", in_memory)
+        (measured,) = measure_streams(replace(order, request=replace(request, on_disk=on_disk), sides=("mmke",)))
+        found.append([record.rows for record in measured.sides["mmke"].records])
+    assert found[1:] == found[:1] * 3
 
 
 def test_repeated_records_are_others_of_the_same_length(small_data: Path) -> None:
@@ -144,5 +177,7 @@ def test_a_mistake_is_told_before_any_weights_are_read(
 
 
 def test_options_of_a_stream_need_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--seconds", "3"]) == 2
+    assert "--seconds is about a stream; add --stream" in capsys.readouterr().err
     assert main(["bench", "--tests", "3"]) == 2
     assert "--tests is about a stream; add --stream" in capsys.readouterr().err

@@ -94,6 +94,15 @@ def bench(
             rich_help_panel=STREAM,
         ),
     ] = 3,
+    seconds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="S",
+            callback=options.number("--seconds", 1),
+            help="End the stream of each side after so long, wherever it is.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
     assignments: options.Settings = None,
@@ -150,7 +159,8 @@ def bench(
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it")
     given = {"tests": tests, "batch": batch, "score": score, "panel": panel}
-    stray = next((name for name, value in given.items() if value is not None), None)
+    about_streams = {**given, "seconds": seconds}
+    stray = next((name for name, value in about_streams.items() if value is not None), None)
     if stray is not None and not stream:
         raise UserError(f"--{stray} is about a stream; add --stream")
     limit_threads(threads)
@@ -184,6 +194,7 @@ def bench(
         settings_of=settings_of,
         gib=memory,
         plain_tests=plain_tests,
+        seconds=seconds,
     )
     limit_threads(threads)
     return _carry_out(order, command_line(), clock, out)
