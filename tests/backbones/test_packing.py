@@ -47,6 +47,27 @@ def test_a_group_beyond_the_limit_has_a_pack_to_itself() -> None:
     assert [pack.members for pack in batch.packs] == [(0,), (1,), (2, 3)]
 
 
+def test_a_trie_that_would_grow_too_large_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "LARGEST", 12)
+    # Three tokens in common, then four of their own: two queries are eleven nodes, three would be fifteen.
+    encoded = [Encoded((1, 2, 3, *[10 * i + 10] * 4, 9), (9,), (6,), (0,)) for i in range(5)]
+    batch = make_batch(encoded, [], [0] * 5, limit=1000, device=torch.device("cpu"))
+    (pack,) = batch.packs
+    assert [trie.end - trie.begin for trie in pack.tries] == [11, 11, 7]
+    assert pack.members == (0, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("decode", ["loglikelihood", "generate"])
+def test_answers_are_the_same_in_however_many_tries(monkeypatch: pytest.MonkeyPatch, decode: str) -> None:
+    backbone = api.load_backbone("tiny-llava")
+    probes = [Probe(T_REL, Query(f"{letter} " * 9), "yes") for letter in "abcd"]
+    ask = Ask(decode=decode, max_new=3)  # type: ignore[arg-type]
+    together = backbone.answer(probes, ask)
+    monkeypatch.setattr(packing, "LARGEST", 40)
+    apart = backbone.answer(probes, ask)
+    assert [answer.token_ids for answer in apart] == [answer.token_ids for answer in together]
+
+
 @pytest.mark.parametrize("chain", [1, 256])
 @given(groups=st.lists(SEQUENCES, min_size=1, max_size=3))
 def test_every_query_of_a_pack_sees_itself_alone(groups: list[list[list[int]]], chain: int) -> None:

@@ -30,6 +30,10 @@ LONG_TAIL = 1024
 """From this many tokens of its own on a query gets a trie of its own, which needs no mask. The size of a mask, and the
 time of attention under it, grow with the square of everything behind a branch."""
 
+LARGEST = 8192
+"""Nodes that a trie of several queries has at most: what they share is computed again in the next one. Without this,
+thirty questions behind contexts of their own would need a mask of gigabytes."""
+
 
 class Trie:
     """A prefix tree of input_ids: sequences with a common prefix share its nodes."""
@@ -191,16 +195,33 @@ def _query_order(packs: Sequence[Pack], encoded: Sequence[Encoded]) -> list[int]
 
 
 def _merged(members: Sequence[int], encoded: Sequence[Encoded]) -> list[Group]:
-    """Merge queries into tries: very long ones each into its own, all others into one."""
+    """Merge queries into tries: very long ones each into its own, all others into as few as `LARGEST` allows."""
     # Tokens after the last wanted row do not change any wanted row.
     read = {i: encoded[i].input_ids[: max(encoded[i].rows) + 1] for i in members}
     alone = [i for i in members if len(members) > 1 and _is_long(i, read)]
     together = [i for i in members if i not in alone]
-    groups = []
-    for some in filter(None, (together, *([i] for i in alone))):
+    groups: list[Group] = []
+    for some in (*_bounded(together, read), *([i] for i in alone)):
         trie = Trie()
         groups.append(Group(some, trie, [trie.insert(read[i]) for i in some]))
     return groups
+
+
+def _bounded(members: Sequence[int], read: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    """Divide queries, in their order, so that each part makes a trie of at most `LARGEST` nodes."""
+    if sum(len(read[i]) for i in members) <= LARGEST:
+        return [list(members)] if members else []
+    parts: list[list[int]] = []
+    size = 0
+    for i in members:
+        shared = max((_common(read[i], read[other], at_least=0) for other in parts[-1]), default=0) if parts else 0
+        own = len(read[i]) - shared
+        if not parts or size + own > LARGEST:
+            parts.append([])
+            size, own = 0, len(read[i])
+        parts[-1].append(i)
+        size += own
+    return parts
 
 
 def _is_long(member: int, read: Mapping[int, Sequence[int]]) -> bool:
