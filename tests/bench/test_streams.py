@@ -93,11 +93,11 @@ def test_asking_again_computes_nothing_below_the_cut(order: BenchRequest, monkey
     assert measured.sides["mmke"].median("again") is not None
 
 
-@pytest.mark.parametrize("editor", first_quick(["ft-llm", "serac"]))
+@pytest.mark.parametrize("editor", first_quick(["ft-llm", "serac", "ike-random"]))
 def test_rows_are_the_same_wherever_results_are_kept(
     editor: str, order: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {editor: dict(order.request.changes.get(editor, {}))}
+    changes = {editor: {"ft-llm": {"steps": 2}, "ike-random": {"demonstrations": 2}}.get(editor, {})}
     request = replace(order.request, editors=(editor,), changes=changes)
     found = []
     for in_memory, on_disk in ((1 << 29, 0), (0, 0), (0, None), (1 << 16, None)):
