@@ -111,3 +111,12 @@ def test_a_busy_card_is_not_waited_for_when_something_is_brought_back() -> None:
         del brought
         torch.full((4, 1 << 20), float(number), device="cuda")  # may take its memory
         assert torch.equal(doubled.cpu(), made * 2)
+
+
+@pytest.mark.gpu
+def test_what_leaves_a_card_for_the_disk_comes_back_to_the_card(tmp_path: Path) -> None:
+    store, made = HostStore(0, below=OnDisk(folder=tmp_path, all_of_it=False)), torch.randn(4, 1 << 20)
+    store.put(("a",), made.cuda())
+    found = store.find(("a",))
+    assert found.is_cuda
+    assert torch.equal(found.cpu(), made)
