@@ -28,7 +28,8 @@ def release(device: torch.device) -> None:
 def forget_peaks(device: torch.device) -> None:
     """Begin to look for the peak anew."""
     if device.type == "cuda":
-        torch.cuda.init()  # before anything was computed there, the library has no counters to reset
+        # Before anything was computed there, the library has no counters to reset.
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats(device)
         return
     clear = Path("/proc/self/clear_refs")
