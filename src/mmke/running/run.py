@@ -157,6 +157,8 @@ def check_sites(planned: Plan) -> None:
         settings = run_settings(planned.request, cell, backbone)
         check_continues(planned.request.out, settings, cell.split.cases)
         path = run_path(planned.request.out, settings)
+        if _is_finished(path, cell):
+            continue  # it is not opened for writing
         check_free(path)
         if is_streamed(cell, settings):
             read_journal(path, _origin(cell, settings), cell.events)
