@@ -157,10 +157,10 @@ def check_sites(planned: Plan) -> None:
         settings = run_settings(planned.request, cell, backbone)
         check_continues(planned.request.out, settings, cell.split.cases)
         path = run_path(planned.request.out, settings)
-        if _is_finished(path, cell):
-            continue  # it is not opened for writing
-        check_free(path)
-        if is_streamed(cell, settings):
+        streamed = is_streamed(cell, settings)
+        if streamed or not _is_finished(path, cell):  # several programs share a floor that is finished
+            check_free(path)
+        if streamed:
             read_journal(path, _origin(cell, settings), cell.events)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))
