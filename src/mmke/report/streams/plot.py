@@ -23,7 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 GREY, INK, FONT = "#555555", "#222222", "DejaVu Sans"
 WIDTH, HEIGHT, IN_A_ROW = 230, 190, 3
-ROOM = 0.09
+ROOM = 0.14
 """Share of the horizontal axis between two numbers under it."""
 APART = 7.0
 """Per cent of the axis between two names at the ends of lines."""
