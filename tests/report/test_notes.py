@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mmke.benchmarks.probes.hard import KINDS
 from mmke.report.cells import read_cells
 from mmke.report.table import render
 from mmke.results.rows import EMPTY, UNENDED
@@ -46,6 +47,21 @@ def test_the_most_frequent_reasons_are_given(tmp_path: Path, row: Row, write_run
     reasons = ["e", "d", "c", "b", "a", "a", "b"]
     write_run([[row("t_rel", None, reason=reason)] for reason in reasons])
     assert notes(tmp_path) == ["unscored records: T-Rel 7 of 7 (ft-llm): b; a; e; and 2 other reasons"]
+
+
+def test_reasons_that_have_no_room_are_counted(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    write_run([[row("t_rel", None, reason=letter * 60)] for letter in "aab"])
+    assert notes(tmp_path) == [f"unscored records: T-Rel 3 of 3 (ft-llm): {'a' * 60}; and 1 other reason"]
+
+
+def test_hard_locality_says_how_many_records_each_group_has(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    kinds = ("ri_picture", "ni_partner", "ci_picture")
+    write_run([[row(kind, value, kind=kind) for kind in kinds] for value in (1.0, 0.5)], editor="none", kinds=KINDS)
+    records = [
+        [row(kind, 1.0 if kind != "ni_partner" else value, kind=kind) for kind in kinds] for value in (1.0, None)
+    ]
+    write_run(records, kinds=KINDS)
+    assert notes(tmp_path) == ["hard_loc: RI 2, NI 1, CI 2 of 2 records (ft-llm)"]
 
 
 def test_a_question_without_a_score_beside_one_with_it_is_told(tmp_path: Path, row: Row, write_run: WriteRun) -> None:

@@ -44,6 +44,17 @@ def test_edits_that_took_are_divided_into_four(
     )
 
 
+def test_out_of_a_case_is_the_mean_of_the_groups_that_it_has(
+    case: Callable[..., list[ScoreRow]], row: Row, write_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    unheard = [row("ri_picture", 1.0, kind="ri_picture"), row("ni_partner", None, kind="ni_partner")]
+    inside = case(0.75, 0.6, None)[:2]
+    write_run([[*inside, *unheard, row("ci_picture", 0.7, kind="ci_picture")], inside], kinds=KINDS)
+    (scope,) = read_scopes(tmp_path)
+    assert (scope.n, scope.cases) == (1, 2)
+    assert [(each.limit, each.right, each.wide) for each in scope.shares] == [(0.9, 0.0, 100.0), (0.8, 100.0, 0.0)]
+
+
 def test_a_gates_decisions_by_kind(row: Row, write_run: Callable[..., Path], tmp_path: Path) -> None:
     def asked(kind: str, **notes: int) -> list[ScoreRow]:
         # Two metrics of one answer are one decision.

@@ -4,7 +4,7 @@ In: rows, record by record. Out: a `Figure` (mean, standard error, gain over the
 averages. *Macro*: first the probes of a record are averaged (two relation questions count as one), then the
 records, so that a long answer weighs no more than a short one. *Micro*: what was right over what was counted (tokens,
 entries of a ranking) in all records together; KE's figures were published like that. Figures are per cent, except those
-of metrics that say another unit.
+of metrics that say another unit. `hard_loc` is the mean of the figures of other columns.
 """
 
 from collections import defaultdict
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
-from mmke.report.aggregates import AGGREGATES
+from mmke.report.aggregates import AGGREGATES, MEAN_OF
+from mmke.report.estimates import mean, mean_of
 from mmke.results.described import Column
 from mmke.types import ProbeKind, ScoreRow
 
@@ -31,9 +32,9 @@ class Figure:
         se: its standard error over records; needs two records.
         gain: the same of the value minus the floor of the same probes; None for locality.
         gain_se: standard error of the gain.
-        n: records with a value.
+        n: records with a value; of a mean of other columns, with a value in one of them.
         n_unscored: records without.
-        n_partial: records whose value leaves out a question that has no score.
+        n_partial: records whose value leaves out a question that has no score, or one of the other columns.
     """
 
     value: float | None
@@ -86,6 +87,9 @@ def figures(
         parts = _gather(records, lambda row: None if (tag := tag_of(row)) is None else f"{row.metric}[{tag}]")
         # A record without this value of the tag is not asked here, so it is not unscored either.
         found |= {key: _figure(key, asked, len(asked), scale) for key, asked in parts.items()}
+    for name, columns in MEAN_OF.items():
+        if not whole.keys().isdisjoint(columns):
+            found[name] = _mean_figure([found.get(column) for column in columns], records, columns, scale.average)
     kinds = scale.kinds.values()
     headline = [kind.name for kind in kinds if kind.headline]
     first = [*headline, *AGGREGATES, *(kind.name for kind in kinds if not kind.headline)]
@@ -126,6 +130,25 @@ def _figure(metric: str, asked: Sequence[Sequence[ScoreRow]], n_records: int, sc
     n = sum(map(bool, values))
     partial = sum(0 < len(some) < len(rows) for some, rows in zip(values, asked, strict=True))
     return Figure(value.mean, value.se, gain.mean, gain.se, n, n_records - n, partial)
+
+
+def _mean_figure(
+    figures: Sequence[Figure | None], records: Sequence[Sequence[ScoreRow]], columns: Sequence[str], average: Average
+) -> Figure:
+    """Return the mean of the figures of columns of locality, each over the records that have it, in per cent."""
+    each: list[dict[str, list[float]]] = []
+    for column in columns:
+        rows = ((str(i), [row.value for row in record if row.metric == column]) for i, record in enumerate(records))
+        scored = ((i, [100.0 * value for value in values if value is not None]) for i, values in rows)
+        each.append({i: values if average == "micro" else [fmean(values)] for i, values in scored if values})
+    n = len({i for values in each for i in values})
+    partial = n - len(set.intersection(*(set(values) for values in each)))
+    parts = [mean((i, value) for i, some in values.items() for value in some) for values in each]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(columns):
+        return Figure(None, None, None, None, n, len(records) - n, partial)
+    value = fmean(figure.value for figure in figures if figure is not None and figure.value is not None)
+    return Figure(value, mean_of(known).se, None, None, n, len(records) - n, partial)
 
 
 def _average(records: Sequence[Sequence[tuple[float, int]]], average: Average, factor: float) -> _Mean:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from mmke.report.aggregates import MEAN_OF, groups_told
 from mmke.report.cells import CellSummary
 from mmke.report.conditions import Conditions
 from mmke.report.figures import PER_CENT, Figure
@@ -13,7 +14,9 @@ MARK = " †"
 """Behind the name of an editor whose checkpoint was trained on records of this table."""
 
 REASONS = 3
-"""How many reasons a note gives."""
+"""How many reasons a note gives at most."""
+ROOM = 100
+"""How many characters several reasons may have together."""
 
 Say = Callable[[CellSummary], str | None]
 About = TypeVar("About")
@@ -46,6 +49,9 @@ def notes_of(
         for text, lines in _together(cells, lambda cell, count=count: _counted(cell, labels, count)):  # type: ignore[misc]
             what, _, why = text.partition("\n")
             notes.append(f"{begin}: {what} ({lines}){why}")
+    for column in MEAN_OF.keys() & labels.keys():
+        said = _together(cells, lambda cell, column=column: _groups(cell, column))  # type: ignore[misc]
+        notes += [f"{text} ({lines})" for text, lines in said]
     notes += _record_notes(cells)
     notes += [f"answers that the model wrote: {text} ({lines})" for text, lines in _together(cells, _generated)]
     notes += condition_notes([(line_name(cell, cells).removesuffix(MARK), cell.conditions) for cell in cells])
@@ -96,7 +102,8 @@ def _partial(figure: Figure) -> tuple[int, int]:
 
 def _counted(cell: CellSummary, labels: Mapping[str, str], count: Callable[[Figure], tuple[int, int]]) -> str | None:
     """Say which figures leave something out, in how many of how many records, and behind a line break why."""
-    counts = {metric: count(cell.metrics[metric]) for metric in labels if metric in cell.metrics}
+    own = cell.metrics.keys() - MEAN_OF.keys()
+    counts = {metric: count(cell.metrics[metric]) for metric in labels if metric in own}
     lacking = [metric for metric, (some, _) in counts.items() if some]
     if not lacking:
         return None
@@ -107,9 +114,28 @@ def _counted(cell: CellSummary, labels: Mapping[str, str], count: Callable[[Figu
 def _why(cell: CellSummary, metrics: Sequence[str]) -> str:
     """Return the most frequent reasons why columns have rows without a score."""
     reasons = sum((Counter(cell.reasons.get(metric.partition("[")[0], {})) for metric in metrics), Counter[str]())
-    told = [reason for reason, _ in reasons.most_common(REASONS)]
+    told = reasons_told(reasons)
+    return f": {told}" if told else ""
+
+
+def reasons_told(reasons: Counter[str]) -> str:
+    """Return the most frequent reasons, as many as a line has room for, and how many others there are."""
+    told: list[str] = []
+    for reason, _ in reasons.most_common(REASONS):
+        if told and len("; ".join([*told, reason])) > ROOM:
+            break
+        told.append(reason)
     more = len(reasons) - len(told)
-    return f": {'; '.join(told)}{f'; and {more} other reasons' if more else ''}" if told else ""
+    other = f"and {more} other reason{'s' if more > 1 else ''}"
+    return "; ".join([*told, *[other] * bool(more)])
+
+
+def _groups(cell: CellSummary, column: str) -> str | None:
+    """Say how many records each of the columns has that a column is the mean of."""
+    if column not in cell.metrics:
+        return None
+    counts = {part: cell.metrics[part].n for part in MEAN_OF[column] if part in cell.metrics}
+    return groups_told(column, counts, cell.n, "records")
 
 
 def _record_notes(cells: Sequence[CellSummary]) -> list[str]:

@@ -3,8 +3,9 @@
 In: folders of runs that asked the published probes and those of hard locality (`--probes all`). Out: a `Scope` of each.
 
 Counted are cases whose edit took: I-Rel gained at least 50 points on the floor. *In* is the mean of I-Gen, T-Rel and
-`image_rephrase`, *out* is `hard_loc`. The scope is right where in ≥ 50 and out reaches a limit, too narrow where only
-out does, too wide where only in does, and at fault both ways where neither does. Both limits are this project's own.
+`image_rephrase`, *out* is the mean of those of RI, NI and CI that the case has. The scope is right where in ≥ 50 and
+out reaches a limit, too narrow where only out does, too wide where only in does, and at fault both ways where neither
+does. Both limits are this project's own.
 
 An editor that decides for each question whether it is about an edit says so in the notes of its answers (`accepted`,
 and `chosen`: the edit it took is the case's own). Of each kind of probe: the share that was accepted, of the accepted
@@ -20,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from mmke.errors import UserError
-from mmke.report.aggregates import HARD_LOC, with_aggregates
+from mmke.report.aggregates import GROUPS, with_aggregates
 from mmke.report.cells import FLOOR
 from mmke.results.described import kinds_of
 from mmke.results.finished import FinishedRecord, read_finished
@@ -159,10 +160,11 @@ def _reach(rows: Sequence[ScoreRow]) -> tuple[float, float] | None:
     gains = [row.value - row.floor for row in values[RELIABILITY] if row.value is not None and row.floor is not None]
     means = {kind: fmean(row.value for row in some if row.value is not None) for kind, some in values.items() if some}
     inside = [means[kind] for kind in IN_SCOPE if kind in means]
-    if not gains or round(fmean(gains), DIGITS) < GAINED or not inside or HARD_LOC not in means:
+    outside = [means[group] for group in GROUPS if group in means]
+    if not gains or round(fmean(gains), DIGITS) < GAINED or not inside or not outside:
         return None
     # A mean of shares may miss its value by the last bit.
-    return round(fmean(inside), DIGITS), round(means[HARD_LOC], DIGITS)
+    return round(fmean(inside), DIGITS), round(fmean(outside), DIGITS)
 
 
 def _shares(reaches: Sequence[tuple[float, float]], limit: float) -> Shares:

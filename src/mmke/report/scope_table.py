@@ -8,10 +8,10 @@ from mmke.report.blocks import ABSENT, TableBlock
 from mmke.report.scope import GAINED, INSIDE, LIMITS, Scope
 from mmke.report.table import check_form, csv_text, draw, json_text, rounded
 
-NOTE = (
-    f"n: cases whose I-Rel gained at least {GAINED:.0%} and that have a hard_loc; in: mean of I-Gen, T-Rel and "
-    f"image_rephrase; out: hard_loc; right: in ≥ {INSIDE:.0%} and out ≥ the limit in the heading; narrow: only out; "
-    "wide: only in; both: neither"
+NOTES = (
+    f"n: cases whose I-Rel gained at least {GAINED:.0%} and that have RI, NI or CI",
+    "in: mean of I-Gen, T-Rel and image_rephrase; out: mean of those of RI, NI and CI that a case has",
+    f"right: in ≥ {INSIDE:.0%} and out ≥ the limit in the heading; narrow: only out; wide: only in; both: neither",
 )
 SHARES = ("right", "narrow", "wide", "both")
 ABOUT = ("backbone", "benchmark", "hop", "protocol", "schedule", "editor", "seed", "order_seed", "n", "cases")
@@ -55,7 +55,7 @@ def _blocks(scopes: Sequence[Scope]) -> Iterator[TableBlock]:
         title=f"{place}: scope of the edits that took, per cent",
         header=("editor", *(f"{name} {limit:.0%}" for limit in LIMITS for name in SHARES), "n", "of"),
         lines=tuple((_name(scope, scopes), *_shares(scope), str(scope.n), str(scope.cases)) for scope in scopes),
-        notes=(NOTE,),
+        notes=NOTES,
     )
     gated = [scope for scope in scopes if scope.gates]
     if gated:

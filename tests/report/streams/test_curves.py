@@ -4,8 +4,8 @@ from statistics import stdev
 
 import pytest
 
+from mmke.report.estimates import average, difference, mean
 from mmke.report.streams.curves import Asked, Bin, Track, age_bin, area, figures, half_life, over_floor, paired
-from mmke.report.streams.estimates import average, difference, mean
 
 EVERY = Asked(checkpoints=(1, 2, 3))
 

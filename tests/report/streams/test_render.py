@@ -88,10 +88,21 @@ def test_ages_are_shown_with_every_metric(streams: list[StreamSummary]) -> None:
 
 def test_a_curve_by_gap_is_shown_where_there_are_gaps(tmp_path: Path, write_stream: WriteStream) -> None:
     write_stream({"a": (1, {2: 0.4}), "b": (2, {3: 0.2})}, score="gap:1")
+    write_stream({"a": (None, {0: 0.1}), "b": (None, {0: 0.1})}, editor="none", score="gap:1")
     text = render_streams(read_streams(tmp_path), "text")
-    assert "by gap: per cent" in text
+    first, *_ = text.split("\n\n")
+    assert "by gap: per cent" in first
+    assert "  none " in first
+    assert "scored gap:1" in first
     assert "by number of edits: per cent" not in text
+    # The unedited model is the same everywhere, and has nothing beside it here.
     assert "right: " not in text
+    assert "final: " not in text
+
+
+def test_the_unedited_model_alone_is_shown(tmp_path: Path, write_stream: WriteStream) -> None:
+    write_stream({"a": (None, {0: 0.1})}, editor="none", score="gap:1")
+    assert "right: " in render_streams(read_streams(tmp_path), "text")
 
 
 def test_seconds_that_each_edit_adds_are_told_where_the_state_grows(streams: list[StreamSummary]) -> None:

@@ -187,6 +187,37 @@ def test_aggregates_of_hard_locality_have_curves_and_a_column(tmp_path: Path, wr
     assert header.split()[-2:] == ["hard_loc", "n"]
 
 
+def test_hard_locality_of_a_stream_is_the_mean_of_the_groups_each_over_the_cases_that_have_it(
+    tmp_path: Path, write_stream: WriteStream
+) -> None:
+    # In state 3: RI of a, b, c is .5, .7, 1; NI of b and c; CI of a and b.
+    folder = write_stream(kinds=tuple(HARD))
+    lines = [json.loads(line) for line in (folder / ROWS).read_text().splitlines()]
+    for row in lines:
+        if (row["case_id"], row["kind"]) in {("a", "ni_question"), ("c", "ci_picture")}:
+            row |= {"value": None, "n_scored": 0, "reason": "nothing to compare"}
+    (folder / ROWS).write_text("".join(f"{json.dumps(row)}\n" for row in lines))
+    stream = the_one(tmp_path)
+    columns = stream.columns
+    figures = columns["hard_loc"].figures
+    assert figures["final"].value == pytest.approx(100 * (2.2 / 3 + 1.7 / 2 + 1.2 / 2) / 3)
+    # By case, a third of (score - the group's mean) / the group's cases, of all groups.
+    a = ((0.5 - 2.2 / 3) / 3 + (0.5 - 0.6) / 2) / 3
+    b = ((0.7 - 2.2 / 3) / 3 + (0.7 - 0.85) / 2 + (0.7 - 0.6) / 2) / 3
+    c = ((1.0 - 2.2 / 3) / 3 + (1.0 - 0.85) / 2) / 3
+    assert figures["final"].se == pytest.approx(100 * (3 / 2 * (a**2 + b**2 + c**2)) ** 0.5)
+    assert figures["final"].n == 3
+    for name, figure in figures.items():
+        if not name.startswith("area"):
+            groups = [columns[group].figures[name].value for group in ("RI", "NI", "CI")]
+            assert figure.value == pytest.approx(sum(groups) / 3)
+    # No case with NI is in the model in state 1.
+    assert list(columns["hard_loc"].curves["checkpoints"]) == [2, 3]
+    text = render_streams([stream], "text")
+    assert "  hard_loc: RI 3, NI 2, CI 2 of 3 cases (ft-llm)" in text.splitlines()
+    assert "unscored rows" not in text
+
+
 def test_a_difference_is_paired_by_case_and_state(tmp_path: Path, write_stream: WriteStream) -> None:
     write_stream()
     lower = {case: (at, {state: score - 0.2 for state, score in by.items()}) for case, (at, by) in ORACLE.items()}

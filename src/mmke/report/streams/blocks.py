@@ -10,6 +10,7 @@ from itertools import groupby
 
 from mmke.report.aggregates import HARD_LOC
 from mmke.report.blocks import ABSENT, TableBlock
+from mmke.report.cells import FLOOR
 from mmke.report.figures import PER_CENT
 from mmke.report.streams.cost_block import cost_block
 from mmke.report.streams.decisions import ACCEPTED, CHOSEN
@@ -59,16 +60,20 @@ def stream_blocks(streams: Sequence[StreamSummary], *, every_metric: bool) -> li
 def _of_one_stream(streams: Sequence[StreamSummary], *, every_metric: bool) -> Iterator[TableBlock]:
     labels = _labels(streams, every_metric=every_metric)
     collapse = any(stream.collapsed for stream in streams)
-    yield TableBlock(
+    first = TableBlock(
         title=f"{title(streams[0])}: per cent ± standard error over cases",
         header=("editor", *labels.values(), "n", *["collapsed"] * collapse),
         lines=tuple(_figure_lines(streams, list(labels), collapse=collapse)),
         notes=tuple(notes_of(streams, labels)),
     )
-    for curve in CURVES:
-        # The ages show the same scores as the checkpoints, in another order.
-        if curve != "ages" or every_metric:
-            yield from _curve_block(streams, labels, curve)
+    # The ages show the same scores as the checkpoints, in another order.
+    shown = [curve for curve in CURVES if curve != "ages" or every_metric]
+    curves = [block for curve in shown for block in _curve_block(streams, labels, curve)]
+    if curves and not first.lines:
+        curves[0] = curves[0]._replace(notes=(*curves[0].notes, *first.notes))
+    else:
+        yield first
+    yield from curves
     if any(stream.states for stream in streams):
         yield health_block(streams)
     if any(stream.cost is not None for stream in streams):
@@ -104,15 +109,18 @@ def _labels(streams: Sequence[StreamSummary], *, every_metric: bool) -> dict[str
 
 
 def _figure_lines(streams: Sequence[StreamSummary], columns: Sequence[str], *, collapse: bool) -> Iterator[Line]:
+    editors = {stream.editor for stream in streams} - {FLOOR}
     for name, heading in FIGURES.items():
-        lines = []
+        lines, seen = [], set()
         for stream in streams:
             figures = [stream.columns.get(column, ColumnFigures()).figures.get(name) for column in columns]
             cases = max((figure.n for figure in figures if figure is not None), default=0)
             tail = [str(cases), *[_collapsed(stream) if name == "final" else ""] * collapse]
             units = [stream.scale.unit(column) for column in columns]
             lines += _lines(stream, streams, figures, units, tail=tail, ranged=name in RANGED)
-        if lines:
+            seen |= {stream.editor} if any(figures) else set()
+        # Where no editor was asked then, the unedited model, which is the same everywhere, has nothing beside it.
+        if seen and (seen != {FLOOR} or not editors):
             yield (heading,)
             yield from lines
     yield from _half_lives(streams, columns, blanks=1 + collapse)

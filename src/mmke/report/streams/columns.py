@@ -5,7 +5,7 @@ In: runs, one of each order. Out: `ColumnFigures` by column, headline kinds firs
 
 from collections.abc import Sequence
 
-from mmke.report.aggregates import AGGREGATES
+from mmke.report.aggregates import AGGREGATES, parts_of, with_means
 from mmke.report.cells import FLOOR
 from mmke.report.figures import PER_CENT, Scale
 from mmke.report.streams.curves import figures, over_floor, paired
@@ -17,14 +17,16 @@ def columns_over(runs: Sequence[StreamRun]) -> dict[str, ColumnFigures]:
     """Return the figures of each column over all orders, headline kinds first."""
     scale, whole = runs[0].scale, _whole(runs)
     found = {}
+    asked = runs[0].plan.asked
     for column in _ordered({name for run in runs for name in run.tracks}, scale):
-        several = [run.tracks[column] for run in runs if column in run.tracks]
-        asked, higher = runs[0].plan.asked, _higher(scale, column)
+        higher, has_gain = _higher(scale, column), _has_gain(scale, column) and runs[0].editor != FLOOR
+        parts = [[run.tracks.get(part, {}) for run in runs] for part in parts_of(column)]
         found[column] = pool(
-            [figures(tracks, asked, higher_is_better=higher) for tracks in several],
-            [figures(over_floor(tracks), asked, higher_is_better=higher) for tracks in several],
+            [[figures(tracks, asked, higher_is_better=higher) for tracks in orders] for orders in parts],
+            [[figures(over_floor(tracks), asked, higher_is_better=higher) for tracks in orders] for orders in parts]
+            if has_gain
+            else [],
             factor=_factor(scale, column),
-            has_gain=_has_gain(scale, column) and runs[0].editor != FLOOR,
             whole=whole,
         )
     return found
@@ -37,19 +39,21 @@ def difference_columns(pairs: Sequence[tuple[StreamRun, StreamRun]]) -> dict[str
     plan = pairs[0][pairs[0][0].editor == FLOOR].plan
     columns = {name for pair in pairs for name in pair[0].tracks.keys() & pair[1].tracks.keys()}
     for name in _ordered(columns, scale):
-        tracks = [
-            paired(left.tracks[name], right.tracks[name])
-            for left, right in pairs
-            if name in left.tracks and name in right.tracks
-        ]
         higher = _higher(scale, name)
+        parts = [
+            [paired(left.tracks.get(part, {}), right.tracks.get(part, {})) for left, right in pairs]
+            for part in parts_of(name)
+        ]
         found[name] = pool_differences(
             [
-                (
-                    figures(left, plan.asked, higher_is_better=higher),
-                    figures(right, plan.asked, higher_is_better=higher),
-                )
-                for left, right in tracks
+                [
+                    (
+                        figures(left, plan.asked, higher_is_better=higher),
+                        figures(right, plan.asked, higher_is_better=higher),
+                    )
+                    for left, right in tracks
+                ]
+                for tracks in parts
             ],
             factor=_factor(scale, name),
             whole=whole,
@@ -67,11 +71,12 @@ def _whole(runs: Sequence[StreamRun]) -> bool:
 
 
 def _ordered(names: set[str], scale: Scale) -> list[str]:
+    """Return columns, with those that are means of some of them, in table order."""
     kinds = scale.kinds.values()
     headline = [kind.name for kind in kinds if kind.headline]
     first = [*headline, *AGGREGATES, *(kind.name for kind in kinds if not kind.headline)]
     rank = {name: index for index, name in enumerate(first)}
-    return sorted(names, key=lambda name: (rank.get(name, len(first)), name))
+    return sorted(with_means(names), key=lambda name: (rank.get(name, len(first)), name))
 
 
 def _factor(scale: Scale, column: str) -> float:

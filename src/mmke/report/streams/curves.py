@@ -20,7 +20,7 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from mmke.report.streams.estimates import Mean, Sum, mean
+from mmke.report.estimates import Mean, Sum, mean
 
 
 class Track(NamedTuple):
@@ -117,7 +117,7 @@ def figures(tracks: Tracks, asked: Asked, *, higher_is_better: bool = True) -> F
     )
 
 
-def area(curve: Mapping[int, Mean], axis: Callable[[float], float] = log) -> Sum | None:
+def area(curve: Mapping[int, Mean | Sum], axis: Callable[[float], float] = log) -> Sum | None:
     """Return the mean of a curve over an axis by trapezoids; None with fewer than two points.
 
     Args:
@@ -135,7 +135,7 @@ def area(curve: Mapping[int, Mean], axis: Callable[[float], float] = log) -> Sum
     return Sum.of([(weight, curve[state]) for state, weight in weights.items()])
 
 
-def half_life(gains: Mapping[int, Mean]) -> int | None:
+def half_life(gains: Mapping[int, Mean | Sum]) -> int | None:
     """Return the first state in which at most half of the first state's gain over the floor is left.
 
     Args:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from mmke.report.notes import MARK, condition_notes, together
+from mmke.report.aggregates import MEAN_OF, groups_told
+from mmke.report.notes import MARK, condition_notes, reasons_told, together
 from mmke.report.streams.naming import line_name
 from mmke.report.streams.summaries import Collapse, StreamSummary
 
@@ -25,6 +26,9 @@ def notes_of(streams: Sequence[StreamSummary], labels: Mapping[str, str]) -> lis
         ("unscored rows", lambda stream: _unscored(stream, labels)),
     ):
         notes += [f"{begin}: {text} ({names})" for text, names in together(named, what)]
+    for column in MEAN_OF.keys() & labels.keys():
+        said = together(named, lambda stream, column=column: _groups(stream, column))  # type: ignore[misc]
+        notes += [f"{text} ({names})" for text, names in said]
     if len(_told_orders(streams)) > 1:
         notes += [f"orders by seed: {text} ({names})" for text, names in together(named, _orders)]
     return [*notes, *condition_notes([(name, stream.conditions) for name, stream in named])]
@@ -81,9 +85,17 @@ def _missing(stream: StreamSummary) -> str:
 
 def _unscored(stream: StreamSummary, labels: Mapping[str, str]) -> str:
     """Say how many rows of the columns that are shown have no score, with the most frequent reasons."""
-    counts = {labels[column]: sum(stream.unscored.get(column, {}).values()) for column in labels}
-    if not any(counts.values()):
+    shown = [column for column in labels if column not in MEAN_OF and stream.unscored.get(column)]
+    if not shown:
         return ""
-    reasons = sum((Counter(stream.unscored.get(column, {})) for column in labels), Counter[str]())
-    told = "; ".join(reason for reason, _ in reasons.most_common(3))
-    return f"{', '.join(f'{label} {count}' for label, count in counts.items() if count)}: {told}"
+    counts = ", ".join(f"{labels[column]} {sum(stream.unscored[column].values())}" for column in shown)
+    reasons = sum((Counter(stream.unscored[column]) for column in shown), Counter[str]())
+    return f"{counts}: {reasons_told(reasons)}"
+
+
+def _groups(stream: StreamSummary, column: str) -> str | None:
+    """Say how many cases each of the columns has that a column is the mean of."""
+    if column not in stream.columns:
+        return None
+    counts = {part: stream.columns[part].n for part in MEAN_OF[column] if part in stream.columns}
+    return groups_told(column, counts, stream.cases, "cases")

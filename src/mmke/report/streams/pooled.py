@@ -1,12 +1,15 @@
-"""The figures of one column over the orders of a stream: means with errors over cases, and their ranges over orders."""
+"""The figures of one column over the orders of a stream: means with errors over cases, and their ranges over orders.
+
+A column may be the mean of others (`hard_loc`): so is each of its figures then, each of the others over its own cases.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import log
 from typing import Any, NamedTuple
 
+from mmke.report.estimates import Mean, Sum, average, difference, mean_of
 from mmke.report.streams.curves import Bin, Figures, area, half_life
-from mmke.report.streams.estimates import Mean, Sum, average, difference
 
 MEANS = ("right", "final", "forgetting", "backward_transfer", "drift")
 SCALARS = (*MEANS, "area", "area_linear")
@@ -76,6 +79,12 @@ class ColumnFigures:
     curves: Mapping[str, Mapping[Place, Pooled]] = field(default_factory=dict)
     half_life: HalfLife | None = None
 
+    @property
+    def n(self) -> int:
+        """The number of cases of the figure, or point of a curve, that has most."""
+        points = [*self.figures.values(), *(point for curve in self.curves.values() for point in curve.values())]
+        return max((point.n for point in points), default=0)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as plain data; what was not observed is null."""
         found: dict[str, Any] = {name: _plain(self.figures.get(name)) for name in SCALARS}
@@ -87,38 +96,64 @@ class ColumnFigures:
         return found
 
 
-def pool(
-    each: Sequence[Figures], gains: Sequence[Figures], *, factor: float, has_gain: bool, whole: bool
-) -> ColumnFigures:
+Orders = Sequence[Figures]
+Pairs = Sequence[tuple[Figures, Figures]]
+
+
+def pool(parts: Sequence[Orders], gains: Sequence[Orders], *, factor: float, whole: bool) -> ColumnFigures:
     """Return figures over the orders of a stream.
 
     Args:
-        each: of each order.
-        gains: the same of the scores minus their floors.
+        parts: of each column that this one is the mean of (most often the column itself alone), of each order.
+        gains: the same of the scores minus their floors; empty where the floor is nothing to gain on.
         factor: turns scores into the column's unit.
-        has_gain: whether the column's floor is something to gain on.
         whole: whether every checkpoint was reached: area and half-life are of the whole curve.
     """
-    over = [_flat(one) for one in gains] if has_gain else []
-    columns = _pooled([_flat(one) for one in each], over, factor, whole=whole)
-    return ColumnFigures(*columns, half_life=_half_life(gains) if has_gain and whole else None)
+    over = _Points.of([[_flat(one) for one in orders] for orders in gains])
+    columns = _pooled(_Points.of([[_flat(one) for one in orders] for orders in parts]), over, factor, whole=whole)
+    return ColumnFigures(*columns, half_life=_half_life(over) if whole else None)
 
 
-def pool_differences(pairs: Sequence[tuple[Figures, Figures]], *, factor: float, whole: bool) -> ColumnFigures:
+def pool_differences(parts: Sequence[Pairs], *, factor: float, whole: bool) -> ColumnFigures:
     """Return figures of one editor minus another's over the orders of a stream; errors are those of the pairs."""
-    found = []
-    for left, right in pairs:
-        one, other = _flat(left), _flat(right)
-        found.append({point: difference(one[point], other[point]) for point in one.keys() & other.keys()})
-    return ColumnFigures(*_pooled(found, [], factor, whole=whole))
+    apart = _Points.of([[_apart(_flat(left), _flat(right)) for left, right in pairs] for pairs in parts])
+    return ColumnFigures(*_pooled(apart, _Points.of([]), factor, whole=whole))
 
 
-Points = Mapping[tuple[str, Place | None], Mean]
-"""Every figure and every point of a curve, by its name and its place on the curve."""
+Point = tuple[str, Place | None]
+"""A figure, or a point of a curve: its name, and its place on the curve."""
 
 
-def _flat(figures: Figures) -> Points:
-    found: dict[tuple[str, Place | None], Mean] = {}
+class _Points(NamedTuple):
+    """The figures and points of one column over all orders, and of each order."""
+
+    whole: Mapping[Point, Sum]
+    orders: Sequence[Mapping[Point, Sum]]
+
+    @classmethod
+    def of(cls, parts: Sequence[Sequence[Mapping[Point, Mean]]]) -> "_Points":
+        """Return what is known of all columns that this one is the mean of, each given order by order."""
+        each = zip(*parts, strict=True)
+        return cls(_joined([_over_orders(orders) for orders in parts]), [_joined(order) for order in each])
+
+
+def _over_orders(orders: Sequence[Mapping[Point, Mean]]) -> dict[Point, Mean]:
+    points = dict.fromkeys(point for one in orders for point in one)
+    return {point: average([one[point] for one in orders if point in one]) for point in points}
+
+
+def _joined(parts: Sequence[Mapping[Point, Mean]]) -> dict[Point, Sum]:
+    if not parts:
+        return {}
+    return {point: mean_of([part[point] for part in parts]) for point in parts[0] if all(point in p for p in parts)}
+
+
+def _apart(left: Mapping[Point, Mean], right: Mapping[Point, Mean]) -> dict[Point, Mean]:
+    return {point: difference(left[point], right[point]) for point in left.keys() & right.keys()}
+
+
+def _flat(figures: Figures) -> dict[Point, Mean]:
+    found: dict[Point, Mean] = {}
     for name in MEANS:
         figure = getattr(figures, name)
         if figure is not None:
@@ -129,45 +164,43 @@ def _flat(figures: Figures) -> Points:
 
 
 def _pooled(
-    each: Sequence[Points], gains: Sequence[Points], factor: float, *, whole: bool
+    points: _Points, gains: _Points, factor: float, *, whole: bool
 ) -> tuple[dict[str, Pooled], dict[str, dict[Place, Pooled]]]:
     scalars: dict[str, Pooled] = {}
     curves: dict[str, dict[Place, Pooled]] = {}
-    for name, place in sorted({point for one in each for point in one}, key=lambda point: (point[0], _rank(point[1]))):
-        values, over = _all(each, name, place), _all(gains if name in GAINED else [], name, place)
-        pooled = _figure(average(values), average(over) if over else None, [one.value for one in values], factor)
+    for name, place in sorted(points.whole, key=lambda point: (point[0], _rank(point[1]))):
+        point = (name, place)
+        over = gains.whole.get(point) if name in GAINED else None
+        pooled = _figure(points.whole[point], over, [one[point] for one in points.orders if point in one], factor)
         if place is None:
             scalars[name] = pooled
         else:
             curves.setdefault(name, {})[place] = pooled
     if whole:
-        scalars |= _areas(each, gains, factor)
+        scalars |= _areas(points, gains, factor)
     return scalars, curves
 
 
-def _all(each: Sequence[Points], name: str, place: Place | None) -> list[Mean]:
-    return [one[name, place] for one in each if (name, place) in one]
-
-
-def _areas(each: Sequence[Points], gains: Sequence[Points], factor: float) -> dict[str, Pooled]:
+def _areas(points: _Points, gains: _Points, factor: float) -> dict[str, Pooled]:
     """Return the areas of the mean curve over orders, which are the means of the orders' areas."""
     found = {}
     for name, axis in (("area", log), ("area_linear", float)):
-        whole, over = area(_curve(each), axis), area(_curve(gains), axis) if gains else None
-        orders = [own.value for one in each if (own := area(_curve([one]), axis)) is not None]
+        whole, over = area(_curve(points.whole), axis), area(_curve(gains.whole), axis)
+        orders = [own for one in points.orders if (own := area(_curve(one), axis)) is not None]
         if whole is not None:
             found[name] = _figure(whole, over, orders, factor)
     return found
 
 
-def _curve(each: Sequence[Points]) -> dict[int, Mean]:
-    """Return the curve by checkpoint over orders."""
-    states = sorted({place for one in each for name, place in one if name == "checkpoints" and isinstance(place, int)})
-    return {state: average(_all(each, "checkpoints", state)) for state in states}
+def _curve(points: Mapping[Point, Sum]) -> dict[int, Sum]:
+    """Return the curve by checkpoint."""
+    curve = {place: each for (name, place), each in points.items() if name == "checkpoints" and isinstance(place, int)}
+    return dict(sorted(curve.items()))
 
 
-def _figure(whole: Mean | Sum, gain: Mean | Sum | None, orders: Sequence[float], factor: float) -> Pooled:
-    values = [factor * value for value in orders]
+def _figure(whole: Sum, gain: Sum | None, orders: Sequence[Sum], factor: float) -> Pooled:
+    # A mean of columns may be known over all orders together and in none of them alone.
+    values = [factor * each.value for each in orders or [whole]]
     return Pooled(
         factor * whole.value,
         _times(factor, whole.se),
@@ -179,15 +212,15 @@ def _figure(whole: Mean | Sum, gain: Mean | Sum | None, orders: Sequence[float],
     )
 
 
-def _half_life(gains: Sequence[Figures]) -> HalfLife | None:
-    curves = [one.checkpoints for one in gains if len(one.checkpoints) > 1]
+def _half_life(gains: _Points) -> HalfLife | None:
+    curves = [curve for one in gains.orders if len(curve := _curve(one)) > 1]
     if not curves:
         return None
-    states = sorted(set.intersection(*(set(curve) for curve in curves)))
-    whole = {state: average([curve[state] for curve in curves]) for state in states}
-    if len(states) < 2 or whole[states[0]].value < NO_GAIN:
+    shared = set.intersection(*(set(curve) for curve in curves))
+    whole = {state: gain for state, gain in _curve(gains.whole).items() if state in shared}
+    if len(whole) < 2 or next(iter(whole.values())).value < NO_GAIN:
         return None
-    return HalfLife(half_life(whole), states[-1], tuple(half_life(curve) for curve in curves))
+    return HalfLife(half_life(whole), max(whole), tuple(half_life(curve) for curve in curves))
 
 
 def _rank(place: Place | None) -> int:

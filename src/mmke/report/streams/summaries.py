@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke.errors import UserError, did_you_mean
+from mmke.report.aggregates import MEAN_OF
 from mmke.report.cells import FLOOR
 from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import Scale
@@ -20,6 +21,7 @@ from mmke.report.streams.cost import Cost, cost_of
 from mmke.report.streams.plan import Plan
 from mmke.report.streams.pooled import ColumnFigures
 from mmke.report.streams.runs import Key, StreamRun, read_runs
+from mmke.results.finished import FinishedRecord
 from mmke.results.states import StateRecord
 
 HEALTH = (
@@ -62,7 +64,7 @@ class StreamSummary:
         warned: of each order, where there was the first warning, such as a perplexity of twice the unedited model's.
         missing: by order seed, what was not scored yet.
         refused: cases whose edits could not be made.
-        unscored: by column and reason, how many rows have no score.
+        unscored: by column and reason, how many rows have no score; of a mean of columns, how many records have none.
         conditions: under which starts of the program the rows were made.
         runs: the folders that were read.
         difference: the two editors of a difference, first minus second.
@@ -228,10 +230,18 @@ def _first(run: StreamRun, *, collapsed: bool) -> list[Collapse]:
 def _unscored(runs: Sequence[StreamRun]) -> dict[str, dict[str, int]]:
     """Return by column and reason how many rows have no score."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in (row for run in runs for record in run.records for row in record.rows):
-        if row.value is None:
+    for record in (record for run in runs for record in run.records):
+        lacking = [row for row in record.rows if row.value is None]
+        for row in lacking:
             found[row.metric][row.reason or "no reason given"] += 1
+        for name, parts in MEAN_OF.items():
+            if any(row.metric in parts for row in lacking) and not _has(record, parts):
+                found[name][f"no {' or '.join(parts)}"] += 1
     return found
+
+
+def _has(record: FinishedRecord, columns: Sequence[str]) -> bool:
+    return any(row.metric in columns and row.value is not None for row in record.rows)
 
 
 def _conditions(runs: Sequence[StreamRun]) -> Conditions:

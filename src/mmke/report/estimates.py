@@ -1,4 +1,4 @@
-"""Means over cases with standard errors that stay right for differences, areas and several orders.
+"""Means over cases with standard errors that stay right for differences, areas, means of means and several orders.
 
 The scores of one case in several states or orders are not independent of each other. So a `Mean` keeps what each case
 gives to it, and the error is taken over cases: the same case in three orders is one case. The difference of two means
@@ -31,6 +31,11 @@ class Mean:
     def n(self) -> int:
         """How many cases it is of."""
         return len(self.parts)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an error over cases."""
+        return self.n > 1
 
     @property
     def shares(self) -> dict[str, float]:
@@ -82,24 +87,38 @@ class Sum:
 
     Attributes:
         value: the sum.
-        se: its standard error over cases; None where one of the means is of one case.
-        n: cases that have a part in it.
+        shares: by case that has a part in it, how far it moves the sum; its shares of all means are added up.
+        known: whether there is an error: each of the means is of more than one case.
     """
 
     value: float
-    se: float | None
-    n: int
+    shares: Mapping[str, float]
+    known: bool
+
+    @property
+    def n(self) -> int:
+        """How many cases have a part in it."""
+        return len(self.shares)
+
+    @property
+    def se(self) -> float | None:
+        """The standard error over cases; None where one of the means is of one case."""
+        return _error(self.shares, self.n) if self.known else None
 
     @classmethod
-    def of(cls, terms: Sequence[tuple[float, Mean]]) -> "Sum":
-        """Return the sum of means, each with its factor."""
+    def of(cls, terms: Sequence[tuple[float, "Mean | Sum"]]) -> "Sum":
+        """Return the sum of means, or of such sums, each with its factor."""
         shares: dict[str, float] = defaultdict(float)
         for factor, term in terms:
             for case, share in term.shares.items():
                 shares[case] += factor * share
-        known = all(term.n > 1 for _, term in terms)
-        value = sum(factor * term.value for factor, term in terms)
-        return cls(value, _error(shares, len(shares)) if known else None, len(shares))
+        known = all(term.known for _, term in terms)
+        return cls(sum(factor * term.value for factor, term in terms), shares, known)
+
+
+def mean_of(parts: Sequence[Mean]) -> Sum:
+    """Return the mean of means of different scores, such as those of several columns, over the cases of each."""
+    return Sum.of([(1 / len(parts), part) for part in parts])
 
 
 def _error(shares: Mapping[str, float], n: int) -> float | None:
