@@ -51,3 +51,23 @@ def test_a_stream_too_long_for_its_file_is_told_in_one_line(capsys: pytest.Captu
     told = capsys.readouterr().err
     assert told.startswith("mmke: mini-user has 60 records: --tests 200 and a gap of 10 take 210; take --tests 50")
     assert told.count("\n") == 1
+
+
+def test_the_preset_of_divided_records_names_a_command_that_can_be_run(
+    requested: list[Request], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stream", "--preset", "memeic"]
+    for given in ([], ["--benchmark", "mini-entity@split+mini-user"]):
+        assert main([*words, *given]) == 2
+        told = capsys.readouterr().err
+        assert "such as --benchmark mini-entity@split+mini-user@split" in told
+        assert told.count("\n") == 1
+    assert main([*words, "--benchmark", "mini-entity@split+mini-user@split"]) == 0
+    assert len(requested) == 1
+
+
+def test_the_limit_of_a_run_is_told_as_the_tests_of_a_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", "--limit", "5"]) == 2
+    assert capsys.readouterr().err == (
+        "mmke: unknown option --limit; a stream has --tests N in its place (mmke stream --help)\n"
+    )

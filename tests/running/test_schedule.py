@@ -1,6 +1,7 @@
 """Which case is scored in which state: the schedule of every setting, as events, without a model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -236,7 +237,7 @@ def test_equal_settings_have_equal_names_and_others_have_others() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tests": 9}, r"b has 5 records: --tests 9 take 9; take --tests 5"),
+        ({"tests": 9}, r"b has 5 records, fewer than --tests 9; take --tests 5"),
         ({"tests": 4, "score": "gap:2"}, r"--tests 4 and a gap of 2 take 6; take --tests 3, or a smaller gap"),
         ({"tests": 3, "score": "gap:5"}, "gap:5: b has 5 records, and a gap of 5 leaves none"),
         ({"tests": 3, "score": "at:4"}, "at:4: the stream ends after 3 cases"),
@@ -247,6 +248,7 @@ def test_equal_settings_have_equal_names_and_others_have_others() -> None:
         ({"tests": 5, "distract": 3}, "--distract 3: b has 0 evaluation records behind the stream and 0 training"),
         ({"order": "grouped:colour"}, "record 1 has no tag 'colour'; it has none"),
         ({"order": "grouped:user"}, "the prompt of record 1 has no 'My name is NAME,'"),
+        ({"order": "grouped:user"}, "name a benchmark that has it, such as mmke-user, or another --order"),
         ({"order": "random"}, "--order random: give seed, file, or grouped:"),
         ({"score": "now"}, "'now' is no moment"),
         ({"score": "at:0"}, "at:0 is the unedited model"),
@@ -259,6 +261,27 @@ def test_a_mistake_is_one_line_that_names_the_value_and_the_way_out(given: dict[
     with pytest.raises(UserError, match=message) as told:
         stream(5, **given)
     assert "\n" not in str(told.value)
+
+
+def test_a_checkpoint_beyond_the_longest_session_of_groups_is_refused() -> None:
+    there = [case(str(i), colour=colour) for i, colour in enumerate(("red", "red", "blue", "red", "blue"))]
+    settings = StreamSettings(order="grouped:colour", groups=1, score="at:4")
+    with pytest.raises(UserError, match="at:4: with --groups 1 the longest session ends after 3 cases"):
+        arrange(settings, there, (), order_seed=0, benchmark="b", fills_up=False)
+    reached = arrange(replace(settings, score="at:3"), there, (), order_seed=0, benchmark="b", fills_up=False)
+    assert len(scored(reached.events(previous=False))) == 3
+
+
+def test_a_preset_with_fewer_tests_leaves_out_checkpoints_beyond_them() -> None:
+    chosen = settings_of(preset("lifelong"), {"tests": 4})
+    fewer = arrange(chosen, cases(9), (), order_seed=0, benchmark="b", fills_up=False).settings
+    assert (fewer.tests, str(fewer.moments)) == (4, "right,at:1,3,end")
+
+
+def test_own_checkpoints_beyond_the_stream_are_told_where_the_end_is_none() -> None:
+    chosen = settings_of(preset("lifelong"), {"score": "at:300"})
+    with pytest.raises(UserError, match="at:300: the stream ends after 9 cases"):
+        arrange(chosen, cases(9), (), order_seed=0, benchmark="b", fills_up=False)
 
 
 def test_an_unknown_preset_is_told_with_the_nearest() -> None:

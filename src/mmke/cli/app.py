@@ -106,6 +106,8 @@ def _mistakes_told() -> Iterator[None]:
 def _told(error: typer.TyperException, context: Any) -> str:
     unknown = getattr(error, "option_name", None)
     if context is not None and unknown and hasattr(error, "possibilities"):
+        if (context.info_name, unknown) == ("stream", "--limit"):
+            return "unknown option --limit; a stream has --tests N in its place"
         known = [name for option in context.command.params for name in option.opts if name.startswith("-")]
         return f"unknown option {unknown}{did_you_mean(unknown, known)}"
     told = " ".join(error.format_message().split()).rstrip(".")

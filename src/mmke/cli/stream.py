@@ -116,9 +116,13 @@ def stream(
     chosen = None if preset is None else stream_settings.preset(preset)
     names = tuple(benchmark or ("+".join(options.QUICK_BENCHMARKS),))
     if chosen is not None and chosen.suffix:
-        stray = next((name for name in names if chosen.suffix not in name), None)
+        parts = [part for name in names for part in name.split("+")]
+        stray = next((part for part in parts if chosen.suffix not in part), None)
         if stray is not None:
-            raise UserError(f"--preset {preset} edits each record in two parts: --benchmark {stray}{chosen.suffix}")
+            raise UserError(
+                f"--preset {preset} edits each record in two parts, and {stray} is not divided; divide each benchmark, "
+                f"such as --benchmark mini-entity{chosen.suffix}+mini-user{chosen.suffix}"
+            )
     given = {
         "tests": tests,
         "batch": batch,

@@ -169,6 +169,7 @@ def arrange(
     settings = _checked(settings, tests)
     chosen, rest = order[:tests], order[tests:]
     sessions = _sessions(settings, chosen, whole=not fills_up)
+    _check_groups_reach(settings, max(map(len, sessions)))
     distractors = _distractors(settings, rest[gap:], train, benchmark)
     used = [case for session in sessions for case in session]
     scored = _first_of_groups(settings, used) if settings.first_of_group else frozenset(case.id for case in used)
@@ -211,7 +212,7 @@ def group_of(case: EditCase, tag: str) -> str:
             return found[1].strip()
         raise UserError(
             f"--order grouped:user: the prompt of record {case.id} has no 'My name is NAME,': "
-            f"{case.edits[0].query.text[:60]!r}; choose another --order"
+            f"{case.edits[0].query.text[:60]!r}; name a benchmark that has it, such as mmke-user, or another --order"
         )
     values = [probe.tags[tag] for probe in case.probes if tag in probe.tags]
     if values:
@@ -256,9 +257,9 @@ def _tests(settings: StreamSettings, available: int, benchmark: str, *, fills_up
     if fills_up:
         return _Fit(most, gap)
     asked = f"--tests {settings.tests}" if settings.tests else "all of them"
-    asked += f" and a gap of {gap} take {wanted + gap}" if gap else f" take {wanted}"
+    asked = f"{asked} and a gap of {gap} take {wanted + gap}" if gap else f"fewer than {asked}"
     raise UserError(
-        f"{benchmark} has {_count(available, held)}: {asked}; take --tests {most}"
+        f"{benchmark} has {_count(available, held)}{':' if gap else ','} {asked}; take --tests {most}"
         + (f", or a smaller gap than {gap}" if gap else "")
     )
 
@@ -279,6 +280,16 @@ def _checked(settings: StreamSettings, tests: int) -> StreamSettings:
                 f"{settings.batch}"
             )
     return settings
+
+
+def _check_groups_reach(settings: StreamSettings, longest: int) -> None:
+    """Refuse checkpoints that no session of groups reaches."""
+    beyond = next((state for state in settings.moments.at if settings.groups and state > longest), None)
+    if beyond is not None:
+        raise UserError(
+            f"--score at:{beyond}: with --groups {settings.groups} the longest session ends after {longest} cases; "
+            "leave it out, or say end"
+        )
 
 
 def _sessions(settings: StreamSettings, cases: Sequence[EditCase], *, whole: bool) -> list[list[EditCase]]:

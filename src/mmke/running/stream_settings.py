@@ -265,10 +265,13 @@ def settings_of(chosen: Preset | None, given: Mapping[str, Any]) -> StreamSettin
 def fitted(settings: StreamSettings, available: int) -> StreamSettings:
     """Return settings with at most as many cases as there are; checkpoints beyond them are left out.
 
-    The end is a checkpoint too, so that none is lost.
+    Where the end is no checkpoint, nothing is left out.
     """
     most = available - max(settings.moments.gaps, default=0) - settings.distract
-    if most < 1 or 0 < (settings.tests or 0) <= most:
+    if most < 1:
         return settings
-    moments = settings.moments._replace(at=tuple(state for state in settings.moments.at if state < most))
-    return replace(settings, tests=most, score=str(moments))
+    tests = min(settings.tests or most, most)
+    moments = settings.moments
+    if moments.end:
+        moments = moments._replace(at=tuple(state for state in moments.at if state < tests))
+    return replace(settings, tests=tests, score=str(moments))

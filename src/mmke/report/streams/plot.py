@@ -53,7 +53,8 @@ def save_plot(
     groups = [list(group) for _, group in groupby(streams, key=lambda stream: stream.key)]
     parts = [part for group in groups if (part := _stream(alt, group, columns, curve)) is not None]
     if not parts:
-        raise UserError(f"no stream has a curve by {'checkpoint' if curve == 'checkpoints' else 'gap'} to draw")
+        kind, moments = ("checkpoint", "at:1,3,10,end") if curve == "checkpoints" else ("gap", "right,gap:1,3,10")
+        raise UserError(f"no stream has a curve by {kind} to draw; make one: mmke stream --score {moments}")
     picture = alt.vconcat(*parts, spacing=30, background="white", padding=12).configure(font=FONT)
     picture = picture.configure_view(stroke=None).configure_axis(
         labelColor=INK, titleColor=INK, gridColor="#E4E4E4", domainColor=GREY, tickColor=GREY, titleFontWeight="normal"
