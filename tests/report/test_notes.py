@@ -54,6 +54,19 @@ def test_reasons_that_have_no_room_are_counted(tmp_path: Path, row: Row, write_r
     assert notes(tmp_path) == [f"unscored records: T-Rel 3 of 3 (ft-llm): {'a' * 60}; and 1 other reason"]
 
 
+def test_many_columns_without_a_score_are_counted(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    columns = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
+    write_run([[row(column, None, kind=column) for column in columns]])
+    named = ", ".join(f"{label} 1 of 1" for label in ("T-Loc", "I-Loc", "T-Rel", "I-Rel", "I-Gen"))
+    assert notes(tmp_path) == [f"unscored records: {named}, 1 other column (ft-llm): because"]
+
+
+def test_what_is_said_of_all_of_many_lines_is_said_without_names(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
+    for editor in ("ft-llm", "ike", "mend", "serac"):
+        write_run([[row("t_rel", None)]], editor=editor)
+    assert notes(tmp_path) == ["unscored records: T-Rel 1 of 1 (all lines): because"]
+
+
 def test_hard_locality_says_how_many_records_each_group_has(tmp_path: Path, row: Row, write_run: WriteRun) -> None:
     kinds = ("ri_picture", "ni_partner", "ci_picture")
     write_run([[row(kind, value, kind=kind) for kind in kinds] for value in (1.0, 0.5)], editor="none", kinds=KINDS)

@@ -15,6 +15,10 @@ MARK = " †"
 
 REASONS = 3
 """How many reasons a note gives at most."""
+SEVERAL = 3
+"""With more lines than this, what is said of all of them is said without their names."""
+COLUMNS = 5
+"""How many columns a note names at most; JSON has all."""
 ROOM = 100
 """How many characters several reasons may have together."""
 
@@ -70,7 +74,9 @@ def together(named: Sequence[tuple[str, About]], say: Callable[[About], str | No
         text = say(about)
         if text:
             said.setdefault(text, []).append(name)
-    yield from ((text, ", ".join(names)) for text, names in said.items())
+    for text, names in said.items():
+        everyone = len(names) == len(named) > SEVERAL
+        yield text, "all lines" if everyone else ", ".join(names)
 
 
 def _unit_notes(cells: Sequence[CellSummary], labels: Mapping[str, str]) -> list[str]:
@@ -107,8 +113,14 @@ def _counted(cell: CellSummary, labels: Mapping[str, str], count: Callable[[Figu
     lacking = [metric for metric, (some, _) in counts.items() if some]
     if not lacking:
         return None
-    told = ", ".join(f"{labels[metric]} {counts[metric][0]} of {counts[metric][1]}" for metric in lacking)
+    told = columns_told([f"{labels[metric]} {counts[metric][0]} of {counts[metric][1]}" for metric in lacking])
     return f"{told}\n{_why(cell, lacking)}"
+
+
+def columns_told(columns: Sequence[str]) -> str:
+    """Return what is said of columns, of the first few of them, and how many others there are."""
+    more = len(columns) - COLUMNS
+    return ", ".join([*columns[:COLUMNS], *[f"{more} other column{'s' if more > 1 else ''}"] * (more > 0)])
 
 
 def _why(cell: CellSummary, metrics: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from mmke.report.aggregates import MEAN_OF, groups_told
-from mmke.report.notes import MARK, condition_notes, reasons_told, together
+from mmke.report.notes import MARK, columns_told, condition_notes, reasons_told, together
 from mmke.report.streams.naming import line_name
 from mmke.report.streams.summaries import Collapse, StreamSummary
 
@@ -88,7 +88,7 @@ def _unscored(stream: StreamSummary, labels: Mapping[str, str]) -> str:
     shown = [column for column in labels if column not in MEAN_OF and stream.unscored.get(column)]
     if not shown:
         return ""
-    counts = ", ".join(f"{labels[column]} {sum(stream.unscored[column].values())}" for column in shown)
+    counts = columns_told([f"{labels[column]} {sum(stream.unscored[column].values())}" for column in shown])
     reasons = sum((Counter(stream.unscored[column]) for column in shown), Counter[str]())
     return f"{counts}: {reasons_told(reasons)}"
 
