@@ -17,6 +17,7 @@ PUBLISHED_DATA = "/data/mmke"
 TINY = {"smol-llava": "tiny-llava", "smol-minigpt4": "tiny-minigpt4"}
 SHORT = {
     "run": ["--limit", "1"],
+    "stream": ["--tests", "2"],
     "train": ["--set", "steps=2", "--set", "validate_every=1", "--set", "validation_records=1"],
     "bench": ["--records", "1", "--warm", "0"],
 }
