@@ -7,7 +7,7 @@ from typing import TypeVar
 from mmke.report.aggregates import MEAN_OF, groups_told
 from mmke.report.cells import CellSummary
 from mmke.report.conditions import Conditions
-from mmke.report.figures import PER_CENT, Figure
+from mmke.report.figures import PER_CENT, Figure, Scale
 from mmke.report.published import Published
 
 MARK = " †"
@@ -45,7 +45,7 @@ def notes_of(
         labels: the heading of each column that is shown.
         printed: the published row of each cell, where these are shown.
     """
-    notes = [*_unit_notes(cells, labels), *_average_notes(cells)]
+    notes = [*unit_notes([cell.scale for cell in cells], labels), *_average_notes(cells)]
     for begin, count in (
         ("unscored records", _unscored),
         ("records averaged without a question that has no score", _partial),
@@ -79,8 +79,13 @@ def together(named: Sequence[tuple[str, About]], say: Callable[[About], str | No
         yield text, "all lines" if everyone else ", ".join(names)
 
 
-def _unit_notes(cells: Sequence[CellSummary], labels: Mapping[str, str]) -> list[str]:
-    scales = [cell.scale for cell in cells]
+def unit_notes(scales: Sequence[Scale], labels: Mapping[str, str]) -> list[str]:
+    """Say of which of the columns that are shown the unit is not per cent.
+
+    Args:
+        scales: of the lines of a table.
+        labels: the heading of each column that is shown.
+    """
     units = {
         metric: next((unit for scale in scales if (unit := scale.unit(metric)) != PER_CENT), "") for metric in labels
     }

@@ -16,6 +16,7 @@ from stream_kit import FLAT, ORACLE, state
 from mmke.errors import UserError
 from mmke.report.streams.render import render_streams
 from mmke.report.streams.summaries import StreamSummary, differences, read_streams
+from mmke.results.described import Column
 
 WriteStream = Callable[..., Path]
 HEADLINE = ("t_loc", "i_loc", "t_rel", "i_rel", "i_gen", "port")
@@ -100,6 +101,28 @@ def test_a_curve_by_gap_is_shown_where_there_are_gaps(tmp_path: Path, write_stre
     assert "final: " not in text
 
 
+def test_scores_before_the_own_step_alone_have_no_curve(tmp_path: Path, write_stream: WriteStream) -> None:
+    write_stream({"a": (1, {0: 0.4}), "b": (2, {1: 0.2})}, score="before")
+    write_stream({"a": (None, {0: 0.1}), "b": (None, {0: 0.1})}, editor="none", score="before")
+    text = render_streams(read_streams(tmp_path), "text")
+    assert "drift: " in text
+    assert "by gap" not in text
+
+
+def test_columns_that_are_not_shown_are_named_where_no_other_was_measured(
+    tmp_path: Path, write_stream: WriteStream
+) -> None:
+    write_stream(kinds=("recall",))
+    assert "measured, and shown with --all: recall" in render_streams(read_streams(tmp_path), "text")
+    assert "shown with" not in render_streams(read_streams(tmp_path), "text", every_metric=True)
+
+
+def test_units_other_than_per_cent_are_told(streams: list[StreamSummary]) -> None:
+    columns = {"port": Column("divergence", "port", "nats", higher_is_better=False)}
+    scaled = [replace(each, scale=replace(each.scale, columns=columns)) for each in streams]
+    assert "in nats, not per cent: Port" in render_streams(scaled, "text")
+
+
 def test_the_unedited_model_alone_is_shown(tmp_path: Path, write_stream: WriteStream) -> None:
     write_stream({"a": (None, {0: 0.1})}, editor="none", score="gap:1")
     assert "right: " in render_streams(read_streams(tmp_path), "text")
@@ -126,7 +149,7 @@ def test_health_is_shown_at_each_state_that_was_looked_at(tmp_path: Path, write_
 
 def test_notes_name_settings_seeds_device_and_collapse(streams: list[StreamSummary]) -> None:
     text = render_streams(streams, "text")
-    assert "order seed (seeds 0, 1); 3 cases, 1 a step; scored right, at:1, 2, end" in text
+    assert "order seed (seeds 0, 1); 3 cases, 1 a step; scored right, at:1,2, end" in text
     assert "made on a processor" in text
     assert f"collapsed: ft-llm after 3, 3 edits (orders 0, 1): {COLLAPSE}" in text
     assert "3 (2 of 2)" in text

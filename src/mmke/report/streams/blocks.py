@@ -84,7 +84,7 @@ def _curve_block(streams: Sequence[StreamSummary], labels: Mapping[str, str], cu
     """Yield the table of a curve, where it has more to show than the figures above."""
     columns = [figures for stream in streams for figures in stream.columns.values()]
     places = sorted({place for figures in columns for place in figures.curves.get(curve, {})})
-    if len(places) > 1 or (curve == "gaps" and places != [0]):
+    if len(places) > 1 or (curve == "gaps" and places and places != [0]):
         what, how = CURVES[curve]
         yield TableBlock(
             title=f"{title(streams[0])}, {what}: per cent{' ± standard error' * (len(places) <= MOST)}",

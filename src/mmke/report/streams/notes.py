@@ -1,10 +1,11 @@
 """What must be said beneath the tables of a stream: its settings, what collapsed, and what the figures leave out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from mmke.report.aggregates import MEAN_OF, groups_told
-from mmke.report.notes import MARK, columns_told, condition_notes, reasons_told, together
+from mmke.report.notes import MARK, columns_told, condition_notes, reasons_told, together, unit_notes
 from mmke.report.streams.naming import line_name
 from mmke.report.streams.summaries import Collapse, StreamSummary
 
@@ -17,7 +18,10 @@ def notes_of(streams: Sequence[StreamSummary], labels: Mapping[str, str]) -> lis
         labels: the heading of each column that is shown.
     """
     named = [(line_name(stream, streams).removesuffix(MARK), stream) for stream in streams]
-    notes = [_settings(streams), *_devices(streams)]
+    notes = [_settings(streams), *_devices(streams), *unit_notes([stream.scale for stream in streams], labels)]
+    measured = dict.fromkeys(column for stream in streams for column in stream.columns)
+    if measured and not measured.keys() & labels.keys():
+        notes.append(f"measured, and shown with --all: {', '.join(measured)}")
     notes += [f"collapsed: {name} {_where(stream.collapsed, stream)}" for name, stream in named if stream.collapsed]
     notes += [f"warning: {name} {_where(stream.warned, stream)}" for name, stream in named if stream.warned]
     for begin, what in (
@@ -41,7 +45,7 @@ def _settings(streams: Sequence[StreamSummary]) -> str:
         f"preset {preset}" if preset else "",
         f"order {plan.order}{_same_orders(streams)}",
         f"{plan.tests} cases, {plan.batch} a step",
-        f"scored {plan.score.replace(',', ', ')}",
+        f"scored {re.sub(r',(?=[a-z])', ', ', plan.score)}",
         f"panel of {plan.panel} at checkpoints" if plan.panel else "",
         f"reset after every {plan.reset} cases" if plan.reset else "",
         f"reset after every {plan.groups} groups" if plan.groups else "",
