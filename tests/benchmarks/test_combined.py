@@ -112,7 +112,7 @@ def test_a_file_may_have_a_plus_and_an_at_in_its_name(small_data: Path, tmp_path
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mini-entity+mini-entity", "the record id 'entity-00000' is in mini-entity and in mini-entity"),
+        ("mini-entity+mini-entity", "is in mini-entity and in mini-entity. An id is .*: put the records of one"),
         ("mini-entity+mini-usr", "unknown benchmark 'mini-usr'; did you mean 'mini-user'"),
         ("mini-entity@half", "behind @ there can be split or split-text-first"),
         ("mini-enity@split", "unknown benchmark 'mini-enity@split'"),

@@ -296,6 +296,22 @@ def test_mistakes_are_told_before_any_weights_are_read(
         plan(request(small_data, tmp_path, stream={"tests": 9}))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"limit": 2}, "limit=2 is for single edits; a stream takes the number of records from tests"),
+        ({"order_seeds": ()}, "order_seeds is empty"),
+        ({"order_seeds": (0, 1)}, "--seed 1: --order file is one order"),
+        ({"stream": {"hold_out": "all"}}, "hold_out='all': give 'partners' or 'none'"),
+    ],
+)
+def test_a_request_that_is_no_clear_stream_is_refused(
+    small_data: Path, tmp_path: Path, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        plan(request(small_data, tmp_path, **given))
+
+
 def test_two_runs_write_the_same_bytes(small_data: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "a", tmp_path / "b"]
     for out in outs:

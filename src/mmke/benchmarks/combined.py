@@ -38,7 +38,8 @@ class Joined:
         if twice is not None:
             of = [part.name for part, each in zip(self.parts, read, strict=True) if twice in {c.id for c in each.cases}]
             raise UserError(
-                f"{self.name}: the record id {twice!r} is in {' and in '.join(of)}; join benchmarks whose ids differ"
+                f"{self.name}: the record id {twice!r} is in {' and in '.join(of)}. An id is a record's kind and its "
+                "place in the file: put the records of one kind into one file"
             )
         notes = (f"{part.name}: {note}" for part, each in zip(self.parts, read, strict=True) for note in each.notes)
         return Split(cases, tuple(_renumbered(read)), tuple(notes))

@@ -100,6 +100,7 @@ def check_request(request: Request) -> None:
         check_seed(seed)
     if request.stream is not None:
         check_stream(request.stream)
+        _check_records_and_orders(request, request.stream)
     check_writable(request.out)
     editors = request.editor_names()
     for name in request.editors or ():
@@ -110,6 +111,19 @@ def check_request(request: Request) -> None:
         stray = sorted(set(named) - set(editors))
         if stray:
             raise UserError(f"{what} for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
+
+
+def _check_records_and_orders(request: Request, stream: StreamSettings) -> None:
+    """Refuse what would make two streams of one name, or none at all."""
+    if request.limit:
+        raise UserError(f"limit={request.limit} is for single edits; a stream takes the number of records from tests")
+    if not request.order_seeds:
+        raise UserError("order_seeds is empty: give one seed for each order of the stream")
+    if stream.order == "file" and not stream.panel and len(set(request.order_seeds)) > 1:
+        raise UserError(
+            f"--seed {request.order_seeds[1]}: --order file is one order, whatever the seed; give one --seed, or "
+            "--order seed"
+        )
 
 
 def resolve_protocol(name: str) -> Switches:

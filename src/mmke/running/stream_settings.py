@@ -140,6 +140,8 @@ def check_stream(settings: StreamSettings) -> None:
             raise UserError(f"--{name} {getattr(settings, name)}: give a number from {least} up")
     if settings.tests is not None and settings.tests < 0:
         raise UserError(f"--tests {settings.tests}: give a number of cases, or 0 for all")
+    if settings.hold_out not in ("partners", "none"):
+        raise UserError(f"hold_out={settings.hold_out!r}: give 'partners' or 'none'")
     kind, _, tag = settings.order.partition(":")
     if settings.order not in ("seed", "file") and not (kind == "grouped" and tag):
         raise UserError(
