@@ -23,6 +23,7 @@ from mmke.results.timings import Timing
 from mmke.running import loop
 from mmke.running import run as running
 from mmke.running.fingerprint import fingerprint
+from mmke.running.health import Look, Passage
 from mmke.running.loading import load_backbone
 from mmke.running.loop import Task
 from mmke.running.planning import plan
@@ -33,6 +34,20 @@ from mmke.running.stream_settings import StreamSettings
 from mmke.types import Edit, EditCase, ScoreRow
 
 SCORED = ("accuracy", "agreement")
+
+
+@pytest.fixture
+def health() -> None:
+    """Ask for the whole look at the model's health."""
+
+
+@pytest.fixture(autouse=True)
+def quick_look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the reading of a long text at each checkpoint, where a test is not about the model's health."""
+    if "health" not in request.fixturenames:
+        monkeypatch.setattr(
+            loop, "look", lambda _: Look(passages=(Passage(nats=9.0, tokens=9),), repeated=0, written=2)
+        )
 
 
 @dataclass
@@ -236,6 +251,7 @@ def test_orders_stand_side_by_side_and_share_a_floor(small_data: Path, tmp_path:
     assert all(row.floor is not None for record in records for row in record.rows if row.kind == "i_rel")
 
 
+@pytest.mark.usefixtures("health")
 def test_steps_and_states_say_what_was_applied_and_how_the_model_is(small_data: Path, tmp_path: Path) -> None:
     run(plan(request(small_data, tmp_path, stream={"tests": 4, "batch": 2, "score": "at:2,end"})))
     folder = folder_of(tmp_path, "ft-llm")
@@ -248,6 +264,7 @@ def test_steps_and_states_say_what_was_applied_and_how_the_model_is(small_data: 
     ]
 
 
+@pytest.mark.usefixtures("health")
 def test_a_model_that_broke_is_told_with_its_state_and_its_rows_score_nothing(small_data: Path, tmp_path: Path) -> None:
     wanted = request(small_data, tmp_path, stream={"tests": 2, "score": "right,end"})
     run(plan(replace(wanted, changes={"ft-llm": {"steps": 3, "learning_rate": 1e38}})))
