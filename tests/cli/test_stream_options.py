@@ -66,6 +66,11 @@ def test_the_preset_of_divided_records_names_a_command_that_can_be_run(
     assert len(requested) == 1
 
 
+def test_a_difference_does_not_go_with_tables_of_other_things(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", ".", "--composition", "--difference", "ike", "none"]) == 2
+    assert "--difference is of streams; ask for one at a time" in capsys.readouterr().err
+
+
 def test_the_limit_of_a_run_is_told_as_the_tests_of_a_stream(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stream", "--limit", "5"]) == 2
     assert capsys.readouterr().err == (

@@ -21,10 +21,10 @@ PARTS = ("visual", "composed", None, "textual")
 def write(row: Row, write_run: Callable[..., Path]) -> Callable[..., Path]:
     """Write a run whose cases ask three I-Rel questions and one of T-Rel; of a divided one, with their parts."""
 
-    def make(benchmark: str, cases: Sequence[Sequence[float]]) -> Path:
+    def make(benchmark: str, cases: Sequence[Sequence[float]], *, editor: str = "ft-llm") -> Path:
         kinds = ("i_rel", "i_rel", "i_rel", "t_rel")
         rows = [[row(kind, value, 0.0, kind=kind) for kind, value in zip(kinds, case, strict=True)] for case in cases]
-        folder = write_run(rows, benchmark=benchmark)
+        folder = write_run(rows, benchmark=benchmark, editor=editor)
         if "@" in benchmark:
             lines = [json.loads(line) for line in (folder / CASES).read_text().splitlines()]
             for line in lines:
@@ -51,6 +51,12 @@ def test_the_gap_is_over_the_same_cases(write: Callable[..., Path], tmp_path: Pa
     }
     assert found.figures["gap"] is not None
     assert found.figures["gap"].se == pytest.approx(25.0)
+
+
+def test_the_unedited_model_stands_first(write: Callable[..., Path], tmp_path: Path) -> None:
+    for editor in ("ft-llm", "none", "ike"):
+        write("mini-entity@split", [(1.0, 0.0, 0.5, 0.5)], editor=editor)
+    assert [found.place.editor for found in read_compositions(tmp_path)] == ["none", "ft-llm", "ike"]
 
 
 def test_without_the_run_of_whole_records_there_is_no_gap(write: Callable[..., Path], tmp_path: Path) -> None:

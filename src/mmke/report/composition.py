@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from mmke.errors import UserError
 from mmke.report.blocks import ABSENT, TableBlock
+from mmke.report.cells import FLOOR
 from mmke.report.table import check_form, csv_text, draw, json_text, rounded
 from mmke.results.finished import read_cases, read_finished
 from mmke.results.run_json import RUN, read_run
@@ -86,8 +87,13 @@ def read_compositions(out: Path) -> list[Composition]:
         )
     return [
         _composition(place, folder, runs.get(place._replace(benchmark=_whole(place.benchmark))))
-        for place, folder in sorted(divided.items())
+        for place, folder in sorted(divided.items(), key=lambda item: _floor_first(item[0]))
     ]
+
+
+def _floor_first(place: Place) -> tuple[Any, ...]:
+    """Return where a line stands in the table: the unedited model before the editors of its benchmark."""
+    return (*place[:4], place.editor != FLOOR, place.editor, place.seed)
 
 
 def _whole(benchmark: str) -> str:
