@@ -45,8 +45,8 @@ def table(
     """Make tables of a results folder; loads no model."""
     if (stream or difference is not None) + scope + composition > 1:
         raise UserError(
-            "--stream, --scope and --composition are tables of their own, and --difference is of streams; ask for one at "
-            "a time"
+            "--stream, --scope and --composition are tables of their own, and --difference is of streams; ask for one "
+            "at a time"
         )
     if published and (stream or difference):
         raise UserError("--published has no figures of streams; leave it out")
