@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mmke.errors import UserError
+from mmke.running.arranging import arrange
 from mmke.running.schedule import Apply, Event, Examine, Leave, Open, Refer, Save, Score, Single, remaining, scores
-from mmke.running.stream import Stream, arrange
+from mmke.running.stream import Stream
 from mmke.running.stream_settings import StreamSettings, check_stream, parse_moments, preset, settings_of
 from mmke.types import Edit, EditCase, Probe, ProbeKind, Query
 

@@ -16,13 +16,13 @@ from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
+from mmke.running.arranging import arrange
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
 from mmke.running.schedule import Event, Schedule, Single, scores
-from mmke.running.stream import arrange
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, ProbeKind, Split, Switches
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,9 @@ import pytest
 from stream_kit import step
 
 from mmke.report.streams.plan import Plan
+from mmke.running.arranging import arrange
 from mmke.running.schedule import Apply, Score
-from mmke.running.stream import Stream, arrange
+from mmke.running.stream import Stream
 from mmke.running.stream_settings import StreamSettings
 from mmke.types import Edit, EditCase, Probe, ProbeKind, Query
 
