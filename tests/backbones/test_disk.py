@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import shutil
-import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,9 +93,13 @@ def test_the_file_has_no_name_and_is_closed_with_its_store(tmp_path: Path) -> No
     assert not list(open_files(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    tmp_path.chmod(stat.S_IRUSR)
+def test_a_folder_that_cannot_be_written_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(**_: object) -> None:  # as the system does; root may write everywhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(disk.tempfile, "TemporaryFile", refused)
     check_told_once(OnDisk(folder=tmp_path), tmp_path, caplog)
 
 

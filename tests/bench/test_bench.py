@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from grid import first_quick
 from mmke.cli import main
 from mmke.errors import UserError
 from mmke.running.request import Request
@@ -112,7 +111,8 @@ def test_the_command_measures_one_side(small_data: Path, capsys: pytest.CaptureF
     assert "times as fast" not in printed
 
 
-@pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_editors_that_are_trained_take_steps_with_fresh_networks_first(
     protocol: str, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

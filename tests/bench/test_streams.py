@@ -93,7 +93,8 @@ def test_asking_again_computes_nothing_below_the_cut(order: BenchRequest, monkey
     assert measured.sides["mmke"].median("again") is not None
 
 
-@pytest.mark.parametrize("editor", first_quick(["ft-llm", "serac", "ike-random"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("editor", ["ft-llm", "serac", "ike-random"])
 def test_rows_are_the_same_wherever_results_are_kept(
     editor: str, order: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +144,7 @@ def test_the_command_prints_and_writes_what_was_measured(
     assert measured["ratios"]["edit"] > 0
 
 
-@pytest.mark.parametrize("editor", ["mend", "serac", "ke"])
+@pytest.mark.parametrize("editor", first_quick(["mend", "serac", "ke"]))
 def test_editors_that_are_trained_edit_with_fresh_networks(editor: str, order: BenchRequest) -> None:
     request = replace(
         order.request, editors=(editor,), changes={}, stream=StreamSettings(tests=2, score="right,end"), weights=None
