@@ -55,8 +55,8 @@ def _decades(name: str, side: StreamSide) -> Iterator[str]:
     for what, quantity, unit, digits in (
         ("seconds of a step", cost.apply, 1.0, 4),
         ("seconds of a record", cost.record, 1.0, 4),
-        ("saved session, MiB", cost.state, MIB, 3),
-        ("peak memory, GiB", cost.memory, GIB, 2),
+        ("saved session, MiB", cost.state, float(MIB), 3),
+        ("peak memory, GiB", cost.memory, float(GIB), 2),
     ):
         if quantity.decades:
             # A slope of what does not grow would be noise.

@@ -97,8 +97,10 @@ def cost_of(steps: Sequence[StepRecord], records: Iterable[FinishedRecord]) -> C
     return Cost(
         apply=_quantity([(step.edits_applied, step.seconds) for step in scored]),
         record=_quantity([(state, timing.seconds["after"]) for state, timing in timed]),
-        state=_quantity([(step.edits_applied, step.state_bytes) for step in steps if step.state_bytes is not None]),
-        memory=_quantity([(state, peak) for state, peak in peaks if peak is not None], figure=max),
+        state=_quantity(
+            [(step.edits_applied, float(step.state_bytes)) for step in steps if step.state_bytes is not None]
+        ),
+        memory=_quantity([(state, float(peak)) for state, peak in peaks if peak is not None], figure=max),
         kind=memories[0] if memories else None,
     )
 
