@@ -68,8 +68,11 @@ def whole(backbone: ComposedBackbone, weights: Weights) -> dict[str, Tensor]:
     return {name: dense(backbone.module.get_parameter(name), edited) for name, edited in weights.items()}
 
 
-class Identity(nn.Module):
+class Identity(Networks):
     """Stands for MEND's networks: the update is −g, in factors."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
 
     def forward(self, found: Mapping[str, Factors], *, observe: bool = False) -> dict[str, LowRankUpdate]:
         assert not observe

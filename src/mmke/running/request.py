@@ -7,15 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from mmke import registry
 from mmke.errors import UserError
 from mmke.running.stream_settings import StreamSettings, check_stream
 from mmke.types import PROTOCOLS, Switches, WeightSource
 
-ProbesName = Literal["published", "hard", "all"]
-PartnersName = Literal["eval", "train"]
+PROBES = ("published", "hard", "all")
+PARTNERS = ("eval", "train")
 
 FLOOR = "none"
 """The editor that edits nothing; it is run before all others, whether it was asked for or not."""
@@ -58,8 +58,8 @@ class Request:
     limit: int = 0
     protocol: str = "strict"
     metrics: tuple[str, ...] = ()
-    probes: ProbesName = "published"
-    partners: PartnersName = "eval"
+    probes: str = "published"
+    partners: str = "eval"
     generate: bool = False
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -91,8 +91,8 @@ def check_request(request: Request) -> None:
     if request.limit < 0:
         raise UserError(f"--limit {request.limit}: give a number of records, or 0 for all")
     for option, value, names in (
-        ("--probes", request.probes, get_args(ProbesName)),
-        ("--partners", request.partners, get_args(PartnersName)),
+        ("--probes", request.probes, PROBES),
+        ("--partners", request.partners, PARTNERS),
     ):
         if value not in names:
             raise UserError(f"{option} {value}: give one of {', '.join(names)}")

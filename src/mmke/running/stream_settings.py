@@ -6,7 +6,7 @@ Nothing here needs data. What a setting means for the cases of a benchmark is wo
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from mmke.errors import UserError, did_you_mean
 
@@ -68,7 +68,7 @@ class StreamSettings:
     groups: int = 0
     items: int = 0
     first_of_group: bool = False
-    hold_out: Literal["partners", "none"] = "partners"
+    hold_out: str = "partners"
     or_all: bool = False
 
     @property
