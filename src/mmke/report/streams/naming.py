@@ -10,7 +10,7 @@ def title(stream: StreamSummary) -> str:
     """Return what a table is of."""
     backbone, benchmark, hop, protocol, _ = stream.key
     plan = stream.plan
-    about = f"stream of {plan.tests} cases"
+    about = f"stream of {plan.tests} case{'s' * (plan.tests != 1)}"
     if plan.reset or plan.groups:
         about = f"{plan.tests} cases, anew after each {plan.reset or f'{plan.groups} groups'}"
     return f"{backbone} on {benchmark}, hop {hop}, protocol {protocol}, {about}"

@@ -78,7 +78,8 @@ def _devices(streams: Sequence[StreamSummary]) -> Iterator[str]:
 def _where(each: Sequence[Collapse], stream: StreamSummary) -> str:
     """Say after how many edits, in which orders, and why; of several orders the first one's reason."""
     edits = ", ".join(str(one.edits_applied) for one in each)
-    orders = f" (orders {', '.join(str(one.order_seed) for one in each)})" if len(stream.order_seeds) > 1 else ""
+    seeds = f"order{'s' * (len(each) > 1)} {', '.join(str(one.order_seed) for one in each)}"
+    orders = f" ({seeds})" if len(stream.order_seeds) > 1 else ""
     return f"after {edits} edits{orders}: {each[0].reason}"
 
 
