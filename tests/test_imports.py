@@ -13,7 +13,8 @@ LAYERS = {
     "types": set(),
     "errors": set(),
     "renamed": set(),
-    "registry": CORE | {"protocols"},  # which it reads when a factory of another package is called
+    "lines": CORE,
+    "registry": CORE | {"protocols", "build"},  # whose protocols it reads when a factory of another package is called
     "metrics": CORE,
     "digests": CORE,
     "torchvision": set(),
@@ -21,15 +22,19 @@ LAYERS = {
     "downloads": CORE | {"digests", "pins"},
     "pictures": CORE,
     "benchmarks": CORE | {"registry", "downloads", "pictures"},
-    "results": CORE,
+    "results": CORE | {"lines"},
     "report": CORE | {"results"},
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones"},
     "editors": CORE | {"registry", "protocols", "backbones", "editing"},
-    "running": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results"},
+    "running": CORE
+    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results", "lines"},
+    "build": CORE | {"lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
+    "web": CORE | {"lines", "pictures", "build"},
     "testing": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"},
-    "training": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running"},
+    "training": CORE
+    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running", "lines"},
 }
 WITHOUT_TORCH = (
     "types",
@@ -43,7 +48,10 @@ WITHOUT_TORCH = (
     "metrics",
     "benchmarks",
     "results",
+    "lines",
     "report",
+    "build",
+    "web",
 )
 
 

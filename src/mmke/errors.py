@@ -25,3 +25,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     plain = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(name.casefold(), plain, n=1)
     return f"; did you mean {plain[near[0]]!r}?" if near else ""
+
+
+class CannotWriteError(UserError):
+    """One text that a writer of the builder cannot write; the others go on."""

@@ -1,7 +1,7 @@
 """Names of everything that can be chosen, each an import string that is loaded when it is asked for.
 
-Other packages add to it through entry points of the groups `mmke.backbones`, `mmke.editors`, `mmke.benchmarks` and
-`mmke.metrics`. A name that two packages register is an error when it is asked for, and so is one of a broken package;
+Other packages add to it through entry points of the groups `mmke.<noun>`: `mmke.backbones`, `mmke.editors` and so
+on. A name that two packages register is an error when it is asked for, and so is one of a broken package;
 all other names go on working.
 
 `FACTORIES` says how each kind of factory is called. A backbone's skeleton has everything but its weights; an editor's
@@ -24,13 +24,16 @@ from typing import Any, Literal, NamedTuple
 
 from mmke.errors import BrokenPluginError, UserError, did_you_mean
 
-Noun = Literal["backbones", "editors", "benchmarks", "metrics"]
+Noun = Literal["backbones", "editors", "benchmarks", "metrics", "sources", "writers", "rules"]
 
 FACTORIES: Mapping[Noun, str] = {
     "backbones": "make(*, name, dtype, device, weights, skeleton) -> Backbone",
     "editors": "make(settings, switches, *, train, seed) -> Editor",
     "benchmarks": "make(*, name, data) -> Benchmark",
     "metrics": "make(switches) -> Sequence[Metric]",
+    "sources": "make(project) -> Source",
+    "writers": "make(project) -> Writer",
+    "rules": "make() -> Rule",
 }
 
 BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
@@ -72,6 +75,16 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "leak": "mmke.metrics.hard_locality:make_leak",
         "devqa": "mmke.metrics.hard_locality:make_devqa",
     },
+    "sources": {
+        "mini": "mmke.build.sources.mini.source:make",
+        "folder": "mmke.build.sources.folder.source:make",
+        "wikidata": "mmke.build.sources.wikidata.source:make",
+    },
+    "writers": {
+        "templates": "mmke.build.writers.templates.writer:make",
+        "llm": "mmke.build.writers.llm.writer:make",
+    },
+    "rules": {},
 }
 
 
@@ -220,12 +233,16 @@ def _promised(noun: Noun) -> list[str]:
     """Return the names of the attributes and methods that a noun's protocol promises."""
     # Here and not above: protocols import torch, which a list of names does without.
     from mmke import protocols, types
+    from mmke.build import protocols as build
 
     promise: type = {
         "backbones": protocols.Backbone,
         "editors": protocols.Editor,
         "benchmarks": types.Benchmark,
         "metrics": types.Metric,
+        "sources": build.Source,
+        "writers": build.Writer,
+        "rules": build.Rule,
     }[noun]
     members = {name for each in promise.__mro__ for name in (*vars(each), *getattr(each, "__annotations__", ()))}
     return sorted(name for name in members if not name.startswith("_"))

@@ -1,12 +1,12 @@
 """`mmke ls`: the names that can be given."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from mmke import registry
 
-NounName = Literal["backbones", "editors", "benchmarks", "metrics"]
+NounName = registry.Noun
 
 
 def ls(
@@ -22,7 +22,7 @@ def ls(
         if len(nouns) > 1:
             print(f"{each}: {' '.join(found)}")
             continue
-        width = max(map(len, found))
+        width = max(map(len, found), default=0)
         for name, where in found.items():
             print(f"{name:<{width}}  {registry.summary(where)}")
     return 0

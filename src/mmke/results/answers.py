@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NotRequired
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from mmke.results.lines import json_object, rounded, to_line, validated
+from mmke.lines import json_object, rounded, to_line, validated
 from mmke.results.rows import RecordKey
 from mmke.types import Ask, ScoreRow, StoredAnswer
 

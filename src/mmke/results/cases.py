@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from mmke.results.lines import json_object, to_line, validated
+from mmke.lines import json_object, to_line, validated
 from mmke.types import Edit, EditCase, ImageRef, Probe, ProbeKind, Query
 
 PACKAGE = Path(__file__).parents[1]

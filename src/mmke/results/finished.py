@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmke.errors import UserError
+from mmke.lines import Line, json_object, read_lines
 from mmke.results import v1
 from mmke.results.answers import ProbeAnswer, parse_answers
 from mmke.results.cases import KeptCase, parse_case
 from mmke.results.described import kinds_of
-from mmke.results.lines import Line, json_object, read_lines
 from mmke.results.rows import RecordKey, RowLine, parse_row, parse_rows, to_row, whole_records
 from mmke.results.run_json import read_run
 from mmke.results.timings import TIMINGS, Timing, parse_timing

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mmke.errors import UserError
+from mmke.lines import put, sync_folder
 from mmke.results.answers import answers_line, distinct
 from mmke.results.cases import case_line
 from mmke.results.changed import changed_data
 from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_cases, read_finished
-from mmke.results.lines import put, sync_folder
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, write_run
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.run_json import RUN, read_run

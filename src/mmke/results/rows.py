@@ -13,7 +13,7 @@ from pydantic import ConfigDict, NonNegativeInt, PositiveInt, TypeAdapter, Valid
 from typing_extensions import TypedDict
 
 from mmke.errors import UserError
-from mmke.results.lines import Content, Line, edited, json_object, rounded, to_line, validated
+from mmke.lines import Content, Line, edited, json_object, rounded, to_line, validated
 from mmke.types import ScoreRow, StoredAnswer
 
 EMPTY = "empty"

@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 
 from mmke import renamed
 from mmke.errors import UserError
+from mmke.lines import validated, write_at_once
 from mmke.results import v1
-from mmke.results.lines import validated, write_at_once
 from mmke.types import Role
 
 RUN = "run.json"

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, NonNegativeInt, TypeAdapter
 from typing_extensions import TypedDict
 
 from mmke.errors import UserError
-from mmke.results.lines import json_object, sync_folder, to_line, validated, write_at_once
+from mmke.lines import json_object, sync_folder, to_line, validated, write_at_once
 
 SESSION = "session"
 FACTS = "session.json"

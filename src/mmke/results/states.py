@@ -8,7 +8,7 @@ from typing import Any, NotRequired
 from pydantic import ConfigDict, NonNegativeInt, TypeAdapter
 from typing_extensions import TypedDict
 
-from mmke.results.lines import Line, edited, json_object, read_lines, rounded, to_line, validated
+from mmke.lines import Line, edited, json_object, read_lines, rounded, to_line, validated
 
 STATES = "states.jsonl"
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, NotRequired, get_args
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from mmke.results.lines import DECIMALS, json_object, to_line, validated
+from mmke.lines import DECIMALS, json_object, to_line, validated
 from mmke.results.rows import RecordKey
 
 TIMINGS = "timings.jsonl"

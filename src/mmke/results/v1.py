@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
+from mmke.lines import json_object, read_lines, validated
 from mmke.results.described import Column, describe_kinds
-from mmke.results.lines import json_object, read_lines, validated
 from mmke.results.rows import RecordKey, whole_records
 from mmke.results.timings import TIMINGS, Timing, parse_timing
 from mmke.types import EditCase, ImageRef, Probe, ProbeKind, Query, Role, ScoreRow, StoredAnswer

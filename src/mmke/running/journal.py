@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import BinaryIO, NamedTuple
 
+from mmke.lines import Line, put, rounded
 from mmke.protocols import EditSession
 from mmke.results.finished import read_finished
-from mmke.results.lines import Line, put, rounded
 from mmke.results.saved_session import Origin, SavedSession, read_session, unfit
 from mmke.results.states import STATES, StateRecord, read_state_lines, state_line
 from mmke.results.steps import STEPS, StepRecord, read_step_lines, step_line

@@ -1,0 +1,40 @@
+"""The records of a project: each edit with its questions and its pictures."""
+
+from mmke.build.content import Edit, Picture, PictureRole, Questions
+from mmke.build.log import Entry
+from mmke.build.project import Project
+from mmke.build.record import Record
+from mmke.errors import UserError
+
+
+def records(project: Project) -> list[Record]:
+    """Return the records that have both an edit and questions, in the order of the edits.
+
+    Raises:
+        UserError: there is none, or a picture that a record shows is not in `pictures.jsonl`.
+    """
+    found = [_record(project, entry, asked) for entry in project.edits if (asked := project.questions.get(entry.id))]
+    if not found:
+        raise UserError(f"{project.folder}: there is no record yet; mmke build run {project.folder} makes them")
+    return found
+
+
+def _record(project: Project, edit: Entry[Edit], asked: Entry[Questions]) -> Record:
+    draft = edit.content.draft
+    names: dict[PictureRole, str] = {
+        "edit": draft.edit_picture,
+        "rephrase": draft.rephrase_picture,
+        "locality": asked.content.locality_picture,
+    }
+    pictures = {role: _picture(project, edit.id, name) for role, name in names.items()}
+    tags = project.tags.get(edit.id)
+    return Record(edit.content, asked.content, pictures, {} if tags is None else tags.content.tags)
+
+
+def _picture(project: Project, record: str, name: str) -> Picture:
+    entry = project.pictures.get(name)
+    if entry is None:
+        raise UserError(
+            f"{project.folder}: record {record} shows {name}, which is not in pictures.jsonl; collect again"
+        )
+    return entry.content

@@ -1,0 +1,98 @@
+"""A project's logs, settings and lock, on records that were made by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+from kit import make_project
+
+from mmke.build.content import Fact, Thing
+from mmke.build.log import Log
+from mmke.build.project import open_project
+from mmke.build.records import records
+from mmke.build.settings import read_settings
+from mmke.errors import UserError
+
+
+@pytest.mark.parametrize("kind", ["entity", "semantic", "user"])
+def test_the_same_project_twice_has_the_same_bytes_and_is_read_back(tmp_path: Path, kind: str) -> None:
+    one, other = make_project(tmp_path / "one", kind), make_project(tmp_path / "other", kind)
+    files = sorted(file.relative_to(one) for file in one.rglob("*.jsonl"))
+    assert len(files) == 4
+    assert all((one / file).read_bytes() == (other / file).read_bytes() for file in files)
+    with open_project(one, write=False) as project:
+        found = records(project)
+    assert len(found) == 6
+    assert len({record.content for record in found}) == 6
+
+
+def test_a_correction_changes_the_content_and_nothing_else(tmp_path: Path) -> None:
+    with open_project(make_project(tmp_path, count=1)) as project:
+        record = records(project)[0]
+    corrected = record.corrected({"target": "New.", "port.answer": "the Rhine"})
+    changed = {name for name, text in corrected.texts.items() if text != record.texts[name]}
+    assert changed == {"target", "port.answer"}
+    assert corrected.content != record.content
+    with pytest.raises(UserError, match="no text 'targte'"):
+        record.corrected({"targte": "x"})
+
+
+def thing(name: str, colour: str = "red") -> Thing:
+    return Thing(id=name, name=name, type="flag", facts=(Fact(relation="colour", value=colour),))
+
+
+def test_of_two_lines_the_later_counts_and_half_a_line_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "things.jsonl"
+    log = Log(file, Thing)
+    for name, colour in (("a", "red"), ("b", "blue"), ("a", "green"), ("c", "white")):
+        log.put(name, thing(name, colour), sources=(), by={}, inputs=colour)
+    log.keep_only({"a", "c"})
+    with file.open("ab") as out:
+        out.write(b'{"id": "half')
+    again = Log(file, Thing)
+    assert [(entry.id, entry.content.value("colour")) for entry in again] == [("a", "green"), ("c", "white")]
+    assert again.has("a", "green")
+    assert not again.has("a", "red")
+    assert not again.has("b", "blue")
+    again.put("d", thing("d"), sources=(), by={}, inputs="x")
+    assert [entry.id for entry in Log(file, Thing)] == ["a", "c", "d"]
+
+
+def test_a_line_that_somebody_broke_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "things.jsonl"
+    Log(file, Thing).put("a", thing("a"), sources=(), by={}, inputs="x")
+    plain = json.loads(file.read_bytes())
+    del plain["content"]["name"]
+    file.write_text(json.dumps(plain) + "\n")
+    with pytest.raises(UserError, match=r"things.jsonl, line 1: name: Field required"):
+        Log(file, Thing)
+
+
+def test_a_second_program_is_kept_out(tmp_path: Path) -> None:
+    folder = make_project(tmp_path, count=1)
+    with (
+        open_project(folder),
+        pytest.raises(UserError, match=r"process \d+ works on this project"),
+        open_project(folder),
+    ):
+        pass
+    with open_project(folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("count = 60", "count = 0", "count = 0: input should be greater than 0"),
+        ("seed = 0", "sed = 0", "unknown key 'sed'; did you mean 'seed'"),
+        ("short_side = 224", "short_sid = 224", "unknown key 'collect.short_sid'; did you mean 'short_side'"),
+        ('kind = "entity"', 'kind = "visual"', "kind = 'visual': input should be 'entity', 'semantic' or 'user'"),
+        ("double = 0.2", "double = 2", "verify.double = 2: input should be less than or equal to 1"),
+        ("seed = 0", "seed = ", "is no TOML"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_told_with_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    file = make_project(tmp_path, count=1) / "build.toml"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=told):
+        read_settings(file)
