@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import torch
 
+from grid import first_quick
 from mmke import registry
 from mmke.backbones.engine.store import MemoryStore, store_for
 from mmke.cli import main, options, parse
@@ -224,7 +225,7 @@ FEW = {
 }
 
 
-@pytest.mark.parametrize("editor", FEW)
+@pytest.mark.parametrize("editor", first_quick(FEW))
 def test_a_trained_editor_is_missed_trained_found_and_named(
     editor: str, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from grid import first_quick
 from mmke import api
 from mmke.backbones.engine.answering import answer
 from mmke.backbones.engine.composed import ComposedBackbone
@@ -66,7 +67,7 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
         raise failed[0]
 
 
-@pytest.mark.parametrize("edited", [dense, low_rank])
+@pytest.mark.parametrize("edited", first_quick([dense, low_rank]))
 @pytest.mark.parametrize("ask", ASKS, ids=["teacher forcing", "writing"])
 def test_unedited_questions_beside_edited_ones_in_another_thread(
     backbone: ComposedBackbone, ask: Ask, edited: Callable[[ComposedBackbone], Weights]

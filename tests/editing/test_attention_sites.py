@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from grid import first_quick
 from mmke import api
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.projections import find_projections, projection
@@ -35,7 +36,7 @@ def test_each_projection_is_found_and_lies_above_its_cut(backbone: ComposedBackb
     assert cut_below(backbone, ["language.2.mlp_in", "language.-2.v_proj"]) == Cut("layer", 2)
 
 
-@pytest.mark.parametrize("role", PROJECTIONS)
+@pytest.mark.parametrize("role", first_quick(PROJECTIONS))
 def test_fine_tuning_a_projection_teaches_the_edit_and_leaves_the_model(backbone: ComposedBackbone, role: str) -> None:
     query, before = Query("What is it?"), api.say(backbone, "What is it?")
     sites = [f"language.-2.{role}", f"language.-1.{role}"]

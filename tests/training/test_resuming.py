@@ -46,7 +46,7 @@ def stopped(request: TrainRequest, *, after: tuple[int, ...]) -> Path:
 
 
 @pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
-@pytest.mark.parametrize("editor", TRAINED)
+@pytest.mark.parametrize("editor", first_quick(TRAINED))
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     editor: str, protocol: str, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,9 +52,9 @@ class _Bar:
 class Lines:
     """Progress as lines for a file: few, and none where a command ends soon."""
 
-    def __init__(self, total: int, initial: int = 0, *, silent: bool = False) -> None:
+    def __init__(self, total: int, initial: int = 0, *, silent: bool = False, of: str = "records") -> None:
         now = time.monotonic()
-        self.total, self.done, self.silent = total, initial, silent
+        self.total, self.done, self.silent, self.of = total, initial, silent, of
         self.began, self.last, self.told = now, now, now
         self.counted_from = (now, initial)
 
@@ -76,10 +76,11 @@ class Lines:
         begin, already = self.counted_from
         rate = (self.done - already) / (now - begin) if now > begin else 0.0
         if rate <= 0:
-            logger.info("%d of %d records", self.done, self.total)
+            logger.info("%d of %d %s", self.done, self.total, self.of)
             return
         left = (self.total - self.done) / rate
-        logger.info("%d of %d records, %.3g a minute, %s left", self.done, self.total, 60 * rate, _duration(left))
+        done = f"{self.done} of {self.total} {self.of}"
+        logger.info("%s, %.3g a minute, %s left", done, 60 * rate, _duration(left))
 
 
 def _duration(seconds: float) -> str:
