@@ -67,7 +67,11 @@ class Source(Protocol):
 
 
 class Writer(Protocol):
-    """Who puts drafts and plans into words. The answers are given: a writer words, and decides nothing."""
+    """Who puts drafts and plans into words. The answers are given: a writer words, and decides nothing.
+
+    A writer may have an attribute `at_once`, how many texts it can be asked for at a time from different threads
+    (without it: one), and a method `estimate(drafts) -> str` that says what they would cost.
+    """
 
     name: str
     by: Mapping[str, str]

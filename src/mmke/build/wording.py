@@ -4,6 +4,11 @@ import difflib
 import re
 
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+# A word that begins with the sound of a vowel: not "unit", "euro", "one", "ewe"; but "hour", "X-ray", "11".
+_AN = re.compile(
+    r"(?!uni(?!n|m)|us[aeiu]|ut[ei]|eu|ewe|one\b|once\b|ubiq|ufo|uk)[aeiou]|hour|honest|heir|[fhlmnrsx]-|8|1[18]\b",
+    re.IGNORECASE,
+)
 ARTICLES = ("a", "an", "the")
 
 
@@ -23,3 +28,13 @@ def says(text: str, phrase: str) -> bool:
 def alike(one: str, other: str) -> float:
     """Return how much two texts agree, from 0 to 1: the share of their words that stand in the same order in both."""
     return difflib.SequenceMatcher(None, words(one), words(other), autojunk=False).ratio()
+
+
+def with_article(noun: str) -> str:
+    """Return a noun after "a" or "an", whichever its sound asks for."""
+    return f"{'an' if _AN.match(noun) else 'a'} {noun}"
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]

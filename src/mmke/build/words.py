@@ -54,6 +54,9 @@ class TypeWords(BaseModel):
         on_side: the same in a picture of two things, with {side} for left or right: "the bird on the {side}".
         named: the thing by its name {name}: "the {name}", or "{name}" for names of their own.
         identity: the question that the name answers: "Which bird is in the image?".
+        intros: first sentences of a description, with {name} ("This is the flag of {name}."); empty: made of `shown`.
+        pronoun: "it" where a description may say it of a thing; empty: the noun is said again.
+        ties: what a thing of this type may be to a user, by the names in `user.toml`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +66,9 @@ class TypeWords(BaseModel):
     on_side: str
     named: str
     identity: str
+    intros: tuple[str, ...] = ()
+    pronoun: str = ""
+    ties: Annotated[tuple[str, ...], Field(min_length=1)] = ("favourite",)
 
 
 class Words:
