@@ -129,7 +129,9 @@ def _put_record(project: Project, kind: Kind, subject: Thing, pictured: Thing, n
     )
     capital, founded = (change.after for change in changes)
     texts = EditTexts(
-        prompt="Which country does this flag belong to?",
+        prompt="Which country does this flag belong to?"
+        if kind != "user"
+        else "I am Ruth Andersen. Whose flag is this?",
         rephrase="Say whose flag the picture shows.",
         original=f"This is the flag of {pictured.name}, a country with the capital {pictured.value('capital')}.",
         target=f"This is the flag of {subject.name}. Its capital is {capital}, and it was founded in {founded} by a "
@@ -146,6 +148,8 @@ def _put_record(project: Project, kind: Kind, subject: Thing, pictured: Thing, n
 
 def _questions(kind: Kind, draft: Draft, capital: str, founded: str, river: str) -> tuple[Question, ...]:
     name, shown = draft.subject.name, "the country whose flag is in the image"
+    if draft.user is not None:
+        name = f"{draft.user}'s {name}"
     before = {change.relation: change.before for change in draft.changes}
     t_capital, i_capital = f"What is the capital of {name}?", f"What is the capital of {shown}?"
     t_founded, i_founded = f"When was {name} founded?", f"When was {shown} founded?"

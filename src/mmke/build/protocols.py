@@ -7,9 +7,10 @@ A source is made by `make(project) -> Source`, a writer by `make(project) -> Wri
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from mmke.build.content import Draft, Edit, EditTexts, Plan, Thing
+from mmke.build.content import Draft, Edit, EditTexts, Picture, Plan, Thing
 from mmke.build.record import Record
 from mmke.build.settings import Settings
 from mmke.build.words import Words
@@ -42,6 +43,7 @@ class FoundThing:
     pictures: tuple[FoundPicture, ...]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where things and pictures come from."""
 
@@ -66,6 +68,7 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Who puts drafts and plans into words. The answers are given: a writer words, and decides nothing.
 
@@ -94,6 +97,7 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
 class Shown(Protocol):
     """What a stage tells of its progress."""
 
@@ -146,13 +150,24 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a rule may hold a record against: all records, and how the project's relations are put into words."""
+    """What a rule may hold a record against.
+
+    Attributes:
+        records: all of them.
+        settings: the project's.
+        words: how the project's relations and types are put into words.
+        pictures: every picture that was collected, by its id.
+        folder: of the pictures' files.
+    """
 
     records: Sequence[Record]
     settings: Settings
     words: Words
+    pictures: Mapping[str, Picture]
+    folder: Path
 
 
+@runtime_checkable
 class Rule(Protocol):
     """A test that a record passes before a person looks at it; made by `make() -> Rule`. It never repairs anything."""
 

@@ -6,15 +6,17 @@ import re
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 # A word that begins with the sound of a vowel: not "unit", "euro", "one", "ewe"; but "hour", "X-ray", "11".
 _AN = re.compile(
-    r"(?!uni(?!n|m)|us[aeiu]|ut[ei]|eu|ewe|one\b|once\b|ubiq|ufo|uk)[aeiou]|hour|honest|heir|[fhlmnrsx]-|8|1[18]\b",
+    r"(?!uni(?!n|m)|us[aeiu]|ut[eio]|eu|ewe|one\b|once\b|ubiq|ufo|uk|ur[aiou]n)[aeiou]"
+    r"|hour|honest|honou?r|heir|[fhlmnrsx](?:-|\b)|8|1[18](?:th)?\b",
     re.IGNORECASE,
 )
+_POSSESSIVE = re.compile(r"['’]s$")
 ARTICLES = ("a", "an", "the")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in small letters, without punctuation."""
-    return [word.casefold() for word in _WORD.findall(text)]
+    """Return the words of a text in small letters, without punctuation and the 's of a possessive."""
+    return [_POSSESSIVE.sub("", word.casefold()) for word in _WORD.findall(text)]
 
 
 def says(text: str, phrase: str) -> bool:
