@@ -23,7 +23,7 @@ COLUMNS = ("question", "answer")
 
 
 class UnrelatedFact(BaseModel):
-    """A plain fact: a question, or a sentence that the answer ends ("The capital of Japan is"), and where it is from."""
+    """A plain fact: a question, or a sentence that the answer ends ("The capital of Japan is"); and its source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,7 +1,7 @@
 """The files that come with mmke: things, pools and pictures, each picture with its origin and licence.
 
-`recipes/building` makes them. Pictures are named by their path in the package `mmke`: those of the benchmark `mini`, and
-`pictures/` beside this module. The `manifest.json` of each folder says which drawing a picture shows.
+`recipes/building` makes them. Pictures are named by their path in the package `mmke`: those of the benchmark `mini`,
+and `pictures/` beside this module. The `manifest.json` of each folder says which drawing a picture shows.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The source `mini`: openly licensed drawings and plain facts that come with mmke, so that everything runs offline.
 
-Countries' facts are those of the npm packages `world-countries` (ODbL 1.0) and `flag-icons`; the others were written for
-mmke. Drawings are of emoji sets, flag sets and the Open Clip Art Library, each under its own licence. `recipes/building`
-makes the files and says how many there are.
+Countries' facts are those of the npm packages `world-countries` (ODbL 1.0) and `flag-icons`; the others were written
+for mmke. Drawings are of emoji sets, flag sets and the Open Clip Art Library, each under its own licence.
+`recipes/building` makes the files and says how many there are.
 """
 
 from collections.abc import Mapping, Sequence
