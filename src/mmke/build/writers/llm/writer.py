@@ -1,0 +1,194 @@
+"""The writer `llm`: texts by a language model, each checked, each reply kept."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
+
+from mmke.build.content import Draft, Edit, EditTexts, Plan
+from mmke.build.project import Project
+from mmke.build.writers.llm import cost
+from mmke.build.writers.llm.answers import AllAsked, Described, Told, read_answer, shortened
+from mmke.build.writers.llm.checks import problems_of_questions, problems_of_texts
+from mmke.build.writers.llm.facts import to_ask, to_describe
+from mmke.build.writers.llm.prompts import STEPS, Step, read_prompt
+from mmke.build.writers.llm.replies import Kept, Message, Replies, Reply, Request
+from mmke.build.writers.llm.settings import NAME, read_llm_settings
+from mmke.errors import CannotWriteError, UserError
+
+if TYPE_CHECKING:
+    import httpx2
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+AGAIN = "Your reply cannot be used:\n{problems}\nSend the whole JSON object again, corrected, and nothing else."
+
+
+def make(project: Project) -> "LlmWriter":
+    """Return the writer of a project. Nothing is sent yet, and no key is needed for what is kept already.
+
+    Raises:
+        UserError: wrong settings, a prompt of the project's that cannot be read, or the client is not installed.
+    """
+    return LlmWriter(project)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is asked for: of which record and step, with which facts."""
+
+    record: str
+    step: Step
+    facts: str
+
+
+class LlmWriter:
+    """A language model behind an endpoint; several threads may use it at once."""
+
+    name = NAME
+
+    def __init__(self, project: Project, transport: "httpx2.BaseTransport | None" = None) -> None:
+        """Read settings and prompts; `transport` stands in for the network in tests."""
+        try:
+            from mmke.build.writers.llm.endpoint import Endpoint
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"the writer llm needs the Python package {error.name!r}; run: pip install 'mmke[build]'"
+            ) from error
+        self._settings = read_llm_settings(project)
+        self._words, self._bounds = project.words, project.settings.write.words
+        self._prompts = {step: read_prompt(project.folder, project.settings.kind, step) for step in STEPS}
+        self._replies = Replies(project.folder)
+        self._endpoint = Endpoint(self._settings, os.environ, transport)
+        self._lock, self._sent = threading.Lock(), 0
+        self.at_once = self._settings.at_once
+        versions = {f"{step} prompt": prompt.version for step, prompt in self._prompts.items()}
+        self.by = {
+            "writer": NAME,
+            "model": self._settings.model,
+            "temperature": f"{self._settings.temperature:g}",
+            **versions,
+        }
+
+    def describe(self, draft: Draft) -> EditTexts:
+        """Put an edit into words.
+
+        Raises:
+            CannotWriteError: this one cannot be written; others go on.
+            UserError: the endpoint can write none; what was written is kept.
+        """
+        task = _Task(draft.id, "describe", to_describe(draft, self._words, self._bounds))
+
+        def checked(texts: EditTexts) -> list[str]:
+            return problems_of_texts(texts, draft, self._bounds)
+
+        if draft.kind == "user":
+            return _texts(self._write(task, Told, lambda told: checked(_texts(told))))
+        return _texts(self._write(task, Described, lambda described: checked(_texts(described))))
+
+    def ask(self, edit: Edit, plans: Sequence[Plan]) -> Sequence[str]:
+        """Put questions into words, one for each plan and in their order.
+
+        Raises:
+            CannotWriteError: these cannot be written; others go on.
+            UserError: the endpoint can write none; what was written is kept.
+        """
+        if not plans:
+            return ()
+        task = _Task(edit.draft.id, "ask", to_ask(edit, plans, self._words))
+        asked = self._write(task, AllAsked, lambda asked: problems_of_questions(asked, edit, plans))
+        texts = {one.key: one.question for one in asked.questions}
+        return [texts[plan.key] for plan in plans]
+
+    def summary(self) -> str:
+        """Return how much was asked now, and how much the whole project has used."""
+        used, uncounted = cost.used(self._replies.all())
+        without = f"; {uncounted} replies came without a count of their tokens" if uncounted else ""
+        return (
+            f"{self._settings.model}: {self._sent} replies now, {used.calls} in the whole project, "
+            f"{used.told(self._settings)}{without}"
+        )
+
+    def estimate(self, drafts: Sequence[Draft]) -> str:
+        """Return how many calls and tokens are coming for some drafts, before any is sent."""
+        prompts = {step: (prompt.version, self._settings.model) for step, prompt in self._prompts.items()}
+        kept = {(each.record, each.step, (each.prompt, each.request.model)) for each in self._replies.all()}
+        sent, received, calls = 0, 0, 0
+        for step in STEPS:
+            prompt = self._prompts[step]
+            for draft in drafts:
+                if (draft.id, step, prompts[step]) not in kept:
+                    # What is told for the questions is not there before the texts are; it is about as long.
+                    sent += cost.estimated(prompt.text + to_describe(draft, self._words, self._bounds))
+                    received += cost.estimated(prompt.example)
+                    calls += 1
+        coming = cost.Used(calls, sent, received)
+        missing = self._endpoint.missing_key
+        return (
+            f"{self._settings.model} at {self._settings.base_url}: {calls} calls for {len(drafts)} records, two for "
+            f"each that has no reply yet; about {coming.told(self._settings)}, by {cost.CHARACTERS} characters to a "
+            "token and replies as long as the prompts' examples; a reply that must be corrected is another call"
+            + (f". Missing: {missing}" if missing else "")
+        )
+
+    def _write(self, task: _Task, answer: type[Answer], problems_of: Callable[[Answer], list[str]]) -> Answer:
+        """Ask until the answer satisfies the checks, telling the model each time what was wrong."""
+        messages: list[Message] = [
+            Message(role="system", content=self._prompts[task.step].text),
+            Message(role="user", content=task.facts),
+        ]
+        problems, place = ["nothing was asked"], ""
+        for attempt in range(1, self._settings.attempts + 1):
+            place, reply = self._reply(task, attempt, messages, answer)
+            found, problems = _judged(reply, answer, problems_of)
+            if found is not None:
+                return found
+            again = AGAIN.format(problems="\n".join(f"- {problem}" for problem in problems))
+            messages += [
+                Message(role="assistant", content=reply.text or "(nothing)"),
+                Message(role="user", content=again),
+            ]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise CannotWriteError(f"after {self._settings.attempts} attempts: {problems[0]}{more}; see {place}")
+
+    def _reply(
+        self, task: _Task, attempt: int, messages: Sequence[Message], answer: type[BaseModel]
+    ) -> tuple[str, Reply]:
+        """Return where a reply is kept, and the reply: the kept one, else a new one, which is kept."""
+        settings, prompt = self._settings, self._prompts[task.step].version
+        request = Request(
+            model=settings.model, temperature=settings.temperature, tokens=settings.tokens, messages=tuple(messages)
+        )
+        reply, place = self._replies.get(request, prompt), self._replies.name(request, prompt)
+        if reply is None:
+            reply = self._endpoint.send(request, answer)
+            self._replies.put(
+                Kept(record=task.record, step=task.step, attempt=attempt, prompt=prompt, request=request, reply=reply)
+            )
+            with self._lock:
+                self._sent += 1
+        if reply.refusal or reply.finish == "content_filter":
+            why = repr(shortened(reply.refusal)) if reply.refusal else "by the endpoint's filter"
+            raise CannotWriteError(f"the model refused to write this: {why}; see {place}")
+        return place, reply
+
+
+def _judged(
+    reply: Reply, answer: type[Answer], problems_of: Callable[[Answer], list[str]]
+) -> tuple[Answer | None, list[str]]:
+    """Return the answer; or None, and what is wrong with the reply."""
+    if reply.cut_off:
+        return None, ["the reply was cut off; write less (or raise `tokens` in build.toml)"]
+    found, problems = read_answer(reply.text, answer)
+    if not isinstance(found, answer):
+        return None, problems
+    problems = problems_of(found)
+    return (None, problems) if problems else (found, [])
+
+
+def _texts(answer: Described | Told) -> EditTexts:
+    original = answer.original if isinstance(answer, Described) else answer.target
+    return EditTexts(prompt=answer.prompt, rephrase=answer.rephrase, original=original, target=answer.target)
