@@ -29,3 +29,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class CannotWriteError(UserError):
     """One text that a writer of the builder cannot write; the others go on."""
+
+
+class UnreachableError(UserError):
+    """A service that a source of the builder asks does not answer: the stage ends, and goes on when it is run again."""

@@ -11,6 +11,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
@@ -79,6 +80,29 @@ def picture_size(path: Path, *, upright: bool = False) -> tuple[int, int]:
             with Image.open(io.BytesIO(read_bytes(path))) as picture:
                 turned = upright and _orientation(picture) >= LYING
                 return (picture.height, picture.width) if turned else picture.size
+        except _BROKEN as error:
+            raise BrokenPictureError(_first_line(error)) from error
+
+
+class Header(NamedTuple):
+    """What a picture's file says of itself before its pixels: Pillow's name of the format, and the size as stored."""
+
+    kind: str
+    width: int
+    height: int
+
+
+def header(content: bytes) -> Header:
+    """Return format and size from a file's bytes, without decoding a pixel.
+
+    Raises:
+        BrokenPictureError: the bytes are no picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                return Header(picture.format or "", *picture.size)
         except _BROKEN as error:
             raise BrokenPictureError(_first_line(error)) from error
 

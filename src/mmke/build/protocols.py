@@ -25,7 +25,9 @@ class FoundPicture:
         author: as stated, without markup.
         licence: as stated; `collect` normalises it.
         licence_url: where its text is, or empty.
-        read: returns the file's bytes. Raises `UserError` where it cannot be had, with the reason.
+        read: returns the file's bytes. Raises `UserError` where it cannot be had, with the reason, and
+            `UnreachableError` where it cannot be had now.
+        version: differs where the file's content differs, such as its digest, as far as that is known without reading.
     """
 
     origin: str
@@ -33,6 +35,7 @@ class FoundPicture:
     licence: str
     licence_url: str
     read: Callable[[], bytes]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Source(Protocol):
 
         Raises:
             UserError: this thing cannot be used; the message is the reason. Others go on.
+            UnreachableError: the source does not answer. The stage ends, and goes on when it is run again.
         """
         ...
 
