@@ -54,9 +54,10 @@ class TypeWords(BaseModel):
         on_side: the same in a picture of two things, with {side} for left or right: "the bird on the {side}".
         named: the thing by its name {name}: "the {name}", or "{name}" for names of their own.
         identity: the question that the name answers: "Which bird is in the image?".
-        introduced: a sentence on a picture of {x}, the thing named: "The image shows the flag of {x}."
+        intros: first sentences of a description, with {name} ("This is the flag of {name}."); empty: made of `shown`.
         pronoun: "it" where a description may say it of a thing; empty: the noun is said again.
-        ties: what a thing of this type may be to a user, by the names in `user.toml`; empty: its own name, or "favourite".
+        ties: what a thing of this type may be to a user, by the names in `user.toml`; empty: the type's own name
+            where it stands there, else "favourite".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +67,7 @@ class TypeWords(BaseModel):
     on_side: str
     named: str
     identity: str
-    introduced: str = "The image shows {x}."
+    intros: tuple[str, ...] = ()
     pronoun: str = ""
     ties: tuple[str, ...] = ()
 

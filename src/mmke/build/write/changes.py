@@ -114,9 +114,7 @@ def _mains(exchange: Exchange, options: dict[str, list[Change]]) -> Iterator[Cha
         yield from (change for change in found if _leads_further(exchange, [change]))
 
 
-def _completed(
-    exchange: Exchange, main: Change, others: Sequence[Sequence[Change]], wanted: int
-) -> tuple[Change, ...]:
+def _completed(exchange: Exchange, main: Change, others: Sequence[Sequence[Change]], wanted: int) -> tuple[Change, ...]:
     """Return the main change and those that go with it; lenders that gave nothing yet come first."""
     chosen = [main]
     for options in others:

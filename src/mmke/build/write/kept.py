@@ -48,4 +48,6 @@ def _lent(change: Change, lenders: Mapping[str, Thing]) -> bool:
         return True
     lender = lenders.get(change.taken_from)
     facts = () if lender is None else lender.facts
-    return any((fact.relation, fact.value, fact.further) == (change.relation, change.after, change.further) for fact in facts)
+    return any(
+        (fact.relation, fact.value, fact.further) == (change.relation, change.after, change.further) for fact in facts
+    )

@@ -4,6 +4,7 @@ A draft that is there stays as long as its things and facts do: a thing more cha
 looked at. The types take turns, the one with the fewest records first, until there are as many as wanted.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ def plan(project: Project) -> Planned:
         else:
             drafts.append(draft)
             queue.counts[draft.subject.type] += 1
-    return Planned(tuple(drafts), refused, _notes(project, len(drafts), refused))
+    return Planned(tuple(drafts), refused, _notes(project, found, len(drafts), refused))
 
 
 class _Queue:
@@ -94,7 +95,7 @@ def _draft(project: Project, found: Usable, link: Link, users: set[str]) -> Draf
     if settings.kind == "user":
         ties = project.words.type(subject.thing.type).ties
         told = draw_user(subject.thing, ties, settings.write.changes, users, key)
-        return _of_things(id_, project, subject, pictured).model_copy(update=told)
+        return _of_things(id_, project, subject, pictured).model_copy(update=told._asdict())
     lenders = found.lenders[subject.thing.type]
     exchange = Exchange(settings.kind, subject.thing, pictured.thing, lenders, project.words, key)
     changes = draw_changes(exchange, settings.write.changes)
@@ -115,11 +116,10 @@ def _of_things(id_: str, project: Project, subject: Ready, pictured: Ready) -> D
     )
 
 
-def _notes(project: Project, made: int, refused: dict[str, str]) -> tuple[str, ...]:
-    wanted = project.settings.count
+def _notes(project: Project, found: Usable, made: int, refused: dict[str, str]) -> tuple[str, ...]:
+    wanted, things = project.settings.count, sum(map(len, found.lenders.values()))
     if made >= wanted:
         return ()
-    return (
-        f"{made} of the {wanted} records that `count` wants can be made: the other {len(refused)} things of these types "
-        "are left out for the reasons above; collect more things, or more pictures and facts of them",
-    )
+    why = "; ".join(f"{count} x {reason}" for reason, count in Counter(refused.values()).most_common(3))
+    told = f"{made} of the {wanted} records that `count` asks for can be made of the {things} things"
+    return (f"{told}: {why}" if why else f"{told}; collect more",)

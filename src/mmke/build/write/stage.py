@@ -42,11 +42,8 @@ def dry(project: Project) -> str:
     """
     writer, planned = made_writer(project), plan(project)
     todo = [draft for draft in planned.drafts if not project.edits.has(draft.id, _inputs(project, writer, draft))]
-    told = [
-        f"{project.settings.write.writer} would write {len(todo)} edits and their questions; "
-        f"{len(planned.drafts) - len(todo)} edits are there already",
-        *planned.notes,
-    ]
+    there, name = len(planned.drafts) - len(todo), project.settings.write.writer
+    told = [f"{name} would write {len(todo)} edits and their questions; {there} are there already", *planned.notes]
     estimate = getattr(writer, "estimate", None)
     if estimate is not None:
         told.append(str(estimate(todo)))

@@ -6,7 +6,7 @@ from random import Random
 from mmke.build.content import Draft, Thing
 from mmke.build.wording import says, words
 from mmke.build.words import Words
-from mmke.build.writers.templates.sentences import intro, joined, named, stated, stated_again
+from mmke.build.writers.templates.sentences import intro, named, run_together, stated, stated_again
 from mmke.errors import CannotWriteError
 
 Told = Sequence[tuple[str, str]]
@@ -18,38 +18,41 @@ def description(grammar: Words, thing: Thing, told: Told, *, looks: str, rng: Ra
     type_ = grammar.type(thing.type)
     sentences = [intro(type_, thing.name, rng), *([looks] if looks else [])]
     facts = list(_sentences(grammar, thing, told, named_again=bool(rng.getrandbits(1)) and not looks))
-    if len(facts) > 2:
-        # Two of several facts share a sentence, so that they do not read like a list.
-        n = rng.randrange(1, len(facts) - 1) if len(facts) > 2 else 1
-        facts[n : n + 2] = [joined(facts[n], facts[n + 1], told[n + 1][1])]
-    elif len(facts) == 2 and rng.getrandbits(1):
-        facts = [joined(*facts, told[1][1])]
-    return " ".join([*sentences, *facts])
+    return " ".join([*sentences, *run_together(facts, [value for _, value in told], rng)])
 
 
-def edited_description(grammar: Words, draft: Draft, bounds: tuple[int, int], rng: Random) -> str:
-    """Return the description that names the subject and holds the new values, with as many words as `bounds` asks for.
+def edited_description(grammar: Words, draft: Draft, rng: Random, *, bounds: tuple[int, int]) -> str:
+    """Return the description that names the subject and holds the new values.
 
-    Where the altered facts alone are too short, true facts of the subject that fit are told too; where they are too
-    long, the looks are left out.
+    Where the altered facts alone make fewer words than `bounds` asks for, true facts of the subject that fit are told
+    too.
 
     Raises:
-        CannotWriteError: the length cannot be kept, or a word of the grammar itself says what must not be said.
+        CannotWriteError: a word of the grammar itself says what must not be said.
     """
     told = [(change.relation, change.after) for change in draft.changes]
     looks = draft.pictured.looks if draft.kind == "semantic" else ""
-    state = rng.getstate()
-    for more in _more(grammar, draft):
+    state, text = rng.getstate(), ""
+    for more in _more(draft):
         rng.setstate(state)
         text = description(grammar, draft.subject, [*told, *more], looks=looks, rng=rng)
         if len(words(text)) >= bounds[0]:
             break
-    if not bounds[0] <= len(words(text)) <= bounds[1]:
-        raise CannotWriteError(
-            f"the description has {len(words(text))} words, and [write] words asks for {bounds[0]} to {bounds[1]}"
-        )
     _check(draft, text)
     return text
+
+
+def check_length(text: str, bounds: tuple[int, int]) -> None:
+    """Hold a description against the least and the most words.
+
+    Raises:
+        CannotWriteError: it has fewer or more.
+    """
+    count = len(words(text))
+    if not bounds[0] <= count <= bounds[1]:
+        raise CannotWriteError(
+            f"the description has {count} words, and [write] words asks for {bounds[0]} to {bounds[1]}"
+        )
 
 
 def _sentences(grammar: Words, thing: Thing, told: Told, *, named_again: bool) -> Iterator[str]:
@@ -61,7 +64,7 @@ def _sentences(grammar: Words, thing: Thing, told: Told, *, named_again: bool) -
             yield stated_again(type_, grammar.relation(relation), value)
 
 
-def _more(grammar: Words, draft: Draft) -> Iterator[Told]:
+def _more(draft: Draft) -> Iterator[Told]:
     """Yield true facts of the subject that can be told besides: none, one, two, …."""
     altered = {change.relation for change in draft.changes}
     replaced = [str(change.before) for change in draft.changes]

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from random import Random
 
 from mmke.build.content import Draft, Plan
-from mmke.build.words import TypeWords, Words
-from mmke.build.writers.templates.sentences import named, pointed
 from mmke.build.wording import capital
+from mmke.build.words import TypeWords, Words
+from mmke.build.writers.templates.sentences import OTHER, named, pointed
 
-OTHER = {"left": "right", "right": "left"}
 
-
-def worded(grammar: Words, draft: Draft, plans: Sequence[Plan], beside: Sequence[str], rng: Random) -> list[str]:
+def worded(grammar: Words, draft: Draft, plans: Sequence[Plan], *, beside: Sequence[str], rng: Random) -> list[str]:
     """Return a question for each plan; a fact that is asked again is asked in other words."""
     asked: dict[str | None, int] = {}
     type_ = grammar.type(draft.subject.type)
@@ -22,9 +20,7 @@ def worded(grammar: Words, draft: Draft, plans: Sequence[Plan], beside: Sequence
     return found
 
 
-def _question(
-    grammar: Words, type_: TypeWords, draft: Draft, plan: Plan, times: int, beside: Sequence[str]
-) -> str:
+def _question(grammar: Words, type_: TypeWords, draft: Draft, plan: Plan, times: int, beside: Sequence[str]) -> str:
     x = named(type_, draft.subject.name) if plan.picture is None else type_.shown
     if plan.side is not None:
         change = next(change for change in draft.changes if change.relation == plan.relation)

@@ -1,12 +1,16 @@
 """Sentences about a thing, made of the grammar of its type and its relations."""
 
 import re
+from collections.abc import Sequence
 from random import Random
 
 from mmke.build.wording import capital, with_article
 from mmke.build.words import Relation, TypeWords
 
 X = "{x}"
+OTHER = {"left": "right", "right": "left"}
+"""The other side."""
+
 _OF = re.compile(r"^The ([^{}]+?) of \{x\}(?= )")
 
 
@@ -24,10 +28,11 @@ def introduced(type_: TypeWords, name: str) -> str:
 
 def intro(type_: TypeWords, name: str, rng: Random) -> str:
     """Return a first sentence that names what a picture shows."""
-    forms = [type_.introduced, f"{type_.shown} is {X}."]
-    if type_.shown == f"the {type_.noun} in the image":
-        forms += [f"This is {X}.", f"What you see here is {X}."]
-    return capital(rng.choice(forms).format(x=introduced(type_, name)))
+    forms = [*type_.intros, "{shown} is {x}."]
+    if not type_.intros:
+        forms += ["The image shows {x}.", "This is {x}.", "What you see here is {x}."]
+    chosen = rng.choice(forms)
+    return capital(chosen.format(name=name, shown=type_.shown, x=introduced(type_, name)))
 
 
 def stated(relation: Relation, value: str, x: str) -> str:
@@ -53,6 +58,17 @@ def joined(first: str, second: str, value: str) -> str:
     """Return two sentences as one; a value keeps its capital letter."""
     rest = second if second.startswith(value) else second[:1].lower() + second[1:]
     return f"{first.removesuffix('.')}, and {rest}"
+
+
+def run_together(sentences: Sequence[str], values: Sequence[str], rng: Random) -> list[str]:
+    """Return sentences of which two share one, so that they do not read like a list; `values` are what each tells."""
+    found = list(sentences)
+    if len(found) > 2:
+        n = rng.randrange(len(found) - 1)
+        found[n : n + 2] = [joined(found[n], found[n + 1], values[n + 1])]
+    elif len(found) == 2 and rng.getrandbits(1):
+        found = [joined(found[0], found[1], values[1])]
+    return found
 
 
 def pointed(type_: TypeWords, name: str, relation: Relation, value: str) -> str:

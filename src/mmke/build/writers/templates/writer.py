@@ -12,9 +12,12 @@ from mmke.build.content import Draft, Edit, EditTexts, Plan
 from mmke.build.draws import in_order, rng
 from mmke.build.project import Project
 from mmke.build.protocols import Writer
+from mmke.build.user_words import Tie, read_user_words
 from mmke.build.words import Words
-from mmke.build.writers.templates.describe import description, edited_description
+from mmke.build.writers.templates import users
+from mmke.build.writers.templates.describe import check_length, description, edited_description
 from mmke.build.writers.templates.questions import worded
+from mmke.errors import CannotWriteError
 
 VERSION = "1"
 
@@ -35,6 +38,7 @@ class Templates:
 
     def __init__(self, words: Words, bounds: tuple[int, int], seed: int, prompts: Prompts) -> None:
         self._words, self._bounds, self._seed, self._prompts = words, bounds, seed, prompts
+        self._ties = read_user_words().ties
 
     def describe(self, draft: Draft) -> EditTexts:
         """Put an edit into words.
@@ -43,13 +47,34 @@ class Templates:
             CannotWriteError: the description would be too short or too long, or say what it must not.
         """
         prompt, rephrase = self._asked(draft)
-        target = edited_description(self._words, draft, self._bounds, self._rng(draft, "target"))
-        original = self._original(draft)
+        if draft.kind == "user":
+            target = original = self._told(draft)
+        else:
+            target = edited_description(self._words, draft, self._rng(draft, "target"), bounds=self._bounds)
+            original = self._original(draft)
+        check_length(target, self._bounds)
         return EditTexts(prompt=prompt, rephrase=rephrase, original=original, target=target)
 
     def ask(self, edit: Edit, plans: Sequence[Plan]) -> Sequence[str]:
-        """Put questions into words, one for each plan and in their order."""
-        return worded(self._words, edit.draft, plans, self._prompts["beside"]["questions"], self._rng(edit.draft, "ask"))
+        """Put questions into words, one for each plan and in their order.
+
+        Raises:
+            CannotWriteError: the user's tie is unknown.
+        """
+        draft, beside = edit.draft, self._prompts["beside"]["questions"]
+        rng = self._rng(draft, "ask")
+        if draft.kind == "user":
+            return users.worded(self._words, self._tie(draft), draft, plans, beside=beside, rng=rng)
+        return worded(self._words, draft, plans, beside=beside, rng=rng)
+
+    def _told(self, draft: Draft) -> str:
+        return users.told(self._words, self._tie(draft), draft, self._rng(draft, "target"))
+
+    def _tie(self, draft: Draft) -> Tie:
+        tie = self._ties.get(str(draft.tie))
+        if tie is None:
+            raise CannotWriteError(f"its tie {draft.tie!r} is none of {', '.join(self._ties)}")
+        return tie
 
     def _original(self, draft: Draft) -> str:
         thing = draft.pictured
