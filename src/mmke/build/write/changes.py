@@ -8,16 +8,14 @@ is the meaning (semantic knowledge).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mmke.build.collect.judge import MEANING, MOST_WORDS
 from mmke.build.content import Change, Fact, Kind, Thing
 from mmke.build.draws import in_order
 from mmke.build.wording import ARTICLES, says, words
 from mmke.build.words import Words
 from mmke.build.write.consistent import consistent
-from mmke.build.write.further import MOST_WORDS, hops
+from mmke.build.write.further import hops
 from mmke.errors import CannotWriteError
-
-MEANING = "meaning"
-"""The relation that an edit of semantic knowledge always alters; of a thing without it, the first one."""
 
 FEWEST = {"entity": 2, "semantic": 1}
 MOST_OPTIONS = 8
@@ -107,8 +105,7 @@ def _usable(exchange: Exchange, fact: Fact, before: str) -> bool:
 def _mains(exchange: Exchange, options: dict[str, list[Change]]) -> Iterator[Change]:
     """Yield the changes that the others are drawn around."""
     if exchange.kind == "semantic":
-        names = [fact.relation for fact in exchange.subject.facts]
-        yield from options.get(MEANING if MEANING in names else names[0] if names else "", [])
+        yield from options.get(MEANING, [])
         return
     for found in options.values():
         yield from (change for change in found if _leads_further(exchange, [change]))

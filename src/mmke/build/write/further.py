@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 
+from mmke.build.collect.judge import MOST_WORDS
 from mmke.build.content import Change, Fact, Thing
 from mmke.build.wording import says, words
-
-MOST_WORDS = 5
-"""Of an answer."""
 
 
 def hops(change: Change, subject: Thing, pictured: Thing, said: Iterable[str]) -> list[Fact]:

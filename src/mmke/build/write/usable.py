@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
+from mmke.build.collect.judge import PICTURES
 from mmke.build.content import Kind, Thing
 from mmke.build.project import Project
 from mmke.errors import UserError, did_you_mean
-
-PICTURES = {"entity": 2, "semantic": 3, "user": 3}
-"""How many a thing needs: the edit's, the rephrase, and the half of one side by side where the kind has such."""
 
 FACTS = {"entity": 2, "semantic": 1, "user": 0}
 
