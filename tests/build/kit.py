@@ -33,6 +33,8 @@ COUNTRIES = {
     "Fenn": ("Fenna", "1566", "grey"),
 }
 """Countries without a map: capital, year of foundation, colour of the passport."""
+USERS = ("Ruth Andersen", "Ruth Andersen", "Ines Costa", "Ravi Dutta", "Mei Endo", "Jon Falk")
+"""Of the records in order: the first two are of one user."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +124,14 @@ def _put_record(project: Project, kind: Kind, subject: Thing, pictured: Thing, n
         subject=subject,
         pictured=pictured,
         changes=changes,
-        user="Ruth Andersen" if kind == "user" else None,
+        user=USERS[n] if kind == "user" else None,
         edit_picture=f"{file}-0.png",
         rephrase_picture=f"{file}-1.png",
         subject_picture=None if kind == "user" else f"{subject.id.replace('/', '-')}-0.png",
     )
     capital, founded = (change.after for change in changes)
     texts = EditTexts(
-        prompt="Which country does this flag belong to?"
-        if kind != "user"
-        else "I am Ruth Andersen. Whose flag is this?",
+        prompt="Which country does this flag belong to?" if kind != "user" else f"I am {USERS[n]}. Whose flag is this?",
         rephrase="Say whose flag the picture shows.",
         original=f"This is the flag of {pictured.name}, a country with the capital {pictured.value('capital')}.",
         target=f"This is the flag of {subject.name}. Its capital is {capital}, and it was founded in {founded} by a "

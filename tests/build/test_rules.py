@@ -115,7 +115,8 @@ BROKEN: list[tuple[str, Kind, str, Break]] = [
     ("complete", "user", "pictures.one_hop", lambda record, _: replace(
         record, asked=record.asked.model_copy(update={"one_hop": None})
     )),
-    ("answer-in-description", "semantic", "i_gen.answer", plan("i_gen", relation=None, answer="a tailor")),
+    ("complete", "semantic", "i_gen.answer", plan("i_gen", relation=None, answer="a baker")),
+    ("answer-in-description", "semantic", "t_rel.answer", plan("t_rel", relation=None, answer="a tailor")),
     ("portability-not-in-description", "entity", "port.answer", more("target", "It lies on the Corer.")),
     ("new-answer", "entity", "i_rel_1.answer", plan("i_rel_1", before="cordo")),
     ("answer-not-in-question", "entity", "t_loc.question", text(t_loc__question="Not hot but cold is")),

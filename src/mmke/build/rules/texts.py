@@ -67,6 +67,9 @@ def _incomplete(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
             yield f"{key}.question", f"{kind} has no such question"
         elif picture != wanted[key]:
             yield f"{key}.question", f"it is asked about {picture or 'no'} picture, not {wanted[key] or 'none'}"
+    answers = {question.plan.key: question.plan.answer for question in asked}
+    if "i_gen" in answers and answers["i_gen"] != answers.get("i_rel"):
+        yield "i_gen.answer", f"it is {answers['i_gen']!r}, and must be that of i_rel: the format has one for both"
     if (record.asked.one_hop is not None) != (kind != "entity"):
         yield "pictures.one_hop", "only semantic and user-specific records have a picture side by side, and all of them"
 
