@@ -190,12 +190,12 @@ def test_the_model_is_told_what_was_wrong(tmp_path: Path) -> None:
     assert [message["role"] for message in bodies[1]["messages"]] == ["system", "user", "assistant", "user"]
     assert bodies[1]["messages"][-1]["content"].split("\n") == [
         "Your reply cannot be used:",
-        "- target must name 'Aland'",
-        "- target must say 'Cordo' word for word, the new capital",
-        "- target must say '1833' word for word, the new founded",
-        "- target must not say '1901'",
-        "- target must not say 'Boria'",
-        "- target has 11 words; at least 12 and at most 90 are wanted",
+        "- target: it does not say 'Cordo', the new capital",
+        "- target: it does not say '1833', the new founded",
+        "- target: it still says '1901', the replaced founded",
+        "- target: it does not name 'Aland'",
+        "- target: it names 'Boria', which the picture showed before the edit",
+        "- target: it has 11 words, not 12 to 90",
         "Send the whole JSON object again, corrected, and nothing else.",
     ]
 

@@ -30,7 +30,7 @@ def test_what_the_texts_say_is_what_was_drawn(tmp_path: Path, kind: Kind) -> Non
             assert changed.before is None or changed.before not in edit.texts.target
         assert all(question.plan.answer not in question.text for question in questions)
         texts = {question.plan.key: question.text for question in questions}
-        assert all((edit.draft.subject.name in text) == key.startswith("t_rel") for key, text in texts.items())
+        assert all(edit.draft.subject.name in text for key, text in texts.items() if key.startswith("t_rel"))
     first = made[0][0].texts
     assert (first.original == first.target) == (kind == "user")
 

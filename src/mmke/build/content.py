@@ -127,6 +127,7 @@ class Draft(Content):
         pictured: what the pictures show. Of user-specific knowledge it is the subject itself.
         changes: the altered facts; of user-specific knowledge the facts that the user tells.
         user: the name of the user; None for the other kinds.
+        tie: what the thing is to the user, by its name in `user.toml`, such as "pet"; None for the other kinds.
         edit_picture: id of the picture that is edited.
         rephrase_picture: id of another picture of `pictured`.
         subject_picture: id of the subject's own picture, shown to those who verify; None where it is the edited one.
@@ -138,6 +139,7 @@ class Draft(Content):
     pictured: Thing
     changes: tuple[Change, ...]
     user: str | None = None
+    tie: str | None = None
     edit_picture: str
     rephrase_picture: str
     subject_picture: str | None = None

@@ -56,7 +56,8 @@ class TypeWords(BaseModel):
         identity: the question that the name answers: "Which bird is in the image?".
         intros: first sentences of a description, with {name} ("This is the flag of {name}."); empty: made of `shown`.
         pronoun: "it" where a description may say it of a thing; empty: the noun is said again.
-        ties: what a thing of this type may be to a user, by the names in `user.toml`.
+        ties: what a thing of this type may be to a user, by the names in `user.toml`; empty: the type's own name
+            where it stands there, else "favourite".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +69,7 @@ class TypeWords(BaseModel):
     identity: str
     intros: tuple[str, ...] = ()
     pronoun: str = ""
-    ties: Annotated[tuple[str, ...], Field(min_length=1)] = ("favourite",)
+    ties: tuple[str, ...] = ()
 
 
 class Words:

@@ -20,8 +20,13 @@ def rules() -> dict[str, Rule]:
     return {name: registry.factory("rules", name)() for name in registry.names("rules")}
 
 
-def check(project: Project, records: Sequence[Record]) -> list[Finding]:
+def check(project: Project, records: Sequence[Record], *, only: str | None = None) -> list[Finding]:
     """Return what the rules find in records, in the order of the records, of each in the order of the rules.
+
+    Args:
+        project: whose settings and pictures the rules see.
+        records: all of them, since some rules hold a record against the others.
+        only: id of the one record that is looked at; None: all are.
 
     Raises:
         BrokenPluginError: another package's rule cannot be used, or fails.
@@ -34,9 +39,10 @@ def check(project: Project, records: Sequence[Record]) -> list[Finding]:
         folder=project.pictures_folder,
     )
     found: list[tuple[int, Finding]] = []
+    looked_at = [(n, record) for n, record in enumerate(records) if only in (None, record.id)]
     for name, rule in rules().items():
         with registry.named("rules", name):
-            found.extend((n, finding) for n, record in enumerate(records) for finding in rule.find(record, scope))
+            found.extend((n, finding) for n, record in looked_at for finding in rule.find(record, scope))
     return [finding for _, finding in sorted(found, key=itemgetter(0))]
 
 

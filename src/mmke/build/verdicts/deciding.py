@@ -78,12 +78,13 @@ class Desk:
         if self._log.get(sent.key) is not None:
             return
         record = self.record(sent.record)
-        if record.content != sent.content:
+        content = self.queue.contents[record.id]
+        if content != sent.content:
             raise ChangedError(
                 f"record {record.id} has changed since it was shown; nothing was saved. Look at it again"
             )
         adjudicating = sent.turn == "adjudication"
-        own = self.queue.ledger.own(sent.person, record.id, record.content, adjudicating=adjudicating)
+        own = self.queue.own(sent.person, record, adjudicating=adjudicating)
         if sent.over != (own and own.id):
             raise ChangedError(
                 f"you decided on record {record.id} in another tab meanwhile; nothing was saved. Look at it again"
@@ -92,7 +93,7 @@ class Desk:
         corrections = _corrections(record, sent)
         verdict = Verdict(
             record=record.id,
-            content=record.content,
+            content=content,
             annotator=sent.person,
             turn=turn,
             decision=sent.decision,
@@ -167,7 +168,7 @@ class Desk:
     def _put(self, key: str, verdict: Verdict) -> None:
         by = {"annotator": verdict.annotator}
         self._log.put(key, verdict, sources=(verdict.record,), by=by, inputs=verdict.content)
-        self.queue.ledger.take(self._log.lines[-1])
+        self.queue.take(self._log.lines[-1])
 
     def _time(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")

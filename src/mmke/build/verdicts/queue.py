@@ -9,7 +9,8 @@ do the same work.
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from mmke.build.content import Turn
+from mmke.build.content import Turn, Verdict
+from mmke.build.log import Entry
 from mmke.build.project import Project
 from mmke.build.record import Record
 from mmke.build.verdicts.ledger import Ledger
@@ -39,6 +40,9 @@ class Queue:
         self.project, self.records, self.ledger = project, records, ledger
         self._clock = clock
         self._before: dict[str, tuple[str, float]] = {}  # which record is before a person, and since when
+        self.contents = {record.id: record.content for record in records}
+        self._places = {record.id: place for place, record in enumerate(records)}
+        self._standings: dict[str, Standing] = {}
         self._come: dict[str, None] = dict.fromkeys(ledger.people)
 
     def welcome(self, person: str) -> None:
@@ -52,7 +56,20 @@ class Queue:
 
     def standing(self, record: Record) -> Standing:
         """Return what stands of a record."""
-        return standing_of(record, self.ledger, self.project)
+        found = self._standings.get(record.id)
+        if found is None:
+            found = standing_of(record, self.ledger, self.project, content=self.contents[record.id])
+            self._standings[record.id] = found
+        return found
+
+    def take(self, line: Entry[Verdict]) -> None:
+        """Take in a verdict that was written."""
+        self.ledger.take(line)
+        self._standings.pop(line.content.record, None)
+
+    def own(self, person: str, record: Record, *, adjudicating: bool) -> Entry[Verdict] | None:
+        """Return a person's verdict on a record, the adjudication or the independent one; None: there is none."""
+        return self.ledger.own(person, record.id, self.contents[record.id], adjudicating=adjudicating)
 
     def show(self, person: str, record: Record) -> None:
         """Note that a record is before a person now."""
@@ -68,10 +85,9 @@ class Queue:
         """
         asked = [(record, turn) for record, turn in self.asked(person) if not self._taken(record, person)]
         blind = [(record, turn) for record, turn in asked if turn != "adjudication"]
-        places = {record.id: place for place, record in enumerate(self.records)}
-        begin = places.get(after, -1) if after is not None else -1
+        begin = -1 if after is None else self._places.get(after, -1)
         chosen = blind or asked
-        later = [pair for pair in chosen if places[pair[0].id] > begin]
+        later = [pair for pair in chosen if self._places[pair[0].id] > begin]
         return next(iter(later or chosen), None)
 
     def asked(self, person: str) -> list[tuple[Record, Turn]]:

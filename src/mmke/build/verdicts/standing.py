@@ -60,20 +60,20 @@ def doubled(record: str, *, share: float, seed: int) -> bool:
 def standing(project: Project, records: Sequence[Record]) -> Mapping[str, Standing]:
     """Return what stands of each record, by its id."""
     ledger = Ledger(project.verdicts.lines)
-    return {record.id: standing_of(record, ledger, project) for record in records}
+    return {record.id: standing_of(record, ledger, project, content=record.content) for record in records}
 
 
-def standing_of(record: Record, ledger: Ledger, project: Project) -> Standing:
-    """Return what stands of one record."""
+def standing_of(record: Record, ledger: Ledger, project: Project, *, content: str) -> Standing:
+    """Return what stands of one record; `content` is its digest, which takes a while to make."""
     double = doubled(record.id, share=project.settings.verify.double, seed=project.settings.seed)
-    counting = [entry.content for entry in ledger.of(record.id, record.content)]
+    counting = [entry.content for entry in ledger.of(record.id, content)]
     independent = tuple(verdict for verdict in counting if verdict.turn != "adjudication")
     adjudication = next((verdict for verdict in reversed(counting) if verdict.turn == "adjudication"), None)
     state = _state(independent, adjudication, wanted=2 if double else 1)
     decided = Standing(
         state=state,
         record=record,
-        stale=ledger.stale(record.id, record.content),
+        stale=ledger.stale(record.id, content),
         double=double,
         verdicts=independent,
         adjudication=adjudication,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mmke.build.content import Change, Draft, Edit, Plan, Thing
+from mmke.build.wording import says
 from mmke.build.words import Words
 
 
@@ -51,21 +52,26 @@ def _changes(draft: Draft, words: Words) -> Iterator[str]:
 
 
 def _limits(draft: Draft, bounds: tuple[int, int]) -> Iterator[str]:
-    for phrase in unwanted(draft):
+    for phrase in _unwanted(draft):
         yield f"The target must not say: {phrase}"
     yield f"Words of each description: at least {bounds[0]}, at most {bounds[1]}"
 
 
-def unwanted(draft: Draft) -> list[str]:
-    """Return what the edited description must not say: replaced values, what is shown, what is asked one hop further.
-
-    A phrase that the description needs, such as the subject's name, is never among it.
-    """
-    needed = {phrase.casefold() for phrase in (*names_of(draft.subject), *(change.after for change in draft.changes))}
+def _unwanted(draft: Draft) -> Iterator[str]:
+    """Yield what the edited description must not say, apart from what it must: the subject's name can hold another."""
+    needed = [*names_of(draft.subject), *(change.after for change in draft.changes)]
     replaced = [change.before for change in draft.changes if change.before is not None]
     shown = names_of(draft.pictured) if draft.kind != "user" else ()
-    further = [fact.value for change in draft.changes for fact in change.further]
-    return [phrase for phrase in dict.fromkeys([*replaced, *shown, *further]) if phrase.casefold() not in needed]
+    for phrase in dict.fromkeys([*replaced, *shown, *asked_further(draft)]):
+        if not any(says(each, phrase) for each in needed):
+            yield phrase
+
+
+def asked_further(draft: Draft) -> list[str]:
+    """Return what can be asked one hop further, and so is not to be told: facts of the new values."""
+    needed = [*names_of(draft.subject), *(change.after for change in draft.changes)]
+    values = dict.fromkeys(fact.value for change in draft.changes for fact in change.further)
+    return [value for value in values if not any(says(each, value) for each in needed)]
 
 
 def _stated(thing: Thing, relation: str, value: str, words: Words) -> str:

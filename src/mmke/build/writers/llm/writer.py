@@ -12,7 +12,7 @@ from mmke.build.content import Draft, Edit, EditTexts, Plan
 from mmke.build.project import Project
 from mmke.build.writers.llm import cost
 from mmke.build.writers.llm.answers import AllAsked, Described, Told, read_answer, shortened
-from mmke.build.writers.llm.checks import problems_of_questions, problems_of_texts
+from mmke.build.writers.llm.checks import Checks
 from mmke.build.writers.llm.facts import to_ask, to_describe
 from mmke.build.writers.llm.prompts import STEPS, Step, read_prompt
 from mmke.build.writers.llm.replies import Kept, Message, Replies, Reply, Request
@@ -61,7 +61,7 @@ class LlmWriter:
         self._settings = read_llm_settings(project)
         self._words, self._bounds = project.words, project.settings.write.words
         self._prompts = {step: read_prompt(project.folder, project.settings.kind, step) for step in STEPS}
-        self._replies = Replies(project.folder)
+        self._replies, self._checks = Replies(project.folder), Checks(project)
         self._endpoint = Endpoint(self._settings, os.environ, transport)
         self._lock, self._sent = threading.Lock(), 0
         self.at_once = self._settings.at_once
@@ -83,7 +83,7 @@ class LlmWriter:
         task = _Task(draft.id, "describe", to_describe(draft, self._words, self._bounds))
 
         def checked(texts: EditTexts) -> list[str]:
-            return problems_of_texts(texts, draft, self._bounds)
+            return self._checks.of_texts(texts, draft)
 
         if draft.kind == "user":
             return _texts(self._write(task, Told, lambda told: checked(_texts(told))))
@@ -99,7 +99,7 @@ class LlmWriter:
         if not plans:
             return ()
         task = _Task(edit.draft.id, "ask", to_ask(edit, plans, self._words))
-        asked = self._write(task, AllAsked, lambda asked: problems_of_questions(asked, edit, plans))
+        asked = self._write(task, AllAsked, lambda asked: self._checks.of_questions(asked, edit, plans))
         texts = {one.key: one.question for one in asked.questions}
         return [texts[plan.key] for plan in plans]
 

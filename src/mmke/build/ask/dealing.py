@@ -1,0 +1,93 @@
+"""What each record is asked, before it is put into words: its plans, its unrelated question and pictures.
+
+A record whose edit and settings are as they were keeps all of it; the others get what no record has, as long as there
+is enough.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmke.build.ask.deck import Deck
+from mmke.build.ask.plans import entity_plans, semantic_plans, user_plans
+from mmke.build.ask.unrelated import Other, Pools, fact_fits, other_fits, without_end
+from mmke.build.content import Edit, Plan, Questions, Side
+from mmke.build.draws import rng
+from mmke.build.pools import UnrelatedFact
+from mmke.build.project import Project
+from mmke.errors import CannotWriteError
+
+SIDES: tuple[Side, Side] = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """One record's part.
+
+    Attributes:
+        edit: of the record.
+        plans: its questions, without the unrelated ones.
+        fact: the unrelated fact.
+        other: the unrelated picture.
+        beside: what stands beside the edited thing; None for entities.
+        side: where the edited thing stands then.
+    """
+
+    edit: Edit
+    plans: Sequence[Plan]
+    fact: UnrelatedFact
+    other: Other
+    beside: Other | None
+    side: Side
+
+
+class Dealer:
+    """Deals to one record after the other."""
+
+    def __init__(self, project: Project, pools: Pools, kept: Sequence[Questions]) -> None:
+        """Take what can be dealt, and what records have already."""
+        self._seed = project.settings.seed
+        facts = [each.text for questions in kept for each in questions.questions if each.plan.key == "t_loc"]
+        halves = [half for each in kept if each.one_hop is not None for half in (each.one_hop.left, each.one_hop.right)]
+        self._facts = Deck(pools.facts, facts)
+        self._others = Deck(pools.pictures, [without_end(questions.locality_picture) for questions in kept])
+        self._beside = Deck(pools.beside, [without_end(half) for half in halves])
+        self._sides = Counter(map(_side_of, kept))
+        self._edited = [
+            thing for edit in project.edits for thing in (edit.content.draft.subject, edit.content.draft.pictured)
+        ]
+        self._names: dict[str, list[str]] = {}
+        for entry in project.things:
+            self._names.setdefault(entry.content.type, []).append(entry.content.name)
+
+    def deal(self, edit: Edit) -> Dealt:
+        """Return a record's part.
+
+        Raises:
+            CannotWriteError: nothing that is unrelated is left for it, or a question cannot be asked.
+        """
+        draft = edit.draft
+        fact = self._facts.deal(self._seed, draft.id, "fact", fits=fact_fits(edit, self._names[draft.subject.type]))
+        fits = other_fits(edit, self._edited)
+        other = self._others.deal(self._seed, draft.id, "other", fits=fits)
+        if fact is None or other is None:
+            raise CannotWriteError(f"there is no unrelated {'fact' if fact is None else 'picture'} that fits it")
+        if draft.kind == "entity":
+            return Dealt(edit, entity_plans(edit, self._seed), fact, other, None, "left")
+        beside = self._beside.deal(self._seed, draft.id, "beside", fits=lambda each: each != other and fits(each))
+        if beside is None:
+            raise CannotWriteError("there is no picture that could stand beside it")
+        side = self._side(draft.id)
+        plans_of = semantic_plans if draft.kind == "semantic" else user_plans
+        return Dealt(edit, plans_of(edit, self._seed, side=side, beside=beside.answer), fact, other, beside, side)
+
+    def _side(self, id_: str) -> Side:
+        """Return the side on which fewer edited things stand; where they are equally many, a drawn one."""
+        left, right = (self._sides[side] for side in SIDES)
+        side = rng(self._seed, id_, "side").choice(SIDES) if left == right else SIDES[left > right]
+        self._sides[side] += 1
+        return side
+
+
+def _side_of(questions: Questions) -> Side | None:
+    return next((each.plan.side for each in questions.questions if each.plan.side is not None), None)

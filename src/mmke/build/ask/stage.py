@@ -1,0 +1,104 @@
+"""`mmke build ask`: the questions of each record; what they ask is planned here, the writer words them."""
+
+from collections.abc import Iterator, Sequence
+
+from mmke.build.ask.dealing import Dealer, Dealt
+from mmke.build.ask.pictures import copied, made, take_away, third_picture
+from mmke.build.ask.staying import stays
+from mmke.build.ask.unrelated import read_pools
+from mmke.build.content import Edit, Plan, Question, Questions
+from mmke.build.log import digest_of
+from mmke.build.project import Project
+from mmke.build.protocols import Outcome, Shown, Writer
+from mmke.build.turns import in_turn
+from mmke.build.write.stage import at_once, made_writer
+from mmke.errors import CannotWriteError, UserError
+
+
+def ask(project: Project, shown: Shown) -> Outcome:
+    """Plan the questions of edits that are new or changed, have them put into words, and write `questions.jsonl`.
+
+    Raises:
+        UserError: nothing was written, the settings are wrong, or the writer cannot work at all.
+    """
+    if not len(project.edits):
+        raise UserError(f"{project.folder}: there is no edit; mmke build write {project.folder} comes first")
+    writer, pools = made_writer(project), read_pools(project)
+    inputs = {entry.id: _inputs(project, writer, entry.content) for entry in project.edits}
+    kept = {
+        entry.id: asked.content
+        for entry in project.edits
+        if (asked := project.questions.get(entry.id)) is not None
+        and asked.inputs == inputs[entry.id]
+        and stays(project, pools, entry.content, asked.content)
+    }
+    refused: dict[str, str] = {}
+    todo = _dealt(project, Dealer(project, pools, list(kept.values())), kept, refused)
+    shown.stage("ask", len(kept) + len(todo), len(kept))
+    done = dict(kept)
+    for dealt, texts in in_turn(lambda each: writer.ask(each.edit, each.plans), todo, at_once=at_once(writer)):
+        id_ = dealt.edit.draft.id
+        try:
+            questions = _questions(project, dealt, texts)
+        except CannotWriteError as error:
+            refused[id_] = str(error)
+        else:
+            project.questions.put(id_, questions, sources=(id_,), by=writer.by, inputs=inputs[id_])
+            done[id_] = questions
+        shown.step()
+    project.questions.keep_only(done)
+    take_away(project, {picture for questions in done.values() for picture in _shown_by(questions)})
+    return Outcome(len(done) - len(kept), len(kept), refused)
+
+
+def _dealt(project: Project, dealer: Dealer, kept: dict[str, Questions], refused: dict[str, str]) -> list[Dealt]:
+    """Deal to all records that are not kept, in the order of the edits."""
+    found = []
+    for entry in project.edits:
+        if entry.id in kept:
+            continue
+        try:
+            found.append(dealer.deal(entry.content))
+        except CannotWriteError as error:
+            refused[entry.id] = str(error)
+    return found
+
+
+def _questions(project: Project, dealt: Dealt, texts: Sequence[str] | CannotWriteError) -> Questions:
+    if isinstance(texts, CannotWriteError):
+        raise texts
+    if len(texts) != len(dealt.plans):
+        raise CannotWriteError(f"the writer gave {len(texts)} questions for {len(dealt.plans)} plans")
+    picture = copied(project, dealt.other)
+    one_hop = None
+    if dealt.beside is not None:
+        one_hop = made(project, dealt.edit.draft, copied(project, dealt.beside), dealt.side)
+    asked = [Question(plan=plan, text=text) for plan, text in zip(dealt.plans, texts, strict=True)]
+    fact, other = dealt.fact, dealt.other
+    asked.append(Question(plan=Plan(key="t_loc", answer=fact.answer), text=fact.question, source=fact.source))
+    on_picture = Plan(key="i_loc", answer=other.answer, picture="locality")
+    asked.append(Question(plan=on_picture, text=other.question, source=project.settings.ask.pictures))
+    return Questions(questions=tuple(asked), locality_picture=picture, one_hop=one_hop)
+
+
+def _shown_by(questions: Questions) -> Iterator[str]:
+    yield questions.locality_picture
+    if questions.one_hop is not None:
+        yield from (questions.one_hop.id, questions.one_hop.left, questions.one_hop.right)
+
+
+def _inputs(project: Project, writer: Writer, edit: Edit) -> str:
+    """Return a digest of all that a record's questions depend on, besides what is dealt from the pools."""
+    draft, words = edit.draft, project.words
+    named = {fact.relation for change in draft.changes for fact in change.further}
+    relations = sorted({change.relation for change in draft.changes} | named)
+    grammar = [words.type(draft.subject.type), *map(words.relation, relations)]
+    third = None if draft.kind == "entity" else _third(project, edit)
+    return digest_of(edit, grammar, dict(writer.by), project.settings.seed, project.settings.ask, third)
+
+
+def _third(project: Project, edit: Edit) -> str | None:
+    try:
+        return third_picture(project, edit.draft)
+    except CannotWriteError:
+        return None

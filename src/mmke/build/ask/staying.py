@@ -1,0 +1,35 @@
+"""Whether what a record was dealt still holds: the pools have it, and it still has nothing to do with any edit."""
+
+from collections.abc import Callable
+
+from mmke.build.ask.unrelated import Other, Pools, other_fits, without_end
+from mmke.build.content import Edit, Question, Questions
+from mmke.build.project import Project
+
+
+def stays(project: Project, pools: Pools, edit: Edit, asked: Questions) -> bool:
+    """Tell whether a record keeps its unrelated questions and its picture side by side."""
+    edits = [entry.content.draft for entry in project.edits]
+    fits = other_fits(edit, [thing for draft in edits for thing in (draft.subject, draft.pictured)])
+    texts = {question.plan.key: question for question in asked.questions}
+    other = pools.pictures.get(without_end(asked.locality_picture))
+    if other is None or not fits(other) or not _same(texts.get("i_loc"), other.question, other.answer):
+        return False
+    fact = pools.facts.get(texts["t_loc"].text) if "t_loc" in texts else None
+    if fact is None or not _same(texts["t_loc"], fact.question, fact.answer):
+        return False
+    return asked.one_hop is None or _beside_stays(project, pools, asked, fits)
+
+
+def _same(question: Question | None, text: str, answer: str) -> bool:
+    return question is not None and (question.text, question.plan.answer) == (text, answer)
+
+
+def _beside_stays(project: Project, pools: Pools, asked: Questions, fits: Callable[[Other], bool]) -> bool:
+    made = asked.one_hop
+    if made is None or not (project.pictures_folder / made.id).is_file():
+        return False
+    halves = (without_end(made.left), without_end(made.right))
+    beside = next((pools.beside[half] for half in halves if half in pools.beside), None)
+    port = next((question.plan for question in asked.questions if question.plan.key == "port"), None)
+    return beside is not None and fits(beside) and port is not None and port.beside == beside.answer

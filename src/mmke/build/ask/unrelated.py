@@ -1,0 +1,143 @@
+"""Unrelated facts and pictures, and things to stand beside an edited one, from wherever the settings say.
+
+A record gets none that has to do with it: not of its things or of their type, no answer that its description says, no
+picture of a thing that is in any edit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from mmke.build.collect.measure import stem
+from mmke.build.content import Edit, Picture, Thing
+from mmke.build.pools import UnrelatedFact, companions, unrelated_facts, unrelated_pictures
+from mmke.build.project import Project
+from mmke.build.protocols import FoundPicture
+from mmke.build.wording import says, with_article
+from mmke.errors import UserError
+
+SHIPPED, OWN = "mini", "own"
+UNRELATED = "unrelated"
+"""In the place of a type in the id of a thing that is none of the project's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Something else in a picture.
+
+    Attributes:
+        name: of what it shows.
+        type: its type, as a source would give it.
+        question: what is asked about it; empty of what stands beside an edited thing.
+        answer: what the question is answered by, or what it is called where it stands beside: "a lemon".
+        picture: in the project already, or still to be copied.
+    """
+
+    name: str
+    type: str
+    question: str
+    answer: str
+    picture: Picture | FoundPicture
+
+    @property
+    def thing(self) -> str:
+        """Return the id of what it shows, as `Picture.thing` has it."""
+        return self.picture.thing if isinstance(self.picture, Picture) else f"{UNRELATED}/{self.name}"
+
+    @property
+    def id(self) -> str:
+        """Return the name of the picture's file without the end, known before the picture is read."""
+        if isinstance(self.picture, Picture):
+            return without_end(self.picture.id)
+        return stem(self.thing, self.picture.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """What can be dealt, by its id: facts by their question, pictures by the name of the file without its end."""
+
+    facts: Mapping[str, UnrelatedFact]
+    pictures: Mapping[str, Other]
+    beside: Mapping[str, Other]
+
+
+def without_end(file: str) -> str:
+    """Return a file's name without ".png" or ".jpg"."""
+    return file.rpartition(".")[0]
+
+
+def read_pools(project: Project) -> Pools:
+    """Return what the settings name.
+
+    Raises:
+        UserError: they name something else, or a file that is missing or broken.
+    """
+    facts = {fact.question: fact for fact in unrelated_facts(project)}
+    where = project.settings.ask.pictures
+    if where == OWN:
+        pictures, beside = list(_own(project, asked=True)), list(_own(project, asked=False))
+    elif where == SHIPPED:
+        pictures = [
+            Other(each.name, each.type, each.question, each.answer, each.picture) for each in unrelated_pictures()
+        ]
+        beside = [Other(each.name, each.type, "", each.answer, each.picture) for each in companions()]
+    else:
+        raise UserError(f'{project.folder}: [ask] pictures = {where!r}; known: "{SHIPPED}" and "{OWN}"')
+    return Pools(facts, {each.id: each for each in pictures}, {each.id: each for each in beside})
+
+
+def _own(project: Project, *, asked: bool) -> Iterator[Other]:
+    """Yield the project's pictures of things that no edit is about."""
+    edited = {thing.id for edit in project.edits for thing in (edit.content.draft.subject, edit.content.draft.pictured)}
+    for entry in project.pictures:
+        found = project.things.get(entry.content.thing)
+        if found is None or found.id in edited or entry.content.refused is not None:
+            continue
+        thing, type_ = found.content, project.words.type(found.content.type)
+        answer = thing.name if asked else with_article(thing.name) if type_.named == "the {name}" else thing.name
+        yield Other(thing.name, thing.type, type_.identity if asked else "", answer, entry.content)
+
+
+def fact_fits(edit: Edit, names: Iterable[str]) -> Callable[[UnrelatedFact], bool]:
+    """Return a test whether a fact has nothing to do with a record.
+
+    Args:
+        edit: of the record.
+        names: those of all things of the edited type.
+    """
+    relations = {fact.relation.replace("_", " ") for fact in edit.draft.subject.facts}
+    touched = {*names, *_names(edit), *relations, edit.draft.subject.type}
+
+    def fits(fact: UnrelatedFact) -> bool:
+        text = f"{fact.question} {fact.answer}"
+        return not says(edit.texts.target, fact.answer) and not any(says(text, word) for word in touched)
+
+    return fits
+
+
+def other_fits(edit: Edit, edited: Iterable[Thing]) -> Callable[[Other], bool]:
+    """Return a test whether something else in a picture has nothing to do with a record.
+
+    Args:
+        edit: of the record.
+        edited: the things of all edits, which no unrelated picture may show.
+    """
+    draft = edit.draft
+    shown = {name.casefold() for thing in edited for name in (thing.name, *thing.aliases)}
+    texts = (edit.texts.target, edit.texts.original, *_names(edit))
+
+    def fits(other: Other) -> bool:
+        return (
+            other.type not in (draft.subject.type, draft.pictured.type)
+            and other.name.casefold() not in shown
+            and not any(says(text, other.answer) for text in texts)
+            and not any(says(f"{other.question} {other.answer}", name) for name in _names(edit))
+        )
+
+    return fits
+
+
+def _names(edit: Edit) -> set[str]:
+    things = (edit.draft.subject, edit.draft.pictured)
+    return {name for thing in things for name in (thing.name, *thing.aliases)} | {
+        edit.draft.user or edit.draft.subject.name
+    }

@@ -1,0 +1,125 @@
+"""The drafts of a project: what is edited in each record. Nothing is written here; a writer puts them into words.
+
+A draft that is there stays as long as its things and facts do: a thing more changes no record that people may have
+looked at. The types take turns, the one with the fewest records first, until there are as many as wanted.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmke.build.content import Draft
+from mmke.build.draws import in_order
+from mmke.build.project import Project
+from mmke.build.write.changes import Exchange, draw_changes
+from mmke.build.write.groups import Groups, Link, groups
+from mmke.build.write.kept import kept_drafts
+from mmke.build.write.usable import Ready, Usable, usable
+from mmke.build.write.users import draw_user
+from mmke.errors import CannotWriteError
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The drafts in their order, the ids of things that no record comes of with the reason, and remarks."""
+
+    drafts: tuple[Draft, ...]
+    refused: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def plan(project: Project) -> Planned:
+    """Return what is to be edited.
+
+    Raises:
+        UserError: nothing was collected, or `types` names one that no thing is of.
+    """
+    found = usable(project)
+    drafts = kept_drafts(project, found)
+    queue = _Queue(project, found, drafts)
+    refused = {**found.refused, **queue.alone}
+    for link in queue:
+        if len(drafts) >= project.settings.count:
+            break
+        try:
+            draft = _draft(project, found, link, {each.user for each in drafts if each.user is not None})
+        except CannotWriteError as error:
+            refused[link.subject] = str(error)
+        else:
+            drafts.append(draft)
+            queue.counts[draft.subject.type] += 1
+    return Planned(tuple(drafts), refused, _notes(project, found, len(drafts), refused))
+
+
+class _Queue:
+    """The links that have no draft yet: those of groups that were begun, then the type with the fewest drafts."""
+
+    def __init__(self, project: Project, found: Usable, kept: list[Draft]) -> None:
+        key = (project.settings.seed, project.settings.kind)
+        self._names = in_order(found.types, *key)
+        self.counts = {name: sum(draft.subject.type == name for draft in kept) for name in self._names}
+        self._groups: dict[str, Groups] = {}
+        for name in self._names:
+            links = {draft.subject.id: draft.pictured.id for draft in kept if draft.subject.type == name}
+            if project.settings.kind == "user":
+                free = in_order((id_ for id_ in found.types[name] if id_ not in links), *key, name)
+                self._groups[name] = Groups([], [[Link(id_, id_)] for id_ in free], None)
+            else:
+                self._groups[name] = groups(found.types[name], links, *key, name)
+
+    @property
+    def alone(self) -> dict[str, str]:
+        """Return the ids of things that have no partner, with the reason."""
+        return {
+            group.alone: f"no other thing of the type {name} is left for it to exchange pictures with"
+            for name, group in self._groups.items()
+            if group.alone is not None
+        }
+
+    def __iter__(self) -> Iterator[Link]:
+        """Yield links; `counts` must be kept up to date meanwhile."""
+        for group in self._groups.values():
+            yield from group.begun
+        fresh = {name: list(group.fresh) for name, group in self._groups.items()}
+        while any(fresh.values()):
+            name = min((name for name in self._names if fresh[name]), key=self.counts.__getitem__)
+            yield from fresh[name].pop(0)
+
+
+def _draft(project: Project, found: Usable, link: Link, users: set[str]) -> Draft:
+    settings = project.settings
+    things = {id_: ready for of_type in found.types.values() for id_, ready in of_type.items()}
+    subject, pictured = things[link.subject], things[link.pictured]
+    key = (settings.seed, settings.kind)
+    id_ = f"{settings.kind}/{subject.thing.id}"
+    if settings.kind == "user":
+        ties = project.words.type(subject.thing.type).ties
+        told = draw_user(subject.thing, ties, settings.write.changes, users, key)
+        return _of_things(id_, project, subject, pictured).model_copy(update=told._asdict())
+    lenders = found.lenders[subject.thing.type]
+    exchange = Exchange(settings.kind, subject.thing, pictured.thing, lenders, project.words, key)
+    changes = draw_changes(exchange, settings.write.changes)
+    return _of_things(id_, project, subject, pictured).model_copy(update={"changes": changes})
+
+
+def _of_things(id_: str, project: Project, subject: Ready, pictured: Ready) -> Draft:
+    """Return a draft without changes."""
+    return Draft(
+        id=id_,
+        kind=project.settings.kind,
+        subject=subject.thing,
+        pictured=pictured.thing,
+        changes=(),
+        edit_picture=pictured.pictures[0],
+        rephrase_picture=pictured.pictures[1],
+        subject_picture=None if subject.thing.id == pictured.thing.id else subject.pictures[0],
+    )
+
+
+def _notes(project: Project, found: Usable, made: int, refused: dict[str, str]) -> tuple[str, ...]:
+    wanted, things = project.settings.count, sum(map(len, found.lenders.values()))
+    if made >= wanted:
+        return ()
+    why = "; ".join(f"{count} x {reason}" for reason, count in Counter(refused.values()).most_common(3))
+    told = f"{made} of the {wanted} records that `count` asks for can be made of the {things} things"
+    return (f"{told}: {why}" if why else f"{told}; collect more",)

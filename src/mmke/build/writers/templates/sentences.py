@@ -1,0 +1,89 @@
+"""Sentences about a thing, made of the grammar of its type and its relations."""
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from mmke.build.wording import capital, with_article
+from mmke.build.words import Relation, TypeWords
+
+X = "{x}"
+OTHER = {"left": "right", "right": "left"}
+"""The other side."""
+
+_OF = re.compile(r"^The ([^{}]+?) of \{x\}(?= )")
+
+
+def named(type_: TypeWords, name: str) -> str:
+    """Return a thing by its name, as a sentence speaks of it: "the kingfisher", "Kenya"."""
+    return type_.named.format(name=name)
+
+
+def introduced(type_: TypeWords, name: str) -> str:
+    """Return a thing as it is mentioned for the first time: "a kingfisher", "Kenya"."""
+    by_article = type_.named.startswith("the {name}")
+    plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
+    return with_article(name) if by_article and not plural and name[:1].islower() else named(type_, name)
+
+
+def intro(type_: TypeWords, name: str, rng: Random) -> str:
+    """Return a first sentence that names what a picture shows."""
+    forms = [*type_.intros, "{shown} is {x}."]
+    if not type_.intros:
+        forms += ["The image shows {x}.", "This is {x}.", "What you see here is {x}."]
+    chosen = rng.choice(forms)
+    return capital(chosen.format(name=name, shown=type_.shown, x=introduced(type_, name)))
+
+
+def stated(relation: Relation, value: str, x: str) -> str:
+    """Return a fact of `x` as a sentence."""
+    return capital(relation.statement.format(x=x, value=value))
+
+
+def stated_again(type_: TypeWords, relation: Relation, value: str) -> str:
+    """Return a fact of a thing that was named before, as a sentence without its name.
+
+    Where the type has a pronoun, "it" and "its" stand for the thing; else its noun.
+    """
+    if type_.pronoun == "it":
+        found = _OF.match(relation.statement)
+        if found:
+            return capital(f"its {found[1]}{relation.statement[found.end() :]}".format(x="it", value=value))
+        if relation.statement.startswith(X):
+            return capital(relation.statement.format(x="it", value=value))
+    return stated(relation, value, f"the {type_.noun}")
+
+
+def joined(first: str, second: str, value: str) -> str:
+    """Return two sentences as one; a value keeps its capital letter."""
+    rest = second if second.startswith(value) else second[:1].lower() + second[1:]
+    return f"{first.removesuffix('.')}, and {rest}"
+
+
+def run_together(sentences: Sequence[str], values: Sequence[str], rng: Random) -> list[str]:
+    """Return sentences of which two share one, so that they do not read like a list; `values` are what each tells."""
+    found = list(sentences)
+    if len(found) > 2:
+        n = rng.randrange(len(found) - 1)
+        found[n : n + 2] = [joined(found[n], found[n + 1], values[n + 1])]
+    elif len(found) == 2 and rng.getrandbits(1):
+        found = [joined(found[0], found[1], values[1])]
+    return found
+
+
+def pointed(type_: TypeWords, name: str, relation: Relation, value: str) -> str:
+    """Return a phrase that finds a thing by one of its facts: "the bird that lives in Norway".
+
+    Args:
+        type_: of the thing.
+        name: of the relation.
+        relation: its grammar; a statement that begins with the thing, or with something of it, reads best.
+        value: of the fact.
+    """
+    sentence = relation.statement.removesuffix(".").replace("{value}", value)
+    found = _OF.match(sentence)
+    if found:
+        return f"the {type_.noun} whose {found[1]}{sentence[found.end() :]}"
+    if sentence.startswith(f"{X} "):
+        return f"the {type_.noun} that{sentence[len(X) :]}"
+    return f"the {type_.noun} with {value} as its {name.replace('_', ' ')}"

@@ -1,0 +1,118 @@
+"""What every request passes before a page answers it.
+
+* Only known hosts: a foreign page that points its own name at this machine (DNS rebinding) gets 400.
+* Calls (`/api/`) carry the token of this start in a header, which a foreign page cannot send; it is compared in
+  constant time. The token stands in the address behind `#`, which browsers send to nobody.
+* Calls that write carry JSON, come from this page, and are small.
+* The page runs its own scripts and styles alone, may be framed by nobody, sends no referrer, and is not kept.
+"""
+
+import hmac
+import secrets
+import socket
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CARRIED_IN = "x-mmke-token"
+"""The header that carries the token."""
+CALLS = "/api/"
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+
+_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+_HEADERS = {
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+
+
+def new_token() -> str:
+    """Return a token that nobody guesses: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def known_hosts(host: str) -> list[str]:
+    """Return the names under which a server that listens on `host` may be asked."""
+    names = [*LOOPBACK, host, f"[{host}]"]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - every address of this machine, which the user asked for
+        name = socket.gethostname()
+        names += [name, f"{name}.local", *_addresses(name)]
+    return names
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+    except OSError:  # a machine that does not know its own name
+        return []
+
+
+class Safeguards:
+    """The middleware; `scope["nonce"]` is what the page gives its scripts and styles."""
+
+    def __init__(self, app: ASGIApp, *, token: str, most_bytes: int) -> None:
+        """Let through to `app` what carries the token and is at most so big."""
+        self.app, self._token, self._most_bytes = app, token, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is refused, and hand on the rest."""
+        if scope["type"] != "http":
+            return
+        nonce = scope["nonce"] = secrets.token_urlsafe(16)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update({**_HEADERS, "content-security-policy": _POLICY.format(nonce=nonce)})
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            status, told = refusal
+            await JSONResponse({"message": told}, status)(scope, receive, send_guarded)
+            return
+        await self.app(scope, _Capped(receive, self._most_bytes), send_guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and reason where a request is refused."""
+        headers = Headers(scope=scope)
+        if not scope["path"].startswith(CALLS):
+            return None
+        if not hmac.compare_digest(headers.get(CARRIED_IN, "").encode(), self._token.encode()):
+            return 401, "This page belongs to an earlier start. Open the address that the command printed last."
+        return None if scope["method"] in ("GET", "HEAD") else self._refusal_to_write(scope, headers)
+
+    def _refusal_to_write(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        if headers.get("origin", own := f"{scope['scheme']}://{headers.get('host')}") != own:
+            return 403, "This call comes from another page."
+        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return 415, "This call takes JSON."
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._most_bytes:
+            return 413, f"This is more than {self._most_bytes} bytes."
+        return None
+
+
+class _Capped:
+    """Receives a body and stops it where it grows too long; a body in pieces states no length."""
+
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive, self._left = receive, most_bytes
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(413, "This is too long.")
+        return message

@@ -1,0 +1,80 @@
+"""Running an application on this machine: where it listens, the one line that it prints, and how it ends."""
+
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable
+from threading import Timer
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mmke.errors import UserError
+
+HOST = "127.0.0.1"
+PORT = 8765
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes any that is free.
+
+    Raises:
+        UserError: the port is taken or not allowed, or the host is none of this machine's.
+    """
+    if not 0 <= port <= 65_535:
+        raise UserError(f"there is no port {port}; ports go from 0 to 65535, 0 takes any that is free")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError(
+            f"cannot listen on {host}, port {port} ({why}); is the page open already? End that command, or choose "
+            "another port with --port (0: any that is free)"
+        ) from error
+
+
+def address_of(listening: socket.socket, token: str) -> str:
+    """Return the address of the page, with the token behind `#`."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/#{token}"
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """Return a server that has not begun."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        limit_concurrency=100,
+        timeout_graceful_shutdown=2,  # a tab that keeps its connection does not hold up Ctrl-C
+    )
+    return uvicorn.Server(config)
+
+
+def run(
+    app: ASGIApp,
+    listening: socket.socket,
+    *,
+    address: str,
+    open_browser: bool,
+    tell: Callable[[str], object] = sys.stdout.write,
+) -> None:
+    """Serve until Ctrl-C."""
+    tell(f"Open {address} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    if open_browser:
+        opening = Timer(0.5, webbrowser.open, [address])  # the browser asks when the server answers
+        opening.daemon = True
+        opening.start()
+    try:
+        server_of(app).run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass  # the way in which this command ends
+    finally:
+        listening.close()
