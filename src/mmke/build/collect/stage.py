@@ -33,11 +33,11 @@ def collect(project: Project, shown: Shown) -> Outcome:
     source: Source = registry.factory("sources", name)(project)
     with registry.named("sources", name):
         ids = list(dict.fromkeys(source.list()))
-    collection = _Collection(project, source)
-    shown.stage(STAGE, len(ids))
-    for id_ in ids:
-        collection.take(id_)
-        shown.step()
+        collection = _Collection(project, source)
+        shown.stage(STAGE, len(ids))
+        for id_ in ids:
+            collection.take(id_)
+            shown.step()
     return collection.finish()
 
 
@@ -58,8 +58,7 @@ class _Collection:
     def take(self, id_: str) -> None:
         """Collect one thing, or refuse it."""
         try:
-            with registry.named("sources", self._project.settings.source):
-                found = self._source.find(id_)
+            found = self._source.find(id_)
         except UnreachableError:
             raise
         except UserError as error:
@@ -108,8 +107,7 @@ class _Collection:
         for picture in found.pictures:
             name = stem(found.thing.id, picture.origin)
             if name not in measured:  # a source may name one picture twice
-                with registry.named("sources", self._project.settings.source):
-                    measured[name] = measure(self._project, found.thing.id, picture)
+                measured[name] = measure(self._project, found.thing.id, picture)
         return list(measured.values())
 
     def _judged(self, measured: list[Measured], why: str | None) -> tuple[list[Measured], str | None]:
