@@ -33,9 +33,9 @@ class Knowledge:
 
     def further(self, relation: str, value: str) -> list[Fact]:
         """Return the facts of a relation's value."""
-        if relation in OF_A_COUNTRY:
-            country = self.countries.get(value.removeprefix("the "))
-            return [] if country is None else self._stated(country)
+        country = self.countries.get(value.removeprefix("the ")) if relation in OF_A_COUNTRY else None
+        if country is not None:
+            return self._stated(country)
         known = self.written.get(relation, {}).get(value, {})
         return [fact(name, each, _nothing) for name, each in known.items()]
 
@@ -51,7 +51,6 @@ class Knowledge:
             "currency": _currency(country),
             "language": _only(list(country["languages"].values())),
             "calling code": _only(country["callingCodes"]),
-            "internet domain": country["tld"][0],
             "largest neighbour": self._largest_neighbour(country),
         }
         facts = [
