@@ -1,41 +1,20 @@
-"""Choose drawings of each thing: by different artists, and none that looks like another to a perceptual hash."""
+"""Choose drawings of each thing: by different artists, and none that `mmke build collect` takes for another."""
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import imagehash
 from PIL import Image
+
+from mmke.build.collect.prints import Known, prints_of
 
 MINI = Path(__file__).parents[1] / "mini"
 sys.path.append(str(MINI))
 
 import drawing  # noqa: E402
 from catalogue import LAST_CHOICE, Catalogue, Drawing, Thing  # noqa: E402
-
-APART = 4
-"""Hashes that differ in at most so many of 64 bits are near-duplicates; the pipeline refuses them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """What a picture looks like, roughly."""
-
-    shape: imagehash.ImageHash
-    colours: imagehash.ImageHash
-
-    def near(self, other: "Print") -> bool:
-        """Tell whether two pictures are near-duplicates in shape, whatever their colours are."""
-        return bool(self.shape - other.shape <= APART)
-
-
-def print_of(path: Path) -> Print:
-    """Return the print of a picture's file."""
-    with Image.open(path) as picture:
-        upright = picture.convert("RGB")
-        return Print(imagehash.phash(upright), imagehash.colorhash(upright))
 
 
 @dataclass
@@ -45,6 +24,7 @@ class Chooser:
     Attributes:
         shipped: pictures that come with mmke already, by their drawing; they are preferred.
         own: where drawings are written that do not come with mmke yet.
+        distance: bits in which the perceptual hashes of near-duplicates differ at most.
         missing: things that got fewer drawings than were wanted, with the number.
     """
 
@@ -52,16 +32,29 @@ class Chooser:
     build: Path
     shipped: Mapping[Drawing, Path]
     own: Path
+    distance: int
     used: dict[Drawing, Path] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
-    _prints: list[Print] = field(default_factory=list)
+    _known: Known = field(init=False)
 
-    def choose(self, name: str, wanted: int) -> list[Drawing]:
-        """Return drawings of a thing, each by another artist; fewer than `wanted` where there are no more."""
+    def __post_init__(self) -> None:
+        """Begin without pictures to compare with."""
+        self._known = Known(self.distance)
+
+    def choose(self, name: str, wanted: int, *, without: Collection[str] = ()) -> list[Drawing]:
+        """Return drawings of a thing, each by another artist; fewer than `wanted` where there are no more.
+
+        Args:
+            name: of the thing in the catalogue.
+            wanted: how many.
+            without: styles in which the thing is drawn as something else.
+        """
         chosen: list[Drawing] = []
         for candidate in self._candidates(self.catalogue.thing(name)):
             if len(chosen) == wanted:
                 break
+            if candidate.style in without:
+                continue
             families = {self.catalogue.family(each.style) for each in chosen}
             if self.catalogue.family(candidate.style) not in families and self._take(candidate):
                 chosen.append(candidate)
@@ -86,10 +79,11 @@ class Chooser:
             path = self.own / f"{candidate.key}.{candidate.style}.png"
             if not path.exists():
                 drawing.save(drawing.alone(candidate.path(self.build)), path)
-        made = print_of(path)
-        if any(made.near(other) for other in self._prints):
+        with Image.open(path) as picture:
+            prints = prints_of(picture.convert("RGB"))
+        if self._known.twin(prints) is not None:
             return False
-        self._prints.append(made)
+        self._known.add(path.name, prints)
         self.used[candidate] = path
         return True
 

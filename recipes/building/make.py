@@ -8,6 +8,7 @@ A second run writes the same bytes. Nothing is drawn by lot: drawings are chosen
 import argparse
 import json
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def things(rows: Iterable[Row], chooser: Chooser, *, wanted: int, package: Path)
     """Return the lines of one kind: each thing and its pictures, as paths in the package."""
     found = []
     for row in rows:
-        chosen = chooser.choose(row.drawn, wanted)
+        chosen = chooser.choose(row.drawn, wanted, without=row.without)
         if len(chosen) == wanted:
             paths = [chooser.used[each].relative_to(package).as_posix() for each in chosen]
             found.append({"thing": row.thing, "pictures": paths})
@@ -53,20 +54,24 @@ def main() -> None:
     benchmark, out = args.package / "benchmarks/mini", args.package / "build/sources/mini"
     manifest = json.loads((benchmark / "data_image/manifest.json").read_text(encoding="utf-8"))
     shipped = shipped_pictures(benchmark / "data_image", manifest["pictures"])
+    template = tomllib.loads((args.package / "build/build.template.toml").read_text(encoding="utf-8"))
+    distance = template["collect"]["duplicate_distance"]
     own, edited, used = out / "pictures", set(), {}
     for kind in KINDS:
         rows = [*(knowledge.rows() if kind == "entity" else []), *written(kind, knowledge.further)]
-        chooser = Chooser(catalogue, args.build, shipped, own)
+        chooser = Chooser(catalogue, args.build, shipped, own, distance)
         found = things(rows, chooser, wanted=PICTURES[kind], package=args.package)
         write_lines(found, out / f"things/{kind}.jsonl")
         edited |= {row.drawn for row in rows}
         used |= chooser.used
         print(f"{kind}: {len(found)} things; too few drawings: {chooser.missing or 'none'}")
-    chooser = Chooser(catalogue, args.build, {}, own)
-    write_lines(companions(catalogue, chooser, package=args.package, edited=edited), out / "pool/companions.jsonl")
+    chooser = Chooser(catalogue, args.build, {}, own, distance)
+    elsewhere = unrelated(benchmark, catalogue, package=args.package, edited=edited)
+    taken = edited | {each["name"] for each in elsewhere}
+    write_lines(companions(catalogue, chooser, package=args.package, taken=taken), out / "pool/companions.jsonl")
     used |= chooser.used
+    write_lines(elsewhere, out / "pool/pictures.jsonl")
     write_lines(facts(benchmark), out / "pool/facts.jsonl")
-    write_lines(unrelated(benchmark, catalogue, package=args.package), out / "pool/pictures.jsonl")
     added = sorted(drawing for drawing, path in used.items() if path.parent == own)
     for path in own.glob("*.png"):
         if path.name not in {used[drawing].name for drawing in added}:

@@ -52,25 +52,34 @@ def facts(benchmark: Path) -> list[dict[str, str]]:
     return [{"question": question, "answer": answer, "source": FACTS_SOURCE} for question, answer in found.items()]
 
 
-def unrelated(benchmark: Path, catalogue: Catalogue, *, package: Path) -> list[dict[str, str]]:
-    """Return each unrelated thing once, with its first picture and question."""
+def unrelated(benchmark: Path, catalogue: Catalogue, *, package: Path, edited: set[str]) -> list[dict[str, str]]:
+    """Return each unrelated thing that is not edited once, with its first picture and question."""
     folder = benchmark / "data_image"
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["pictures"]
     by_key = {thing.key: thing for thing in catalogue.things.values()}
     found: dict[str, dict[str, str]] = {}
     for record in records(benchmark):
         thing = by_key[manifest[record["m_loc"]][0]["thing"]]
+        if thing.name in edited:
+            continue
         picture = (folder / record["m_loc"]).relative_to(package).as_posix()
         known = {"name": thing.name, "type": type_of(thing), "picture": picture}
         found.setdefault(thing.key, {**known, "question": record["m_loc_q"], "answer": record["m_loc_a"]})
     return list(found.values())
 
 
-def companions(catalogue: Catalogue, chooser: Chooser, *, package: Path, edited: set[str]) -> Iterator[dict[str, str]]:
-    """Yield the things of `companions.toml`, each with one picture and its name with an article."""
+def companions(catalogue: Catalogue, chooser: Chooser, *, package: Path, taken: set[str]) -> Iterator[dict[str, str]]:
+    """Yield the things of `companions.toml`, each with one picture and its name with an article.
+
+    Args:
+        catalogue: of all drawings.
+        chooser: of their pictures.
+        package: the folder of `mmke`.
+        taken: names of things that are edited or asked about as unrelated ones.
+    """
     for name, answer in table("companions.toml")["companions"].items():
-        if name in edited:
-            raise SystemExit(f"{name!r} is edited, and cannot stand beside an edited thing")
+        if name in taken:
+            raise SystemExit(f"{name!r} is edited or unrelated, and cannot stand beside an edited thing")
         for drawn in chooser.choose(name, 1):
             picture = chooser.used[drawn].relative_to(package).as_posix()
             yield {"name": answer.split(" ", 1)[1], "type": type_of(catalogue.thing(name)), "answer": answer} | {

@@ -11,7 +11,7 @@ from typing import Any
 HERE = Path(__file__).parent
 KINDS = ("entity", "semantic", "user")
 WRITTEN = "general knowledge, written for mmke"
-NO_FACTS = frozenset({"drawn", "aliases", "looks"})
+NO_FACTS = frozenset({"drawn", "without", "aliases", "looks"})
 
 Fact = dict[str, Any]
 Further = Callable[[str, str], list[Fact]]
@@ -20,7 +20,13 @@ Further = Callable[[str, str], list[Fact]]
 
 @dataclass(frozen=True)
 class Row:
-    """One thing as it is written down; `drawn` is its name in the catalogue of drawings."""
+    """One thing as it is written down.
+
+    Attributes:
+        drawn: its name in the catalogue of drawings.
+        without: styles in which it is drawn as something else.
+        name, type, facts, aliases, looks, source: as in the builder's `Thing`.
+    """
 
     name: str
     type: str
@@ -29,6 +35,7 @@ class Row:
     aliases: list[str] = field(default_factory=list)
     looks: str = ""
     source: str = WRITTEN
+    without: list[str] = field(default_factory=list)
 
     @property
     def thing(self) -> dict[str, Any]:
@@ -71,4 +78,12 @@ def written(kind: str, further: Further) -> list[Row]:
 
 def _row(name: str, type_: str, plain: Mapping[str, Any], further: Further) -> Row:
     facts = [fact(relation, value, further) for relation, value in plain.items() if relation not in NO_FACTS]
-    return Row(name, type_, plain.get("drawn", name), facts, plain.get("aliases", []), plain.get("looks", ""))
+    return Row(
+        name,
+        type_,
+        plain.get("drawn", name),
+        facts,
+        aliases=plain.get("aliases", []),
+        looks=plain.get("looks", ""),
+        without=plain.get("without", []),
+    )
