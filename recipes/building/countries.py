@@ -20,6 +20,7 @@ COUNTRIES_SOURCE = "npm package world-countries 5.1.0 (ODbL 1.0)"
 CONTINENTS_SOURCE = "npm package flag-icons 7.5.0 (MIT)"
 OF_A_COUNTRY = frozenset({"origin", "largest neighbour"})
 """Relations whose value is a country, of which capital and currency are known."""
+LETTERS = str.maketrans({"ł": "l", "\N{MODIFIER LETTER APOSTROPHE}": "'", "\N{MODIFIER LETTER TURNED COMMA}": "'"})
 WITH_ARTICLE = frozenset({"United States", "Netherlands", "United Kingdom"})
 
 
@@ -101,5 +102,5 @@ def _currency(country: Mapping[str, Any]) -> str | None:
 
 def _plain(text: str) -> str:
     """Return a text without accents, for answers that a model is asked to spell."""
-    letters = unicodedata.normalize("NFKD", text.replace("ł", "l").replace("\N{MODIFIER LETTER APOSTROPHE}", "'"))
+    letters = unicodedata.normalize("NFKD", text.translate(LETTERS))
     return "".join(letter for letter in letters if not unicodedata.combining(letter))

@@ -9,6 +9,8 @@ from catalogue import Catalogue, Thing
 from choosing import Chooser
 from tables import table
 
+from mmke.build.wording import says
+
 FACTS_SOURCE = "benchmark mini of mmke: SmolLM2-135M-Instruct knows it"
 TYPES = {
     "animal-mammal": "mammal",
@@ -47,8 +49,10 @@ def records(benchmark: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def facts(benchmark: Path) -> list[dict[str, str]]:
-    """Return each unrelated fact once."""
-    found = {record["loc"]: record["loc_ans"] for record in records(benchmark)}
+    """Return each unrelated fact once, without those whose question says the answer."""
+    found = {
+        record["loc"]: record["loc_ans"] for record in records(benchmark) if not says(record["loc"], record["loc_ans"])
+    }
     return [{"question": question, "answer": answer, "source": FACTS_SOURCE} for question, answer in found.items()]
 
 
