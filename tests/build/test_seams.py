@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from kit import make_project
+from kit import make_project, make_project_anew
 
 from mmke.build.content import Fact, Thing
 from mmke.build.log import Log
@@ -16,7 +16,7 @@ from mmke.errors import UserError
 
 @pytest.mark.parametrize("kind", ["entity", "semantic", "user"])
 def test_the_same_project_twice_has_the_same_bytes_and_is_read_back(tmp_path: Path, kind: str) -> None:
-    one, other = make_project(tmp_path / "one", kind), make_project(tmp_path / "other", kind)
+    one, other = make_project_anew(tmp_path / "one", kind), make_project_anew(tmp_path / "other", kind)
     files = sorted(file.relative_to(one) for file in one.rglob("*.jsonl"))
     assert len(files) == 4
     assert all((one / file).read_bytes() == (other / file).read_bytes() for file in files)

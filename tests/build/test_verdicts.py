@@ -1,6 +1,5 @@
 """Verdicts: what stands, whose turn it is, and taking verdicts in and back."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from mmke.build.content import Verdict
 from mmke.build.log import Log
 from mmke.build.project import Project, open_project
 from mmke.build.records import records
-from mmke.build.settings import BUILD
 from mmke.build.verdicts.deciding import ChangedError, Decided, Desk
 from mmke.build.verdicts.ledger import Ledger, pseudonyms
 from mmke.build.verdicts.queue import HELD, Queue
@@ -21,12 +19,6 @@ from mmke.build.verdicts.standing import Standing, doubled, standing
 from mmke.errors import UserError
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
-
-
-def set_share(folder: Path, share: float) -> Path:
-    file = folder / BUILD
-    file.write_text(re.sub(r"(?m)^double = .*", f"double = {share}", file.read_text()))
-    return folder
 
 
 class Office:
@@ -77,14 +69,14 @@ class Office:
 @pytest.fixture
 def single(tmp_path: Path) -> Iterator[Office]:
     """Every record is decided by one person."""
-    with open_project(set_share(make_project(tmp_path), 0)) as project:
+    with open_project(make_project(tmp_path, double=0.0)) as project:
         yield Office(project)
 
 
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Office]:
     """Every record is decided by two people."""
-    with open_project(set_share(make_project(tmp_path, count=3), 1)) as project:
+    with open_project(make_project(tmp_path, count=3, double=1.0)) as project:
         yield Office(project)
 
 

@@ -16,17 +16,14 @@ from browser import Serve, watched
 from kit import make_project
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from mmke.build.content import Kind
 from mmke.build.project import open_project
 from mmke.build.records import records
-from mmke.build.settings import BUILD
 from mmke.build.verdicts.standing import standing
 
 
-def project(folder: Path, kind: str = "entity", *, count: int = 3, double: float = 0.0) -> Path:
-    made = make_project(folder, kind, count=count)  # type: ignore[arg-type]
-    file = made / BUILD
-    file.write_text(re.sub(r"(?m)^double = .*", f"double = {double}", file.read_text()))
-    return made
+def project(folder: Path, kind: Kind = "entity", *, count: int = 3, double: float = 0.0) -> Path:
+    return make_project(folder, kind, count=count, double=double)
 
 
 def verdicts(folder: Path) -> list[dict[str, Any]]:
@@ -149,7 +146,7 @@ def test_a_draft_survives_a_reload_and_escape(window: BrowserContext, serve: Ser
 @pytest.mark.parametrize(
     "kind", [pytest.param("entity", marks=pytest.mark.slow), "semantic", pytest.param("user", marks=pytest.mark.slow)]
 )
-def test_pictures_stand_side_by_side_and_zoom(window: BrowserContext, serve: Serve, tmp_path: Path, kind: str) -> None:
+def test_pictures_stand_side_by_side_and_zoom(window: BrowserContext, serve: Serve, tmp_path: Path, kind: Kind) -> None:
     roles = ["edit", "rephrase", "locality"]
     roles = ["subject", *roles] if kind != "user" else roles
     roles = [*roles[:-1], "one_hop", "locality"] if kind != "entity" else roles

@@ -1,7 +1,7 @@
 """`mmke build check`: every rule on every record. Findings are told and never repaired."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -20,13 +20,20 @@ def rules() -> dict[str, Rule]:
     return {name: registry.factory("rules", name)() for name in registry.names("rules")}
 
 
-def check(project: Project, records: Sequence[Record], *, only: str | None = None) -> list[Finding]:
+def check(
+    project: Project,
+    records: Sequence[Record],
+    *,
+    only: str | None = None,
+    known: Mapping[str, Rule] | None = None,
+) -> list[Finding]:
     """Return what the rules find in records, in the order of the records, of each in the order of the rules.
 
     Args:
         project: whose settings and pictures the rules see.
         records: all of them, since some rules hold a record against the others.
         only: id of the one record that is looked at; None: all are.
+        known: the rules by their names, where the caller has looked them up already, which takes a tenth of a second.
 
     Raises:
         BrokenPluginError: another package's rule cannot be used, or fails.
@@ -40,7 +47,7 @@ def check(project: Project, records: Sequence[Record], *, only: str | None = Non
     )
     found: list[tuple[int, Finding]] = []
     looked_at = [(n, record) for n, record in enumerate(records) if only in (None, record.id)]
-    for name, rule in rules().items():
+    for name, rule in (rules() if known is None else known).items():
         with registry.named("rules", name):
             found.extend((n, finding) for n, record in looked_at for finding in rule.find(record, scope))
     return [finding for _, finding in sorted(found, key=itemgetter(0))]

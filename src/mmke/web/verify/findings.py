@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mmke.build.project import Project
 from mmke.build.protocols import Finding
 from mmke.build.record import Record
-from mmke.build.rules.check import check
+from mmke.build.rules.check import check, rules
 
 
 class Findings:
@@ -16,7 +16,8 @@ class Findings:
         """Hold every record against the rules once."""
         self._project, self._records = project, list(records)
         self._of: dict[str, list[Finding]] = defaultdict(list)
-        for finding in check(project, records):
+        self._rules = rules()
+        for finding in check(project, records, known=self._rules):
             self._of[finding.record].append(finding)
 
     def of(self, record: Record) -> list[Finding]:
@@ -26,4 +27,4 @@ class Findings:
     def of_corrected(self, corrected: Record) -> list[Finding]:
         """Return what the rules say of a corrected record among the others."""
         among = [corrected if record.id == corrected.id else record for record in self._records]
-        return check(self._project, among, only=corrected.id)
+        return check(self._project, among, only=corrected.id, known=self._rules)
