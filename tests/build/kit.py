@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mmke.build.collect.prints import prints_of
 from mmke.build.content import (
     Change,
     Draft,
@@ -128,7 +129,7 @@ def _put_picture(project: Project, thing: str, id_: str) -> None:
         sha256=digest,
         width=240,
         height=240,
-        prints={"phash": seed[:8].hex()},
+        prints=prints_of(image),
     )
     project.pictures.put(id_, picture, sources=(thing,), by=BY, inputs="test")
 
