@@ -148,20 +148,7 @@ def factory(noun: Noun, name: str) -> Callable[..., Any]:
         BrokenPluginError: another package's module cannot be imported or has no such factory. Calling the factory
             raises it where it does not take the arguments, raises an error of its own, or makes something else.
     """
-    return _loaded(noun, name, _entry(noun, name))
-
-
-def factories(noun: Noun) -> dict[str, Callable[..., Any]]:
-    """Return the factories behind all names, as `factory` does, and look for installed packages only once.
-
-    Raises:
-        BrokenPluginError: as `factory`, of any name.
-    """
-    known = _registered(noun)
-    return {name: _loaded(noun, name, _only(noun, name, entries)) for name, entries in known.items()}
-
-
-def _loaded(noun: Noun, name: str, entry: Entry) -> Callable[..., Any]:
+    entry = _entry(noun, name)
     module, _, attribute = entry.where.partition(":")
     with _loading(noun, name, entry):
         loaded = import_module(module)
@@ -194,12 +181,12 @@ def named(noun: Noun, name: str) -> Iterator[None]:
     Raises:
         BrokenPluginError: an error was raised in the package's own code, or in code that it called.
     """
+    entry = _entry(noun, name)
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        entry = _entry(noun, name)
         if entry.package is None or not _frames(error, entry):
             raise
         raise BrokenPluginError(f"{_described(noun, name, entry)} failed: {_reason(error, entry)}") from error
@@ -234,21 +221,17 @@ def _registered(noun: Noun) -> dict[str, list[Entry]]:
 
 def _entry(noun: Noun, name: str) -> Entry:
     known = _registered(noun)
+    if len(known.get(name, [])) > 1:
+        first, second = (f"{each.where} (package {each.package or 'mmke'})" for each in known[name][:2])
+        raise BrokenPluginError(
+            f"{noun[:-1]} {name!r} is registered twice: by {first} and by {second}; uninstall or rename one of the two"
+        )
     if name in known:
-        return _only(noun, name, known[name])
+        return known[name][0]
     for prefix, where in PREFIXES.get(noun, {}).items():
         if name.startswith(prefix):
             return Entry(where, None)
     raise UserError(f"unknown {noun[:-1]} {name!r}{did_you_mean(name, known)} (mmke ls {noun})")
-
-
-def _only(noun: Noun, name: str, entries: list[Entry]) -> Entry:
-    if len(entries) > 1:
-        first, second = (f"{each.where} (package {each.package or 'mmke'})" for each in entries[:2])
-        raise BrokenPluginError(
-            f"{noun[:-1]} {name!r} is registered twice: by {first} and by {second}; uninstall or rename one of the two"
-        )
-    return entries[0]
 
 
 def _make(noun: Noun, name: str, entry: Entry, factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

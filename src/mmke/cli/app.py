@@ -14,6 +14,7 @@ import typer
 from typer.main import get_command
 
 from mmke.cli.bench import bench
+from mmke.cli.build import build
 from mmke.cli.check import check
 from mmke.cli.fetch import fetch
 from mmke.cli.importing import import_
@@ -50,6 +51,7 @@ app.command("fetch")(fetch)
 app.command("train")(train)
 app.command("import")(import_)
 app.command("bench")(bench)
+app.add_typer(build, name="build")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,10 +70,12 @@ def parse(words: Sequence[str]) -> Mapping[str, Any]:
     Raises:
         UserError: a mistake in it.
     """
-    command, name = get_command(app), words[0]
-    with _mistakes_told(), command.make_context("mmke", list(words)) as context:
-        found = command.get_command(context, name)  # type: ignore[attr-defined]
-        values = found.make_context(name, list(words[1:]), parent=context).params
+    with _mistakes_told(), get_command(app).make_context("mmke", list(words)) as context:
+        found: Any = context.command
+        name: Any = "mmke"
+        while hasattr(found, "commands"):  # a group, such as `mmke build`
+            name, found, words = found.resolve_command(context, list(words))
+        values = found.make_context(name, list(words), parent=context).params
         return {each.opts[-1].removeprefix("--"): values[each.name] for each in found.params if each.name in values}
 
 

@@ -91,8 +91,7 @@ def _ambiguous(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
 
 def _possible(draft: Draft, plan: Plan) -> list[str]:
     """Return what the facts after the edit give for what a plan asks; nothing where they do not speak of it."""
-    # About a picture side by side, the relation tells which thing is meant, and the answer is what stands beside it.
-    if plan.relation is None or plan.picture == "one_hop":
+    if plan.relation is None:
         return []
     if plan.via is not None:
         further = [fact for change in draft.changes if change.relation == plan.via for fact in change.further]

@@ -17,7 +17,7 @@ def rules() -> dict[str, Rule]:
     Raises:
         BrokenPluginError: another package's rule cannot be used.
     """
-    return {name: make() for name, make in registry.factories("rules").items()}
+    return {name: registry.factory("rules", name)() for name in registry.names("rules")}
 
 
 def check(

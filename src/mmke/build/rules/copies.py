@@ -1,6 +1,5 @@
 """Rules about repetition: within a record, and between records."""
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -26,19 +25,13 @@ def make_between() -> Rule:
 
 
 def _near(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
-    shown = scope.words.type(record.edit.draft.pictured.type).shown
-
-    def rest(text: str) -> str:
-        # How the picture is pointed at ("the country whose flag is in the image") may be the same in all of them.
-        return re.sub(re.escape(shown), "this", text, flags=re.IGNORECASE)
-
     texts = record.edit.texts
-    if (share := alike(rest(texts.prompt), rest(texts.rephrase))) >= NEAR:
+    if (share := alike(texts.prompt, texts.rephrase)) >= NEAR:
         yield "rephrase", f"{share:.0%} of it is the prompt"
     asked = [question for question in record.asked.questions if question.plan.key not in LOCALITY]
     for question in asked:
         for name, text in (("prompt", texts.prompt), ("rephrase", texts.rephrase)):
-            if (share := alike(rest(text), rest(question.text))) >= NEAR:
+            if (share := alike(text, question.text)) >= NEAR:
                 yield f"{question.plan.key}.question", f"{share:.0%} of it is the {name}"
     for one, other in combinations(asked, 2):
         if words(one.text) == words(other.text):

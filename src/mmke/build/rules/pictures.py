@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from mmke.build.collect.prints import near
 from mmke.build.content import Picture
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
 from mmke.build.rules.judged import Judged
 from mmke.digests import sha256
+
+BITS_OF_A_DIGIT = 4
 
 
 def make_one_thing() -> Rule:
@@ -34,6 +35,15 @@ def make_files() -> Rule:
     return Judged("picture-files", reason, _changed)
 
 
+def distance(one: Picture, other: Picture) -> int | None:
+    """Return in how many bits the perceptual hashes of two pictures differ; None where they have none in common.
+
+    Of several hashes (shape, colour) the one that differs most counts: two pictures are alike where all of them agree.
+    """
+    common = [name for name in one.prints if len(one.prints[name]) == len(other.prints.get(name, ""))]
+    return max(((int(one.prints[n], 16) ^ int(other.prints[n], 16)).bit_count() for n in common), default=None)
+
+
 def _two_things(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     pictured = record.edit.draft.pictured
     for role in ("edit", "rephrase"):
@@ -41,10 +51,11 @@ def _two_things(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
         if shown.thing != pictured.id:
             yield f"pictures.{role}", f"{shown.id} shows {shown.thing}, not {pictured.id}"
     one, other = record.pictures["edit"], record.pictures["rephrase"]
+    limit, differ = scope.settings.collect.duplicate_distance, distance(one, other)
     if one.sha256 == other.sha256:
         yield "pictures.rephrase", f"{other.id} is the same file as {one.id}"
-    elif one.prints and other.prints and near(one.prints, other.prints, scope.settings.collect.duplicate_distance):
-        yield "pictures.rephrase", f"{other.id} is a near-duplicate of {one.id}"
+    elif differ is not None and differ <= limit:
+        yield "pictures.rephrase", f"{other.id} nearly equals {one.id}: the hashes differ in {differ} bits of {limit}"
 
 
 class _Edited:
@@ -72,20 +83,20 @@ def _other_halves(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     both, draft = record.asked.one_hop, record.edit.draft
     if both is None:
         return
-    halves = {"left": scope.pictures.get(both.left), "right": scope.pictures.get(both.right)}
-    shows = {side: None if half is None else half.thing for side, half in halves.items()}
-    own = [side for side, thing in shows.items() if thing == draft.pictured.id]
-    if not own:
-        yield "pictures.one_hop", f"{both.id} holds no picture of {draft.pictured.id}"
-        return
-    if len(own) > 1 or draft.subject.id in [thing for side, thing in shows.items() if side not in own]:
-        yield "pictures.one_hop", f"both halves of {both.id} show the edited thing or the subject"
-        return
-    if None in shows.values():
-        yield "pictures.one_hop", f"a half of {both.id} is no picture of the project"
+    own = {draft.edit_picture, draft.rephrase_picture}
     sides = [question.plan.side for question in record.asked.questions if question.plan.side is not None]
-    if any(side != own[0] for side in sides):
-        yield "pictures.one_hop", f"the edited thing stands on the {own[0]}, and the question's plan says otherwise"
+    if not {both.left, both.right} & own:
+        yield "pictures.one_hop", f"{both.id} holds no picture of the record"
+        return
+    side = "left" if both.left in own else "right"
+    beside = both.right if side == "left" else both.left
+    other = scope.pictures.get(beside)
+    if any(each != side for each in sides):
+        yield "pictures.one_hop", f"the edited thing stands on the {side}, and the question says otherwise"
+    if other is None:
+        yield "pictures.one_hop", f"its other half, {beside}, is no picture of the project"
+    elif beside in own or other.thing in (draft.pictured.id, draft.subject.id):
+        yield "pictures.one_hop", f"its other half, {beside}, shows the edited thing or the subject too"
 
 
 def _changed(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
