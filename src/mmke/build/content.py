@@ -182,7 +182,8 @@ class Plan(Content):
         answer: the gold answer.
         before: the answer before the edit; None where it has none (user-specific knowledge, new facts).
         relation: the fact that it asks about; None of locality questions, and where the name is asked.
-        via: the relation that leads to the value that is asked about (portability of entities); else None.
+        via: the relation that leads to the value that is asked about (portability of entities), or by whose new value
+            the edited thing is found between two (the other kinds); else None.
         picture: which picture it is asked about; None: in text alone.
         side: where the edited thing stands in the picture side by side; else None.
         beside: the name of the thing next to it; else None.

@@ -83,7 +83,7 @@ class Words:
         plain = name.replace("_", " ")
         return self._relations.get(name) or Relation(
             phrase=f"the {plain} of {{x}}",
-            questions=(f"What is the {plain} of {{x}}?", f"Can you tell the {plain} of {{x}}?"),
+            questions=(f"What is the {plain} of {{x}}?", f"Which {plain} does {{x}} have?"),
             statement=f"The {plain} of {{x}} is {{value}}.",
         )
 

@@ -74,7 +74,9 @@ class Dealer:
             raise CannotWriteError(f"there is no unrelated {'fact' if fact is None else 'picture'} that fits it")
         if draft.kind == "entity":
             return Dealt(edit, entity_plans(edit, self._seed), fact, other, None, "left")
-        beside = self._beside.deal(self._seed, draft.id, "beside", fits=lambda each: each != other and fits(each))
+        beside = self._beside.deal(
+            self._seed, draft.id, "beside", fits=lambda each: each.thing != other.thing and fits(each)
+        )
         if beside is None:
             raise CannotWriteError("there is no picture that could stand beside it")
         side = self._side(draft.id)

@@ -98,7 +98,7 @@ def _beside(edit: Edit, seed: int, side: Side, beside: str) -> Plan:
     if says(edit.texts.target, beside):
         raise CannotWriteError(f"the description says {beside!r}, which stands next to it")
     change = _finds(edit.draft, seed)
-    return Plan(key="port", answer=beside, relation=change.relation, picture="one_hop", side=side, beside=beside)
+    return Plan(key="port", answer=beside, via=change.relation, picture="one_hop", side=side, beside=beside)
 
 
 def _finds(draft: Draft, seed: int) -> Change:

@@ -93,7 +93,8 @@ def _own(project: Project, *, asked: bool) -> Iterator[Other]:
         if found is None or found.id in edited or entry.content.refused is not None:
             continue
         thing, type_ = found.content, project.words.type(found.content.type)
-        answer = thing.name if asked else with_article(thing.name) if type_.named == "the {name}" else thing.name
+        one_of_many = type_.named == "the {name}" and thing.name[:1].islower()
+        answer = with_article(thing.name) if one_of_many and not asked else thing.name
         yield Other(thing.name, thing.type, type_.identity if asked else "", answer, entry.content)
 
 
@@ -109,6 +110,8 @@ def fact_fits(edit: Edit, names: Iterable[str]) -> Callable[[UnrelatedFact], boo
 
     def fits(fact: UnrelatedFact) -> bool:
         text = f"{fact.question} {fact.answer}"
+        if says(fact.question, fact.answer):  # it measures reading
+            return False
         return not says(edit.texts.target, fact.answer) and not any(says(text, word) for word in touched)
 
     return fits

@@ -83,7 +83,9 @@ def _other_halves(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     both, draft = record.asked.one_hop, record.edit.draft
     if both is None:
         return
+    halves = [scope.pictures[half] for half in (both.left, both.right) if half in scope.pictures]
     own = {draft.edit_picture, draft.rephrase_picture}
+    own |= {half.id for half in halves if half.thing == draft.pictured.id}
     sides = [question.plan.side for question in record.asked.questions if question.plan.side is not None]
     if not {both.left, both.right} & own:
         yield "pictures.one_hop", f"{both.id} holds no picture of the record"

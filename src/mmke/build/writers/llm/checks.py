@@ -91,7 +91,7 @@ def _question(question: Question, edit: Edit) -> Iterator[str]:
         yield f"it does not end with a question mark: {text!r}"
     if plan.before is not None and says(text, plan.before):
         yield f"it says the old answer, {plan.before!r}"
-    between = new_value(edit.draft.changes, plan.via)
+    between = None if plan.side else new_value(edit.draft.changes, plan.via)
     if between is not None and says(text, between):
         yield f"it says {between!r}, which is to be found out"
     if plan.picture is None:

@@ -112,7 +112,8 @@ def plain_question(draft: Draft, plan: Plan, words: Words) -> str:
 
 def _of_the_two(draft: Draft, plan: Plan, words: Words) -> str:
     """Return what is asked of a picture side by side: one is found by a new fact, and the answer is about the other."""
-    noun, change = words.type(draft.subject.type).noun, draft.changes[0]
+    noun = words.type(draft.subject.type).noun
+    change = next((each for each in draft.changes if each.relation == plan.via), draft.changes[0])
     known_by = f"the {noun} whose {change.relation.replace('_', ' ')} is {change.after}"
     return f"On which side is {known_by}?" if plan.answer in ("left", "right") else f"What is shown next to {known_by}?"
 

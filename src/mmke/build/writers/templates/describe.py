@@ -6,7 +6,7 @@ from random import Random
 from mmke.build.content import Draft, Thing
 from mmke.build.wording import says, words
 from mmke.build.words import Words
-from mmke.build.writers.templates.sentences import intro, named, run_together, stated, stated_again
+from mmke.build.writers.templates.sentences import intro, keeps_topic, named, run_together, stated, stated_again
 from mmke.errors import CannotWriteError
 
 Told = Sequence[tuple[str, str]]
@@ -17,6 +17,7 @@ def description(grammar: Words, thing: Thing, told: Told, *, looks: str, rng: Ra
     """Return sentences that name a thing, say how it looks where that is known, and tell facts of it."""
     type_ = grammar.type(thing.type)
     sentences = [intro(type_, thing.name, rng), *([looks] if looks else [])]
+    told = sorted(told, key=lambda fact: not keeps_topic(grammar.relation(fact[0])))
     facts = list(_sentences(grammar, thing, told, named_again=bool(rng.getrandbits(1)) and not looks))
     return " ".join([*sentences, *run_together(facts, [value for _, value in told], rng)])
 
@@ -56,12 +57,11 @@ def check_length(text: str, bounds: tuple[int, int]) -> None:
 
 
 def _sentences(grammar: Words, thing: Thing, told: Told, *, named_again: bool) -> Iterator[str]:
-    type_ = grammar.type(thing.type)
-    for n, (relation, value) in enumerate(told):
-        if n == 0 and named_again:
-            yield stated(grammar.relation(relation), value, named(type_, thing.name))
-        else:
-            yield stated_again(type_, grammar.relation(relation), value)
+    type_, name_it = grammar.type(thing.type), named_again
+    for relation, value in told:
+        how = grammar.relation(relation)
+        yield stated(how, value, named(type_, thing.name)) if name_it else stated_again(type_, how, value)
+        name_it = not keeps_topic(how)
 
 
 def _more(draft: Draft) -> Iterator[Told]:

@@ -23,7 +23,7 @@ def worded(grammar: Words, draft: Draft, plans: Sequence[Plan], *, beside: Seque
 def _question(grammar: Words, type_: TypeWords, draft: Draft, plan: Plan, times: int, beside: Sequence[str]) -> str:
     x = named(type_, draft.subject.name) if plan.picture is None else type_.shown
     if plan.side is not None:
-        change = next(change for change in draft.changes if change.relation == plan.relation)
+        change = next(change for change in draft.changes if change.relation == plan.via)
         phrase = pointed(type_, change.relation, grammar.relation(change.relation), change.after)
         return beside[times % len(beside)].format(side=OTHER[plan.side], phrase=phrase)
     if plan.relation is None:

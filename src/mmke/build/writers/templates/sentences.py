@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from random import Random
 
 from mmke.build.wording import capital, with_article
@@ -20,10 +21,13 @@ def named(type_: TypeWords, name: str) -> str:
 
 
 def introduced(type_: TypeWords, name: str) -> str:
-    """Return a thing as it is mentioned for the first time: "a kingfisher", "Kenya"."""
-    by_article = type_.named.startswith("the {name}")
-    plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
-    return with_article(name) if by_article and not plural and name[:1].islower() else named(type_, name)
+    """Return a thing as it is mentioned for the first time: "a kingfisher", "Kenya", "the Eiffel Tower"."""
+    whole = named(type_, name)
+    plural = whole.endswith("s") and not whole.endswith(("ss", "us", "is"))
+    of_its_own = whole == f"the {name}" and name[:1].isupper()
+    if not whole.startswith("the ") or plural or of_its_own:
+        return whole
+    return with_article(whole.removeprefix("the "))
 
 
 def intro(type_: TypeWords, name: str, rng: Random) -> str:
@@ -54,10 +58,27 @@ def stated_again(type_: TypeWords, relation: Relation, value: str) -> str:
     return stated(relation, value, f"the {type_.noun}")
 
 
+def keeps_topic(relation: Relation) -> bool:
+    """Tell whether a fact's sentence is about the thing, or something of it, so that "it" can follow.
+
+    After "The largest country that borders on Kenya is Ethiopia." it could be either of the two.
+    """
+    return relation.statement.startswith(X) or _OF.match(relation.statement) is not None
+
+
 def joined(first: str, second: str, value: str) -> str:
-    """Return two sentences as one; a value keeps its capital letter."""
+    """Return two sentences as one; what both begin with is not said twice, and a value keeps its capital letter."""
+    same = _same_beginning(first.split(), second.split())
+    if same and same[0] in ("It", "You"):
+        # Of two sentences with one verb, the verb is kept where it is only "is": "You got it from X and got it in Y".
+        said = len(same) if same[:2] == ["It", "is"] else 1
+        return f"{first.removesuffix('.')} and {' '.join(second.split()[said:])}"
     rest = second if second.startswith(value) else second[:1].lower() + second[1:]
     return f"{first.removesuffix('.')}, and {rest}"
+
+
+def _same_beginning(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
 
 
 def run_together(sentences: Sequence[str], values: Sequence[str], rng: Random) -> list[str]:

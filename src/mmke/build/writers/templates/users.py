@@ -29,12 +29,13 @@ def worded(
 
 
 def _question(tie: Tie, draft: Draft, plan: Plan, *, places: Mapping[str, str], beside: Sequence[str], n: int) -> str:
+    if plan.side is not None:
+        change = next(change for change in draft.changes if change.relation == plan.via)
+        phrase = tie.facts[change.relation].which.format(value=change.after, **places)
+        return beside[n % len(beside)].format(side=OTHER[plan.side], phrase=phrase)
     if plan.relation is None:
         return tie.identity[n % len(tie.identity)].format(**places)
     fact = tie.facts[plan.relation]
-    if plan.side is not None:
-        value = next(change.after for change in draft.changes if change.relation == plan.relation)
-        return beside[n % len(beside)].format(side=OTHER[plan.side], phrase=fact.which.format(value=value, **places))
     wordings = fact.text if plan.picture is None else fact.image
     return wordings[n % len(wordings)].format(**places)
 

@@ -4,7 +4,7 @@ What it says of a relation and a type stands in `relations.toml` and `type_words
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from random import Random
 
@@ -13,6 +13,7 @@ from mmke.build.draws import in_order, rng
 from mmke.build.project import Project
 from mmke.build.protocols import Writer
 from mmke.build.user_words import Tie, read_user_words
+from mmke.build.wording import alike
 from mmke.build.words import Words
 from mmke.build.writers.templates import users
 from mmke.build.writers.templates.describe import check_length, description, edited_description
@@ -20,6 +21,8 @@ from mmke.build.writers.templates.questions import worded
 from mmke.errors import CannotWriteError
 
 VERSION = "1"
+NEAR = 0.75
+"""Texts that agree as much are nearly the same (`wording.alike`); a little less than the rule on near-copies has."""
 
 Prompts = Mapping[str, Mapping[str, Sequence[str]]]
 
@@ -44,7 +47,8 @@ class Templates:
         """Put an edit into words.
 
         Raises:
-            CannotWriteError: the description would be too short or too long, or say what it must not.
+            CannotWriteError: the description would be too short or too long, or say what it must not; or the edit's
+                question would nearly be one of the questions about it.
         """
         prompt, rephrase = self._asked(draft)
         if draft.kind == "user":
@@ -84,14 +88,24 @@ class Templates:
         return description(self._words, thing, told, looks=looks, rng=self._rng(draft, "original"))
 
     def _asked(self, draft: Draft) -> tuple[str, str]:
-        """Return two wordings of the edit's question, from different groups."""
+        """Return two wordings of the edit's question, from different groups and in other words than the questions."""
         type_, groups = self._words.type(draft.subject.type), self._prompts[draft.kind]
-        chosen = in_order(groups, self._seed, draft.id, "prompts")[:2]
-        random = self._rng(draft, "prompts")
-        prompt, rephrase = (
-            random.choice(groups[name]).format(shown=type_.shown, noun=type_.noun, user=draft.user) for name in chosen
-        )
-        return prompt, rephrase
+        shown = {"shown": type_.shown, "noun": type_.noun, "user": draft.user}
+        questions = [wording.format(x=type_.shown) for wording in self._wordings(draft)]
+        found = []
+        for name in in_order(groups, self._seed, draft.id, "prompts"):
+            wordings = [wording.format(**shown) for wording in in_order(groups[name], self._seed, draft.id, name)]
+            found += [text for text in wordings if not any(alike(text, each) >= NEAR for each in questions)][:1]
+        if len(found) < 2:
+            raise CannotWriteError("every wording of the edit's question is nearly one of the questions about it")
+        return found[0], found[1]
+
+    def _wordings(self, draft: Draft) -> Iterator[str]:
+        """Yield every wording of a question about the picture."""
+        if draft.kind != "user":
+            yield self._words.type(draft.subject.type).identity
+            for change in draft.changes:
+                yield from self._words.relation(change.relation).questions
 
     def _rng(self, draft: Draft, what: str) -> Random:
         return rng(self._seed, draft.id, what)
