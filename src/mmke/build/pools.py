@@ -100,9 +100,7 @@ def _own_facts(folder: Path, name: str) -> list[UnrelatedFact]:
     file = folder / name
     place = f"{folder / BUILD}: [ask].facts"
     if file.suffix.lower() != ".csv":
-        raise UserError(
-            f'{place} = {name!r}: "{SHIPPED}" or a .csv file with the columns question and answer is wanted'
-        )
+        raise UserError(f'{place} = {name!r}: give "{SHIPPED}", or a .csv file with the columns question and answer')
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
