@@ -12,7 +12,7 @@ from mmke.build.new import new
 from mmke.build.project import open_project
 from mmke.build.sources.wikidata import source as wikidata
 from mmke.build.sources.wikidata.media import without_markup
-from mmke.build.sources.wikidata.web import Clock
+from mmke.build.sources.wikidata.web import Clock, _seconds
 from mmke.errors import UnreachableError, UserError
 
 
@@ -279,3 +279,41 @@ def test_a_query_that_the_service_refuses_is_told(tmp_path: Path, wiki: Wiki, ti
 )
 def test_markup_is_taken_out_of_names(markup: str, plain: str) -> None:
     assert without_markup(markup) == plain
+
+
+def test_a_run_that_is_killed_between_any_two_requests_asks_nothing_twice(
+    tmp_path: Path, wiki: Wiki, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, folder = project(tmp_path / "undisturbed", wiki), project(tmp_path / "killed", wiki)
+    collected(undisturbed)
+    once, wiki.asked = wiki.asked, []
+    real = time.sleep
+    left = 3
+
+    def die_at_the_third(seconds: float) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        real(seconds)
+
+    monkeypatch.setattr(time, "sleep", die_at_the_third)
+    kills = 0
+    while True:
+        left = 3
+        try:
+            collected(folder)
+            break
+        except KeyboardInterrupt:
+            kills += 1
+    assert kills >= 7
+    assert wiki.asked == once
+    assert everything(folder) == everything(undisturbed)
+
+
+def test_a_wait_can_be_named_by_a_date() -> None:
+    assert _seconds("120") == 120
+    assert _seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert (_seconds("Wed, 21 Oct 2099 07:28:00 GMT") or 0) > 1e9
+    assert _seconds("soon") is None
+    assert _seconds("") is None

@@ -20,7 +20,7 @@ _WORDS = (
     ("noderivatives", "nd"),
     ("noderivs", "nd"),
 )
-_IDLE = re.compile(r"-(?:unported|international|generic|licen[cs]e|public)(?=-|$)")
+_IDLE = re.compile(r"-(?:unported|international|generic|licen[cs]e|public|version)(?=-|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def licence(stated: str) -> Licence:
     if not plain:
         return Licence("", "", known=False)
     for name, entry in _table().items():
-        if plain in entry["names"] or ("prefix" in entry and plain.startswith(entry["prefix"])):
+        spellings = {_plain(each) for each in (name, *entry["names"])}
+        if plain in spellings or ("prefix" in entry and plain.startswith(entry["prefix"])):
             return Licence(name, entry["url"], known=True)
     return _creative_commons(plain) or Licence(" ".join(stated.split()), "", known=False)
 
