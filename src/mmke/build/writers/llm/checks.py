@@ -13,9 +13,11 @@ from mmke.build.project import Project
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import EDIT_TEXTS, Record
 from mmke.build.rules import answers, changes, copies, grammar, naming, texts
+from mmke.build.rules.judged import names_of
 from mmke.build.wording import says
 from mmke.build.writers.llm.answers import AllAsked
-from mmke.build.writers.llm.facts import asked_further, names_of, new_value
+from mmke.build.writers.llm.facts import asked_further
+from mmke.build.writers.llm.plain import new_value
 
 Make = Callable[[], Rule]
 

@@ -10,10 +10,12 @@ from pydantic import BaseModel
 
 from mmke.build.content import Draft, Edit, EditTexts, Plan
 from mmke.build.project import Project
+from mmke.build.user_words import read_user_words
 from mmke.build.writers.llm import cost
 from mmke.build.writers.llm.answers import AllAsked, Described, Told, read_answer, shortened
 from mmke.build.writers.llm.checks import Checks
 from mmke.build.writers.llm.facts import to_ask, to_describe
+from mmke.build.writers.llm.plain import Plain
 from mmke.build.writers.llm.prompts import STEPS, Step, read_prompt
 from mmke.build.writers.llm.replies import Kept, Message, Replies, Reply, Request
 from mmke.build.writers.llm.settings import NAME, read_llm_settings
@@ -59,7 +61,8 @@ class LlmWriter:
                 f"the writer llm needs the Python package {error.name!r}; run: pip install 'mmke[build]'"
             ) from error
         self._settings = read_llm_settings(project)
-        self._words, self._bounds = project.words, project.settings.write.words
+        self._plain = Plain(project.words, read_user_words().ties)
+        self._bounds = project.settings.write.words
         self._prompts = {step: read_prompt(project.folder, project.settings.kind, step) for step in STEPS}
         self._replies, self._checks = Replies(project.folder), Checks(project)
         self._endpoint = Endpoint(self._settings, os.environ, transport)
@@ -80,7 +83,7 @@ class LlmWriter:
             CannotWriteError: this one cannot be written; others go on.
             UserError: the endpoint can write none; what was written is kept.
         """
-        task = _Task(draft.id, "describe", to_describe(draft, self._words, self._bounds))
+        task = _Task(draft.id, "describe", to_describe(draft, self._plain, self._bounds))
 
         def checked(texts: EditTexts) -> list[str]:
             return self._checks.of_texts(texts, draft)
@@ -98,7 +101,7 @@ class LlmWriter:
         """
         if not plans:
             return ()
-        task = _Task(edit.draft.id, "ask", to_ask(edit, plans, self._words))
+        task = _Task(edit.draft.id, "ask", to_ask(edit, plans, self._plain))
         asked = self._write(task, AllAsked, lambda asked: self._checks.of_questions(asked, edit, plans))
         texts = {one.key: one.question for one in asked.questions}
         return [texts[plan.key] for plan in plans]
@@ -122,7 +125,7 @@ class LlmWriter:
             for draft in drafts:
                 if (draft.id, step, prompts[step]) not in kept:
                     # What is told for the questions is not there before the texts are; it is about as long.
-                    sent += cost.estimated(prompt.text + to_describe(draft, self._words, self._bounds))
+                    sent += cost.estimated(prompt.text + to_describe(draft, self._plain, self._bounds))
                     received += cost.estimated(prompt.example)
                     calls += 1
         coming = cost.Used(calls, sent, received)
