@@ -88,14 +88,14 @@ PLANS: dict[Kind, list[Plan]] = {
         Plan(key="t_rel", answer="look behind you", before="boat above us", relation="meaning"),
         Plan(key="i_rel", answer="night divers", before="dive leaders", relation="user", picture="edit"),
         Plan(key="i_gen", answer="night divers", before="dive leaders", relation="user", picture="rephrase"),
-        Plan(key="port", answer="lemon", relation="meaning", picture="one_hop", side="left", beside="lemon"),
+        Plan(key="port", answer="lemon", via="meaning", picture="one_hop", side="left", beside="lemon"),
     ],
     "user": [
         Plan(key="t_rel_1", answer="Biscuit", relation="pet name"),
         Plan(key="t_rel_2", answer="Olga Lindvold", relation="received from"),
         Plan(key="i_rel_1", answer="Ruth Andersen", picture="edit"),
         Plan(key="i_rel_2", answer="the attic", relation="sleeping place", picture="edit"),
-        Plan(key="port", answer="teapot", relation="pet name", picture="one_hop", side="right", beside="teapot"),
+        Plan(key="port", answer="teapot", via="pet name", picture="one_hop", side="right", beside="teapot"),
     ],
 }
 PET = {

@@ -31,7 +31,7 @@ class Plain:
         """Return what a plan asks."""
         type_ = self.words.type(draft.subject.type)
         if plan.side is not None:
-            return f"What is to the {OTHER[plan.side]} of {self._found_by(draft, plan.relation)}?"
+            return f"What is to the {OTHER[plan.side]} of {self._found_by(draft, plan.via)}?"
         told = self._told(draft, plan.relation)
         if told is not None:
             return (told.text if plan.picture is None else told.image)[0].format(**self._places(draft))
