@@ -264,6 +264,15 @@ def test_a_key_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             writer.describe(drafts[0])
 
 
+@pytest.mark.parametrize("key", [f"“{SECRET}”", f"{SECRET} {SECRET}", f"{SECRET}\n{SECRET}"])
+def test_a_key_that_cannot_be_one_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with open_project(set_up(tmp_path)) as project, pytest.raises(UserError) as caught:
+        LlmWriter(project, NoNetwork()).describe(records(project)[0].edit.draft)
+    why = "the environment variable OPENAI_API_KEY holds a character that is in no key; copy the key again"
+    assert str(caught.value) == why
+
+
 @pytest.mark.parametrize(
     ("status", "key", "why"),
     [

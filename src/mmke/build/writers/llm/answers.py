@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 
 def _one_line(text: str) -> str:
@@ -48,7 +48,7 @@ class Asked(_Answer):
 class AllAsked(_Answer):
     """Questions, one for each key."""
 
-    questions: Annotated[tuple[Asked, ...], Field(min_length=1)]
+    questions: list[Asked]
 
 
 def response_format(answer: type[BaseModel]) -> dict[str, Any]:

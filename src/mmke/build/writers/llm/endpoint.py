@@ -75,13 +75,16 @@ class Endpoint:
         self._refused: set[str] = set()
 
     @property
-    def missing_key(self) -> str | None:
-        """Return what is wrong where the endpoint is not on this machine and there is no key; else None."""
-        if self._key or not self._settings.key or self._settings.local:
+    def key_problem(self) -> str | None:
+        """Return what is wrong with the key; None where there is one, or the endpoint is on this machine."""
+        settings = self._settings
+        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+            return f"the environment variable {settings.key} holds a character that is in no key; copy the key again"
+        if self._key or not settings.key or settings.local:
             return None
         return (
-            f"the environment variable {self._settings.key} is not set, which holds the key of "
-            f'{self._settings.base_url}; set it, or write key = "" where the endpoint needs none'
+            f"the environment variable {settings.key} is not set, which holds the key of {settings.base_url}; set it, "
+            'or write key = "" where the endpoint needs none'
         )
 
     def send(self, request: Request, answer: type[BaseModel]) -> Reply:
@@ -104,7 +107,7 @@ class Endpoint:
 
     def _open(self) -> openai.OpenAI:
         with self._lock:
-            problem = self._ended or self.missing_key
+            problem = self._ended or self.key_problem
             if problem is not None:
                 raise UserError(problem)
             if self._client is None:

@@ -13,7 +13,7 @@ from mmke.errors import UserError
 
 NAME = "llm"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*|")
-_THIS_MACHINE = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+_THIS_MACHINE = re.compile(r"localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1")
 
 
 def _address(value: str) -> str:

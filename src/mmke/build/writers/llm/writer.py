@@ -129,7 +129,7 @@ class LlmWriter:
                     received += cost.estimated(prompt.example)
                     calls += 1
         coming = cost.Used(calls, sent, received)
-        missing = self._endpoint.missing_key
+        missing = self._endpoint.key_problem
         return (
             f"{self._settings.model} at {self._settings.base_url}: {calls} calls for {len(drafts)} records, two for "
             f"each that has no reply yet; about {coming.told(self._settings)}, by {cost.CHARACTERS} characters to a "
