@@ -181,7 +181,7 @@ def test_help_names_every_option_of_a_command(command: str, capsys: pytest.Captu
 def test_a_shell_is_told_how_a_name_goes_on() -> None:
     asked = {"_MMKE_COMPLETE": "complete_bash", "COMP_WORDS": "mmke run --backbone smol-m", "COMP_CWORD": "3"}
     program = [sys.executable, "-m", "mmke.cli"]
-    done = subprocess.run(program, env={**os.environ, **asked}, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(program, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["smol-minigpt4"]
 
 

@@ -83,7 +83,7 @@ def test_both_ends_of_every_range_can_be_installed_beside_the_locked_torch(
     which: str, project: dict[str, Any], lock: dict[str, str]
 ) -> None:
     command = [sys.executable, str(ROOT / ".ci" / "versions.py"), which]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert printed[0] == f"torch=={lock['torch']}"
     found = {pin.name: next(iter(pin.specifier)).version for pin in map(Requirement, printed)}
     lowest = {

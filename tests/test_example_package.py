@@ -68,7 +68,7 @@ def test_it_is_installed_and_its_own_tests_and_a_run_pass(tmp_path: Path) -> Non
     path = os.pathsep.join([str(place), *filter(None, sys.path)])
 
     def python(*command: str) -> str:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": path},

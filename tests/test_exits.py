@@ -16,7 +16,7 @@ PROGRAM = "import sys; from mmke.cli import main; sys.exit(main(sys.argv[1:]))"
 
 def mmke(*arguments: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    return subprocess.run(command, stderr=subprocess.PIPE, check=False, **options)  # type: ignore[call-overload,no-any-return]  # noqa: S603
+    return subprocess.run(command, stderr=subprocess.PIPE, check=False, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def test_a_reader_that_went_away_costs_no_traceback() -> None:
@@ -83,5 +83,5 @@ for name in ("mmke.running", "torch"):
 
 
 def test_the_console_shows_our_messages_and_only_warnings_of_libraries() -> None:
-    done = subprocess.run([sys.executable, "-c", TALK], capture_output=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", TALK], capture_output=True, check=True)
     assert done.stderr == b"mmke: mmke.running talks\n"

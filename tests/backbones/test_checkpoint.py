@@ -175,9 +175,7 @@ def test_memory_holds_the_model_and_the_mapped_files_alone(safe: bool, tmp_path:
     model_folder(tmp_path, {})
     found = {f"{i}.weight": torch.ones(2048, 2048) for i in range(24)}
     save_file(found, tmp_path / "x.safetensors") if safe else torch.save(found, tmp_path / "x.bin")
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", COST, str(tmp_path)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", COST, str(tmp_path)], check=True, capture_output=True, text=True)
     before, checked, after = map(int, done.stdout.split())
     size, tensor = 384, 16  # MiB
     assert checked - before < tensor

@@ -100,7 +100,7 @@ def test_a_process_that_is_killed_again_and_again_gets_there(tmp_path: Path) -> 
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     statuses = []
     for _ in range(10):
-        run = subprocess.run(  # noqa: S603
+        run = subprocess.run(
             [sys.executable, "-c", KILLED_AT, folder, "4"], env={**os.environ, "PYTHONPATH": path}, check=False
         )
         statuses.append(run.returncode)

@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (
         (folder / "log").open("wb") as log,
         ended(
-            subprocess.Popen(  # noqa: S603
+            subprocess.Popen(
                 [sys.executable, *command, "--device", "cpu", "--dtype", "float32"],
                 cwd=folder,
                 env=environment,

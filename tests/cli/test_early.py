@@ -24,7 +24,7 @@ print(json.dumps(found))
 def carried_out(commands: list[list[str]], *, heavy: str) -> list[Any]:
     """Return each command's exit code, which of some libraries were loaded then, and its messages."""
     words = [sys.executable, "-c", PROGRAM, json.dumps(commands), heavy]
-    return list(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout))  # noqa: S603
+    return list(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
 
 
 def test_mistakes_that_need_no_model_are_told_before_pytorch_is_loaded(small_data: Path) -> None:

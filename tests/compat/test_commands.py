@@ -200,7 +200,7 @@ def test_a_run_finds_the_data_in_the_current_folder_and_prints_the_table(
 def test_the_script_works_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(DOOR), "--function_name=test_FT_LLaVA", "--hop=1", "--data_type=entity"]
     alone = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "mmke-entity: annotation files are missing under" in done.stderr
     assert "data_json/entity_eval.json or data_json/entity/eval.json" in done.stderr

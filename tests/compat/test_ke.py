@@ -98,7 +98,7 @@ def bash(
 ) -> subprocess.CompletedProcess[str]:
     command = [shutil.which("bash") or "bash", str(SCRIPTS.parent / script), *words]
     own = {**os.environ, "PYTHON": str(python), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "7"}
-    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow

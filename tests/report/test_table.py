@@ -256,7 +256,7 @@ def test_a_table_is_made_without_torch(tmp_path: Path, row: Row, write_run: Call
         "assert 'ft-llm' in render(read_cells(pathlib.Path(sys.argv[1])), 'text'); "
         "sys.exit(bool({'torch', 'transformers'} & sys.modules.keys()))"
     )
-    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0
 
 
 def test_a_break_down_by_tag_shows_beside_its_metric(tmp_path: Path, row: Row, write_run: Callable[..., Path]) -> None:

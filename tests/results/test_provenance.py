@@ -16,9 +16,7 @@ needs_git = pytest.mark.skipif(not GIT, reason="no git")
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    done = subprocess.run(  # noqa: S603
-        [GIT, "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([GIT, "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -39,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_versions_are_those_installed_and_need_no_import() -> None:
     assert versions()["torch"] == version("torch")
     program = "import sys; from mmke.results.provenance import versions; versions(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @needs_git

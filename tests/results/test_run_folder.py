@@ -73,7 +73,7 @@ def test_a_second_process_is_refused_too(tmp_path: Path, settings: RunSettings, 
     )
     lock.parent.mkdir(parents=True)
     lock.touch()
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None

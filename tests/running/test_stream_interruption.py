@@ -345,7 +345,7 @@ def killed_after(program: list[str], out: Path, growth: int) -> bool:
         return sum(file.stat().st_size for file in out.rglob("*.jsonl"))
 
     before = size()
-    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             if size() >= before + growth:
                 process.kill()
@@ -358,7 +358,7 @@ def killed_after(program: list[str], out: Path, growth: int) -> bool:
 def test_programs_that_are_really_killed_end_with_the_same_bytes(small_data: Path, tmp_path: Path) -> None:
     draw = random.Random(0)  # noqa: S311 - when it is killed
     whole, out = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(small_data, whole), check=True, capture_output=True)  # noqa: S603
+    subprocess.run(command(small_data, whole), check=True, capture_output=True)
     kills = 0
     while killed_after(command(small_data, out), out, draw.randint(1, 40_000)):
         kills += 1

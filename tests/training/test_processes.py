@@ -44,7 +44,7 @@ def launch(request: TrainRequest, folder: Path) -> subprocess.CompletedProcess[s
         given,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.mark.slow

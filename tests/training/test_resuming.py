@@ -72,7 +72,7 @@ def test_a_killed_training_ends_with_the_same_bits(editor: str, asked: Asked, tm
     whole = train(plan(asked(editor=editor, out=tmp_path / "whole", changes={"steps": 20})))
     request = asked(editor=editor, out=tmp_path / "killed", changes={"steps": 20})
     last = plan(request).folder / LAST
-    with subprocess.Popen([sys.executable, "-c", program(request)]) as process:  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", program(request)]) as process:
         while process.poll() is None and not last.exists():
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)

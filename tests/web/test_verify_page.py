@@ -258,7 +258,7 @@ def command(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str]
         "with open_project(Path(sys.argv[1])) as project:"
         " serve(project, annotator='Ruth', port=int(sys.argv[2]), open_browser=False)"
     )
-    program = subprocess.Popen(  # noqa: S603 - this interpreter
+    program = subprocess.Popen(
         [sys.executable, "-c", code, str(folder), str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
@@ -311,7 +311,7 @@ def test_ctrl_c_ends_the_command_and_a_second_one_is_told(tmp_path: Path) -> Non
                 "from mmke.web.verify import serve\n"
                 "with open_project(Path(sys.argv[1])) as project: serve(project, port=int(sys.argv[2]))"
             )
-            second = subprocess.run(  # noqa: S603 - this interpreter
+            second = subprocess.run(
                 [sys.executable, "-c", code, str(place), port], capture_output=True, text=True, check=False, timeout=60
             )
             assert second.returncode != 0

@@ -230,4 +230,4 @@ def test_tables_of_streams_are_made_without_torch(tmp_path: Path, write_stream: 
         "assert 'ft-llm' in render_streams(read_streams(pathlib.Path(sys.argv[1])), 'text'); "
         "sys.exit(bool({'torch', 'altair'} & sys.modules.keys()))"
     )
-    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0

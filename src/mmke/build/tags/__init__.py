@@ -1,1 +1,0 @@
-"""What an unedited model knows of the records before any edit."""
