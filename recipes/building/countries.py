@@ -43,9 +43,9 @@ class Knowledge:
     def rows(self) -> list[Row]:
         """Return the countries that `countries.toml` names."""
         plain = table("countries.toml")
-        return [self._row(name, plain["type"]) for name in plain["names"]]
+        return [self._row(name, plain["type"], plain["unstated"].get(name, ())) for name in plain["names"]]
 
-    def _row(self, name: str, type_: str) -> Row:
+    def _row(self, name: str, type_: str, unstated: Sequence[str]) -> Row:
         country = self.countries[name]
         values = {
             "capital": country["capital"][0],
@@ -57,7 +57,7 @@ class Knowledge:
         facts = [
             fact(relation, _plain(value), self.further, source=COUNTRIES_SOURCE)
             for relation, value in values.items()
-            if value
+            if value and relation not in unstated
         ]
         continent = self.continents[country["cca2"].lower()]
         facts.append(fact("continent", continent, self.further, source=CONTINENTS_SOURCE))
