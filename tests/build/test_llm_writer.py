@@ -1,6 +1,8 @@
 """The writer `llm` on recorded good replies: its texts satisfy the checks, each reply is kept and asked for once."""
 
 import json
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +14,10 @@ from stub_endpoint import NoNetwork, Recorded, Sent, completion, record_of, reco
 
 from mmke import registry
 from mmke.build.content import Kind
+from mmke.build.new import new
 from mmke.build.project import open_project
 from mmke.build.records import records
+from mmke.build.writers.llm.settings import LlmSettings
 from mmke.build.writers.llm.writer import LlmWriter
 from mmke.errors import UserError
 
@@ -113,6 +117,16 @@ def test_tokens_and_cost_are_counted_over_the_whole_project_and_foretold_before(
 def test_the_writer_is_made_by_its_name(tmp_path: Path) -> None:
     with open_project(set_up(tmp_path)) as project:
         assert isinstance(registry.factory("writers", "llm")(project), LlmWriter)
+
+
+def test_the_docs_state_every_setting_with_the_value_that_a_new_project_has(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/building-with-a-language-model.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) \|", text, re.MULTILINE)
+    stated = {name: value.strip("` ") for names, value in rows for name in re.findall(r"\w+", names)}
+    new(tmp_path, kind="entity")
+    plain = tomllib.loads((tmp_path / "build.toml").read_text(encoding="utf-8"))["writers"]["llm"]
+    assert stated == {name: str(value) for name, value in plain.items()}
+    assert set(stated) == set(LlmSettings.model_fields)
 
 
 def test_no_plans_are_no_request(tmp_path: Path) -> None:

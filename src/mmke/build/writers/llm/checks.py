@@ -50,7 +50,7 @@ class Checks:
         """Return what is wrong with the questions of a record, in the order of what matters."""
         wanted, given = [plan.key for plan in plans], [one.key for one in asked.questions]
         if sorted(wanted) != sorted(given):
-            return [f"one question for each of {', '.join(wanted)} is wanted, not for {', '.join(given)}"]
+            return [f"one question for each of {', '.join(wanted)} is wanted, not for {', '.join(given) or 'none'}"]
         worded = {one.key: one.question for one in asked.questions}
         questions = [Question(plan=plan, text=worded[plan.key]) for plan in plans]
         own = [f"{each.plan.key}.question: {problem}" for each in questions for problem in _question(each, edit)]
