@@ -248,6 +248,8 @@ def test_a_type_with_an_unknown_tie_is_refused_with_the_nearest_name(tmp_path: P
 def test_nothing_collected_and_unknown_types_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing was collected"):
         written(make_vases(tmp_path / "empty", "entity", []))
+    with pytest.raises(UserError, match="changes = 1: kind entity asks about 2 altered facts; raise it"):
+        written(make_vases(tmp_path / "one", "entity", some_vases(3), changes="1"))
     with pytest.raises(UserError, match="no collected thing is of the type 'vas'; did you mean 'vase'"):
         written(make_vases(tmp_path / "vas", "entity", some_vases(2), types='["vas"]'))
 

@@ -56,7 +56,7 @@ def made(project: Project, draft: Draft, beside: str, side: Side) -> SideBySide:
     Raises:
         CannotWriteError: there is no third picture, or a file is lost or broken.
     """
-    third = third_picture(project, draft)
+    third = third_picture(project, draft).id
     left, right = (third, beside) if side == "left" else (beside, third)
     folder = project.pictures_folder
     try:
@@ -71,8 +71,8 @@ def made(project: Project, draft: Draft, beside: str, side: Side) -> SideBySide:
     return SideBySide(id=id_, sha256=digest, left=left, right=right)
 
 
-def third_picture(project: Project, draft: Draft) -> str:
-    """Return the id of a picture of what a draft pictures that it does not show yet.
+def third_picture(project: Project, draft: Draft) -> Picture:
+    """Return a picture of what a draft pictures that it does not show yet.
 
     Raises:
         CannotWriteError: there is none.
@@ -84,7 +84,7 @@ def third_picture(project: Project, draft: Draft) -> str:
             and picture.refused is None
             and picture.id not in (draft.edit_picture, draft.rephrase_picture)
         ):
-            return picture.id
+            return picture
     raise CannotWriteError(f"there is no third picture of {draft.pictured.name}, which stands beside something")
 
 

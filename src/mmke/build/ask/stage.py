@@ -97,8 +97,9 @@ def _inputs(project: Project, writer: Writer, edit: Edit) -> str:
     return digest_of(edit, grammar, dict(writer.by), project.settings.seed, project.settings.ask, third)
 
 
-def _third(project: Project, edit: Edit) -> str | None:
+def _third(project: Project, edit: Edit) -> tuple[str, str] | None:
     try:
-        return third_picture(project, edit.draft)
-    except CannotWriteError:
+        picture = third_picture(project, edit.draft)
+    except CannotWriteError:  # which is told when the record is asked
         return None
+    return picture.id, picture.sha256

@@ -5,7 +5,7 @@ with the facts that stay they are consistent (`consistent`). One of them can be 
 is the meaning (semantic knowledge).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmke.build.collect.judge import MEANING, MOST_WORDS
@@ -17,7 +17,8 @@ from mmke.build.write.consistent import consistent
 from mmke.build.write.further import hops
 from mmke.errors import CannotWriteError
 
-FEWEST = {"entity": 2, "semantic": 1}
+FEWEST: Mapping[Kind, int] = {"entity": 2, "semantic": 1, "user": 2}
+"""Altered facts, which the questions ask for."""
 MOST_OPTIONS = 8
 """New values of one relation that are tried."""
 
@@ -59,7 +60,7 @@ def draw_changes(exchange: Exchange, wanted: int) -> tuple[Change, ...]:
             best = found
         if len(best) == wanted:
             break
-    if len(best) < min(wanted, FEWEST[exchange.kind]):
+    if len(best) < FEWEST[exchange.kind]:
         raise CannotWriteError(_why(exchange, options, best))
     return best
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from mmke.build.content import Draft
 from mmke.build.draws import in_order
 from mmke.build.project import Project
-from mmke.build.write.changes import Exchange, draw_changes
+from mmke.build.write.changes import FEWEST, Exchange, draw_changes
 from mmke.build.write.groups import Groups, Link, groups
 from mmke.build.write.kept import kept_drafts
 from mmke.build.write.usable import Ready, Usable, usable
 from mmke.build.write.users import draw_user
-from mmke.errors import CannotWriteError
+from mmke.errors import CannotWriteError, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,14 @@ def plan(project: Project) -> Planned:
     """Return what is to be edited.
 
     Raises:
-        UserError: nothing was collected, or `types` names one that no thing is of.
+        UserError: nothing was collected, `types` names one that no thing is of, or `changes` is too small.
     """
-    found = usable(project)
+    settings, found = project.settings, usable(project)
+    if settings.write.changes < FEWEST[settings.kind]:
+        raise UserError(
+            f"{project.folder}: [write] changes = {settings.write.changes}: kind {settings.kind} asks about "
+            f"{FEWEST[settings.kind]} altered facts; raise it"
+        )
     drafts = kept_drafts(project, found)
     queue = _Queue(project, found, drafts)
     refused = {**found.refused, **queue.alone}

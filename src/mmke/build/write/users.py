@@ -7,13 +7,11 @@ from mmke.build.content import Change, Thing
 from mmke.build.draws import in_order
 from mmke.build.user_words import PEOPLE, ToldFact, UserWords, read_user_words
 from mmke.build.wording import says
+from mmke.build.write.changes import FEWEST
 from mmke.errors import CannotWriteError, did_you_mean
 
 FAVOURITE = "favourite"
 """What anything can be to a user."""
-
-FEWEST = 2
-"""Facts that a user tells."""
 
 
 class Told(NamedTuple):
@@ -51,7 +49,7 @@ def draw_user(thing: Thing, ties: Sequence[str], wanted: int, taken: Collection[
         value = next((each for each in _values(words, facts[relation], *key, relation) if _new(each, said)), None)
         if value is not None and len(changes) < wanted:
             changes[relation] = Change(relation=relation, before=None, after=value)
-    if len(changes) < min(wanted, FEWEST):
+    if len(changes) < FEWEST["user"]:
         raise CannotWriteError(f"only {len(changes)} facts of the tie {tie!r} can be told of it")
     return Told(user, tie, tuple(changes[relation] for relation in facts if relation in changes))
 
