@@ -122,7 +122,7 @@ def test_the_writer_is_made_by_its_name(tmp_path: Path) -> None:
 def test_the_docs_state_every_setting_with_the_value_that_a_new_project_has(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs/building-with-a-language-model.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) \|", text, re.MULTILINE)
-    stated = {name: value.strip("` ") for names, value in rows for name in re.findall(r"\w+", names)}
+    stated = {name: value.strip('`" ') for names, value in rows for name in re.findall(r"\w+", names)}
     new(tmp_path, kind="entity")
     plain = tomllib.loads((tmp_path / "build.toml").read_text(encoding="utf-8"))["writers"]["llm"]
     assert stated == {name: str(value) for name, value in plain.items()}
