@@ -231,7 +231,7 @@ def test_verdicts_name_nobody_unless_told(tmp_path: Path) -> None:
     there = b"".join(file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert not any(name in there for name in (b"Ada", b"Byrd", b"Carla", b"2026-01-01"))
     told = lines(tmp_path / "out" / "verdicts" / "entity.jsonl")
-    assert [each["annotator"] for each in told[:3]] == ["annotator-1", "annotator-2", "annotator-1"]
+    assert [each["annotator"] for each in told[:3]] == ["annotator 1", "annotator 2", "annotator 1"]
     exported(folder, tmp_path / "out", unverified=False, names=True)
     named = lines(tmp_path / "out" / "verdicts" / "entity.jsonl")[0]
     assert (named["annotator"], named["comment"]) == ("Ada Lovelace", "Ask Carla about it.")

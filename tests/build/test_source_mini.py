@@ -74,6 +74,17 @@ def test_each_relation_has_three_values_within_a_type(kind: Kind) -> None:
     assert {key: each for key, each in values.items() if len(each) < 3} == {}
 
 
+@pytest.mark.parametrize("kind", ["entity", "semantic"])
+def test_no_value_says_another_value_of_its_relation(kind: Kind) -> None:
+    """One that did could not be exchanged for the other: the old value would be left in the description."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for thing in things(kind):
+        for fact in thing.facts:
+            values.setdefault((thing.type, fact.relation), set()).add(fact.value)
+    within = [(one, other) for each in values.values() for one in each for other in each if one != other]
+    assert [(one, other) for one, other in within if says(one, other)] == []
+
+
 def test_every_entity_has_a_fact_that_leads_one_hop_further() -> None:
     lacking = [thing.id for thing in things("entity") if not any(fact.further for fact in thing.facts)]
     assert lacking == []

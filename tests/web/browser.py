@@ -13,10 +13,11 @@ from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
 
 from mmke.build.project import open_project
 from mmke.build.records import records
+from mmke.web import HOST
 from mmke.web.safeguards import known_hosts
-from mmke.web.server import HOST, address_of, listen, server_of
+from mmke.web.server import address_of, listen, server_of
+from mmke.web.verify.opening import service_of
 from mmke.web.verify.routes import verify_app
-from mmke.web.verify.serve import service_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [

@@ -77,7 +77,8 @@ class Writer(Protocol):
     """Who puts drafts and plans into words. The answers are given: a writer words, and decides nothing.
 
     A writer may have an attribute `at_once`, how many texts it can be asked for at a time from different threads
-    (without it: one), and a method `estimate(drafts) -> str` that says what they would cost.
+    (without it: one), and methods `estimate(drafts) -> str`, which says what they would cost, and `summary() -> str`,
+    which says at the end of a stage what was used.
     """
 
     name: str

@@ -58,7 +58,9 @@ class Record:
         texts = {name: text for name, text in corrections.items() if name in EDIT_TEXTS}
         edit = self.edit.model_copy(update={"texts": self.edit.texts.model_copy(update=texts)})
         questions = tuple(_corrected(question, corrections) for question in self.asked.questions)
-        return replace(self, edit=edit, asked=self.asked.model_copy(update={"questions": questions}))
+        # What a model knows was asked in the words before the correction.
+        tags = self.tags if set(corrections) <= set(EDIT_TEXTS) else {}
+        return replace(self, edit=edit, asked=self.asked.model_copy(update={"questions": questions}), tags=tags)
 
 
 def _corrected(question: Question, corrections: Mapping[str, str]) -> Question:

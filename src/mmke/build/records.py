@@ -1,5 +1,7 @@
 """The records of a project: each edit with its questions and its pictures."""
 
+from dataclasses import replace
+
 from mmke.build.content import Edit, Picture, PictureRole, Questions
 from mmke.build.log import Entry
 from mmke.build.project import Project
@@ -27,8 +29,9 @@ def _record(project: Project, edit: Entry[Edit], asked: Entry[Questions]) -> Rec
         "locality": asked.content.locality_picture,
     }
     pictures = {role: _picture(project, edit.id, name) for role, name in names.items()}
-    tags = project.tags.get(edit.id)
-    return Record(edit.content, asked.content, pictures, {} if tags is None else tags.content.tags)
+    record, tags = Record(edit.content, asked.content, pictures, {}), project.tags.get(edit.id)
+    # Tags of a record that was written anew since speak of other texts.
+    return replace(record, tags=tags.content.tags) if tags is not None and tags.inputs == record.content else record
 
 
 def _picture(project: Project, record: str, name: str) -> Picture:

@@ -110,8 +110,11 @@ def verify(
     folder: Dir,
     annotator: Annotated[str | None, typer.Option(metavar="NAME", help="Who decides (default: the page asks).")] = None,
     port: Annotated[
-        int, typer.Option(metavar="N", help="0: a free one.", callback=options.number("--port", 0, 65535))
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N", help="0: a free one (default: its own).", callback=options.number("--port", 0, 65535)
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> int:

@@ -3,3 +3,6 @@
 `safeguards.py` is what every request passes, `app.py` makes an application of a page and its calls, `server.py` runs
 it. `files/` and `templates/` are what the browser gets. `verify/` is the page where people decide on records.
 """
+
+HOST = "127.0.0.1"
+"""Where pages are served unless the user says otherwise."""

@@ -11,9 +11,6 @@ from starlette.types import ASGIApp
 
 from mmke.errors import UserError
 
-HOST = "127.0.0.1"
-PORT = 8765
-
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes any that is free.

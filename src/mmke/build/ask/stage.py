@@ -11,7 +11,7 @@ from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import Outcome, Shown, Writer
 from mmke.build.turns import in_turn
-from mmke.build.write.stage import at_once, made_writer
+from mmke.build.write.stage import at_once, made_writer, used
 from mmke.errors import CannotWriteError, UserError
 
 
@@ -48,7 +48,7 @@ def ask(project: Project, shown: Shown) -> Outcome:
         shown.step()
     project.questions.keep_only(done)
     take_away(project, {picture for questions in done.values() for picture in _shown_by(questions)})
-    return Outcome(len(done) - len(kept), len(kept), refused)
+    return Outcome(len(done) - len(kept), len(kept), refused, used(writer))
 
 
 def _dealt(project: Project, dealer: Dealer, kept: dict[str, Questions], refused: dict[str, str]) -> list[Dealt]:

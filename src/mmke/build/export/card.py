@@ -120,7 +120,8 @@ def _verified(part: Part) -> str:
     if part["unverified"]:
         exported = ", ".join(f"{count} {state}" for state, count in part["exported_states"].items())
         told += f" **Exported without verification** (`--unverified`): of the records here, {exported}."
-    return told
+    report = part["verification"]
+    return told if report is None else f"{told}\n\n```text\n{report['text']}\n```\n"
 
 
 def _licences(parts: Sequence[Part], pictures: Mapping[str, Mapping[str, Any]]) -> str:

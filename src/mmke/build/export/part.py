@@ -5,6 +5,7 @@ A folder can hold an entity, a semantic and a user-specific part, each exported 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ from mmke.build.export.chosen import Chosen
 from mmke.build.export.sides import Sides
 from mmke.build.log import Entry
 from mmke.build.project import Project
+from mmke.build.records import records as records_of
 
 
 def part_of(project: Project, chosen: Chosen, sides: Sides, *, unverified: bool) -> dict[str, Any]:
@@ -41,7 +43,27 @@ def part_of(project: Project, chosen: Chosen, sides: Sides, *, unverified: bool)
         "unverified": unverified,
         "states": dict(sorted(Counter(each.state for each in chosen.standings.values()).items())),
         "exported_states": dict(sorted(Counter(chosen.standings[id_].state for id_ in ids).items())),
+        "verification": _verification(project),
     }
+
+
+def _verification(project: Project) -> dict[str, Any] | None:
+    """Return the figures of the report, as data and as text; None where nobody decided anything.
+
+    Examples are left out: they hold comments, which can tell who wrote them.
+    """
+    if not len(project.verdicts):
+        return None
+    # Here and not above: agreement needs a library that a project without verdicts does not.
+    from mmke.build.verdicts.figures import figures
+    from mmke.build.verdicts.report import as_text
+
+    found = figures(project, records_of(project))
+    reasons, corrections = (
+        tuple(replace(count, examples=()) for count in counts) for counts in (found.reasons, found.corrections)
+    )
+    found = replace(found, reasons=reasons, corrections=corrections)
+    return {"figures": found.plain(), "text": as_text(found)}
 
 
 def _makers(entries: Iterable[Entry[Any]]) -> list[Mapping[str, str]]:

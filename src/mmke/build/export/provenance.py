@@ -6,6 +6,7 @@ from typing import Any
 from mmke.build.export.sides import Sides
 from mmke.build.project import Project
 from mmke.build.record import Record
+from mmke.build.verdicts.ledger import pseudonyms
 from mmke.build.verdicts.standing import Standing
 
 
@@ -37,16 +38,15 @@ def record_lines(
 def verdict_lines(project: Project, *, names: bool) -> list[dict[str, Any]]:
     """Return every verdict in the order in which they were made.
 
-    Without `names`, people are `annotator-1` and so on in the order of their first verdict, and comments and times,
-    which can tell who they are, are left out.
+    Without `names`, people are "annotator 1" and so on, as in the report, and comments and times, which can tell who
+    they are, are left out.
     """
-    pseudonyms: dict[str, str] = {}
+    hidden = pseudonyms(project.verdicts.lines)
     found = []
     for entry in project.verdicts.lines:
         plain = entry.content.model_dump(mode="json")
         if not names:
-            person = entry.content.annotator
-            plain["annotator"] = pseudonyms.setdefault(person, f"annotator-{len(pseudonyms) + 1}")
+            plain["annotator"] = hidden[entry.content.annotator]
             del plain["comment"], plain["time"]
         found.append(plain)
     return found

@@ -1,0 +1,1 @@
+"""What a program finds wrong with a record before a person looks: one file for each idea."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmke.errors import UserError
+
 KEPT, REJECTED = 0.0, 1.0
 RESAMPLES = 2000
 
@@ -48,6 +50,9 @@ def agreement(items: Sequence[Sequence[bool]], *, seed: int, resamples: int = RE
         items: the verdicts of each record; those with fewer than two are left out.
         seed: of the draws.
         resamples: how many draws.
+
+    Raises:
+        UserError: the library is not installed.
     """
     pairs = [item for item in items if len(item) > 1]
     same = sum(len(set(item)) == 1 for item in pairs)
@@ -80,8 +85,10 @@ def _matrix(items: Sequence[Sequence[bool]]) -> np.ndarray:
 
 def _alpha(matrix: np.ndarray) -> float | None:
     """Return alpha; None where all verdicts are the same, so that no disagreement is expected."""
-    import krippendorff
-
+    try:
+        import krippendorff
+    except ModuleNotFoundError as error:
+        raise UserError("agreement needs the Python package 'krippendorff'; run: pip install 'mmke[build]'") from error
     if len(np.unique(matrix[~np.isnan(matrix)])) < 2:
         return None
     return float(krippendorff.alpha(matrix, level_of_measurement="nominal", value_domain=[KEPT, REJECTED]))

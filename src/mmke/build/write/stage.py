@@ -31,7 +31,7 @@ def write(project: Project, shown: Shown) -> Outcome:
             made.append(draft.id)
         shown.step()
     project.edits.keep_only({*kept, *made})
-    return Outcome(len(made), len(kept), refused, planned.notes)
+    return Outcome(len(made), len(kept), refused, (*planned.notes, *used(writer)))
 
 
 def dry(project: Project) -> str:
@@ -63,6 +63,12 @@ def made_writer(project: Project) -> Writer:
 def at_once(writer: Writer) -> int:
     """Return how many texts a writer can be asked for at a time."""
     return int(getattr(writer, "at_once", 1))
+
+
+def used(writer: Writer) -> tuple[str, ...]:
+    """Return what a writer says it has used, such as tokens and their cost; nothing where it counts nothing."""
+    summary = getattr(writer, "summary", None)
+    return () if summary is None else (str(summary()),)
 
 
 def _put(project: Project, writer: Writer, draft: Draft, texts: EditTexts) -> None:

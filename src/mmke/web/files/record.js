@@ -22,20 +22,22 @@ export function textsOf(view) {
 /** Return the elements of a record. */
 export function recordElements(view, texts, editing) {
   const field = (name, label, marks) => textElement(view, texts, editing, name, label, marks);
+  // Of a user's things nothing is replaced: both descriptions are the same, and one is enough to read.
+  const both = !editing && texts.original === texts.target;
   return [
     head(view),
     ...notes(view),
     pictures(view),
-    findingsElement(view, "record"),
+    findingsElement(view, "record", ...view.pictures.map((each) => `pictures.${each.role}`)),
     view.sides.length ? sides(view) : null,
     el("section", { class: "card", "aria-label": "Edit" },
       el("div", { class: "told" },
         el("h3", {}, view.kind === "user" ? `What ${view.user} tells` : "Changed facts"),
         el("ul", { class: "facts" }, view.changes.map(change))),
       el("div", { class: "two" },
-        el("div", {}, el("h3", {}, "Description before"),
+        both ? null : el("div", {}, el("h3", {}, "Description before"),
           field("original", "Description before the edit", { old: view.original.marks })),
-        el("div", {}, el("h3", {}, "Description after"),
+        el("div", { class: both ? "both" : null }, el("h3", {}, both ? "Description" : "Description after"),
           field("target", "Description after the edit", { new: view.target.marks, replaced: view.replaced })),
         ...view.prompts.map((prompt) => el("div", {}, el("h3", {}, prompt.label), field(prompt.name, prompt.label))))),
     el("section", { class: "card", "aria-label": "Questions" },
@@ -72,8 +74,7 @@ function pictures(view) {
     el("li", { class: wide(each.role) },
       el("button", { class: "picture", "data-role": each.role, "aria-label": `Zoom: ${each.alt}` },
         el("img", { alt: each.alt, "data-role": each.role })),
-      el("p", { class: "caption" }, el("strong", {}, each.title), each.caption),
-      findingsElement(view, `pictures.${each.role}`))));
+      el("p", { class: "caption" }, el("strong", {}, each.title), each.caption))));
 }
 
 function change({ relation, before, after }) {
@@ -131,7 +132,10 @@ function fill(list, findings, view) {
   const known = new Set([...Object.keys(textsOf(view)), ...view.questions.map((each) => each.key),
     ...view.pictures.map((each) => `pictures.${each.role}`)]);
   const here = findings.filter(({ place }) => places.includes(known.has(place) ? place : "record"));
-  list.replaceChildren(...here.map(({ rule, message }) => el("li", {}, `${message} `, el("span", { class: "chip" }, rule))));
+  list.replaceChildren(...here.map(({ rule, place, message }) => {
+    const of = view.pictures.find((each) => place === `pictures.${each.role}`);
+    return el("li", {}, `${of ? `${of.title}: ` : ""}${message} `, el("span", { class: "chip" }, rule));
+  }));
 }
 
 /** Show what the rules say of a correction at its places. */

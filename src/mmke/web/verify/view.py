@@ -9,12 +9,12 @@ from mmke.build.protocols import Finding
 from mmke.build.record import Record
 
 _LABELS = {
-    "t_rel": "Reliability, in text",
-    "i_rel": "Reliability, about the picture",
-    "i_gen": "Reliability, about the other picture",
+    "t_rel": "Text reliability",
+    "i_rel": "Image reliability",
+    "i_gen": "Image generalisation",
     "port": "Portability",
-    "t_loc": "Locality, in text",
-    "i_loc": "Locality, about an unrelated picture",
+    "t_loc": "Text locality",
+    "i_loc": "Image locality",
 }
 """What the kinds of question are called; a number is put behind where a record has several of a kind."""
 
@@ -88,7 +88,7 @@ def _old_values(record: Record) -> list[str]:
 def _question(question: Question) -> dict[str, Any]:
     plan = question.plan
     kind, _, number = plan.key.rpartition("_") if plan.key[-1].isdigit() else (plan.key, "", "")
-    label = f"{_LABELS[kind]}, {number}" if number else _LABELS[kind]
+    label = f"{_LABELS[kind]} {number}" if number else _LABELS[kind]
     return {
         "key": plan.key,
         "label": label,

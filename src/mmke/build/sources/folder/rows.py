@@ -96,7 +96,7 @@ def _problems(rows: list[Row], tree: Tree) -> Iterator[str]:
         if before is not row:
             differ = " but for capitals" if _id(before) != id_ else ""
             yield f"{row.place}: {id_} is the same{differ} as at {before.place}; keep one row, or give them other names"
-        elif id_ not in tree.things and id_.casefold() in folders:
+        elif id_ not in tree.things and id_ not in tree.misplaced and id_.casefold() in folders:
             yield f"{row.place}: {id_} differs from the folder {folders[id_.casefold()]} in capitals; write both alike"
 
 

@@ -6,7 +6,7 @@ from random import Random
 from mmke.build.content import Draft, Thing
 from mmke.build.wording import says, words
 from mmke.build.words import Words
-from mmke.build.writers.templates.sentences import intro, keeps_topic, named, run_together, stated, stated_again
+from mmke.build.writers.templates.sentences import FAR, distance, intro, named, run_together, stated, stated_again
 from mmke.errors import CannotWriteError
 
 Told = Sequence[tuple[str, str]]
@@ -14,11 +14,14 @@ Told = Sequence[tuple[str, str]]
 
 
 def description(grammar: Words, thing: Thing, told: Told, *, looks: str, rng: Random) -> str:
-    """Return sentences that name a thing, say how it looks where that is known, and tell facts of it."""
-    type_ = grammar.type(thing.type)
-    sentences = [intro(type_, thing.name, rng), *([looks] if looks else [])]
-    told = sorted(told, key=lambda fact: not keeps_topic(grammar.relation(fact[0])))
-    facts = list(_sentences(grammar, thing, told, named_again=bool(rng.getrandbits(1)) and not looks))
+    """Return sentences that name a thing, say how it looks where that is known, and tell facts of it.
+
+    Facts are told in the order in which the thing has them, but so that "it" and "its" can mean nothing else.
+    """
+    place = {fact.relation: n for n, fact in enumerate(thing.facts)}
+    told = sorted(told, key=lambda fact: (_distance(grammar, thing, fact[0]), place.get(fact[0], len(place))))
+    facts = list(_sentences(grammar, thing, told, name_it=bool(rng.getrandbits(1)) and not looks))
+    sentences = [intro(grammar.type(thing.type), thing.name, rng), *([looks] if looks else [])]
     return " ".join([*sentences, *run_together(facts, [value for _, value in told], rng)])
 
 
@@ -56,12 +59,22 @@ def check_length(text: str, bounds: tuple[int, int]) -> None:
         )
 
 
-def _sentences(grammar: Words, thing: Thing, told: Told, *, named_again: bool) -> Iterator[str]:
-    type_, name_it = grammar.type(thing.type), named_again
-    for relation, value in told:
-        how = grammar.relation(relation)
-        yield stated(how, value, named(type_, thing.name)) if name_it else stated_again(type_, how, value)
-        name_it = not keeps_topic(how)
+def _sentences(grammar: Words, thing: Thing, told: Told, *, name_it: bool) -> Iterator[str]:
+    type_ = grammar.type(thing.type)
+    for fact in told:
+        how = grammar.relation(fact[0])
+        yield stated(how, fact[1], named(type_, thing.name)) if name_it else stated_again(type_, how, fact[1])
+        name_it = _distance(grammar, thing, fact[0]) == FAR
+
+
+def _distance(grammar: Words, thing: Thing, relation: str) -> int:
+    """Return how far a fact's sentence leads away from the thing; far, too, where its value is a thing like it.
+
+    After "Its largest neighbour is Chad." one could take "its capital" for that of Chad.
+    """
+    known = {fact.relation for fact in thing.facts}
+    further = {inner.relation for fact in thing.facts if fact.relation == relation for inner in fact.further}
+    return FAR if known & further else distance(grammar.relation(relation))
 
 
 def _more(draft: Draft) -> Iterator[Told]:

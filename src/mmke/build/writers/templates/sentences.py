@@ -9,6 +9,8 @@ from mmke.build.wording import capital, with_article
 from mmke.build.words import Relation, TypeWords
 
 X = "{x}"
+FAR = 2
+"""The greatest `distance`."""
 OTHER = {"left": "right", "right": "left"}
 """The other side."""
 
@@ -58,12 +60,15 @@ def stated_again(type_: TypeWords, relation: Relation, value: str) -> str:
     return stated(relation, value, f"the {type_.noun}")
 
 
-def keeps_topic(relation: Relation) -> bool:
-    """Tell whether a fact's sentence is about the thing, or something of it, so that "it" can follow.
+def distance(relation: Relation) -> int:
+    """Return how far a fact's sentence leads away from the thing.
 
-    After "The largest country that borders on Kenya is Ethiopia." it could be either of the two.
+    0: it is about the thing, so that "it" can follow. 1: about something of it ("The capital of {x} is …"), so that
+    "its" can follow. 2: about something else; "it" could be that.
     """
-    return relation.statement.startswith(X) or _OF.match(relation.statement) is not None
+    if relation.statement.startswith(X):
+        return 0
+    return 1 if _OF.match(relation.statement) else FAR
 
 
 def joined(first: str, second: str, value: str) -> str:

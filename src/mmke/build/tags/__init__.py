@@ -1,0 +1,1 @@
+"""What an unedited model knows of the records before any edit."""
