@@ -26,7 +26,7 @@ class Silent:
 def picture(name: str, size: tuple[int, int] = (240, 260)) -> Image.Image:
     """Return coloured fields that follow from a name: no two names look alike."""
     seed = hashlib.sha256(name.encode()).digest() + hashlib.sha256(name[::-1].encode()).digest()
-    return Image.frombytes("RGB", (4, 4), seed[:48]).resize(size, Image.Resampling.BICUBIC)
+    return Image.frombytes("RGB", (4, 4), seed[:48]).resize(size, Image.Resampling.NEAREST)
 
 
 def save(file: Path, image: Image.Image | None = None, **how: object) -> Path:

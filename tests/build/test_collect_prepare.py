@@ -134,7 +134,7 @@ def test_bombs_are_refused_before_they_are_decoded() -> None:
         prepare(bomb(200_000, 200_000), short_side=100)
 
 
-@pytest.mark.parametrize("file", [b"", b"no picture", content(picture("photo"))[:2000], b"<svg></svg>"])
+@pytest.mark.parametrize("file", [b"", b"no picture", content(picture("photo"))[:300], b"<svg></svg>"])
 def test_what_is_no_picture_is_refused(file: bytes) -> None:
     with pytest.raises(BrokenPictureError):
         prepare(file, short_side=100)

@@ -68,6 +68,7 @@ def why_refused(found: Licence, allowed: Sequence[str]) -> str | None:
     return f"its licence is {found.name!r}{unknown}; [collect].licences does not allow it"
 
 
+@cache
 def _plain(stated: str) -> str:
     plain = re.sub(r"[\s_,;:()/–-]+", "-", stated.casefold()).strip("-.")
     for long, short in _WORDS:
