@@ -50,7 +50,7 @@ def run_stage(project: Project, name: str, shown: Shown) -> Outcome:
     else:
         file.unlink(missing_ok=True)
     if not outcome.made + outcome.kept:
-        reasons = list(dict.fromkeys(outcome.refused.values())) or ["there is nothing to work on"]
+        reasons = [f"{id_}: {reason}" for id_, reason in outcome.refused.items()] or ["there is nothing to work on"]
         told = f"; all {len(outcome.refused)} reasons are in {file}" if len(outcome.refused) > 1 else ""
         raise UserError(f"{project.folder}: {name} made nothing: {reasons[0]}{told}")
     return outcome

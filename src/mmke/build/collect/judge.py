@@ -44,15 +44,6 @@ def too_few(pictures: Sequence[Picture], least: int) -> str:
     return f"{_counted(usable, 'picture')} of {len(pictures)} can be used, {least} are needed{first}"
 
 
-def nothing(place: str, refused: Mapping[str, str]) -> str:
-    """Return that a source has no thing that can be used, with the reasons of the first."""
-    if not refused:
-        return f"{place} has no things"
-    told = "; ".join(f"{id_}: {why}" for id_, why in list(refused.items())[:3])
-    more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-    return f"{place} has no thing that can be used: {told}{more}"
-
-
 def _too_long(facts: Sequence[Fact]) -> Fact | None:
     for fact in facts:
         if not 1 <= len(fact.value.split()) <= MOST_WORDS:

@@ -9,7 +9,7 @@ from the prints in the lines. So a run that goes on after a kill, or after the s
 from pathlib import Path
 
 from mmke import registry
-from mmke.build.collect.judge import PICTURES, nothing, too_few, why_unfit
+from mmke.build.collect.judge import PICTURES, too_few, why_unfit
 from mmke.build.collect.measure import Measured, measure, stem
 from mmke.build.collect.prints import Known
 from mmke.build.content import Picture, Thing
@@ -26,7 +26,7 @@ def collect(project: Project, shown: Shown) -> Outcome:
     """Collect the things and pictures of the project's source.
 
     Raises:
-        UserError: the source cannot be read, has nothing that can be used, or lacks a type that the settings name.
+        UserError: the source cannot be read, has no things, or none of a type that the settings name.
         UnreachableError: the source does not answer; what was collected is kept.
     """
     name = project.settings.source
@@ -97,10 +97,13 @@ class _Collection:
                 f"{self._project.folder}: types names {unknown[0]!r}, of which the source {self._source.name} has "
                 f"nothing{near or f' (it has: {known})'}"
             )
+        # Things come first: where none is left, their reasons say more than those of single pictures.
+        refused = dict(sorted(self._refused.items(), key=lambda each: each[0] in self._pictures))
         if not self._things:
-            things = {id_: why for id_, why in self._refused.items() if id_ not in self._pictures}
-            raise UserError(nothing(f"{self._project.folder}: the source {self._source.name}", things))
-        return Outcome(self._made, self._kept, self._refused)
+            if not refused:
+                raise UserError(f"{self._project.folder}: the source {self._source.name} has no things")
+            return Outcome(0, 0, refused)
+        return Outcome(self._made, self._kept, refused)
 
     def _measure(self, found: FoundThing) -> list[Measured]:
         measured: dict[str, Measured] = {}
