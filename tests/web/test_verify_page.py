@@ -119,6 +119,26 @@ def test_correct_in_place_with_the_rules_beside(window: BrowserContext, serve: S
 
 
 @pytest.mark.slow
+def test_a_description_that_is_the_same_before_and_after_is_corrected_in_both(
+    window: BrowserContext, serve: Serve, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, "user", count=2)
+    lines = (folder / "edits.jsonl").read_text()
+    original = re.compile(r'"original":"[^"]*","target":("[^"]*")')
+    (folder / "edits.jsonl").write_text(original.sub(r'"original":\1,"target":\1', lines))
+    page = enter(window, serve(folder, "Ruth"), None)
+    expect(page.locator('[data-text="original"]')).to_have_count(0)
+    page.keyboard.press("C")  # also with the capitals locked
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" So it is.")
+    page.keyboard.press("Control+Enter")
+    at(page, "Boria")
+    (given,) = verdicts(folder)
+    assert set(given["corrections"]) == {"original", "target"}
+    assert given["corrections"]["original"].endswith("brothers. So it is.")
+
+
+@pytest.mark.slow
 def test_a_draft_survives_a_reload_and_escape(window: BrowserContext, serve: Serve, tmp_path: Path) -> None:
     folder = project(tmp_path)
     address = serve(folder, "Ruth")
@@ -176,7 +196,7 @@ def test_two_people_at_once_do_not_mix_and_a_third_decides_between_them(
     with watched(chromium) as one, watched(chromium) as other, watched(chromium) as third:
         ruth, omar = enter(one, address, "Ruth"), enter(other, address, "Omar")
         ruth.keyboard.press("a")
-        expect(ruth.locator("main")).to_contain_text("1 records wait for a second person")
+        expect(ruth.locator("main")).to_contain_text("Waiting for a second person: 1 record")
         expect(omar.locator("main")).not_to_contain_text("accept")  # blind
         omar.keyboard.press("c")
         omar.keyboard.press("Control+a")
@@ -209,7 +229,7 @@ def test_of_two_people_alone_one_may_decide_their_disagreement(chromium: Browser
     with watched(chromium) as one, watched(chromium) as other:
         ruth, omar = enter(one, address, "Ruth"), enter(other, address, "Omar")
         ruth.keyboard.press("a")
-        expect(ruth.locator("main")).to_contain_text("wait for a second person")
+        expect(ruth.locator("main")).to_contain_text("Waiting for a second person")
         omar.keyboard.press("r")
         omar.keyboard.press("1")
         omar.keyboard.press("Enter")

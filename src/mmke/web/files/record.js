@@ -23,7 +23,7 @@ export function textsOf(view) {
 export function recordElements(view, texts, editing) {
   const field = (name, label, marks) => textElement(view, texts, editing, name, label, marks);
   // Of a user's things nothing is replaced: both descriptions are the same, and one is enough to read.
-  const both = !editing && texts.original === texts.target;
+  const both = view.both && texts.original === texts.target;
   return [
     head(view),
     ...notes(view),
@@ -65,7 +65,12 @@ function notes(view) {
   if (view.mine?.decision === "reject") {
     told.push(`Your reasons: ${[...view.mine.reasons, view.mine.comment].filter(Boolean).join("; ")}.`);
   }
-  return told.map((text) => el("p", { class: "note" }, text));
+  const made = told.map((text) => el("p", { class: "note" }, text));
+  if (view.findings.length) {
+    made.push(el("p", { class: "note care" },
+      "A rule finds something here (▲). The export leaves this record out unless a correction changes that."));
+  }
+  return made;
 }
 
 function pictures(view) {
@@ -97,7 +102,8 @@ function textElement(view, texts, editing, name, label, marks) {
   const original = textsOf(view)[name];
   const own = name.includes(".") ? null : findingsElement(view, name);
   if (editing) {
-    const area = el("textarea", { name, "aria-label": label, rows: "1", spellcheck: "true" });
+    const rows = CSS.supports("field-sizing", "content") ? 1 : Math.ceil(texts[name].length / 50) || 1;
+    const area = el("textarea", { name, "aria-label": label, rows, spellcheck: "true" });
     area.value = texts[name];
     return el("div", {}, area, own);
   }

@@ -66,6 +66,7 @@ function show(view, { editing = false, corrections = null } = {}) {
   byId("person").hidden = false;
   progress(view.progress);
   if (view.record === null) return showNothing(view);
+  view.both = view.original.text === view.target.text;
   const draft = readDraft(page.person, view.content);
   timer.restart();
   if (draft && !editing) say("Your draft is here again.");
@@ -81,17 +82,22 @@ function draw(editing, corrections) {
   byId("actions").hidden = false;
   byId("look-buttons").hidden = editing;
   byId("edit-buttons").hidden = !editing;
-  byId("undo").disabled = page.view.progress.last === null;
-  byId("previous").disabled = page.view.previous === null;
-  byId("following").disabled = false;
+  allow(true);
   for (const image of main.querySelectorAll("img[data-role]")) load(image);
   if (editing) {
     main.querySelector('textarea[name="target"]').focus();
     check();
-  } else if (page.view.findings.length) {
-    say("A rule finds something here. The export leaves the record out while it does.");
   }
 }
+
+/** Switch the buttons on that can do something; without a record only what leads back. */
+function allow(record) {
+  for (const id of ["accept", "correct", "reject", "following"]) byId(id).disabled = !record;
+  byId("undo").disabled = page.view.progress.last === null;
+  byId("previous").disabled = page.view.previous === null;
+}
+
+const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 function progress({ records, settled, decided, left }) {
   byId("progress").hidden = false;
@@ -114,27 +120,27 @@ async function load(image) {
 
 function showNothing(view) {
   page.editing = false;
-  const { records, settled, disputed, left } = view.progress;
+  const { records, settled, waiting, disputed, left } = view.progress;
   const told = [];
-  if (left) told.push(`${left} records for you are before other people now. Look again in a while.`);
-  const waiting = records - settled - left - disputed;
-  if (waiting > 0) told.push(`${waiting} records wait for a second person (verify.double in build.toml: ${view.double}).`);
+  if (left) told.push(`Before other people now, and then perhaps for you: ${counted(left, "record")}. Look again in a while.`);
+  const share = `verify.double in build.toml is ${view.double}`;
+  if (waiting > 0) told.push(`Waiting for a second person: ${counted(waiting, "record")} (${share}).`);
   const own = view.own_disputes.length;
-  if (disputed && !own) told.push(`${disputed} disagreements wait for somebody who is not one of the two sides.`);
-  if (own) told.push(`${own} disagreements of yours wait for a third person. Nobody else has come; you may decide them yourself, and the log says so.`);
+  const more = own
+    ? "Nobody but its two sides has ever come, so you may decide yourself; the log says that it was you."
+    : "Somebody who is not one of the two sides has to decide.";
+  if (disputed) told.push(`Waiting for an adjudication: ${counted(disputed, "record")}. ${more}`);
   main.replaceChildren(el("section", { class: "welcome card" },
     el("h1", { tabindex: "-1", id: "record-title" }, left ? "Nothing is free for you now" : "That was all for you. Thank you."),
     el("p", {}, `${settled} of ${records} records are settled.`),
     ...told.map((text) => el("p", { class: "note" }, text)),
     el("div", { class: "buttons" },
-      own ? el("button", { class: "main", id: "own-dispute", onclick: () => ownDispute(view.own_disputes[0]) }, "Decide them myself") : null,
+      own ? el("button", { class: "main", id: "own-dispute", onclick: () => ownDispute(view.own_disputes[0]) }, "Decide myself") : null,
       el("button", { id: "again", onclick: () => step(async () => show(await send("next", {}))) }, "Look again"))));
   byId("actions").hidden = false;
   byId("look-buttons").hidden = false;
   byId("edit-buttons").hidden = true;
-  byId("undo").disabled = view.progress.last === null;
-  byId("previous").disabled = view.previous === null;
-  byId("following").disabled = true;
+  allow(false);
   byId("record-title").focus();
 }
 
@@ -151,7 +157,8 @@ function decide(decision, { reasons = [], comment = "", corrections = {} } = {})
   return step(async () => {
     const next = await send("decide", body);
     dropDraft(page.person, content);
-    say({ accept: "Accepted.", correct: "Correction saved.", reject: "Rejected." }[decision]);
+    const done = { accept: "Accepted", correct: "Correction saved", reject: "Rejected" }[decision];
+    say(`${done} after ${Math.round(body.seconds)} s.`);
     show(next);
   });
 }
@@ -187,6 +194,8 @@ function corrections() {
   for (const { name, value } of main.querySelectorAll("textarea")) {
     if (value.trim() !== texts[name]) found[name] = value.trim();
   }
+  // One field stands for both descriptions where they are the same.
+  if (page.view.both && "target" in found) found.original = found.target;
   return found;
 }
 
@@ -204,7 +213,7 @@ async function check() {
     const { findings } = await send("check", { record, corrections: corrections() });
     if (!page.editing || page.view.record !== record) return;
     showFindings(main, findings, page.view);
-    say(findings.length ? `The rules find ${findings.length} things. You may save; the export leaves the record out while they stand.` : "The rules find nothing.");
+    say(findings.length ? `The rules find ${counted(findings.length, "thing")}. You may save; the export leaves the record out while they stand.` : "The rules find nothing.");
   } catch (error) {
     say(error.message);
   }
@@ -284,18 +293,18 @@ const LOOK = {
 const NOTHING = { u: undo, ArrowLeft: () => go(page.view.previous) };
 
 function pressed(event) {
-  if (event.isComposing || event.altKey || event.metaKey) return;
+  if (event.isComposing || event.altKey) return;
   if (byId("reject-dialog").open) return chooseReason(event);
   if (byId("zoom").open) return event.key === "ArrowRight" ? zoomBeside(1) : event.key === "ArrowLeft" ? zoomBeside(-1) : null;
   if (byId("help").open || !page.view) return;
   if (page.editing) {
-    if (event.key === "Enter" && event.ctrlKey) { event.preventDefault(); save(); }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); save(); }
     if (event.key === "Escape") leave({ keep: true });
     return;
   }
-  if (page.busy || event.ctrlKey || event.target.matches("input, textarea")) return;
+  if (page.busy || event.ctrlKey || event.metaKey || event.target.matches("input, textarea")) return;
   if (event.key === "?") return byId("help").showModal();
-  const doing = (page.view.record === null ? NOTHING : LOOK)[event.key];
+  const doing = (page.view.record === null ? NOTHING : LOOK)[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (doing && !event.repeat) {
     event.preventDefault();
     doing();
@@ -303,7 +312,7 @@ function pressed(event) {
 }
 
 function chooseReason(event) {
-  if (event.target === byId("comment") || event.ctrlKey) return;
+  if (event.target === byId("comment") || event.ctrlKey || event.metaKey) return;
   const box = byId("reasons").querySelectorAll("input")[Number(event.key) - 1];
   if (box) {
     box.checked = !box.checked;
@@ -333,7 +342,7 @@ function askName() {
   };
   main.replaceChildren(el("section", { class: "welcome card" },
     el("h1", {}, `Verify ${page.start.name}`),
-    el("p", {}, `${page.start.records} records wait for people. Look at each: are the pictures, the description, the questions and their answers right?`),
+    el("p", {}, `${counted(page.start.records, "record")} in all. Look at each: are the pictures, the description, the questions and their answers right?`),
     el("form", { onsubmit: begin },
       el("label", { for: "name" }, "Your name, for the log. Exports leave it out unless they are told to name people."),
       input, wrong, el("button", { class: "main" }, "Begin"))));

@@ -184,14 +184,17 @@ class Service:
         return any(self._queue.own(person, record, adjudicating=each) is not None for each in (True, False))
 
     def _progress(self, person: str) -> dict[str, Any]:
-        states = [self._queue.standing(record).state for record in self._queue.records]
+        asked = {record.id for record, _ in self._queue.asked(person)}
+        states = {record.id: self._queue.standing(record).state for record in self._queue.records}
+        others = [state for id_, state in states.items() if id_ not in asked]
         last = self._queue.ledger.last_of(person)
         return {
             "records": len(states),
-            "settled": sum(state not in ("open", "disputed") for state in states),
-            "disputed": states.count("disputed"),
+            "settled": sum(state not in ("open", "disputed") for state in others),
+            "waiting": others.count("open"),
+            "disputed": others.count("disputed"),
             "decided": sum(self._decided(person, record) for record in self._queue.records),
-            "left": len(self._queue.asked(person)),
+            "left": len(asked),
             "last": None if last is None else last.id,
         }
 
