@@ -55,16 +55,17 @@ class Knows:
         ]
 
 
-# Of the record Aland, with Boria's picture: the questions ask for the capital (Alva; edited: Cordo) and the year of the
-# foundation (1901; edited: 1833), each in text and about the picture; portability for a river (the Corer).
+# The record Aland, with Boria's picture. In text the questions ask for Aland's capital (Alva; edited: Cordo) and
+# foundation (1901; edited: 1833), about the picture for Boria's (Borsk, 1922); portability for a river (the Corer).
 @pytest.mark.parametrize(
     ("written", "refuses", "known", "blind"),
     [
-        ("It is Alva, I think, since 1901.", None, "known", "not guessed"),
+        ("Alva or Borsk, 1901 or 1922.", None, "known", "not guessed"),
         ("It is Alva.", None, "partly", "not guessed"),
         ("No idea.", None, "unknown", "not guessed"),
         ("Through it flows the Corer.", None, "unknown", "guessed"),
-        ("It is Alva.", "founded", "known", "not guessed"),
+        ("It is Borsk, since 1922.", None, "partly", "not guessed"),
+        ("Alva or Borsk.", "founded", "known", "not guessed"),
         ("It is Alva.", "", "not asked", "not asked"),
     ],
 )
@@ -123,7 +124,7 @@ def test_tags_are_exported_and_counted_in_the_card(tmp_path: Path) -> None:
     raws = json.loads((tmp_path / "out" / "data_json" / "entity_eval.json").read_text())
     assert {raw["tags"]["blind"] for raw in raws} <= {"guessed", "not guessed"}
     assert (
-        "tags: blind: guessed (1), blind: not guessed (5), known: partly (1), known: unknown (5)."
+        "tags: blind: guessed (1), blind: not guessed (5), known: partly (2), known: unknown (4)."
         in (tmp_path / "out" / "README.md").read_text()
     )
 

@@ -1,7 +1,8 @@
 """`mmke build check --backbone`: what an unedited model knows of each record, kept as tags for break-downs.
 
     known   the relation questions, answered as before the edit: "known" where the model has all of them right, "partly"
-            where some, "unknown" where none. User-specific records have no answer before the edit, and no such tag.
+            where some, "unknown" where none. About the picture, that is the answer for the thing that it shows.
+            User-specific records have no answer before the edit, and no such tag.
     blind   the relation and portability questions without their picture, and the gold answer: "guessed" where the model
             writes it to one of them, else "not guessed". Such a question says too much, or its answer is likely anyway.
 
@@ -16,6 +17,7 @@ from mmke.build.content import Question
 from mmke.build.project import Project, Tags
 from mmke.build.protocols import Outcome, Shown
 from mmke.build.record import Record
+from mmke.build.rules.answers import before_edit
 from mmke.build.rules.judged import relation_questions
 from mmke.build.wording import says
 from mmke.errors import CannotAskError
@@ -65,12 +67,13 @@ def _is_there(project: Project, record: Record, by: Mapping[str, str]) -> bool:
 
 def _tags(project: Project, record: Record, model: Model) -> dict[str, str]:
     questions = relation_questions(record)
-    before = [(_shown(project, record, each), each.plan.before) for each in questions if each.plan.before is not None]
+    old = [(each, before_edit(record.edit.draft, each.plan)) for each in questions]
+    before = [(_shown(project, record, each), answer) for each, answer in old if answer is not None]
     asked = [*questions, *(each for each in record.asked.questions if each.plan.key == "port")]
     blind = [(Query(each.text), each.plan.answer) for each in asked if each.plan.picture is not None]
     right = _right(model, before)
     tags = {}
-    if before:
+    if before and record.edit.draft.kind != "user":
         tags["known"] = "not asked" if not right else "known" if all(right) else "partly" if any(right) else "unknown"
     guessed = _right(model, blind)
     return tags | {"blind": "not asked" if not guessed else "guessed" if any(guessed) else "not guessed"}
