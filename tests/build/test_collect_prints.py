@@ -101,3 +101,11 @@ def test_the_first_of_several_twins_is_named_also_among_many() -> None:
     known.add("again", prints_of(picture("picture 70", (128, 128))))
     assert known.twin(prints_of(picture("picture 70", (96, 96)))) == "p70"
     assert known.twin(prints_of(picture("a new one", (64, 64)))) is None
+
+
+def test_prints_of_other_programs_are_compared_by_the_hash_alone() -> None:
+    one = prints_of(picture("one"))
+    hash_alone = {"phash": one["phash"]}
+    assert near(one, hash_alone, DISTANCE)
+    assert not near(hash_alone, {"phash": f"{int(one['phash'], 16) ^ (2**20 - 1):016x}"}, DISTANCE)
+    assert not near(one, {}, DISTANCE)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
+from mmke.build.collect.prints import near
 from mmke.build.content import Picture
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
 from mmke.build.rules.judged import Judged
 from mmke.digests import sha256
-
-BITS_OF_A_DIGIT = 4
 
 
 def make_one_thing() -> Rule:
@@ -35,15 +34,6 @@ def make_files() -> Rule:
     return Judged("picture-files", reason, _changed)
 
 
-def distance(one: Picture, other: Picture) -> int | None:
-    """Return in how many bits the perceptual hashes of two pictures differ; None where they have none in common.
-
-    Of several hashes (shape, colour) the one that differs most counts: two pictures are alike where all of them agree.
-    """
-    common = [name for name in one.prints if len(one.prints[name]) == len(other.prints.get(name, ""))]
-    return max(((int(one.prints[n], 16) ^ int(other.prints[n], 16)).bit_count() for n in common), default=None)
-
-
 def _two_things(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     pictured = record.edit.draft.pictured
     for role in ("edit", "rephrase"):
@@ -51,11 +41,10 @@ def _two_things(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
         if shown.thing != pictured.id:
             yield f"pictures.{role}", f"{shown.id} shows {shown.thing}, not {pictured.id}"
     one, other = record.pictures["edit"], record.pictures["rephrase"]
-    limit, differ = scope.settings.collect.duplicate_distance, distance(one, other)
     if one.sha256 == other.sha256:
         yield "pictures.rephrase", f"{other.id} is the same file as {one.id}"
-    elif differ is not None and differ <= limit:
-        yield "pictures.rephrase", f"{other.id} nearly equals {one.id}: the hashes differ in {differ} bits of {limit}"
+    elif near(one.prints, other.prints, scope.settings.collect.duplicate_distance):
+        yield "pictures.rephrase", f"{other.id} is a near-duplicate of {one.id}"
 
 
 class _Edited:
