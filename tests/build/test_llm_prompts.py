@@ -1,6 +1,8 @@
 """The prompts of the writer `llm`: their worked examples are what a model is told, and satisfy the checks."""
 
 import re
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
@@ -10,9 +12,10 @@ from llm_projects import set_up
 from mmke.build.content import Change, Draft, Edit, EditTexts, Fact, Kind, Plan, Thing
 from mmke.build.project import open_project
 from mmke.build.user_words import Tie
-from mmke.build.words import Words
+from mmke.build.wording import says
+from mmke.build.words import Words, read_words
 from mmke.build.writers.llm.answers import AllAsked, Described, Told, read_answer
-from mmke.build.writers.llm.checks import Checks
+from mmke.build.writers.llm.checks import POINTING, Checks
 from mmke.build.writers.llm.facts import to_ask, to_describe
 from mmke.build.writers.llm.plain import Plain
 from mmke.build.writers.llm.prompts import STEPS, Prompt, Step, read_prompt
@@ -158,6 +161,13 @@ def test_the_prompt_names_every_key_of_the_reply(kind: Kind, step: Step) -> None
     answer = AllAsked if step == "ask" else Told if kind == "user" else Described
     assert all(f"`{key}`" in prompt.text for key in answer.model_fields)
     assert prompt.version.startswith("1-")
+
+
+def test_every_type_that_comes_with_mmke_is_pointed_at_in_words_that_the_checks_take_for_pointing() -> None:
+    shipped = tomllib.loads((files("mmke.build") / "type_words.toml").read_text(encoding="utf-8"))
+    words = read_words({}, {}, place=Path())
+    shown = [words.type(name).shown for name in (*shipped, "a type of one's own")]
+    assert [each for each in shown if not any(says(each, word) for word in POINTING)] == []
 
 
 @pytest.mark.parametrize(

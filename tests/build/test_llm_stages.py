@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,7 +112,7 @@ def test_a_quota_that_ends_in_a_stage_keeps_what_was_written_and_paid(tmp_path: 
         written(tmp_path)
     with reading(tmp_path) as project:
         there = [entry.id for entry in project.edits]
-    assert len(list((tmp_path / "replies/llm").iterdir())) == 2
+    assert len(kept(tmp_path)) == 2
     with grammar_model(tmp_path) as second:
         outcome = written(tmp_path)
     assert outcome.made + outcome.kept == COUNT
@@ -117,6 +120,36 @@ def test_a_quota_that_ends_in_a_stage_keeps_what_was_written_and_paid(tmp_path: 
     assert len(second.asked) == COUNT - 2
     paid = {record_of(body) for body in first.asked[:2]}
     assert not paid & {record_of(body) for body in second.asked}
+
+
+@pytest.mark.slow
+def test_a_kill_loses_no_reply_that_came(tmp_path: Path) -> None:
+    project_of(tmp_path, "entity")
+    late = Sent(completion("late"), after=60)
+    command = [sys.executable, "-m", "mmke.cli", "build", "write", str(tmp_path)]
+    with grammar_model(tmp_path, lambda number, body: late if number >= 2 else None) as first:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: len(first.asked) > 2 and len(kept(tmp_path)) == 2)
+        finally:
+            process.kill()
+            process.wait()
+    with grammar_model(tmp_path) as second:
+        outcome = written(tmp_path)
+    assert outcome.made + outcome.kept == COUNT
+    assert len(second.asked) == COUNT - 2
+    assert {record_of(body) for body in second.asked}.isdisjoint(record_of(body) for body in first.asked[:2])
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "replies/llm").glob("*.json"))
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_dry_run_says_how_many_calls_and_tokens_are_coming_and_sends_nothing(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ OF_QUESTIONS: tuple[Make, ...] = (
 )
 
 PICTURE = ("image", "picture", "photo", "photograph")
+POINTING = (*PICTURE, "shown", "pictured", "depicted")
+"""A question about a picture has one of these words; "the bird" alone points at nothing."""
 SIDES = ("left", "right")
 
 
@@ -98,7 +100,7 @@ def _question(question: Question, edit: Edit) -> Iterator[str]:
         yield f"it says {between!r}, which is to be found out"
     if plan.picture is None:
         yield from _speaks_of_a_picture(text, edit.draft)
-    elif not _says_one(text, pointers := (*PICTURE, *SIDES) if plan.picture == "one_hop" else PICTURE):
+    elif not _says_one(text, pointers := (*POINTING, *SIDES) if plan.picture == "one_hop" else POINTING):
         yield f"it is about a picture and has none of the words {', '.join(pointers)}"
 
 
