@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -19,7 +20,7 @@ from mmke.errors import UserError
 from mmke.web import HOST
 from mmke.web.app import MOST_BYTES
 from mmke.web.safeguards import CARRIED_IN, known_hosts, new_token
-from mmke.web.server import address_of, listen
+from mmke.web.server import address_of, listen, open_page
 from mmke.web.verify import serve
 from mmke.web.verify.opening import own_port, service_of
 from mmke.web.verify.routes import verify_app
@@ -258,8 +259,30 @@ def test_a_port_that_is_taken_is_told() -> None:
         assert address_of(taken, "abc") == f"http://127.0.0.1:{port}/#abc"
         with pytest.raises(UserError, match=f"port {port} .*another port with --port"):
             listen(HOST, port)
-    with pytest.raises(UserError, match="ports go from 0 to 65535"):
-        listen(HOST, 70_000)
+    for host, port, told in (
+        (HOST, 70_000, "ports go from 0 to 65535"),
+        ("", 0, "the host is empty"),
+        ("x" * 70, 0, "cannot listen"),
+        ("203.0.113.7", 0, "cannot listen"),
+    ):
+        with pytest.raises(UserError, match=told):
+            listen(host, port)
+
+
+def test_only_a_browser_with_a_window_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    for kind in (webbrowser.GenericBrowser, webbrowser.BackgroundBrowser, webbrowser.Chrome):
+        browser = kind("true")
+        monkeypatch.setattr(browser, "open", lambda address, kind=kind: opened.append(kind.__name__))
+        monkeypatch.setattr(webbrowser, "get", lambda browser=browser: browser)
+        open_page("http://127.0.0.1/")
+    assert opened == ["BackgroundBrowser", "Chrome"]
+
+    def none() -> None:
+        raise webbrowser.Error
+
+    monkeypatch.setattr(webbrowser, "get", none)
+    open_page("http://127.0.0.1/")
 
 
 def test_other_machines_may_ask_only_where_the_user_said_so() -> None:

@@ -339,3 +339,20 @@ def test_ctrl_c_ends_the_command_and_a_second_one_is_told(tmp_path: Path) -> Non
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=20)
         assert (program.returncode, errors) == (0, "")
+
+
+def test_time_counts_until_a_minute_after_the_last_sign_of_life(
+    window: BrowserContext, serve: Serve, tmp_path: Path
+) -> None:
+    folder = project(tmp_path)
+    page = window.new_page()
+    page.clock.install()
+    page.goto(serve(folder, "Ruth"))
+    at(page, "Aland")
+    page.clock.run_for(20_000)
+    page.keyboard.press("ArrowDown")
+    page.clock.run_for(300_000)
+    page.keyboard.press("a")
+    at(page, "Boria")
+    (given,) = verdicts(folder)
+    assert 79 < given["seconds"] < 85  # 20 and 60, and what passes between the keys

@@ -18,13 +18,15 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UserError: the port is taken or not allowed, or the host is none of this machine's.
     """
+    if not host:  # which would be every address of this machine, without saying so
+        raise UserError("the host is empty; 127.0.0.1 is this machine alone, 0.0.0.0 every address of it")
     if not 0 <= port <= 65_535:
         raise UserError(f"there is no port {port}; ports go from 0 to 65535, 0 takes any that is free")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host's name
+        why = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"cannot listen on {host}, port {port} ({why}); is the page open already? End that command, or choose "
             "another port with --port (0: any that is free)"
@@ -54,6 +56,19 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+def open_page(address: str) -> None:
+    """Open the user's browser; where there is none, or one in the terminal alone, the printed address has to do."""
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    in_terminal = isinstance(browser, webbrowser.GenericBrowser) and not isinstance(
+        browser, webbrowser.BackgroundBrowser
+    )
+    if not in_terminal:
+        browser.open(address)
+
+
 def run(
     app: ASGIApp,
     listening: socket.socket,
@@ -66,7 +81,7 @@ def run(
     tell(f"Open {address} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     if open_browser:
-        opening = Timer(0.5, webbrowser.open, [address])  # the browser asks when the server answers
+        opening = Timer(0.5, open_page, [address])  # the browser asks when the server answers
         opening.daemon = True
         opening.start()
     try:

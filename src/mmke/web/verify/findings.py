@@ -1,6 +1,5 @@
 """What the rules say of each record, also of one that is being corrected."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from mmke.build.project import Project
@@ -10,19 +9,22 @@ from mmke.build.rules.check import check, rules
 
 
 class Findings:
-    """The rules' findings, which are looked up for a record as it stands and made anew for a correction."""
+    """The rules' findings. A record is held against the rules when it is first shown, and for each correction."""
 
     def __init__(self, project: Project, records: Sequence[Record]) -> None:
-        """Hold every record against the rules once."""
-        self._project, self._records = project, list(records)
-        self._of: dict[str, list[Finding]] = defaultdict(list)
-        self._rules = rules()
-        for finding in check(project, records, known=self._rules):
-            self._of[finding.record].append(finding)
+        """Look up the rules.
+
+        Raises:
+            BrokenPluginError: another package's rule cannot be used.
+        """
+        self._project, self._records, self._rules = project, list(records), rules()
+        self._of: dict[str, list[Finding]] = {}
 
     def of(self, record: Record) -> list[Finding]:
         """Return what the rules say of a record as it stands."""
-        return self._of.get(record.id, [])
+        if record.id not in self._of:
+            self._of[record.id] = check(self._project, self._records, only=record.id, known=self._rules)
+        return self._of[record.id]
 
     def of_corrected(self, corrected: Record) -> list[Finding]:
         """Return what the rules say of a corrected record among the others."""
