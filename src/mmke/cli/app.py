@@ -19,12 +19,15 @@ from mmke.cli.check import check
 from mmke.cli.fetch import fetch
 from mmke.cli.importing import import_
 from mmke.cli.ls import ls
+from mmke.cli.offer import with_offer
 from mmke.cli.plot import plot
 from mmke.cli.run import run
 from mmke.cli.score import score
+from mmke.cli.setup import setup
 from mmke.cli.stream import stream
 from mmke.cli.table import table
 from mmke.cli.train import train
+from mmke.cli.version import root
 from mmke.cli.words import WORDS
 from mmke.errors import UserError, did_you_mean
 from mmke.exits import exit_code
@@ -40,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     suggest_commands=True,
 )
+app.callback()(root)
 app.command("ls", help="List what can be chosen.")(ls)
 app.command("check")(check)
 app.command("run")(run)
@@ -47,6 +51,7 @@ app.command("stream")(stream)
 app.command("table")(table)
 app.command("plot")(plot)
 app.command("score")(score)
+app.command("setup")(setup)
 app.command("fetch")(fetch)
 app.command("train")(train)
 app.command("import")(import_)
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if COMPLETING in os.environ:
         app(words, prog_name="mmke")
     WORDS.set(words)
-    return exit_code(lambda: _invoke(words))
+    return exit_code(lambda: with_offer(lambda: _invoke(words)))
 
 
 def parse(words: Sequence[str]) -> Mapping[str, Any]:

