@@ -92,6 +92,18 @@ def ask(folder: Dir) -> int:
 def check(
     folder: Dir,
     form: Format = "text",
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            metavar="B",
+            help="Also ask this unedited model what it knows already, and keep it as tags of the records.",
+            autocompletion=options.names("backbones"),
+            callback=options.known("backbones"),
+        ),
+    ] = None,
+    device: options.Device = "cpu",
+    weights: options.Weights = None,
 ) -> int:
     """Hold every record against every rule; nothing is repaired."""
     from mmke.build.project import open_project
@@ -99,10 +111,28 @@ def check(
     from mmke.build.rules.check import as_json, as_text
     from mmke.build.rules.check import check as look
 
+    if backbone is not None:
+        tagged = _tag(folder, backbone, device, weights)
+        if form == "text":
+            print(_told("tags", tagged, folder))
     with open_project(folder, write=False) as project:
         found = look(project, there := records(project))
     print(as_json(found) if form == "json" else as_text(found, records=len(there)))
     return 2 if found else 0
+
+
+def _tag(folder: Path, backbone: str, device: str, weights: str | None) -> "Outcome":
+    from mmke.build.project import open_project
+    from mmke.build.records import records
+
+    with open_project(folder) as project:
+        there = records(project)  # what is wrong with the project is told before a model is loaded
+        from mmke.build.tags.tag import tag
+        from mmke.running.loading import load_backbone
+
+        model = load_backbone(backbone, device=device, weights=weights)
+        with stages({"tags": len(there)}) as shown:
+            return tag(project, there, model, shown)
 
 
 @build.command("verify")
@@ -151,6 +181,11 @@ def export(
     names: Annotated[
         bool, typer.Option("--names", help="Keep the annotators' names and comments in the log of verdicts.")
     ] = False,
+    hub: Annotated[
+        str | None, typer.Option("--hub", metavar="ORG/NAME", help="Then say what would be sent there on the hub.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send it (with --hub).")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new data set private (with --hub).")] = False,
 ) -> int:
     """Write the accepted records in the published format, with splits, a card and the pictures' licences."""
     if to is None:
@@ -160,6 +195,10 @@ def export(
 
     with open_project(folder, write=False) as project:
         print(_told("export", write_out(project, to, unverified=unverified, names=names), folder))
+    if hub is not None:
+        from mmke.build.export.hub import push
+
+        print(f"hub: {push(to, hub, yes=yes, private=private)}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mmke.build.collect.licences import licence, why_refused
 from mmke.build.collect.prints import near
 from mmke.build.content import Picture
 from mmke.build.protocols import Rule, Scope
@@ -105,8 +106,8 @@ def _changed(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     for picture in _used(record, scope):
         if picture.refused is not None:
             yield "pictures", f"{picture.id} is refused: {picture.refused}"
-        elif not picture.licence:
-            yield "pictures", f"{picture.id} has no licence, so that it cannot be passed on"
+        elif why := why_refused(licence(picture.licence), scope.settings.collect.licences):
+            yield "pictures", f"{picture.id}: {why}; collect and ask again, or allow it"
 
 
 def _used(record: Record, scope: Scope) -> list[Picture]:

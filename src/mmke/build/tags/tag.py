@@ -32,8 +32,15 @@ _KIND = ProbeKind("question", "question", "relation")
 class Model(Protocol):
     """What is asked: a backbone of mmke."""
 
-    name: str
-    revision: str
+    @property
+    def name(self) -> str:
+        """Return its registered name."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Return what identifies its weights."""
+        ...
 
     def answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
         """Answer each probe, in the given order."""
