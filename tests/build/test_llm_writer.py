@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,15 @@ def test_tokens_and_cost_are_counted_over_the_whole_project_and_foretold_before(
 def test_the_writer_is_made_by_its_name(tmp_path: Path) -> None:
     with open_project(set_up(tmp_path)) as project:
         assert isinstance(registry.factory("writers", "llm")(project), LlmWriter)
+
+
+def test_without_its_client_the_writer_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("mmke.build.writers.llm.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "openai", None)
+    why = "^the writer llm needs the Python package 'openai'; run: pip install 'mmke\\[build\\]'$"
+    with open_project(set_up(tmp_path)) as project, pytest.raises(UserError, match=why):
+        registry.factory("writers", "llm")(project)
 
 
 def test_the_docs_state_every_setting_with_the_value_that_a_new_project_has(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ AGAIN = "Your reply cannot be used:\n{problems}\nSend the whole JSON object agai
 
 
 def make(project: Project) -> "LlmWriter":
-    """Return the writer of a project. Nothing is sent yet, and no key is needed for what is kept already.
+    """Write with a language model behind any OpenAI-compatible endpoint.
+
+    Nothing is sent yet, and no key is needed for replies that are kept already.
 
     Raises:
         UserError: wrong settings, a prompt of the project's that cannot be read, or the client is not installed.
