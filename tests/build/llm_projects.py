@@ -28,7 +28,7 @@ def change(project: Path, **changed: Any) -> None:
     start = lines.index("[writers.llm]")
     for name, value in changed.items():
         number = next(n for n in range(start, len(lines)) if lines[n].startswith(f"{name} ="))
-        lines[number] = f"{name} = {json.dumps(value)}"
+        lines[number] = f"{name} = {as_toml(value)}"
     file.write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -45,3 +45,10 @@ def written(project: Project, writer: LlmWriter) -> Sequence[tuple[Edit, Sequenc
         asked = zip(plans(record), writer.ask(edit, plans(record)), strict=True)
         made.append((edit, [Question(plan=plan, text=text) for plan, text in asked]))
     return made
+
+
+def as_toml(value: Any) -> str:
+    """Return a value as TOML has it."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {as_toml(each)}' for name, each in value.items())} }}"
+    return json.dumps(value)

@@ -109,7 +109,11 @@ def test_an_endpoint_that_is_busy_is_asked_again_when_it_says(tmp_path: Path) ->
     assert told(found) == ["text", "text"]
     assert asked == 4
     found, _ = describe_all(tmp_path / "other", lambda number, body: busy, retries=1)
-    assert told(found)[0] == "too many requests (429: slow down); lower at_once, or wait. Sent 2 times"
+    assert told(found)[0] == "too many requests (429: slow down); lower at_once, or wait. Sent up to 2 times"
+    hours = Sent(error("come back later"), 429, {"retry-after": "7200"})
+    found, _ = describe_all(tmp_path / "hours", lambda number, body: hours, retries=3)
+    why = "too many requests (429: come back later); it asks to wait 7200 seconds; lower at_once, or wait."
+    assert told(found)[0] == f"{why} Sent up to 4 times"
 
 
 def test_an_endpoint_that_answers_nonsense(tmp_path: Path) -> None:
@@ -323,6 +327,7 @@ def test_the_key_is_sent_and_written_nowhere(
         ({"base_url": f"https://example.org/v1?key={SECRET}"}, "base_url is an address without a name, password"),
         ({"base_url": "127.0.0.1:8000"}, "base_url = '127.0.0.1:8000': an address such as http://127.0.0.1:8000/v1"),
         ({"model": ""}, "model = '': write the name of the model as the endpoint lists it"),
+        ({"extra": {"stream": True}}, "extra = {'stream': True}: stream is not set here"),
         ({"attempts": 0}, "attempts = 0: input should be greater than 0"),
     ],
 )

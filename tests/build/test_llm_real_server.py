@@ -97,7 +97,7 @@ def test_a_plain_reply_of_a_real_model_arrives_with_its_count_of_tokens(server: 
     with open_project(set_up(tmp_path, base_url=server, model=MODEL)) as project:
         settings = read_llm_settings(project)
     question = Message(role="user", content="What is the capital of France?")
-    request = Request(model=MODEL, temperature=0.0, tokens=30, messages=(question,))
+    request = Request(model=MODEL, temperature=0.0, tokens=30, extra={}, messages=(question,))
     reply = Endpoint(settings, {}).send(request, Described)
     assert (reply.text, reply.finish) == ("The capital of France is Paris.", "stop")
     assert (reply.sent, reply.received) == (37, 8)

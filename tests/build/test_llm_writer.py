@@ -77,10 +77,10 @@ def test_the_same_replies_are_the_same_bytes_whichever_thread_was_first(tmp_path
     assert len(kept[0][1]) == 2
 
 
-def test_another_model_prompt_or_temperature_is_asked_anew(tmp_path: Path) -> None:
+def test_another_model_prompt_or_way_of_asking_is_asked_anew(tmp_path: Path) -> None:
     versions = []
     set_up(tmp_path)
-    for changed in ({}, {"model": "good-2"}, {"temperature": 0.5}):
+    for changed in ({}, {"model": "good-2"}, {"temperature": 0.5}, {"extra": {"reasoning_effort": "low"}}):
         change(tmp_path, **changed)
         with open_project(tmp_path) as project:
             transport = Recorded()
@@ -88,6 +88,7 @@ def test_another_model_prompt_or_temperature_is_asked_anew(tmp_path: Path) -> No
             writer.describe(records(project)[0].edit.draft)
             versions.append(tuple(writer.by.items()))
         assert len(transport.asked) == 1
+    assert transport.asked[0]["reasoning_effort"] == "low"
     (tmp_path / "prompts").mkdir()
     own = 'version: my own\n\nWrite.\n\n```json\n{"prompt": "What?"}\n```\n'
     (tmp_path / "prompts/entity-describe.md").write_text(own)
@@ -97,7 +98,7 @@ def test_another_model_prompt_or_temperature_is_asked_anew(tmp_path: Path) -> No
         writer.describe(records(project)[0].edit.draft)
         versions.append(tuple(writer.by.items()))
     assert transport.asked[0]["messages"][0]["content"].startswith("Write.")
-    assert len(set(versions)) == 4
+    assert len(set(versions)) == 5
     assert writer.by["describe prompt"].startswith("my own-")
 
 

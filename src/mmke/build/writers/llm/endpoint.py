@@ -202,6 +202,7 @@ def _do_not_wait_for_credit(response: httpx2.Response) -> None:
 def _body(request: Request, answer: type[BaseModel], refused: frozenset[str]) -> dict[str, Any]:
     tokens = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
     body = {
+        **request.extra,
         "model": request.model,
         "messages": [message.model_dump() for message in request.messages],
         "temperature": request.temperature,

@@ -67,7 +67,9 @@ def _of_status(
     if status in (401, 403):
         return Failure(_no_entry(status, settings.key if key else None), all=True)
     if status == 429:
-        return Failure(f"too many requests (429: {said}); lower at_once, or wait. {_tried(settings)}", all=False)
+        wait = error.response.headers.get("retry-after")
+        asked = f"; it asks to wait {wait} seconds" if wait and wait.isdecimal() else ""
+        return Failure(f"too many requests (429: {said}){asked}; lower at_once, or wait. {_tried(settings)}", all=False)
     if status >= 500:
         return Failure(f"an error of the server ({status}: {said}). {_tried(settings)}", all=False)
     return Failure(f"the request was refused ({status}: {said})", all=False)
@@ -88,7 +90,7 @@ def _no_model(status: int, model: str, listed: Sequence[str]) -> str:
 
 
 def _tried(settings: LlmSettings) -> str:
-    return f"Sent {settings.retries + 1} times" if settings.retries else "Sent once"
+    return f"Sent up to {settings.retries + 1} times" if settings.retries else "Sent once"
 
 
 def _said(error: openai.APIStatusError) -> str:

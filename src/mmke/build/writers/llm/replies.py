@@ -1,14 +1,14 @@
 """Every reply that a model has sent, kept in the project: `replies/llm/<digest>.json`.
 
-The digest is of the model, the prompt's version and all messages, so that a second run asks nothing twice, and a
-reviewer sees each prompt with its reply. What is kept is one conversation's turn, not the traffic: a recording
-transport would also keep requests that were refused or sent again, and would miss a reply when an option of the
-request changes that has no part in the text, such as the longest time to wait.
+The digest is of the model, how it is asked, the prompt's version and all messages, so that a second run asks nothing
+twice, and a reviewer sees each prompt with its reply. What is kept is one conversation's turn, not the traffic: a
+recording transport would also keep requests that were refused or sent again, and would miss a reply when an option of
+the request changes that has no part in the text, such as the longest time to wait.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -37,6 +37,7 @@ class Request(_Kept):
     model: str
     temperature: float
     tokens: int
+    extra: dict[str, Any]
     messages: tuple[Message, ...]
 
 
@@ -84,7 +85,7 @@ class Replies:
 
     def name(self, request: Request, prompt: str) -> str:
         """Return where a reply is kept, from the project's folder."""
-        digest = digest_of(request.model, request.temperature, prompt, list(request.messages))
+        digest = digest_of(request.model, request.temperature, request.extra, prompt, list(request.messages))
         return f"{FOLDER}/{digest}.json"
 
     def get(self, request: Request, prompt: str) -> Reply | None:

@@ -1,7 +1,7 @@
 """The settings of the writer `llm`: `[writers.llm]` of `build.toml`, explained there line by line."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -29,6 +29,17 @@ def _named(value: str) -> str:
     return value
 
 
+OWN = ("model", "messages", "temperature", "max_tokens", "max_completion_tokens", "response_format", "stream", "n")
+"""Fields of a request that `extra` may not set."""
+
+
+def _further(value: dict[str, Any]) -> dict[str, Any]:
+    own = [name for name in OWN if name in value]
+    if own:
+        raise PydanticCustomError("own_field", "{name} is not set here", {"name": own[0]})
+    return value
+
+
 class LlmSettings(BaseModel):
     """`[writers.llm]`.
 
@@ -42,6 +53,7 @@ class LlmSettings(BaseModel):
         timeout: seconds until a request is given up.
         retries: how often a request is sent again that failed on its way.
         attempts: how often a text is asked for, each time with what was wrong before.
+        extra: further fields of each request, for what only some endpoints know.
         price_in: of a million tokens that are sent; 0: not counted.
         price_out: of a million tokens that come back; 0: not counted.
     """
@@ -57,6 +69,7 @@ class LlmSettings(BaseModel):
     timeout: Annotated[float, Field(gt=0)]
     retries: NonNegativeInt
     attempts: PositiveInt
+    extra: Annotated[dict[str, Any], AfterValidator(_further)]
     price_in: NonNegativeFloat
     price_out: NonNegativeFloat
 

@@ -1,5 +1,6 @@
 """The writer `llm`: texts by a language model, each checked, each reply kept."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ class LlmWriter:
             "writer": NAME,
             "model": self._settings.model,
             "temperature": f"{self._settings.temperature:g}",
+            **({"extra": json.dumps(self._settings.extra, sort_keys=True)} if self._settings.extra else {}),
             **versions,
         }
 
@@ -165,7 +167,11 @@ class LlmWriter:
         """Return where a reply is kept, and the reply: the kept one, else a new one, which is kept."""
         settings, prompt = self._settings, self._prompts[task.step].version
         request = Request(
-            model=settings.model, temperature=settings.temperature, tokens=settings.tokens, messages=tuple(messages)
+            model=settings.model,
+            temperature=settings.temperature,
+            tokens=settings.tokens,
+            extra=settings.extra,
+            messages=tuple(messages),
         )
         reply, place = self._replies.get(request, prompt), self._replies.name(request, prompt)
         if reply is None:
