@@ -181,12 +181,13 @@ def named(noun: Noun, name: str) -> Iterator[None]:
     Raises:
         BrokenPluginError: an error was raised in the package's own code, or in code that it called.
     """
-    entry = _entry(noun, name)
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        # Not before: looking through all installed packages takes milliseconds, and a rule is used for every record.
+        entry = _entry(noun, name)
         if entry.package is None or not _frames(error, entry):
             raise
         raise BrokenPluginError(f"{_described(noun, name, entry)} failed: {_reason(error, entry)}") from error
