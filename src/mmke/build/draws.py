@@ -1,5 +1,6 @@
 """Random draws that depend on names alone, so that a thing more in a project changes as little as possible."""
 
+import hashlib
 from collections.abc import Iterable
 from random import Random
 
@@ -13,4 +14,11 @@ def rng(*key: object) -> Random:
 
 def in_order(names: Iterable[str], *key: object) -> list[str]:
     """Return names in a random order. Two names stand in the same order whichever others there are."""
-    return sorted(names, key=lambda name: (digest_of(*key, name), name))
+    start = hashlib.sha256(digest_of(*key).encode())
+
+    def place(name: str) -> tuple[bytes, str]:
+        digest = start.copy()
+        digest.update(name.encode())
+        return digest.digest(), name
+
+    return sorted(names, key=place)

@@ -19,11 +19,15 @@ def words(text: str) -> list[str]:
     return [_POSSESSIVE.sub("", word.casefold()) for word in _WORD.findall(text)]
 
 
+def plain_words(phrase: str) -> tuple[str, ...]:
+    """Return the words of a phrase as `words` does, without an article before them."""
+    found = tuple(words(phrase))
+    return found[1:] if found and found[0] in ARTICLES else found
+
+
 def says(text: str, phrase: str) -> bool:
     """Tell whether the words of a phrase, without an article before them, stand in a text one after the other."""
-    wanted, there = words(phrase), words(text)
-    if wanted and wanted[0] in ARTICLES:
-        wanted = wanted[1:]
+    wanted, there = plain_words(phrase), tuple(words(text))
     return bool(wanted) and any(there[n : n + len(wanted)] == wanted for n in range(len(there) - len(wanted) + 1))
 
 

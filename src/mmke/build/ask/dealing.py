@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mmke.build.ask.deck import Deck
 from mmke.build.ask.plans import entity_plans, semantic_plans, user_plans
-from mmke.build.ask.unrelated import Other, Pools, fact_fits, other_fits, without_end
+from mmke.build.ask.unrelated import Other, Pools, by_first_word, fact_fits, other_fits, without_end
 from mmke.build.content import Edit, Plan, Questions, Side
 from mmke.build.draws import rng
 from mmke.build.pools import UnrelatedFact
@@ -56,9 +56,10 @@ class Dealer:
         self._edited = [
             thing for edit in project.edits for thing in (edit.content.draft.subject, edit.content.draft.pictured)
         ]
-        self._names: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for entry in project.things:
-            self._names.setdefault(entry.content.type, []).append(entry.content.name)
+            names.setdefault(entry.content.type, []).append(entry.content.name)
+        self._names = {type_: by_first_word(found) for type_, found in names.items()}
 
     def deal(self, edit: Edit) -> Dealt:
         """Return a record's part.

@@ -4,7 +4,7 @@ A record gets none that has to do with it: not of its things or of their type, n
 picture of a thing that is in any edit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmke.build.collect.measure import stem
@@ -12,7 +12,7 @@ from mmke.build.content import Edit, Picture, Thing
 from mmke.build.pools import UnrelatedFact, companions, unrelated_facts, unrelated_pictures
 from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture
-from mmke.build.wording import says, with_article
+from mmke.build.wording import plain_words, says, with_article, words
 from mmke.errors import UserError
 
 SHIPPED, OWN = "mini", "own"
@@ -98,21 +98,33 @@ def _own(project: Project, *, asked: bool) -> Iterator[Other]:
         yield Other(thing.name, thing.type, type_.identity if asked else "", answer, entry.content)
 
 
-def fact_fits(edit: Edit, names: Iterable[str]) -> Callable[[UnrelatedFact], bool]:
+def by_first_word(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return names by their first word, so that a text need not be searched for each of them."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for word in plain_words(name)[:1]:
+            found.setdefault(word, []).append(name)
+    return found
+
+
+def fact_fits(edit: Edit, names: Mapping[str, Sequence[str]]) -> Callable[[UnrelatedFact], bool]:
     """Return a test whether a fact has nothing to do with a record.
 
     Args:
         edit: of the record.
-        names: those of all things of the edited type.
+        names: those of all things of the edited type, by their first word.
     """
     relations = {fact.relation.replace("_", " ") for fact in edit.draft.subject.facts}
-    touched = {*names, *_names(edit), *relations, edit.draft.subject.type}
+    touched = {*_names(edit), *relations, edit.draft.subject.type}
 
     def fits(fact: UnrelatedFact) -> bool:
         text = f"{fact.question} {fact.answer}"
         if says(fact.question, fact.answer):  # it measures reading
             return False
-        return not says(edit.texts.target, fact.answer) and not any(says(text, word) for word in touched)
+        of_the_type = [name for word in set(words(text)) for name in names.get(word, ())]
+        return not says(edit.texts.target, fact.answer) and not any(
+            says(text, each) for each in (*touched, *of_the_type)
+        )
 
     return fits
 

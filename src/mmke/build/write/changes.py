@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmke.build.collect.judge import MEANING, MOST_WORDS
 from mmke.build.content import Change, Fact, Kind, Thing
 from mmke.build.draws import in_order
-from mmke.build.wording import ARTICLES, says, words
+from mmke.build.wording import plain_words, says, words
 from mmke.build.words import Words
 from mmke.build.write.consistent import consistent
 from mmke.build.write.further import hops
@@ -20,7 +20,9 @@ from mmke.errors import CannotWriteError
 FEWEST: Mapping[Kind, int] = {"entity": 2, "semantic": 1, "user": 2}
 """Altered facts, which the questions ask for."""
 MOST_OPTIONS = 8
-"""New values of one relation that are tried."""
+"""New values of one relation that the draw chooses among."""
+MOST_TRIED = 200
+"""Values of one relation that are looked at, so that a type of many thousand things takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,6 @@ def draw_changes(exchange: Exchange, wanted: int) -> tuple[Change, ...]:
     return best
 
 
-def plain_words(value: str) -> tuple[str, ...]:
-    """Return the words of a value in small letters, without an article before them."""
-    found = tuple(words(value))
-    return found[1:] if found[:1] and found[0] in ARTICLES else found
-
-
 def _options(exchange: Exchange, relation: str) -> Iterator[Change]:
     """Yield the new values that a relation can take, at most one of each lender, in the order of their draw."""
     subject, pictured = exchange.subject, exchange.pictured
@@ -79,15 +75,17 @@ def _options(exchange: Exchange, relation: str) -> Iterator[Change]:
         return  # the description names the subject, and so cannot be without the old value
     lenders = {thing.id: thing for thing in exchange.lenders if thing.id not in (subject.id, pictured.id)}
     true = {plain_words(fact.value) for thing in (subject, pictured) for fact in thing.facts}
-    seen: set[tuple[str, ...]] = set()
+    seen, found = set(true), 0
     for id_ in in_order(lenders, *exchange.key, subject.id, relation):
         fact = next((fact for fact in lenders[id_].facts if fact.relation == relation), None)
         value = () if fact is None else plain_words(fact.value)
-        if fact is None or value in true or value in seen or not _usable(exchange, fact, before):
+        if fact is None or value in seen:
             continue
         seen.add(value)
-        yield Change(relation=relation, before=before, after=fact.value, taken_from=id_, further=fact.further)
-        if len(seen) == MOST_OPTIONS:
+        if _usable(exchange, fact, before):
+            found += 1
+            yield Change(relation=relation, before=before, after=fact.value, taken_from=id_, further=fact.further)
+        if found == MOST_OPTIONS or len(seen) == len(true) + MOST_TRIED:
             return
 
 
@@ -96,10 +94,10 @@ def _usable(exchange: Exchange, fact: Fact, before: str) -> bool:
     named = [*_names(exchange.subject), *_names(exchange.pictured)]
     return (
         0 < len(words(fact.value)) <= MOST_WORDS
+        and _consistent_with(exchange, {fact.relation: fact.value})
         and not says(sentence, before)
         and not any(says(fact.value, name) for name in named)
         and not any(says(sentence, name) for name in _names(exchange.pictured))
-        and _consistent_with(exchange, {fact.relation: fact.value})
     )
 
 
@@ -143,7 +141,7 @@ def _go_together(exchange: Exchange, chosen: Sequence[Change], new: Change) -> b
 
 def _consistent_with(exchange: Exchange, new: dict[str, str]) -> bool:
     true = {fact.relation: fact.value for fact in exchange.subject.facts}
-    return consistent({**true, **new}, exchange.words)
+    return consistent({**true, **new}, exchange.words, changed=new.keys())
 
 
 def _leads_further(exchange: Exchange, chosen: Sequence[Change]) -> bool:

@@ -1,7 +1,7 @@
 """Whether the values of a thing fit together: years in their order, numbers within their range."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mmke.build.words import Words
 
@@ -24,11 +24,18 @@ def year(value: str) -> int | None:
     return -int(found[0]) if _BEFORE_CHRIST.search(value) else int(found[0])
 
 
-def consistent(values: Mapping[str, str], words: Words) -> bool:
-    """Tell whether values by their relation keep what `Relation.before` and `Relation.range` ask of them."""
-    return all(_in_range(words.relation(relation).range, value) for relation, value in values.items()) and all(
-        _in_order(value, values.get(words.relation(relation).before or "")) for relation, value in values.items()
-    )
+def consistent(values: Mapping[str, str], words: Words, *, changed: Collection[str]) -> bool:
+    """Tell whether values by their relation keep what `Relation.before` and `Relation.range` ask of them.
+
+    Only what a changed relation has a part in is looked at: a source can state a thing that does not fit together.
+    """
+    for relation, value in values.items():
+        grammar = words.relation(relation)
+        if relation in changed and not _in_range(grammar.range, value):
+            return False
+        if {relation, grammar.before} & set(changed) and not _in_order(value, values.get(grammar.before or "")):
+            return False
+    return True
 
 
 def _in_range(limits: tuple[float, float] | None, value: str) -> bool:

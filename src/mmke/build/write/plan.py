@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mmke.build.content import Draft
 from mmke.build.draws import in_order
 from mmke.build.project import Project
+from mmke.build.user_words import read_user_words
 from mmke.build.write.changes import FEWEST, Exchange, draw_changes
 from mmke.build.write.groups import Groups, Link, groups
 from mmke.build.write.kept import kept_drafts
@@ -41,13 +42,13 @@ def plan(project: Project) -> Planned:
             f"{FEWEST[settings.kind]} altered facts; raise it"
         )
     drafts = kept_drafts(project, found)
-    queue = _Queue(project, found, drafts)
+    queue, drawer = _Queue(project, found, drafts), _Drawer(project, found, drafts)
     refused = {**found.refused, **queue.alone}
     for link in queue:
         if len(drafts) >= project.settings.count:
             break
         try:
-            draft = _draft(project, found, link, {each.user for each in drafts if each.user is not None})
+            draft = drawer.draw(link)
         except CannotWriteError as error:
             refused[link.subject] = str(error)
         else:
@@ -91,26 +92,39 @@ class _Queue:
             yield from fresh[name].pop(0)
 
 
-def _draft(project: Project, found: Usable, link: Link, users: set[str]) -> Draft:
-    settings = project.settings
-    things = {id_: ready for of_type in found.types.values() for id_, ready in of_type.items()}
-    subject, pictured = things[link.subject], things[link.pictured]
-    key = (settings.seed, settings.kind)
-    id_ = f"{settings.kind}/{subject.thing.id}"
-    if settings.kind == "user":
-        ties = project.words.type(subject.thing.type).ties
-        told = draw_user(subject.thing, ties, settings.write.changes, users, key)
-        return _of_things(id_, project, subject, pictured).model_copy(update=told._asdict())
-    lenders = found.lenders[subject.thing.type]
-    exchange = Exchange(settings.kind, subject.thing, pictured.thing, lenders, project.words, key)
-    changes = draw_changes(exchange, settings.write.changes)
-    return _of_things(id_, project, subject, pictured).model_copy(update={"changes": changes})
+class _Drawer:
+    """Makes the drafts, one link after the other."""
+
+    def __init__(self, project: Project, found: Usable, kept: list[Draft]) -> None:
+        self._project, self._found = project, found
+        self._things = {id_: ready for of_type in found.types.values() for id_, ready in of_type.items()}
+        self._users = {draft.user for draft in kept if draft.user is not None}
+        self._user_words = read_user_words()
+
+    def draw(self, link: Link) -> Draft:
+        """Return the draft of a link.
+
+        Raises:
+            CannotWriteError: its facts cannot be altered; the message is the reason.
+        """
+        settings = self._project.settings
+        subject, pictured = self._things[link.subject], self._things[link.pictured]
+        draft, key = _of_things(self._project, subject, pictured), (settings.seed, settings.kind)
+        words, wanted, type_ = self._project.words, settings.write.changes, subject.thing.type
+        if settings.kind == "user":
+            ties = words.type(type_).ties
+            told = draw_user(self._user_words, subject.thing, ties, wanted=wanted, taken=self._users, key=key)
+            self._users.add(told.user)
+            return draft.model_copy(update=told._asdict())
+        lenders = self._found.lenders[type_]
+        exchange = Exchange(settings.kind, subject.thing, pictured.thing, lenders, words, key)
+        return draft.model_copy(update={"changes": draw_changes(exchange, wanted)})
 
 
-def _of_things(id_: str, project: Project, subject: Ready, pictured: Ready) -> Draft:
+def _of_things(project: Project, subject: Ready, pictured: Ready) -> Draft:
     """Return a draft without changes."""
     return Draft(
-        id=id_,
+        id=f"{project.settings.kind}/{subject.thing.id}",
         kind=project.settings.kind,
         subject=subject.thing,
         pictured=pictured.thing,

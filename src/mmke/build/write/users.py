@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from mmke.build.content import Change, Thing
 from mmke.build.draws import in_order
-from mmke.build.user_words import PEOPLE, ToldFact, UserWords, read_user_words
+from mmke.build.user_words import PEOPLE, ToldFact, UserWords
 from mmke.build.wording import says
 from mmke.build.write.changes import FEWEST
 from mmke.errors import CannotWriteError, did_you_mean
@@ -22,10 +22,13 @@ class Told(NamedTuple):
     changes: tuple[Change, ...]
 
 
-def draw_user(thing: Thing, ties: Sequence[str], wanted: int, taken: Collection[str], key: tuple[object, ...]) -> Told:
+def draw_user(
+    words: UserWords, thing: Thing, ties: Sequence[str], *, wanted: int, taken: Collection[str], key: tuple[object, ...]
+) -> Told:
     """Return what a user tells of a thing.
 
     Args:
+        words: the ties, their facts, and the lists of values.
         thing: that is theirs.
         ties: what a thing of its type may be to a user; empty: its type's own name where `user.toml` has it as a tie,
             else a favourite thing.
@@ -36,7 +39,7 @@ def draw_user(thing: Thing, ties: Sequence[str], wanted: int, taken: Collection[
     Raises:
         CannotWriteError: an unknown tie, no name that is free, or fewer than two facts that can be told.
     """
-    words, key = read_user_words(), (*key, thing.id)
+    key = (*key, thing.id)
     tie = _tie(words, thing.type, ties, key)
     user = next((name for name in _people(words, *key, "user") if name not in taken), None)
     if user is None:
