@@ -223,6 +223,43 @@ def test_two_people_at_once_do_not_mix_and_a_third_decides_between_them(
 
 
 @pytest.mark.slow
+def test_on_a_phone_nothing_is_cut_off_and_everything_has_a_name(
+    chromium: Browser, serve: Serve, tmp_path: Path
+) -> None:
+    address = serve(project(tmp_path, "semantic", count=2), "Ruth")
+    with watched(chromium, viewport={"width": 360, "height": 740}, color_scheme="dark") as phone:
+        page = enter(phone, address, None)
+        for key in ("", "c"):
+            if key:
+                page.keyboard.press(key)
+                expect(page.locator("textarea").first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+            for part in page.locator("button:visible, img:visible, textarea:visible, progress:visible").all():
+                expect(part).to_have_accessible_name(re.compile(r"\w|←|→"))
+        for box in page.locator("#edit-buttons button").all():
+            found = box.bounding_box()
+            assert found is not None
+            assert found["x"] >= 0
+            assert found["x"] + found["width"] <= 360
+            assert found["height"] >= 44  # what a finger meets
+
+
+def test_texts_are_shown_as_they_are_and_never_read_as_markup(
+    window: BrowserContext, serve: Serve, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, count=1)
+    file = folder / "edits.jsonl"
+    hostile = "<img src=x onerror=alert(1)><script>alert(2)</script> $& (capital|founded) "
+    lines = file.read_text().replace('"target":"', f'"target":"{hostile}').replace('"Cordo"', '"<b>Cor.*do</b>"')
+    file.write_text(lines)
+    page = enter(window, serve(folder, "Ruth"), None)
+    page.on("dialog", lambda dialog: pytest.fail(f"the text was run: {dialog.message}"))
+    expect(page.locator('[data-text="target"]')).to_contain_text(hostile.strip())
+    expect(page.locator(".facts")).to_contain_text("<b>Cor.*do</b>")
+    assert page.locator("main script, main b b, .words img").count() == 0
+
+
+@pytest.mark.slow
 def test_of_two_people_alone_one_may_decide_their_disagreement(chromium: Browser, serve: Serve, tmp_path: Path) -> None:
     folder = project(tmp_path, count=1, double=1.0)
     address = serve(folder)
