@@ -3,15 +3,16 @@
 # make test-all    the slow ones too, and every shape and type checked at run time, as CI does
 # make test-lowest, make test-newest   a part of the tests with the lowest and the newest versions of the libraries
 # make check   lint, formatting, types
+# make docs    the documentation as a site, in build/site/index.html
 # make bench   speed and memory beside the plain loop
 #
 # Each sets up what it needs in .venv and skips what is there. Another interpreter: make run PYTHON=/path/to/python
-# Another build of torch (a CPU-only one, another CUDA): install it into .venv first; README.md says how.
+# Another build of torch (a CPU-only one, another CUDA): install it into .venv first; docs/first-steps.md says how.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check bench test-lowest test-newest
+.PHONY: help run test test-all check docs bench test-lowest test-newest
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -42,6 +43,11 @@ check: $(VENV)/project.done
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
+
+# A page that cannot be found, an anchor that is not there and every other warning ends it.
+docs: $(VENV)/project.done
+	@$(OFFLINE) $(PY) -m sphinx --quiet --fail-on-warning --nitpicky -c docs -d build/doctrees . build/site
+	@echo "build/site/index.html"
 
 bench: $(VENV)/weights.done
 	@$(OFFLINE) $(VENV)/bin/mmke bench --settings-of llava-1.5-7b --clock cpu

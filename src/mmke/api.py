@@ -1,17 +1,19 @@
 """The same from Python: load a backbone, edit it, ask it, undo, and run a benchmark.
 
-import mmke
+Example::
 
-backbone = mmke.load_backbone("smol-llava")
-editor = mmke.load_editor("ft-llm", backbone="smol-llava")  # a trained one: load_editor("mend", backbone=backbone)
-picture = mmke.picture("flag.png")
-with editor.open(backbone, mmke.store()) as session:
-    session.apply([mmke.Edit(mmke.Query("Which flag is this?", picture), "the flag of Peru")])
-    print(mmke.say(session, "Which country is this?", picture))
-print(mmke.say(backbone, "Which country is this?", picture))  # as before: leaving undoes the edit
+    import mmke
 
-cells = mmke.run_benchmark(mmke.Request("smol-llava", ("ft-llm",), ("mini-entity",), limit=6))
-streams = mmke.read_streams("results")  # what `mmke stream` left there
+    backbone = mmke.load_backbone("smol-llava")
+    editor = mmke.load_editor("ft-llm", backbone="smol-llava")  # a trained one: load_editor("mend", backbone=backbone)
+    picture = mmke.picture("flag.png")
+    with editor.open(backbone, mmke.store()) as session:
+        session.apply([mmke.Edit(mmke.Query("Which flag is this?", picture), "the flag of Peru")])
+        print(mmke.say(session, "Which country is this?", picture))
+    print(mmke.say(backbone, "Which country is this?", picture))  # as before: leaving undoes the edit
+
+    cells = mmke.run_benchmark(mmke.Request("smol-llava", ("ft-llm",), ("mini-entity",), limit=6))
+    streams = mmke.read_streams("results")  # what `mmke stream` left there
 """
 
 import hashlib

@@ -1,5 +1,7 @@
 """Contract tests for whoever writes an editor, a backbone, a benchmark or a metric, in this package or elsewhere.
 
+Example::
+
     from mmke.testing import editor_contract
 
     test_mine = editor_contract("mine")
