@@ -1,5 +1,6 @@
 """Running an application on this machine: where it listens, the one line that it prints, and how it ends."""
 
+import errno
 import socket
 import sys
 import webbrowser
@@ -26,11 +27,19 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host's name
-        why = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"cannot listen on {host}, port {port} ({why}); is the page open already? End that command, or choose "
-            "another port with --port (0: any that is free)"
-        ) from error
+        raise UserError(_why_not(host, port, error)) from error
+
+
+def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return (
+            f"port {port} of {host} is taken; is the page open already? End that command, or choose another port with "
+            "--port (0: any that is free)"
+        )
+    if number == errno.EACCES:
+        return f"port {port} of {host} is not for you to use; choose one above 1023 with --port (0: any that is free)"
+    return f"cannot listen on {host!r}: it is no address of this machine; 127.0.0.1 is this machine alone"
 
 
 def address_of(listening: socket.socket, token: str) -> str:
