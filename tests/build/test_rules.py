@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mmke.build.rules.changes import number, year
 from mmke.build.rules.check import as_json, as_text, check, rules
 from mmke.build.rules.grammar import wrong_article
 from mmke.build.words import Relation, Words
+from mmke.errors import BrokenPluginError
 
 Break = Callable[[Record, Project], Record]
 
@@ -295,6 +297,39 @@ def test_numbers_of_a_description_are_no_private_data(projects: dict[str, Projec
     project = projects["entity"]
     first = more("target", harmless)(records(project)[0], project)
     assert [each for each in check(project, [first]) if each.rule == "private-data"] == []
+
+
+def test_a_name_that_two_things_have_needs_its_type_in_a_text_question(projects: dict[str, Project]) -> None:
+    project = projects["entity"]
+    first, second, *others = records(project)
+    namesake = second.edit.draft.subject.model_copy(update={"id": "planet/aland", "name": "Aland", "type": "planet"})
+    made = [first, draft(subject=namesake)(second, project), *others]
+    found = [each for each in check(project, made) if each.rule == "one-answer" and each.record == first.id]
+    assert [each.place for each in found] == ["t_rel_1.question", "t_rel_2.question"]
+    assert found[0].message == "'Aland' is also the name of planet/aland"
+    said = first.corrected({f"t_rel_{n}.question": f"What does the flag of Aland say of {n}?" for n in (1, 2)})
+    found = check(project, [said, *made[1:]])
+    assert [each for each in found if each.rule == "one-answer" and each.record == first.id] == []
+
+
+def test_a_rule_of_another_package_is_asked_too_and_named_where_it_fails(
+    projects: dict[str, Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "building-export.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "their_rules.py").write_text(f"from mmke.build.protocols import Finding\n\n{code}")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint(name="no-colours", value="their_rules:make", group="mmke.rules")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    project = projects["entity"]
+    red = more("target", "It is red.")(records(project)[0], project)
+    assert [(each.rule, each.message) for each in check(project, [red])] == [("no-colours", "it says 'red'")]
+    assert "no-colours: 1. Colours look different on every screen." in as_text(check(project, [red]), records=1)
+    (tmp_path / "broken_rules.py").write_text(code.replace('"red" in', "record.nothing or"))
+    broken = EntryPoint(name="broken", value="broken_rules:make", group="mmke.rules")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken] if group == broken.group else [])
+    with pytest.raises(BrokenPluginError, match=r"rule 'broken' \(broken_rules:make.*AttributeError"):
+        check(project, [red])
 
 
 def test_findings_are_told_by_rule_with_the_reason_and_as_json(projects: dict[str, Project]) -> None:

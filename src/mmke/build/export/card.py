@@ -117,6 +117,9 @@ def _verified(part: Part) -> str:
     name = FOLDERS[part["kind"]]
     states = ", ".join(f"{count} {state}" for state, count in part["states"].items())
     told = f"* {name}: of all records that were made, {states}."
+    if part["left_out"]:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in part["left_out"].items())
+        told += f" Left out, by the reason or the rule: {reasons}."
     if part["unverified"]:
         exported = ", ".join(f"{count} {state}" for state, count in part["exported_states"].items())
         told += f" **Exported without verification** (`--unverified`): of the records here, {exported}."

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def replaced(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write to, which takes the place of `folder` when the block ends without an error.
 
     Raises:
-        UserError: another export writes there, or the disk is full, or the place cannot be written to.
+        UserError: the disk is full, or the place cannot be written to.
     """
     folder = folder.resolve()  # a link stays one, and what it leads to is replaced
     draft, old = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "old"))
@@ -99,13 +99,11 @@ def _swap(folder: Path, draft: Path, old: Path) -> None:
 
 @contextmanager
 def _locked(parent: Path) -> Iterator[None]:
+    """Wait until no other export writes into the folder; they take seconds."""
     handle = os.open(parent, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise UserError(f"another export writes into {parent}; wait for it") from error
-    try:
+        with suppress(OSError):  # some network drives cannot lock a folder
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

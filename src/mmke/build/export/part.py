@@ -43,6 +43,7 @@ def part_of(project: Project, chosen: Chosen, sides: Sides, *, unverified: bool)
         "unverified": unverified,
         "states": dict(sorted(Counter(each.state for each in chosen.standings.values()).items())),
         "exported_states": dict(sorted(Counter(chosen.standings[id_].state for id_ in ids).items())),
+        "left_out": dict(sorted(Counter(reason.partition(":")[0] for reason in chosen.left_out.values()).items())),
         "verification": _verification(project),
     }
 

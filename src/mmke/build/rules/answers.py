@@ -1,11 +1,12 @@
 """Rules about gold answers: short, new, found where they must be and absent where they must not be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from mmke.build.content import Draft, Plan
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
-from mmke.build.rules.judged import Judged, relation_questions
+from mmke.build.rules.judged import Judged, Once, relation_questions
 from mmke.build.wording import says, words
 
 LONGEST = 5
@@ -44,7 +45,7 @@ def make_hidden() -> Rule:
 def make_one() -> Rule:
     """Each question has one answer by the facts."""
     reason = "A model must not be called wrong for an answer that the facts allow as well."
-    return Judged("one-answer", reason, _ambiguous)
+    return Judged("one-answer", reason, partial(_ambiguous, Once(_bearers)))
 
 
 def before_edit(draft: Draft, plan: Plan) -> str | None:
@@ -93,7 +94,13 @@ def _given_away(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
             yield f"{question.plan.key}.question", f"it says its answer, {question.plan.answer!r}"
 
 
-def _ambiguous(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
+def _ambiguous(bearers: Once[Mapping[str, set[str]]], record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
+    subject = record.edit.draft.subject
+    namesakes = sorted(bearers.of(scope)[subject.name] - {subject.id})
+    for question in relation_questions(record):
+        # A name in a text is one of several things where its type is not said.
+        if namesakes and question.plan.picture is None and not says(question.text, scope.words.type(subject.type).noun):
+            yield f"{question.plan.key}.question", f"{subject.name!r} is also the name of {namesakes[0]}"
     for question in record.asked.questions:
         plan, place = question.plan, f"{question.plan.key}.answer"
         possible = _possible(record.edit.draft, plan)
@@ -101,6 +108,15 @@ def _ambiguous(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
             yield place, f"{plan.answer!r}, but by the facts {plan.relation} is {' or '.join(map(repr, possible))}"
         elif len({tuple(words(each)) for each in possible}) > 1:
             yield place, f"by the facts {plan.relation} can be {' or '.join(map(repr, possible))}"
+
+
+def _bearers(scope: Scope) -> dict[str, set[str]]:
+    """Return the ids of the things that have a name, by the name."""
+    found: dict[str, set[str]] = {}
+    for record in scope.records:
+        for thing in (record.edit.draft.subject, record.edit.draft.pictured):
+            found.setdefault(thing.name, set()).add(thing.id)
+    return found
 
 
 def _possible(draft: Draft, plan: Plan) -> list[str]:

@@ -1,11 +1,12 @@
 """Rules about repetition: within a record, and between records."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations
 
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
-from mmke.build.rules.judged import LOCALITY, Judged
+from mmke.build.rules.judged import LOCALITY, Judged, Once
 from mmke.build.wording import alike, words
 
 NEAR = 0.8
@@ -21,7 +22,7 @@ def make_near() -> Rule:
 def make_between() -> Rule:
     """No two records share their subject, their edited picture, their description or a question."""
     reason = "What stands in two records counts twice, and two edits of one thing overwrite each other."
-    return Judged("duplicate-records", reason, _Between().look)
+    return Judged("duplicate-records", reason, partial(_repeated, Once(_holders)))
 
 
 def _near(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
@@ -38,24 +39,18 @@ def _near(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
             yield f"{other.plan.key}.question", f"it is the question of {one.plan.key}"
 
 
-class _Between:
-    """Looks up which other records hold the same; the table is made once for a list of records."""
-
-    def __init__(self) -> None:
-        self._of: object = None
-        self._holders: dict[tuple[str, str], list[Record]] = {}
-
-    def look(self, record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
-        if self._of is not scope.records:
-            self._of, self._holders = scope.records, _holders(scope)
-        same_id = self._holders["id", record.id]
-        if len(same_id) > 1:
-            yield "id", f"{len(same_id)} records have it"
-            return
-        for (place, what), content in _held(record).items():
-            others = [other.id for other in self._holders[place, content] if other is not record]
-            if others:
-                yield place, f"{what} of {', '.join(others[:3])} too"
+def _repeated(
+    holders: Once[Mapping[tuple[str, str], list[Record]]], record: Record, scope: Scope
+) -> Iterator[tuple[str, str]]:
+    held_by = holders.of(scope)
+    same_id = held_by["id", record.id]
+    if len(same_id) > 1:
+        yield "id", f"{len(same_id)} records have it"
+        return
+    for (place, what), content in _held(record).items():
+        others = [other.id for other in held_by[place, content] if other is not record]
+        if others:
+            yield place, f"{what} of {', '.join(others[:3])} too"
 
 
 def _holders(scope: Scope) -> dict[tuple[str, str], list[Record]]:

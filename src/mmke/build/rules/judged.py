@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from mmke.build.content import Question, Thing
 from mmke.build.protocols import Finding, Scope
@@ -10,6 +11,8 @@ from mmke.build.wording import says
 
 Looks = Callable[[Record, Scope], Iterable[tuple[str, str]]]
 """Yields the place of each thing that is wrong in a record, and what is wrong there."""
+
+Table = TypeVar("Table")
 
 LOCALITY = ("t_loc", "i_loc")
 
@@ -26,6 +29,20 @@ class Judged:
         """Yield what is wrong with a record."""
         for place, message in self.look(record, scope):
             yield Finding(record.id, self.name, place, message)
+
+
+class Once(Generic[Table]):
+    """A table over all records, made once however many of them are judged by it."""
+
+    def __init__(self, make: Callable[[Scope], Table]) -> None:
+        self._make = make
+        self._made: tuple[Scope, Table] | None = None
+
+    def of(self, scope: Scope) -> Table:
+        """Return the table of a scope."""
+        if self._made is None or self._made[0] is not scope:
+            self._made = (scope, self._make(scope))
+        return self._made[1]
 
 
 def relation_questions(record: Record) -> list[Question]:

@@ -1,13 +1,15 @@
 """Rules about pictures: what they show, that no two are one, and that their files are those that were collected."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 from mmke.build.collect.licences import licence, why_refused
 from mmke.build.collect.prints import near
 from mmke.build.content import Picture
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
-from mmke.build.rules.judged import Judged
+from mmke.build.rules.judged import Judged, Once
 from mmke.digests import sha256
 
 
@@ -20,7 +22,7 @@ def make_one_thing() -> Rule:
 def make_locality() -> Rule:
     """The picture of the unrelated question is in no edit."""
     reason = "Locality asks about what no edit touches."
-    return Judged("locality-picture-in-no-edit", reason, _Edited().look)
+    return Judged("locality-picture-in-no-edit", reason, partial(_edited, Once(_in_edits)))
 
 
 def make_side_by_side() -> Rule:
@@ -48,25 +50,25 @@ def _two_things(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
         yield "pictures.rephrase", f"{other.id} is a near-duplicate of {one.id}"
 
 
-class _Edited:
-    """Knows what is edited in any record; looked up once for a list of records."""
+class _InEdits(NamedTuple):
+    """The digests of all edited pictures, and the ids of all edited things."""
 
-    def __init__(self) -> None:
-        self._of: object = None
-        self._files: set[str] = set()
-        self._things: set[str] = set()
+    files: set[str]
+    things: set[str]
 
-    def look(self, record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
-        if self._of is not scope.records:
-            self._of = scope.records
-            edited = [each.pictures[role] for each in scope.records for role in ("edit", "rephrase")]
-            subjects = {each.edit.draft.subject.id for each in scope.records}
-            self._files, self._things = {each.sha256 for each in edited}, {each.thing for each in edited} | subjects
-        unrelated = record.pictures["locality"]
-        if unrelated.sha256 in self._files:
-            yield "pictures.locality", f"{unrelated.id} is the picture of an edit"
-        elif unrelated.thing in self._things:
-            yield "pictures.locality", f"{unrelated.id} shows {unrelated.thing}, which is edited"
+
+def _in_edits(scope: Scope) -> _InEdits:
+    edited = [each.pictures[role] for each in scope.records for role in ("edit", "rephrase")]
+    subjects = {each.edit.draft.subject.id for each in scope.records}
+    return _InEdits({each.sha256 for each in edited}, {each.thing for each in edited} | subjects)
+
+
+def _edited(table: Once[_InEdits], record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
+    unrelated, edits = record.pictures["locality"], table.of(scope)
+    if unrelated.sha256 in edits.files:
+        yield "pictures.locality", f"{unrelated.id} is the picture of an edit"
+    elif unrelated.thing in edits.things:
+        yield "pictures.locality", f"{unrelated.id} shows {unrelated.thing}, which is edited"
 
 
 def _other_halves(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
