@@ -86,6 +86,7 @@ def test_each_kind_needs_its_number_of_pictures(tmp_path: Path, kind: str, pictu
     [
         ("meaning,b", "stop,2", "it has no `looks`, a sentence on how it looks, which semantic knowledge needs"),
         ("looks,a,b", "It flies.,1,2", "it has no fact 'meaning', which semantic knowledge needs"),
+        ("looks,a,b", "A big Wave.,1,2", "its `looks` ('A big Wave.') holds its name; say how it looks without it"),
     ],
 )
 def test_semantic_things_need_looks_and_a_meaning(tmp_path: Path, columns: str, row: str, told: str) -> None:
@@ -103,9 +104,9 @@ def test_a_type_that_the_source_lacks_is_told_with_the_nearest(tmp_path: Path) -
         collected(folder)
 
 
-def found(id_: str, *pictures: FoundPicture) -> FoundThing:
+def found(id_: str, *pictures: FoundPicture, name: str | None = None) -> FoundThing:
     facts = (Fact(relation="a", value="1"), Fact(relation="b", value="2"))
-    return FoundThing(Thing(id=id_, name="a thing", type="t", facts=facts), pictures)
+    return FoundThing(Thing(id=id_, name=name or id_, type=id_.partition("/")[0], facts=facts), pictures)
 
 
 def shown(origin: str) -> FoundPicture:
@@ -198,3 +199,36 @@ def test_an_unreachable_source_ends_the_stage_and_nothing_is_lost(tmp_path: Path
     handmade.things["t/two"] = found("t/two", shown("3"), shown("4"))
     outcome = collected(tmp_path)
     assert (outcome.made, outcome.kept) == (3, 3)
+
+
+def test_of_two_things_of_one_name_the_first_stays_and_no_picture_of_the_other_is_read(
+    tmp_path: Path, handmade: Handmade
+) -> None:
+    def never() -> bytes:
+        raise AssertionError("it was read")
+
+    unread = FoundPicture("5", "Ann", "CC0", "", never)
+    handmade.things = {
+        "t/lone": found("t/lone", shown("0"), name="Red Bridge"),
+        "t/1": found("t/1", shown("1"), shown("2"), name="Red Bridge"),
+        "u/1": found("u/1", shown("3"), shown("4"), name="Red Bridge"),
+        "t/2": found("t/2", unread, name="red bridge"),
+    }
+    refused = collected(tmp_path).refused
+    assert set(refused) == {"t/lone", "t/2"}
+    assert refused["t/2"] == "t/1 has the same name, 'Red Bridge'"
+
+
+def test_a_type_of_which_everything_is_refused_is_no_unknown_type(tmp_path: Path, handmade: Handmade) -> None:
+    change(tmp_path, "types = []", 'types = ["t"]')
+    handmade.things = {"t/1": UserError("no"), "u/1": found("u/1", shown("3"), shown("4"))}
+    assert collected(tmp_path).refused == {"t/1": "no"}
+
+
+def test_a_missing_package_is_told_before_anything_is_judged(
+    tmp_path: Path, handmade: Handmade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"ImageHash: pip install 'mmke\[build\]'"):
+        collected(tmp_path)
+    assert not (tmp_path / "pictures.jsonl").exists()

@@ -347,3 +347,24 @@ def test_what_stands_in_the_logs_does_not_depend_on_where_the_project_is(tmp_pat
     collected(other)
     assert (one / "pictures.jsonl").read_bytes() == (other / "pictures.jsonl").read_bytes()
     assert (one / "things.jsonl").read_bytes() == (other / "things.jsonl").read_bytes()
+
+
+def test_columns_are_known_in_capitals_and_in_american_spelling(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    rows = [f"{row},It flies.,CC0" for row in REST]
+    write_table(folder, "Name,TYPE,Size,described,Looks,License", *rows)
+    write_table(folder, "File,License", r"bird\robin\0.png,CC BY 4.0", name="pictures.csv")
+    assert collected(folder).refused == {}
+    found = thing(folder, "bird/robin")
+    assert (facts(found.facts), found.looks) == ({"Size": "14 cm", "described": "1758"}, "It flies.")
+    with open_project(folder, write=False) as project:
+        licences = [entry.content.licence for entry in project.pictures]
+    assert (licences.count("CC0-1.0"), licences.count("CC-BY-4.0")) == (11, 1)
+
+
+def test_a_column_of_pictures_that_means_nothing_is_told(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    write_table(folder, "file,autor,x", "bird/owl/0.png,Ann,1", name="pictures.csv")
+    with pytest.raises(UserError, match=r"pictures.csv: unknown column 'autor'; did you mean 'author'") as told:
+        collected(folder)
+    assert "unknown column 'x'; known: file, author, licence, licence_url, source" in str(told.value)

@@ -316,3 +316,31 @@ def test_a_wait_can_be_named_by_a_date() -> None:
     assert (_seconds("Wed, 21 Oct 2099 07:28:00 GMT") or 0) > 1e9
     assert _seconds("soon") is None
     assert _seconds("") is None
+
+
+def test_things_with_too_few_facts_cost_no_request_of_their_own(tmp_path: Path, wiki: Wiki, time: Time) -> None:
+    wiki.entities["Q1"]["claims"]["P571"] = []
+    assert collected(project(tmp_path, wiki)).refused == {"bridge/Q1": "1 fact, and [collect].facts asks for 2"}
+    asked = [params.get("gcmtitle", params.get("name", "")) for _, params in wiki.asked]
+    assert len([each for each in asked if "Iron" in each]) == 4
+    assert not [each for each in asked if "Red" in each]
+
+
+def test_items_that_were_merged_and_files_that_were_renamed_are_followed(
+    tmp_path: Path, wiki: Wiki, time: Time
+) -> None:
+    wiki.entities["Q30"] = {**wiki.entities["Q30"], "id": "Q99", "redirects": {"from": "Q30", "to": "Q99"}}
+    wiki.renamed = {"File:Red Bridge 1.jpg": "File:Red Bridge by night.jpg"}
+    wiki.entities["Q2"]["labels"] = {"mul": {"language": "mul", "value": "Pont de Fer"}}
+    assert collected(project(tmp_path, wiki)).refused == {}
+    with open_project(tmp_path, write=False) as opened:
+        assert opened.things.get("bridge/Q1").content.value("country") == "Aland"
+        assert opened.things.get("bridge/Q2").content.name == "Pont de Fer"
+        origins = [entry.content.origin for entry in opened.pictures]
+    assert origins[0].endswith("File:Red_Bridge_by_night.jpg")
+
+
+def test_an_address_that_is_no_query_service_is_told(tmp_path: Path, wiki: Wiki, time: Time) -> None:
+    wiki.first["query"] = [(200, {}, b'{"batchcomplete": true}')]
+    with pytest.raises(UserError, match="/query answers no result of a query; is it a SPARQL service"):
+        collected(project(tmp_path, wiki))

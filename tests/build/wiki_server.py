@@ -105,6 +105,7 @@ class Wiki:
         contents: content by name of file; others are pictures that follow from the name.
         first: what is done with the next requests of a kind ("query", "entities", "media", "file") in place of an
             answer: a status, its headers and its body; or "cut", which ends the connection in the middle.
+        renamed: titles of files by the titles that they had.
         always: the same for files by the name in their address, each time.
         asked: each request as its kind and its parameters.
         agents: the User-Agent of each.
@@ -117,6 +118,7 @@ class Wiki:
     artists: dict[str, str] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     first: dict[str, list[tuple[int, dict[str, str], bytes] | str]] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     always: dict[str, tuple[int, dict[str, str], bytes] | str] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
@@ -151,7 +153,10 @@ class Wiki:
         else:
             titles = params["titles"].split("|")
         assert len(titles) <= 50
-        return {"batchcomplete": True, "query": {"pages": [self._page(n, each) for n, each in enumerate(titles)]}}
+        redirects = [{"from": each, "to": self.renamed[each]} for each in titles if each in self.renamed]
+        now = dict.fromkeys(self.renamed.get(each, each) for each in titles)
+        pages = [self._page(n, each) for n, each in enumerate(now)]
+        return {"batchcomplete": True, "query": {"pages": pages, **({"redirects": redirects} if redirects else {})}}
 
     def _page(self, n: int, title: str) -> dict[str, Any]:
         name = title.removeprefix("File:")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mmke.build.content import Fact, Kind, Picture, Thing
 from mmke.build.project import Project
+from mmke.build.wording import says
 
 PICTURES: Mapping[Kind, int] = {"entity": 2, "semantic": 3, "user": 3}
 """Least number of pictures of a thing: one is edited, one is asked about again, and of semantic and user-specific
@@ -28,11 +29,17 @@ def why_unfit(thing: Thing, project: Project) -> str | None:
     least = project.settings.collect.facts
     if len(thing.facts) < least:
         return f"{_counted(len(thing.facts), 'fact')}, and [collect].facts asks for {least}"
-    if project.settings.kind == "semantic":
-        if not thing.looks:
-            return "it has no `looks`, a sentence on how it looks, which semantic knowledge needs"
-        if thing.value(MEANING) is None:
-            return f"it has no fact {MEANING!r}, which semantic knowledge needs"
+    return _why_no_sign(thing) if project.settings.kind == "semantic" else None
+
+
+def _why_no_sign(thing: Thing) -> str | None:
+    """Return what a thing lacks for semantic knowledge; None where it lacks nothing."""
+    if not thing.looks:
+        return "it has no `looks`, a sentence on how it looks, which semantic knowledge needs"
+    if says(thing.looks, thing.name):
+        return f"its `looks` ({thing.looks!r}) holds its name; say how it looks without it"
+    if thing.value(MEANING) is None:
+        return f"it has no fact {MEANING!r}, which semantic knowledge needs"
     return None
 
 

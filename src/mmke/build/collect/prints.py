@@ -13,6 +13,7 @@ distance of 10 takes 56 pairs of different things for the same, together with th
 scaled to 70 per cent, cropped by up to 4 per cent of each side and saved as JPEG of quality 60, 99 in 100 are found.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -36,16 +37,20 @@ PARTS: tuple[Parts, Parts] = (("phash", "colour"), ("phash_inner", "colour_inner
 """Names of the prints of the whole picture and of its inner part."""
 
 
-def prints_of(picture: Image.Image) -> dict[str, str]:
-    """Return the prints of an RGB picture, in hexadecimal digits.
+def require_imagehash() -> None:
+    """Make sure that prints can be made.
 
     Raises:
         UserError: the package that makes them is not installed.
     """
-    try:
-        import imagehash
-    except ModuleNotFoundError as error:
-        raise UserError("pictures are compared by the package ImageHash: pip install 'mmke[build]'") from error
+    if importlib.util.find_spec("imagehash") is None:
+        raise UserError("pictures are compared by the package ImageHash: pip install 'mmke[build]'")
+
+
+def prints_of(picture: Image.Image) -> dict[str, str]:
+    """Return the prints of an RGB picture, in hexadecimal digits."""
+    import imagehash
+
     x, y = int(picture.width * TRIM), int(picture.height * TRIM)
     inner = picture.crop((x, y, picture.width - x, picture.height - y))
     found = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmke import registry
 from mmke.build.collect.judge import PICTURES, too_few, why_unfit
 from mmke.build.collect.measure import Measured, measure, stem
-from mmke.build.collect.prints import Known
+from mmke.build.collect.prints import Known, require_imagehash
 from mmke.build.content import Picture, Thing
 from mmke.build.log import digest_of
 from mmke.build.project import Project
@@ -29,6 +29,7 @@ def collect(project: Project, shown: Shown) -> Outcome:
         UserError: the source cannot be read, has no things, or none of a type that the settings name.
         UnreachableError: the source does not answer; what was collected is kept.
     """
+    require_imagehash()
     name = project.settings.source
     source: Source = registry.factory("sources", name)(project)
     with registry.named("sources", name):
@@ -65,12 +66,11 @@ class _Collection:
             self._refused[id_] = str(error)
             return
         self._types.add(found.thing.type)
-        why = (
-            f"the source calls it {found.thing.id!r}"
-            if found.thing.id != id_
-            else why_unfit(found.thing, self._project)
-        )
-        taken, why = self._judged(self._measure(found), why)
+        why = self._why_unfit(id_, found.thing)
+        if why is not None:  # its pictures need not be asked for
+            self._refused[id_] = why
+            return
+        taken, why = self._judged(self._measure(found))
         for each in taken:
             if each.picture.refused is not None:
                 self._refused[each.picture.id] = f"{each.picture.origin}: {each.picture.refused}"
@@ -81,8 +81,8 @@ class _Collection:
 
     def finish(self) -> Outcome:
         """Take away what is no longer there, and tell what was done."""
-        types = self._project.settings.types
-        unknown = [each for each in types if each not in self._types]
+        refused = {id_.rpartition("/")[0] for id_ in self._refused}
+        unknown = [each for each in self._project.settings.types if each not in self._types | refused]
         pictures = self._project.pictures
         for entry in pictures:
             if entry.by.get("stage") == STAGE and entry.id not in self._pictures:
@@ -98,12 +98,12 @@ class _Collection:
                 f"nothing{near or f' (it has: {known})'}"
             )
         # Things come first: where none is left, their reasons say more than those of single pictures.
-        refused = dict(sorted(self._refused.items(), key=lambda each: each[0] in self._pictures))
+        ordered = dict(sorted(self._refused.items(), key=lambda each: each[0] in self._pictures))
         if not self._things:
-            if not refused:
+            if not ordered:
                 raise UserError(f"{self._project.folder}: the source {self._source.name} has no things")
-            return Outcome(0, 0, refused)
-        return Outcome(self._made, self._kept, refused)
+            return Outcome(0, 0, ordered)
+        return Outcome(self._made, self._kept, ordered)
 
     def _measure(self, found: FoundThing) -> list[Measured]:
         measured: dict[str, Measured] = {}
@@ -113,15 +113,24 @@ class _Collection:
                 measured[name] = measure(self._project, found.thing.id, picture)
         return list(measured.values())
 
-    def _judged(self, measured: list[Measured], why: str | None) -> tuple[list[Measured], str | None]:
+    def _why_unfit(self, id_: str, thing: Thing) -> str | None:
+        """Return why a thing cannot be used, whatever its pictures are; None where it can."""
+        if thing.id != id_:
+            return f"the source calls it {thing.id!r}"
+        # A question that names one of two things of one name would have two answers.
+        same = (thing.type, thing.name.casefold())
+        other = next((each for each in self._things if (each.type, each.name.casefold()) == same), None)
+        if other is not None:
+            return f"{other.id} has the same name, {other.name!r}"
+        return why_unfit(thing, self._project)
+
+    def _judged(self, measured: list[Measured]) -> tuple[list[Measured], str | None]:
         """Return the pictures of a thing as they are taken, and why the thing is refused, if it is."""
         least = PICTURES[self._project.settings.kind]
         while True:
             taken = self._without_twins(measured)
-            if why is None and sum(each.picture.refused is None for each in taken) < least:
-                why = too_few([each.picture for each in taken], least)
-            if why is not None:
-                return taken, why
+            if sum(each.picture.refused is None for each in taken) < least:
+                return taken, too_few([each.picture for each in taken], least)
             # Only now are files needed. One that was lost and cannot be read again makes another picture usable, maybe.
             usable = [each.picture.refused is None for each in taken]
             read = [

@@ -1,6 +1,6 @@
 """The rows of things.*: which folder each belongs to, and which of them lend facts to others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,13 @@ class Rows:
 
 def relations(row: Row) -> dict[str, str]:
     """Return the values of a row that are facts, by their relations."""
-    return {column: value for column, value in row.values.items() if column.casefold() not in RESERVED}
+    return {column: value for column, value in row.values.items() if column not in RESERVED}
+
+
+def spelled(row: Row, known: Collection[str]) -> Row:
+    """Return a row with the known columns as they are spelled here, where it has "Name" or "license"."""
+    ours = {column: column.casefold().replace("license", "licence") for column in row.values}
+    return Row(row.place, {ours[key] if ours[key] in known else key: each for key, each in row.values.items()})
 
 
 def several(cell: str) -> list[str]:
@@ -63,7 +69,7 @@ def read_rows(root: Path, tree: Tree, *, needed: bool) -> Rows:
         if needed:
             raise UserError(f"{root}: no {', '.join(TABLES)}; the facts stand in one of them, a row for each thing")
         return Rows(root / TABLES[0], {}, {}, {})
-    rows = read_table(there[0])
+    rows = [spelled(row, RESERVED) for row in read_table(there[0])]
     problems = list(_problems(rows, tree))
     if problems:
         raise UserError("\n".join(problems))

@@ -17,12 +17,14 @@ from mmke.build.collect.judge import MOST_WORDS
 from mmke.build.content import Fact, Thing
 from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture, FoundThing
-from mmke.build.sources.folder.rows import Rows, read_rows, relations, several
+from mmke.build.sources.folder.rows import Rows, read_rows, relations, several, spelled
 from mmke.build.sources.folder.table import Row, Values, read_table
 from mmke.build.sources.folder.tree import TO_CONVERT, Tree, leads_out, read_tree
 from mmke.errors import UserError, did_you_mean
 from mmke.pictures import read_bytes
 
+OF_PICTURES = ("file", "author", "licence", "licence_url", "source")
+"""Columns of pictures.csv."""
 MOST_BYTES = 100_000_000
 """Larger files are no pictures that a model could use more of than of smaller ones."""
 
@@ -146,20 +148,30 @@ class FolderSource:
         there = {
             file.relative_to(self._root).as_posix() for thing in self._tree.things.values() for file in thing.pictures
         }
-        rows = read_table(table)
+        rows = [spelled(row, OF_PICTURES) for row in read_table(table)]
+        known = f"; known: {', '.join(OF_PICTURES)}"
         problems = [
-            f"{row.place}: file is {row.values.get('file', '')!r}, and there is no such picture under {self._root}; "
-            f"write it as TYPE/THING/FILE{did_you_mean(row.values.get('file', ''), there)}"
+            f"{table}: unknown column {column!r}{did_you_mean(column, OF_PICTURES) or known}"
+            for column in dict.fromkeys(column for row in rows for column in row.values)
+            if column not in OF_PICTURES
+        ]
+        problems += [
+            f"{row.place}: file is {_place(row)!r}, and there is no such picture under {self._root}; write it as "
+            f"TYPE/THING/FILE{did_you_mean(_place(row), there)}"
             for row in rows
-            if row.values.get("file") not in there
+            if _place(row) not in there
         ]
         if problems:
             raise UserError("\n".join(problems))
-        return {row.values["file"]: row.values for row in rows}
+        return {_place(row): row.values for row in rows}
 
     def _shown(self, place: str) -> str:
         """Return a place as the logs name it: without the way to the folder, which differs from machine to machine."""
         return (Path(self._settings.path).name + f"/{place}").strip("/")
+
+
+def _place(row: Row) -> str:
+    return row.values.get("file", "").replace("\\", "/")
 
 
 def _read(file: Path, root: Path) -> bytes:

@@ -18,7 +18,7 @@ from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture, FoundThing
 from mmke.build.settings import BUILD
 from mmke.build.sources.wikidata.media import ASKED, MediaFile, read_pages, title
-from mmke.build.sources.wikidata.statements import Entity, aliases, files, in_words, label, named, values
+from mmke.build.sources.wikidata.statements import LANGUAGES, Entity, aliases, files, in_words, label, named, values
 from mmke.build.sources.wikidata.web import MAXLAG, Clock, Web
 from mmke.errors import UserError
 
@@ -90,6 +90,7 @@ class WikidataSource:
         self.by: Mapping[str, str] = {"source": "wikidata", "query": settings.query, "media": settings.media}
         self._settings = settings
         self._web = Web(contact=settings.contact, pause=settings.pause, kept=project.folder / REPLIES, clock=clock)
+        self._least_facts = project.settings.collect.facts
         self._items: dict[str, str] = {}
         self._entities: dict[str, Entity] = {}
         self._media: dict[str, MediaFile] = {}
@@ -104,6 +105,8 @@ class WikidataSource:
         for kind, class_ in self._settings.classes.items():
             query = _query(class_, self._settings.images, self._settings.limit)
             reply = self._web.json(self._settings.query, {"query": query, "format": "json"})
+            if "results" not in reply:
+                raise UserError(f"{self._settings.query} answers no result of a query; is it a SPARQL service?")
             for binding in reply["results"]["bindings"]:
                 item = binding["item"]["value"].rpartition("/")[2]
                 self._items[f"{kind}/{item}"] = item
@@ -123,16 +126,18 @@ class WikidataSource:
         name = label(entity)
         if name is None:
             raise UserError(f"{item} has no English name")
-        pictures = [self._picture(file) for file in self._pictures_of(entity)]
+        facts = self._facts(item, further=True)
+        # With too few facts it will be refused, and its category need not be asked for.
+        pictures = self._pictures_of(entity) if len(facts) >= self._least_facts else ()
         thing = Thing(
             id=id_,
             name=name,
             type=id_.rpartition("/")[0],
             aliases=tuple(aliases(entity)),
-            facts=self._facts(item, further=True),
+            facts=facts,
             source=f"http://www.wikidata.org/entity/{item}",
         )
-        return FoundThing(thing, tuple(pictures))
+        return FoundThing(thing, tuple(self._picture(file) for file in pictures))
 
     def _ask_batch(self, item: str) -> None:
         """Ask for the items of the batch that an item is in, what their facts name, and the pictures that they name."""
@@ -157,14 +162,14 @@ class WikidataSource:
                     "format": "json",
                     "ids": "|".join(some),
                     "props": props,
-                    "languages": "en",
+                    "languages": "|".join(LANGUAGES),
                     "maxlag": MAXLAG,
                 },
             )
-            # An item that was merged into another one comes under the other's id.
+            # An item that was merged into another one is answered by the other.
             found: dict[str, Any] = {}
-            for entity in reply.get("entities", {}).values():
-                found[entity.get("redirects", {}).get("from", entity.get("id", ""))] = entity
+            for id_, entity in reply.get("entities", {}).items():
+                found[entity.get("redirects", {}).get("from", id_)] = entity
             self._entities.update({item: found.get(item, {}) for item in some})
 
     def _named(self, items: Iterable[str]) -> Sequence[str]:

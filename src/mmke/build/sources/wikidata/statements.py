@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+LANGUAGES = ("en", "mul")
+"""English, and Wikidata's "all languages", in which names of persons and places are often stated alone."""
 YEAR = 9
 """Wikidata's number for a date that is known to the year; finer ones are larger."""
 _END = "P582"
@@ -30,7 +32,7 @@ class Value:
 
 def values(entity: Entity, property_: str) -> list[Value]:
     """Return the different values of a property that count, the text of an entity still being its id."""
-    statements = [each for each in entity.get("claims", {}).get(property_, []) if _counts(each)]
+    statements = [each for each in (entity.get("claims") or {}).get(property_, []) if _counts(each)]
     best = "preferred" if any(each.get("rank") == "preferred" for each in statements) else "normal"
     found = (_value(each["mainsnak"]) for each in statements if each.get("rank", "normal") == best)
     return list(dict.fromkeys(value for value in found if value is not None))
@@ -38,21 +40,22 @@ def values(entity: Entity, property_: str) -> list[Value]:
 
 def files(entity: Entity, property_: str) -> list[str]:
     """Return the names of the files that a property of media names, preferred ones first."""
-    statements = [each for each in entity.get("claims", {}).get(property_, []) if _counts(each)]
+    statements = [each for each in (entity.get("claims") or {}).get(property_, []) if _counts(each)]
     statements.sort(key=lambda each: each.get("rank") != "preferred")
     names = [_datavalue(each["mainsnak"]) for each in statements]
     return [name for name in names if isinstance(name, str)]
 
 
 def label(entity: Entity | None) -> str | None:
-    """Return the English name of an entity; None where it has none."""
-    found = {} if entity is None else entity.get("labels", {}).get("en", {})
-    return found.get("value")
+    """Return the English name of an entity, or the one that it has in all languages; None where it has neither."""
+    found = {} if entity is None else entity.get("labels") or {}
+    return next((found[language]["value"] for language in LANGUAGES if language in found), None)
 
 
 def aliases(entity: Entity) -> list[str]:
-    """Return the other English names of an entity."""
-    return [each["value"] for each in entity.get("aliases", {}).get("en", [])]
+    """Return the other names of an entity, in English and in all languages."""
+    found = entity.get("aliases") or {}
+    return list(dict.fromkeys(each["value"] for language in LANGUAGES for each in found.get(language, [])))
 
 
 def in_words(value: Value, entities: Mapping[str, Entity]) -> str | None:
@@ -96,7 +99,7 @@ def _value(snak: Mapping[str, Any]) -> Value | None:
             unit = re.search(r"Q\d+$", found.get("unit", ""))
             return Value(found["amount"].lstrip("+"), unit=unit[0] if unit else None)
         case "monolingualtext":
-            return Value(found["text"]) if found["language"] in ("en", "mul") else None
+            return Value(found["text"]) if found["language"] in LANGUAGES else None
         case "string":
             return Value(found)
         case _:

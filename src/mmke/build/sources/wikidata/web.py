@@ -142,10 +142,10 @@ class Web:
         self._clock.sleep(max(0.0, self._free_at - self._clock.now()))
         try:
             with self._client.stream(**_request(url, params)) as reply:
-                content = b""
+                read = bytearray()
                 for part in reply.iter_bytes():
-                    content += part
-                    if len(content) > MOST_BYTES:
+                    read += part
+                    if len(read) > MOST_BYTES:
                         raise UserError(f"{url} is over {MOST_BYTES // 1_000_000} MB")
         except httpx2.ConnectError as error:
             return _Again(f"cannot be reached ({error})", attempts=ATTEMPTS_OFFLINE)
@@ -155,6 +155,7 @@ class Web:
             return _Again(f"broke the connection off ({type(error).__name__}: {error})")
         finally:
             self._free_at = self._clock.now() + self._pause
+        content = bytes(read)
         after = _seconds(reply.headers.get("Retry-After", ""))
         if reply.status_code in _LATER:
             broken = reply.status_code == httpx2.codes.INTERNAL_SERVER_ERROR
