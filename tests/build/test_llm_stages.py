@@ -89,16 +89,17 @@ def test_a_project_by_a_language_model_passes_the_rules_and_is_the_same_without_
 
 
 def test_one_text_that_is_refused_does_not_end_the_stage(tmp_path: Path) -> None:
-    project_of(tmp_path, "entity")
+    with reading(project_of(tmp_path, "entity")) as project:
+        one = plan(project).drafts[1].id
 
     def nonsense(number: int, body: Mapping[str, Any]) -> Sent | None:
-        return Sent(completion("I like vases.")) if record_of(body).endswith("vaseab") else None
+        return Sent(completion("I like vases.")) if record_of(body) == one else None
 
     with grammar_model(tmp_path, nonsense) as server:
         outcome = written(tmp_path)
     assert outcome.made == COUNT - 1
     why = r"after 3 attempts: the reply holds no JSON object: 'I like vases\.'; see replies/llm/\w+\.json"
-    assert [id_ for id_, told in outcome.refused.items() if re.fullmatch(why, told)] == ["entity/vase/vaseab"]
+    assert [id_ for id_, told in outcome.refused.items() if re.fullmatch(why, told)] == [one]
     assert len(server.asked) == COUNT + 2
 
 
@@ -168,3 +169,10 @@ def test_a_dry_run_says_how_many_calls_and_tokens_are_coming_and_sends_nothing(t
     sent, received = (int(number.replace(",", "")) for number in found.groups())
     assert 6_000 < sent < 12_000
     assert 800 < received < 2_000
+    with grammar_model(tmp_path):
+        written(tmp_path)
+        with reading(tmp_path) as project:
+            assert ": 4 calls for 4 records" in dry(project)
+        asked(tmp_path)
+        with reading(tmp_path) as project:
+            assert ": 0 calls for 0 records" in dry(project)

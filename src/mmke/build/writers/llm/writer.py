@@ -121,32 +121,32 @@ class LlmWriter:
 
     def estimate(self, drafts: Sequence[Draft]) -> str:
         """Return how many calls and tokens are coming for some drafts, before any is sent."""
-        prompts = {step: (prompt.version, self._settings.model) for step, prompt in self._prompts.items()}
-        kept = {(each.record, each.step, (each.prompt, each.request.model)) for each in self._replies.all()}
-        sent, received, calls = 0, 0, 0
-        for step in STEPS:
-            prompt = self._prompts[step]
-            for draft in drafts:
-                if (draft.id, step, prompts[step]) not in kept:
-                    # What is told for the questions is not there before the texts are; it is about as long.
-                    sent += cost.estimated(prompt.text + to_describe(draft, self._plain, self._bounds))
-                    received += cost.estimated(prompt.example)
-                    calls += 1
-        coming = cost.Used(calls, sent, received)
+        version, model = self._prompts["ask"].version, self._settings.model
+        asked = {
+            each.record
+            for each in self._replies.all()
+            if (each.step, each.prompt, each.request.model) == ("ask", version, model)
+        }
+        # What is told for the questions is not there before the texts are; it is about as long.
+        told = {draft.id: to_describe(draft, self._plain, self._bounds) for draft in drafts}
+        calls: list[tuple[Step, str]] = [("describe", text) for text in told.values() if self._is_new("describe", text)]
+        calls += [("ask", text) for id_, text in told.items() if id_ not in asked]
+        coming = cost.Used(
+            len(calls),
+            sum(cost.estimated(self._prompts[step].text + text) for step, text in calls),
+            sum(cost.estimated(self._prompts[step].example) for step, _ in calls),
+        )
         missing = self._endpoint.key_problem
         return (
-            f"{self._settings.model} at {self._settings.base_url}: {calls} calls for {len(drafts)} records, two for "
-            f"each that has no reply yet; about {coming.told(self._settings)}, by {cost.CHARACTERS} characters to a "
+            f"{model} at {self._settings.base_url}: {coming.calls} calls for {len(drafts)} records, two for each that "
+            f"has no reply yet; about {coming.told(self._settings)}, by {cost.CHARACTERS} characters to a "
             "token and replies as long as the prompts' examples; a reply that must be corrected is another call"
             + (f". Missing: {missing}" if missing else "")
         )
 
     def _write(self, task: _Task, answer: type[Answer], problems_of: Callable[[Answer], list[str]]) -> Answer:
         """Ask until the answer satisfies the checks, telling the model each time what was wrong."""
-        messages: list[Message] = [
-            Message(role="system", content=self._prompts[task.step].text),
-            Message(role="user", content=task.facts),
-        ]
+        messages = self._first(task.step, task.facts)
         problems, place = ["nothing was asked"], ""
         for attempt in range(1, self._settings.attempts + 1):
             place, reply = self._reply(task, attempt, messages, answer)
@@ -161,18 +161,29 @@ class LlmWriter:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise CannotWriteError(f"after {self._settings.attempts} attempts: {problems[0]}{more}; see {place}")
 
-    def _reply(
-        self, task: _Task, attempt: int, messages: Sequence[Message], answer: type[BaseModel]
-    ) -> tuple[str, Reply]:
-        """Return where a reply is kept, and the reply: the kept one, else a new one, which is kept."""
-        settings, prompt = self._settings, self._prompts[task.step].version
-        request = Request(
+    def _first(self, step: Step, facts: str) -> list[Message]:
+        """Return the messages with which a conversation begins."""
+        return [Message(role="system", content=self._prompts[step].text), Message(role="user", content=facts)]
+
+    def _request(self, messages: Sequence[Message]) -> Request:
+        settings = self._settings
+        return Request(
             model=settings.model,
             temperature=settings.temperature,
             tokens=settings.tokens,
             extra=settings.extra,
             messages=tuple(messages),
         )
+
+    def _is_new(self, step: Step, facts: str) -> bool:
+        """Tell whether no reply to a first request is kept."""
+        return self._replies.get(self._request(self._first(step, facts)), self._prompts[step].version) is None
+
+    def _reply(
+        self, task: _Task, attempt: int, messages: Sequence[Message], answer: type[BaseModel]
+    ) -> tuple[str, Reply]:
+        """Return where a reply is kept, and the reply: the kept one, else a new one, which is kept."""
+        request, prompt = self._request(messages), self._prompts[task.step].version
         reply, place = self._replies.get(request, prompt), self._replies.name(request, prompt)
         if reply is None:
             reply = self._endpoint.send(request, answer)
