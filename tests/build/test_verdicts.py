@@ -175,6 +175,8 @@ def test_a_verdict_that_is_sent_twice_is_written_once(single: Office) -> None:
     sent = single.decided("ruth", 0, "accept")
     single.desk.decide(sent)
     single.desk.decide(sent)
+    with pytest.raises(UserError, match="used for another one"):
+        single.decide("omar", 1, "accept", key=sent.key)
     assert len(single.project.verdicts.lines) == 1
 
 

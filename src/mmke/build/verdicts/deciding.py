@@ -75,9 +75,12 @@ class Desk:
             ChangedError: the record or the person's own verdict is another one than was shown, or the disagreement is
                 settled already.
         """
-        if self._log.get(sent.key) is not None:
-            return
         record = self.record(sent.record)
+        written = self._log.get(sent.key)
+        if written is not None:
+            if (written.content.record, written.content.annotator) != (sent.record, sent.person):
+                raise UserError("the key of this verdict was used for another one; nothing was saved")
+            return
         content = self.queue.contents[record.id]
         if content != sent.content:
             raise ChangedError(
