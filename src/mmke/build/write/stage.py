@@ -46,7 +46,8 @@ def dry(project: Project) -> str:
     told = [f"{name} would write {len(todo)} edits and their questions; {there} are there already", *planned.notes]
     estimate = getattr(writer, "estimate", None)
     if estimate is not None:
-        open_ = [draft for draft in planned.drafts if draft in todo or project.questions.get(draft.id) is None]
+        new = {draft.id for draft in todo}
+        open_ = [draft for draft in planned.drafts if draft.id in new or project.questions.get(draft.id) is None]
         told.append(str(estimate(open_)))
     return "\n".join(told)
 
