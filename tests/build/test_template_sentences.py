@@ -86,11 +86,13 @@ def test_a_fact_is_told_again_without_the_name(statement: str, pronoun: str, tol
         ("It is used by pupils.", "It is used at school.", "at school", "It is used by pupils and at school."),
         ("You call it Rex.", "You got it in 2009.", "2009", "You call it Rex and got it in 2009."),
         ("The owl lives in Oslo.", "Its food is fish.", "fish", "The owl lives in Oslo, and its food is fish."),
+        ("The owl is grey.", "The owl is from Oslo.", "Oslo", "The owl is grey and from Oslo."),
+        ("The owl is grey.", "Its food is fish.", "fish", "The owl is grey, and its food is fish."),
         ("It is red.", "Norway is its home.", "Norway", "It is red, and Norway is its home."),
     ],
 )
 def test_two_sentences_become_one(first: str, second: str, value: str, told: str) -> None:
-    assert joined(first, second, value) == told
+    assert joined(first, second, value, noun="owl") == told
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ def description(grammar: Words, thing: Thing, told: Told, *, looks: str, rng: Ra
     place = {fact.relation: n for n, fact in enumerate(thing.facts)}
     told = sorted(told, key=lambda fact: (_distance(grammar, thing, fact[0]), place.get(fact[0], len(place))))
     facts = list(_sentences(grammar, thing, told, name_it=bool(rng.getrandbits(1)) and not looks))
-    sentences = [intro(grammar.type(thing.type), thing.name, rng), *([looks] if looks else [])]
-    return " ".join([*sentences, *run_together(facts, [value for _, value in told], rng)])
+    type_ = grammar.type(thing.type)
+    sentences = [intro(type_, thing.name, rng), *([looks] if looks else [])]
+    return " ".join([*sentences, *run_together(facts, [value for _, value in told], rng, noun=type_.noun)])
 
 
 def edited_description(grammar: Words, draft: Draft, rng: Random, *, bounds: tuple[int, int]) -> str:

@@ -71,13 +71,14 @@ def distance(relation: Relation) -> int:
     return 1 if _OF.match(relation.statement) else FAR
 
 
-def joined(first: str, second: str, value: str) -> str:
-    """Return two sentences as one; what both begin with is not said twice, and a value keeps its capital letter."""
-    same = _same_beginning(first.split(), second.split())
-    if same and same[0] in ("It", "You"):
-        # Of two sentences with one verb, the verb is kept where it is only "is": "You got it from X and got it in Y".
-        said = len(same) if same[:2] == ["It", "is"] else 1
-        return f"{first.removesuffix('.')} and {' '.join(second.split()[said:])}"
+def joined(first: str, second: str, value: str, *, noun: str) -> str:
+    """Return two sentences as one; a subject that both begin with is not said twice, and a value keeps its capital."""
+    for subject in ("It ", "You ", f"The {noun} "):
+        if first.startswith(subject) and second.startswith(subject):
+            one, other = (sentence.removeprefix(subject).split() for sentence in (first, second))
+            # The verb is said again, but for "is": "It is used by pupils and at school.", "You got it and got over it."
+            same = len(_same_beginning(one, other)) if other[0] == "is" else 0
+            return f"{first.removesuffix('.')} and {' '.join(other[same:])}"
     rest = second if second.startswith(value) else second[:1].lower() + second[1:]
     return f"{first.removesuffix('.')}, and {rest}"
 
@@ -86,14 +87,21 @@ def _same_beginning(first: Sequence[str], second: Sequence[str]) -> list[str]:
     return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
 
 
-def run_together(sentences: Sequence[str], values: Sequence[str], rng: Random) -> list[str]:
-    """Return sentences of which two share one, so that they do not read like a list; `values` are what each tells."""
+def run_together(sentences: Sequence[str], values: Sequence[str], rng: Random, *, noun: str) -> list[str]:
+    """Return sentences of which two share one, so that they do not read like a list.
+
+    Args:
+        sentences: about a thing.
+        values: what each of them tells.
+        rng: chooses the two.
+        noun: of the thing's type.
+    """
     found = list(sentences)
     if len(found) > 2:
         n = rng.randrange(len(found) - 1)
-        found[n : n + 2] = [joined(found[n], found[n + 1], values[n + 1])]
+        found[n : n + 2] = [joined(found[n], found[n + 1], values[n + 1], noun=noun)]
     elif len(found) == 2 and rng.getrandbits(1):
-        found = [joined(found[0], found[1], values[1])]
+        found = [joined(found[0], found[1], values[1], noun=noun)]
     return found
 
 

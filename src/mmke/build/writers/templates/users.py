@@ -15,7 +15,9 @@ def told(grammar: Words, tie: Tie, draft: Draft, rng: Random) -> str:
     places = _places(grammar, draft)
     facts = [tie.facts[change.relation].statement.format(value=change.after, **places) for change in draft.changes]
     values = [change.after for change in draft.changes]
-    return " ".join([capital(rng.choice(tie.intros).format(**places)), *run_together(facts, values, rng)])
+    return " ".join(
+        [capital(rng.choice(tie.intros).format(**places)), *run_together(facts, values, rng, noun=places["noun"])]
+    )
 
 
 def worded(
