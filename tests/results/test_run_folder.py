@@ -237,6 +237,7 @@ def test_run_json_holds_settings_records_and_history(tmp_path: Path, settings: R
     assert run["switches"] == settings.switches.as_dict()
     assert run["records"] == {
         "used": 3,
+        "available": None,
         "dropped": [{"record": 7, "reason": "alt is empty"}],
         "trained_on": 0,
         "chosen_by": 0,

@@ -66,7 +66,7 @@ def watched(browser: Browser, **options: object) -> Iterator[BrowserContext]:
 
     def look(url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("blob", "data") and parts.hostname != HOST:
+        if parts.scheme not in ("blob", "data", "file") and parts.hostname != HOST:
             foreign.append(url)
 
     context.on("request", lambda request: look(request.url))

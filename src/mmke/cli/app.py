@@ -18,6 +18,7 @@ from mmke.cli.build import build
 from mmke.cli.check import check
 from mmke.cli.fetch import fetch
 from mmke.cli.importing import import_
+from mmke.cli.leaderboard import leaderboard
 from mmke.cli.ls import ls
 from mmke.cli.offer import with_offer
 from mmke.cli.plot import plot
@@ -50,6 +51,7 @@ app.command("run")(run)
 app.command("stream")(stream)
 app.command("table")(table)
 app.command("plot")(plot)
+app.command("leaderboard")(leaderboard)
 app.command("score")(score)
 app.command("setup")(setup)
 app.command("fetch")(fetch)

@@ -96,6 +96,7 @@ class RunFacts:
         trained_on: how many of these records the editor's checkpoint was trained on.
         chosen_by: by how many of them it was chosen among other checkpoints.
         deviations: in what the editor differs from the published code, in sentences.
+        available: how many records there are without a limit; None where it is not known.
     """
 
     records_used: int
@@ -106,11 +107,13 @@ class RunFacts:
     trained_on: int = 0
     chosen_by: int = 0
     deviations: tuple[str, ...] = ()
+    available: int | None = None
 
     def records(self) -> dict[str, Any]:
         """Return what `run.json` says of the records."""
         return {
             "used": self.records_used,
+            "available": self.available,
             "dropped": [drop._asdict() for drop in self.dropped],
             "trained_on": self.trained_on,
             "chosen_by": self.chosen_by,

@@ -89,6 +89,7 @@ def _run_cell(
         trained_on=cell.overlap.trained_on,
         chosen_by=cell.overlap.chosen_by,
         deviations=deviations(cell.editor.name, request.backbone, request.protocol),
+        available=cell.available,
     )
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(floor_path(request.out, settings, FLOOR))
