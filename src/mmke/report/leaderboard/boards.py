@@ -92,7 +92,7 @@ def _board(key: tuple[str, int], entries: Sequence[Entry], protocol: str, by: st
     rules = rules_of(entries, protocol=protocol)
     judged = [(entry, reasons(entry, rules)) for entry in entries]
     passed = sorted((entry for entry, failed in judged if not failed), key=lambda entry: _order(entry, by))
-    ranked = []
+    ranked: list[Row] = []
     for entry in passed:
         place = None if entry.is_floor else sum(not row.entry.is_floor for row in ranked) + 1
         ranked.append(Row(place, entry, {}, code_of(entry)))
