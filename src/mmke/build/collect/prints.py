@@ -32,6 +32,7 @@ COARSE = 16.0
 FINE_MEAN, FINE_MOST = 6.0, 24.0
 """Most that fields of 8 × 8 may differ in the mean and each, where the hashes do not count."""
 
+Colours = npt.NDArray[np.float32]
 Parts = tuple[str, str]
 PARTS: tuple[Parts, Parts] = (("phash", "colour"), ("phash_inner", "colour_inner"))
 """Names of the prints of the whole picture and of its inner part."""
@@ -61,11 +62,11 @@ def prints_of(picture: Image.Image) -> dict[str, str]:
 
 
 class _Print(NamedTuple):
-    """One part of one picture: its hash, the colours of its fields ("8 8 3") and their mean ("3")."""
+    """One part of one picture: its hash, the colours of its fields ("8 8 3"), and those of its quarters ("2 2 3")."""
 
     hash: int
-    fields: npt.NDArray[np.float32]
-    mean: npt.NDArray[np.float32]
+    fields: Colours
+    quarters: Colours
 
 
 class Known:
@@ -75,42 +76,44 @@ class Known:
         """Begin with none; hashes are near where at most `distance` of 64 bits differ."""
         self._distance = distance
         self._ids: list[str] = []
-        # A row for each part of each picture, in arrays that grow by doubling: each new one is compared with thousands.
+        # Two rows for each picture, whole and inner, in arrays that grow by doubling: each new picture is compared
+        # with thousands.
         self._hashes = np.zeros(64, np.uint64)
-        self._means = np.zeros((64, 3), np.float32)
-        self._prints: list[_Print] = []
+        self._fields = np.zeros((64, FIELDS, FIELDS, 3), np.float32)
+        self._quarters = np.zeros((64, 2, 2, 3), np.float32)
 
     def add(self, id_: str, prints: Mapping[str, str]) -> None:
         """Take a picture."""
-        for part in _read(prints):
-            row = len(self._prints)
-            if row == len(self._hashes):
-                self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
-                self._means = np.concatenate([self._means, np.zeros_like(self._means)])
-            self._hashes[row], self._means[row] = part.hash, part.mean
-            self._prints.append(part)
+        row = 2 * len(self._ids)
+        if row == len(self._hashes):
+            self._hashes, self._fields, self._quarters = (
+                np.concatenate([each, np.zeros_like(each)]) for each in (self._hashes, self._fields, self._quarters)
+            )
+        for n, part in enumerate(_read(prints), start=row):
+            self._hashes[n], self._fields[n], self._quarters[n] = part
         self._ids.append(id_)
 
     def twin(self, prints: Mapping[str, str]) -> str | None:
         """Return the id of the first picture that is nearly the same; None where there is none."""
-        rows = len(self._prints)
-        found = [rows]
-        for n, part in enumerate(_read(prints)):
-            near = np.bitwise_count(self._hashes[:rows] ^ np.uint64(part.hash)) <= self._distance
-            # The mean over fields of the differences is at least the difference of the means.
-            near |= np.abs(self._means[:rows] - part.mean).mean(axis=1) <= FINE_MEAN
-            if n == 1:
-                near[1::2] = False  # of two inner parts, what differs outside of them would not count
-            found += [row for row in np.flatnonzero(near).tolist() if self._same(part, row)]
-        return None if min(found) == rows else self._ids[min(found) // 2]
+        whole, inner = _read(prints)
+        rows = 2 * len(self._ids)
+        # Inner parts are not compared with each other: what differs outside of them would not count.
+        found = [*self._same(whole, slice(0, rows)), *(2 * self._same(inner, slice(0, rows, 2)))]
+        return self._ids[int(min(found)) // 2] if found else None
 
-    def _same(self, part: _Print, row: int) -> bool:
-        other = self._prints[row]
-        fine = np.abs(part.fields - other.fields).mean(axis=2)
-        if fine.mean() <= FINE_MEAN and fine.max() <= FINE_MOST:
-            return True
-        coarse = np.abs(_coarse(part.fields) - _coarse(other.fields)).mean(axis=2)
-        return (part.hash ^ other.hash).bit_count() <= self._distance and bool(coarse.max() <= COARSE)
+    def _same(self, part: _Print, rows: slice) -> npt.NDArray[np.intp]:
+        """Return which of some rows are nearly the same as a part."""
+        hashes, fields, quarters = self._hashes[rows], self._fields[rows], self._quarters[rows]
+        shaped = np.bitwise_count(hashes ^ np.uint64(part.hash)) <= self._distance
+        # The mean difference of all fields is at least that of the quarters, which is quicker to see.
+        coloured = np.abs(quarters - part.quarters).mean(axis=(1, 2, 3)) <= FINE_MEAN
+        worth = np.flatnonzero(shaped | coloured)
+        fine = np.abs(fields[worth] - part.fields).mean(axis=3)
+        coarse = np.abs(_means(fields[worth], 4) - _means(part.fields, 4)).mean(axis=3)
+        equal = (fine.mean(axis=(1, 2)) <= FINE_MEAN) & (fine.max(axis=(1, 2)) <= FINE_MOST)
+        alike = shaped[worth] & (coarse.max(axis=(1, 2)) <= COARSE)
+        same: npt.NDArray[np.intp] = worth[equal | alike]
+        return same
 
 
 def near(one: Mapping[str, str], other: Mapping[str, str], distance: int) -> bool:
@@ -126,16 +129,17 @@ def near(one: Mapping[str, str], other: Mapping[str, str], distance: int) -> boo
     return known.twin(other) is not None
 
 
-def _read(prints: Mapping[str, str]) -> list[_Print]:
-    found = []
-    for hash_name, colour_name in PARTS:
+def _read(prints: Mapping[str, str]) -> tuple[_Print, _Print]:
+    def part(hash_name: str, colour_name: str) -> _Print:
         colours = np.frombuffer(bytes.fromhex(prints[colour_name]), np.uint8).astype(np.float32)
         fields = colours.reshape(FIELDS, FIELDS, 3)
-        found.append(_Print(int(prints[hash_name], 16), fields, fields.mean(axis=(0, 1))))
-    return found
+        return _Print(int(prints[hash_name], 16), fields, _means(fields, 2))
+
+    return part(*PARTS[0]), part(*PARTS[1])
 
 
-def _coarse(fields: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    half = FIELDS // 2
-    means: npt.NDArray[np.float32] = fields.reshape(half, 2, half, 2, 3).mean(axis=(1, 3))
+def _means(fields: Colours, side: int) -> Colours:
+    """Return the colours of `side` × `side` larger fields, from "… 8 8 3"."""
+    of = FIELDS // side
+    means: Colours = fields.reshape(*fields.shape[:-3], side, of, side, of, 3).mean(axis=(-4, -2))
     return means

@@ -50,7 +50,7 @@ class _Collection:
         self._by = {"stage": STAGE, **source.by}
         self._known = Known(project.settings.collect.duplicate_distance)
         self._pictures: dict[str, Picture] = {}
-        self._things: list[Thing] = []
+        self._named: dict[tuple[str, str], Thing] = {}
         self._types: set[str] = set()
         self._refused: dict[str, str] = {}
         self._made = self._kept = 0
@@ -89,7 +89,7 @@ class _Collection:
                 self._file(entry.id).unlink(missing_ok=True)
         others = {entry.id for entry in pictures if entry.by.get("stage") != STAGE}
         pictures.keep_only(others | set(self._pictures))
-        self._project.things.keep_only({thing.id for thing in self._things})
+        self._project.things.keep_only({thing.id for thing in self._named.values()})
         if unknown:
             known = ", ".join(sorted(self._types)) or "none"
             near = did_you_mean(unknown[0], self._types)
@@ -99,7 +99,7 @@ class _Collection:
             )
         # Things come first: where none is left, their reasons say more than those of single pictures.
         ordered = dict(sorted(self._refused.items(), key=lambda each: each[0] in self._pictures))
-        if not self._things:
+        if not self._named:
             if not ordered:
                 raise UserError(f"{self._project.folder}: the source {self._source.name} has no things")
             return Outcome(0, 0, ordered)
@@ -118,8 +118,7 @@ class _Collection:
         if thing.id != id_:
             return f"the source calls it {thing.id!r}"
         # A question that names one of two things of one name would have two answers.
-        same = (thing.type, thing.name.casefold())
-        other = next((each for each in self._things if (each.type, each.name.casefold()) == same), None)
+        other = self._named.get((thing.type, thing.name.casefold()))
         if other is not None:
             return f"{other.id} has the same name, {other.name!r}"
         return why_unfit(thing, self._project)
@@ -164,7 +163,7 @@ class _Collection:
         shown = [each.picture for each in taken if each.picture.refused is None]
         for picture in shown:
             self._known.add(picture.id, picture.prints)
-        self._things.append(thing)
+        self._named[thing.type, thing.name.casefold()] = thing
         inputs = digest_of(thing, [(picture.id, picture.sha256) for picture in shown], self._project.settings.kind)
         if self._project.things.has(thing.id, inputs):
             self._kept += 1
