@@ -18,7 +18,7 @@ from mmke.build.records import records
 from mmke.build.rules.changes import number, year
 from mmke.build.rules.check import as_json, as_text, check, rules
 from mmke.build.rules.grammar import wrong_article
-from mmke.build.words import Relation, Words
+from mmke.build.words import Relation, TypeWords, Words
 from mmke.errors import BrokenPluginError
 
 Break = Callable[[Record, Project], Record]
@@ -270,6 +270,25 @@ def test_what_must_be_earlier_is_and_numbers_are_in_their_range(projects: dict[s
 def test_articles_fit_the_sound_of_the_next_word(wrong: str, right: str) -> None:
     assert wrong_article(*wrong.split())
     assert not wrong_article(*right.split())
+
+
+@pytest.mark.parametrize(
+    "question", ["Who rules these zodiac sign?", "Where are the sign in the image?", "Are these sign?"]
+)
+def test_a_noun_of_several_words_agrees_in_number_too(projects: dict[str, Project], question: str) -> None:
+    project = projects["entity"]
+    words = TypeWords(noun="zodiac sign", shown="the zodiac sign", on_side="x", named="{name}", identity="y")
+    judged = replace(project, words=Words({}, {"flag": words}))
+    asked = [
+        [
+            each.message
+            for each in check(judged, [text(i_rel_1__question=said)(records(project)[0], project)])
+            if (each.rule, each.place) == ("pointed-noun", "i_rel_1.question")
+        ]
+        for said in (question, "Who rules this zodiac sign, and what is the sign in the image?")
+    ]
+    assert [len(messages) for messages in asked] == [1, 0]
+    assert "does not agree in number" in asked[0][0]
 
 
 def test_numbers_and_years_are_read_from_values() -> None:

@@ -73,12 +73,14 @@ def _disagrees(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
         place, text = f"{question.plan.key}.question", question.text
         if not any(says(text, form) for form in (noun, last, f"{noun}s", f"{last}s")):
             yield place, f"it does not say what it points at ({noun!r})"
-        wrong = _wrong_number(last, is_plural=is_plural).search(text)
+        wrong = _wrong_number(noun, is_plural=is_plural).search(text)
         if wrong is not None:
             yield place, f"{wrong.group()!r} does not agree in number"
 
 
 def _wrong_number(noun: str, *, is_plural: bool) -> re.Pattern[str]:
     verbs, pointer = ("does|is|was|has", "this|that") if is_plural else ("do|are|were|have", "these|those")
-    name = re.escape(noun)
+    *before, last = noun.split()
+    # A noun of several words can be said in short: "the sign" of a "zodiac sign".
+    name = "".join(f"(?:{re.escape(word)} )?" for word in before) + re.escape(last)
     return re.compile(rf"\b(?:{verbs}) (?:the|{pointer}) (?:\w+ )?{name}\b|\b(?:{pointer}) {name}\b", re.IGNORECASE)
