@@ -9,7 +9,7 @@ from mmke.build.project import Project
 from mmke.build.protocols import Finding, Outcome, Shown
 from mmke.build.records import records
 from mmke.build.rules.check import check
-from mmke.build.write.stage import write
+from mmke.build.write.stage import made_writer, write
 from mmke.errors import UserError
 from mmke.lines import to_line, write_at_once
 
@@ -31,6 +31,7 @@ def run(project: Project, shown: Shown) -> Made:
     Raises:
         UserError: a stage cannot begin, or leaves nothing for the next one.
     """
+    made_writer(project)  # what is wrong with its settings is told before minutes are spent on collecting
     outcomes = {name: run_stage(project, name, shown) for name in STAGES}
     made = records(project)
     return Made(outcomes, len(made), tuple(check(project, made)))
