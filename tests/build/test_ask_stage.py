@@ -162,12 +162,22 @@ def test_own_facts_and_own_pictures_are_taken(tmp_path: Path) -> None:
         assert by_key(record)["port"].plan.answer.startswith("Bowl")
 
 
+def test_unrelated_pictures_have_an_allowed_licence_and_may_be_smaller_than_the_own_ones(tmp_path: Path) -> None:
+    licences = '["CC-BY-SA", "CC0-1.0"]'
+    make_vases(tmp_path, "user", some_vases(3), short_side="600", licences=licences)
+    found = made(tmp_path)
+    assert len(found) == 3
+    for record in found:
+        assert record.pictures["locality"].licence.startswith("CC-BY-SA")
+        assert record.pictures["locality"].height == 224
+
+
 def test_records_for_which_nothing_unrelated_is_left_are_refused(tmp_path: Path) -> None:
     make_vases(tmp_path, "entity", some_vases(3), pictures='"own"')
     written(tmp_path)
     refused = asked(tmp_path).refused
     assert len(refused) == 3
-    assert set(refused.values()) == {"there is no unrelated picture that fits it"}
+    assert set(refused.values()) == {"no unrelated picture fits it; choose where they come from by [ask] pictures"}
 
 
 def test_without_edits_and_with_unknown_pools_the_way_out_is_told(tmp_path: Path) -> None:

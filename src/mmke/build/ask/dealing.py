@@ -72,7 +72,8 @@ class Dealer:
         fits = other_fits(edit, self._edited)
         other = self._others.deal(self._seed, draft.id, "other", fits=fits)
         if fact is None or other is None:
-            raise CannotWriteError(f"there is no unrelated {'fact' if fact is None else 'picture'} that fits it")
+            key = "facts" if fact is None else "pictures"
+            raise CannotWriteError(f"no unrelated {key[:-1]} fits it; choose where they come from by [ask] {key}")
         if draft.kind == "entity":
             return Dealt(edit, entity_plans(edit, self._seed), fact, other, None, "left")
         beside = self._beside.deal(

@@ -14,6 +14,9 @@ from mmke.errors import CannotWriteError, UserError
 STAGE = "ask"
 """Lines of `pictures.jsonl` by this stage are this stage's to change."""
 
+SHORT_SIDE = 224
+"""Pixels that are enough for an unrelated picture, whatever the settings ask of others: those of mmke have so many."""
+
 MADE = "beside"
 """How the names of pictures side by side begin; they have no line of their own."""
 
@@ -26,7 +29,9 @@ def copied(project: Project, other: Other) -> str:
     """
     if isinstance(other.picture, Picture):
         return other.picture.id
-    measured = measure(project, other.thing, other.picture)
+    collect = project.settings.collect
+    collect = collect.model_copy(update={"short_side": min(collect.short_side, SHORT_SIDE)})
+    measured = measure(project, other.thing, other.picture, collect=collect)
     file = project.pictures_folder / measured.picture.id
     if measured.picture.refused is None:
         measured = measured.at_hand(file)

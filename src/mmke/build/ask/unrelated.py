@@ -7,6 +7,7 @@ picture of a thing that is in any edit.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmke.build.collect.licences import licence, why_refused
 from mmke.build.collect.measure import stem
 from mmke.build.content import Edit, Picture, Thing
 from mmke.build.pools import UnrelatedFact, companions, unrelated_facts, unrelated_pictures
@@ -72,17 +73,23 @@ def read_pools(project: Project) -> Pools:
         UserError: they name something else, or a file that is missing or broken.
     """
     facts = {fact.question: fact for fact in unrelated_facts(project)}
+    allowed = project.settings.collect.licences
     where = project.settings.ask.pictures
     if where == OWN:
         pictures, beside = list(_own(project, asked=True)), list(_own(project, asked=False))
     elif where == SHIPPED:
-        pictures = [
-            Other(each.name, each.type, each.question, each.answer, each.picture) for each in unrelated_pictures()
-        ]
-        beside = [Other(each.name, each.type, "", each.answer, each.picture) for each in companions()]
+        shown, standing = unrelated_pictures(), companions()
+        pictures = [Other(each.name, each.type, each.question, each.answer, each.picture) for each in shown]
+        beside = [Other(each.name, each.type, "", each.answer, each.picture) for each in standing]
     else:
         raise UserError(f'{project.folder}: [ask] pictures = {where!r}; known: "{SHIPPED}" and "{OWN}"')
+    pictures, beside = ([each for each in pool if _may_be_shared(each, allowed)] for pool in (pictures, beside))
     return Pools(facts, {each.id: each for each in pictures}, {each.id: each for each in beside})
+
+
+def _may_be_shared(other: Other, allowed: Sequence[str]) -> bool:
+    # The project's own pictures were judged when they were collected.
+    return isinstance(other.picture, Picture) or why_refused(licence(other.picture.licence), allowed) is None
 
 
 def _own(project: Project, *, asked: bool) -> Iterator[Other]:

@@ -13,6 +13,7 @@ from mmke.build.content import Picture
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture
+from mmke.build.settings import Collecting
 from mmke.errors import UnreachableError, UserError
 
 _LONGEST = 60
@@ -53,18 +54,24 @@ class Measured:
             file.write_bytes(self.content)
 
 
-def measure(project: Project, thing: str, found: FoundPicture) -> Measured:
+def measure(project: Project, thing: str, found: FoundPicture, *, collect: Collecting | None = None) -> Measured:
     """Judge a picture by itself; what its line says holds as long as its inputs are the same.
+
+    Args:
+        project: whose lines are looked up.
+        thing: id of what it shows.
+        found: the picture.
+        collect: what is asked of it; None: what the project's settings ask.
 
     Raises:
         UnreachableError: its source does not answer.
     """
-    collect = project.settings.collect
+    collect = collect or project.settings.collect
     stated = (found.origin, found.author, found.licence, found.licence_url, found.version)
     inputs = digest_of(thing, stated, collect.short_side, sorted(collect.licences), VERSION)
 
     def anew() -> Measured:
-        return _read(project, thing, found, inputs)
+        return _read(collect, thing, found, inputs)
 
     name = stem(thing, found.origin)
     for suffix in (".jpg", ".png", ""):
@@ -83,8 +90,7 @@ def stem(thing: str, origin: str) -> str:
     return f"{words or 'thing'}-{digest_of(thing, origin)[:10]}"
 
 
-def _read(project: Project, thing: str, found: FoundPicture, inputs: str) -> Measured:
-    collect = project.settings.collect
+def _read(collect: Collecting, thing: str, found: FoundPicture, inputs: str) -> Measured:
     stated = licence(found.licence)
     picture = Picture(
         id=stem(thing, found.origin),
@@ -97,7 +103,7 @@ def _read(project: Project, thing: str, found: FoundPicture, inputs: str) -> Mea
     )
 
     def anew() -> Measured:
-        return _read(project, thing, found, inputs)
+        return _read(collect, thing, found, inputs)
 
     if picture.refused is not None:
         return Measured(picture, inputs, None, anew)
