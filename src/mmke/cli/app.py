@@ -22,6 +22,7 @@ from mmke.cli.leaderboard import leaderboard
 from mmke.cli.ls import ls
 from mmke.cli.offer import with_offer
 from mmke.cli.plot import plot
+from mmke.cli.push import push
 from mmke.cli.run import run
 from mmke.cli.score import score
 from mmke.cli.setup import setup
@@ -53,6 +54,7 @@ app.command("table")(table)
 app.command("plot")(plot)
 app.command("leaderboard")(leaderboard)
 app.command("score")(score)
+app.command("push")(push)
 app.command("setup")(setup)
 app.command("fetch")(fetch)
 app.command("train")(train)
