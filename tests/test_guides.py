@@ -129,3 +129,14 @@ def test_a_metric_of_ones_own_scores_kept_answers_and_keeps_its_contract(
     for claim in metrics.CLAIMS:
         if claim is not metrics.it_loads_no_torch:  # which needs the package to be installed for another process
             claim(metrics.MetricTrial(shared_kit(request), "contains"))
+
+
+@pytest.mark.parametrize("page", ["python.md", "questions.md"])
+def test_the_programs_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_picture(Path("flag.png"), "red")
+    programs = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert programs
+    for program in programs:
+        small = program.replace("smol-llava", "tiny-llava").replace("limit=6", "limit=1").replace("steps=20", "steps=2")
+        exec(small, {"print": str})  # noqa: S102 - it is what the page says
