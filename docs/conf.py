@@ -9,6 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from pygments.lexers import TextLexer
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
@@ -32,8 +33,8 @@ pygments_style = "friendly"
 # Reference
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "undoc-members": True}
-docstrings = Config(napoleon_use_ivar=True, napoleon_use_rtype=False, napoleon_attr_annotations=False)
+autodoc_default_options = {"members": True}
+docstrings = Config(napoleon_use_rtype=False, napoleon_custom_sections=[("Attributes", "params_style")])
 python_maximum_signature_line_length = 100
 
 # Page
@@ -62,6 +63,12 @@ def google(app: Sphinx, what: str, name: str, documented: object, options: Any, 
         lines[:] = GoogleDocstring(lines, docstrings, app, what, name, documented, options).lines()
 
 
+def plain(app: Sphinx, page: nodes.document) -> None:
+    """Put a colon between a name and its description, where Sphinx has two hyphens."""
+    for text in [found for found in page.findall(nodes.Text) if found.startswith(" -- ")]:
+        text.parent.replace(text, nodes.Text(text.replace(" -- ", ": ", 1)))
+
+
 def mathml(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
     """Write a formula as MathML, which browsers show without a script."""
     writer.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
@@ -70,6 +77,8 @@ def mathml(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
 
 def setup(app: Sphinx) -> None:
     """Say what is made differently from Sphinx."""
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", contents)
     app.connect("autodoc-process-docstring", google)
+    app.connect("doctree-read", plain)
     app.add_html_math_renderer("mathml", inline_renderers=(mathml, None), block_renderers=(mathml, None))

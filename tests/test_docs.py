@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
+import mmke
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = sorted([README, ROOT / "THIRD_PARTY.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -56,6 +58,11 @@ def test_every_page_is_in_the_contents() -> None:
     index = ROOT / "docs" / "index.md"
     absent = {page for page in ROOT.glob("docs/**/*.md") if not LATER.fullmatch(page.name)} - listed(index) - {index}
     assert absent == set()
+
+
+def test_the_reference_names_everything_that_mmke_offers() -> None:
+    text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    assert [name for name in mmke.__all__ if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_readme_is_one_page() -> None:
