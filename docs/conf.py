@@ -19,9 +19,9 @@ author = project_copyright = "the mmke authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 nitpick_ignore_regex = [("py:.*", ".*")]  # the other libraries' reference would have to be downloaded
 root_doc = "docs/index"
-others = ["benchmarks/*.md", "recipes/*/*.md", "examples/*/*.md", "THIRD_PARTY.md", "CHANGELOG.md"]
+others = ["benchmarks/*.md", "recipes/*/*.md", "examples/*/*.md", "[A-Z]*.md"]
 include_patterns = ["docs/**.md", *others]
-exclude_patterns = [".*", "build", "src", "tests", "results", "runs"]
+exclude_patterns = ["README.md", ".*", "build", "src", "tests", "results", "runs"]
 
 # Text
 myst_enable_extensions = ["dollarmath"]
