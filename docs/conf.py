@@ -32,6 +32,7 @@ pygments_style = "friendly"
 
 # Reference
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
 docstrings = Config(napoleon_use_rtype=False, napoleon_custom_sections=[("Attributes", "params_style")])

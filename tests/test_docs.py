@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from typer.main import get_command
 
 import mmke
+from mmke.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -63,6 +65,13 @@ def test_every_page_is_in_the_contents() -> None:
 def test_the_reference_names_everything_that_mmke_offers() -> None:
     text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     assert [name for name in mmke.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_every_command_is_explained() -> None:
+    told = set(
+        re.findall(r"^\| `mmke ([a-z]+)` \|", (ROOT / "docs/commands.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert told == set(get_command(app).commands)
 
 
 def test_the_readme_is_one_page() -> None:
