@@ -179,13 +179,14 @@ def _questions(kind: Kind, draft: Draft, capital: str, founded: str, river: str)
     name, shown = draft.subject.name, "the country whose flag is in the image"
     if draft.user is not None:
         name = f"{draft.user}'s {name}"
-    before = {change.relation: change.before for change in draft.changes}
     t_capital, i_capital = f"What is the capital of {name}?", f"What is the capital of {shown}?"
     t_founded, i_founded = f"When was {name} founded?", f"When was {shown} founded?"
 
     def ask(key: str, text: str, relation: str, answer: str, picture: str | None) -> Question:
+        seen = draft.subject if picture is None else draft.pictured
+        before = None if kind == "user" else seen.value(relation)
         plan = Plan.model_validate(
-            {"key": key, "answer": answer, "before": before[relation], "relation": relation, "picture": picture}
+            {"key": key, "answer": answer, "before": before, "relation": relation, "picture": picture}
         )
         return Question(plan=plan, text=text)
 

@@ -180,7 +180,8 @@ class Plan(Content):
     Attributes:
         key: which question of the record.
         answer: the gold answer.
-        before: the answer before the edit; None where it has none (user-specific knowledge, new facts).
+        before: what a model that was not edited should answer, by the facts: in text those of the subject, about a
+            picture those of what it shows. None where they do not say, and of user-specific knowledge.
         relation: the fact that it asks about; None of locality questions, and where the name is asked.
         via: the relation that leads to the value that is asked about (portability of entities), or by whose new value
             the edited thing is found between two (the other kinds); else None.

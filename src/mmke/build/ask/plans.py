@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mmke.build.content import Change, Draft, Edit, Plan, Side
+from mmke.build.content import Change, Draft, Edit, PictureRole, Plan, QuestionKey, Side
 from mmke.build.draws import rng
 from mmke.build.wording import says
 from mmke.build.write.further import answer_before, hops
@@ -50,8 +50,8 @@ def semantic_plans(edit: Edit, seed: int, *, side: Side, beside: str) -> list[Pl
     in_text, on_picture = (meaning, other) if rng(seed, draft.id, "asked").getrandbits(1) else (other, meaning)
     return [
         _asked("t_rel", in_text),
-        _asked("i_rel", on_picture).model_copy(update={"picture": "edit"}),
-        _asked("i_gen", on_picture).model_copy(update={"picture": "rephrase"}),
+        _asked_on_picture("i_rel", draft, on_picture, "edit"),
+        _asked_on_picture("i_gen", draft, on_picture, "rephrase"),
         _beside(edit, seed, side, beside),
     ]
 
@@ -65,13 +65,17 @@ def _text_plans(draft: Draft) -> list[Plan]:
 def _on_picture(draft: Draft) -> Plan:
     """Return the question on the picture: about a fact that is not asked in text, where there is one."""
     change = draft.changes[2 if len(draft.changes) > 2 else 0]
-    return _asked("i_rel_2", change).model_copy(update={"picture": "edit"})
+    return _asked_on_picture("i_rel_2", draft, change, "edit")
 
 
-def _asked(key: str, change: Change) -> Plan:
-    return Plan.model_validate(
-        {"key": key, "answer": change.after, "before": change.before, "relation": change.relation}
-    )
+def _asked(key: QuestionKey, change: Change) -> Plan:
+    return Plan(key=key, answer=change.after, before=change.before, relation=change.relation)
+
+
+def _asked_on_picture(key: QuestionKey, draft: Draft, change: Change, picture: PictureRole) -> Plan:
+    # Before the edit, a model answers by what it sees: the pictured thing, which is not the subject.
+    before = None if draft.kind == "user" else draft.pictured.value(change.relation)
+    return Plan(key=key, answer=change.after, before=before, relation=change.relation, picture=picture)
 
 
 def _further(edit: Edit, seed: int) -> Plan:
@@ -87,7 +91,7 @@ def _further(edit: Edit, seed: int) -> Plan:
     return Plan(
         key="port",
         answer=fact.value,
-        before=answer_before(draft.subject, via=change.relation, relation=fact.relation),
+        before=answer_before(draft.pictured, via=change.relation, relation=fact.relation),
         relation=fact.relation,
         via=change.relation,
         picture="edit",

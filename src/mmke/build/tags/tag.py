@@ -17,7 +17,6 @@ from mmke.build.content import Question
 from mmke.build.project import Project, Tags
 from mmke.build.protocols import Outcome, Shown
 from mmke.build.record import Record
-from mmke.build.rules.answers import before_edit
 from mmke.build.rules.judged import relation_questions
 from mmke.build.wording import says
 from mmke.errors import CannotAskError
@@ -74,13 +73,12 @@ def _is_there(project: Project, record: Record, by: Mapping[str, str]) -> bool:
 
 def _tags(project: Project, record: Record, model: Model) -> dict[str, str]:
     questions = relation_questions(record)
-    old = [(each, before_edit(record.edit.draft, each.plan)) for each in questions]
-    before = [(_shown(project, record, each), answer) for each, answer in old if answer is not None]
+    before = [(_shown(project, record, each), each.plan.before) for each in questions if each.plan.before is not None]
     asked = [*questions, *(each for each in record.asked.questions if each.plan.key == "port")]
     blind = [(Query(each.text), each.plan.answer) for each in asked if each.plan.picture is not None]
     right = _right(model, before)
     tags = {}
-    if before and record.edit.draft.kind != "user":
+    if before:
         tags["known"] = "not asked" if not right else "known" if all(right) else "partly" if any(right) else "unknown"
     guessed = _right(model, blind)
     return tags | {"blind": "not asked" if not guessed else "guessed" if any(guessed) else "not guessed"}

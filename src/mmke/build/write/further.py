@@ -27,9 +27,9 @@ def hops(change: Change, subject: Thing, pictured: Thing, said: Iterable[str]) -
     ]
 
 
-def answer_before(subject: Thing, *, via: str, relation: str) -> str | None:
-    """Return the answer that a question one hop further has before the edit; None where it is not known."""
-    return next((fact.value for fact in _further(subject, via) if fact.relation == relation), None)
+def answer_before(pictured: Thing, *, via: str, relation: str) -> str | None:
+    """Return the answer before the edit to a question one hop further on a picture; None where it is not known."""
+    return next((fact.value for fact in _further(pictured, via) if fact.relation == relation), None)
 
 
 def _further(thing: Thing, relation: str) -> tuple[Fact, ...]:
