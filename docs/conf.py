@@ -29,6 +29,7 @@ myst_heading_anchors = 4
 smartquotes = False  # which would turn the "--" of options into dashes
 default_role = "code"  # docstrings are written as Markdown: `name`
 pygments_style = "friendly"
+highlight_language = "none"
 
 # Reference
 autodoc_member_order = "bysource"
@@ -48,7 +49,11 @@ html_math_renderer = "mathml"
 
 
 def contents(app: Sphinx, name: str, text: list[str]) -> None:
-    """Make the table of contents out of the lists of the pages called index, which thus are plain Markdown."""
+    """Make the table of contents out of the lists of the pages called index, which thus are plain Markdown.
+
+    A link whose text is the name of a file, as is right on a code host, shows the title of that page.
+    """
+    text[0] = re.sub(r"\[[\w./-]+\.md\]\(([\w./-]+\.md)\)", r"[](\1)", text[0])
     if not name.endswith("/index"):
         return
     for title, body in re.findall(r"^##? ([^\n]+)\n(.*?)(?=^## |\Z)", text[0], re.MULTILINE | re.DOTALL):

@@ -68,9 +68,8 @@ def test_the_reference_names_everything_that_mmke_offers() -> None:
 
 
 def test_every_command_is_explained() -> None:
-    told = set(
-        re.findall(r"^\| `mmke ([a-z]+)` \|", (ROOT / "docs/commands.md").read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `mmke ([a-z]+)` \|", page, re.MULTILINE))
     assert told == set(get_command(app).commands)
 
 
