@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "mmke"
-CORE = {"types", "errors", "renamed"}
+CORE = {"types", "errors", "renamed", "steps"}
 LAYERS = {
     "types": set(),
     "errors": set(),
     "renamed": set(),
+    "steps": set(),
     "lines": CORE,
     "registry": CORE | {"protocols", "build"},  # whose protocols it reads when a factory of another package is called
     "metrics": CORE,
@@ -42,6 +43,7 @@ WITHOUT_TORCH = (
     "types",
     "errors",
     "renamed",
+    "steps",
     "registry",
     "digests",
     "pins",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from mmke import steps
 from mmke.backbones.engine.decoder import Decoder
 from mmke.backbones.engine.packing import sight
 from mmke.backbones.engine.sending import sent
@@ -45,6 +46,7 @@ def _continue_pack(
         ids = decoder.head(hidden).argmax(-1)
         for member, token in zip(active, ids.tolist(), strict=True):
             written[member] = _longer(written[member], token, limits[member], ends)
+            steps.wrote(member, written[member].ids)
         keep = [i for i, member in enumerate(active) if _goes_on(written[member], limits[member])]
         active = [active[i] for i in keep]
         if not active:

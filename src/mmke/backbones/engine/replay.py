@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from mmke import steps
 from mmke.backbones.reason import reason
 
 WARM = 1
@@ -25,12 +26,13 @@ def repeat(step: Callable[[], None], times: int, *, device: torch.device) -> Non
     """Run `step` `times` times, deterministically.
 
     A step reads and writes the same tensors each time, and never waits for the device. One that does wait cannot be
-    recorded; it is run as it is, and the log says so.
+    recorded; it is run as it is, and the log says so. After each step it says how many are done (`mmke.steps`).
     """
     with deterministic(device):
         if device.type != "cuda" or times < WORTH:
-            for _ in range(times):
+            for done in range(times):
                 step()
+                steps.report(done + 1, times)
             return
         _replay(step, times, device)
 
@@ -62,16 +64,19 @@ def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
     for _ in range(WARM):
         step()
     recorded = _record(step, device)
-    for _ in range(times - WARM):
-        if recorded is None:
-            step()
-        else:
-            recorded.replay()
-    torch.cuda.synchronize(device)
-    del recorded
-    # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
-    torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
-    torch.cuda.empty_cache()
+    try:
+        for done in range(WARM, times):
+            if recorded is None:
+                step()
+            else:
+                recorded.replay()
+            steps.report(done + 1, times)
+    finally:
+        torch.cuda.synchronize(device)
+        del recorded
+        # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
+        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
+        torch.cuda.empty_cache()
 
 
 def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph | None:

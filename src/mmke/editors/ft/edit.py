@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from mmke import steps
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import dense
 from mmke.editing import sites
@@ -111,15 +112,22 @@ class FineTuning:
         begun = {name: dense(tensor, before[name]) if before else tensor for name, tensor in own.items()}
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in begun.items()}
         optimizer = self.optimizer(list(leaves.values()), self.settings)
+        watching, last = steps.watching(), torch.zeros(())
 
         def step() -> None:
+            nonlocal last
             optimizer.zero_grad()
             logits = torch.split(backbone.tail(trunk, leaves).float(), sizes)
             losses = [cross_entropy(rows, target) for rows, target in zip(logits, ids, strict=True)]
-            (sum(losses[1:], losses[0]) / len(losses)).backward()  # type: ignore[no-untyped-call]
+            loss = sum(losses[1:], losses[0]) / len(losses)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            if watching:  # a recorded step writes to this tensor each time it is replayed
+                last = loss.detach()
 
-        backbone.repeat(step, self.settings.steps)
+        steps.say("optimising")
+        with steps.measured(lambda: float(last)):
+            backbone.repeat(step, self.settings.steps)
         return {name: tensor.detach() for name, tensor in leaves.items()}
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from mmke import steps
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.reason import shortened
 from mmke.editing import states
@@ -88,6 +89,7 @@ class InContextSession:
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Remember edits, each with the demonstrations that are retrieved for it."""
+        steps.say("choosing demonstrations")
         choose = self.editor.retrieval.choose
         self.memory.add([Note(edit, tuple(choose(own_sentence(edit.query.text, edit.target)))) for edit in edits])
 

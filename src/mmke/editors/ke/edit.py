@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from mmke import steps
 from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
@@ -189,7 +190,8 @@ class KnowledgeEditor:
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Change the matrices by a batch of edits: by the sum of the changes that each makes at the weights so far."""
         weights, own = before, sites.tensors(backbone, self.sites)
-        for edit in edits:
+        for number, edit in enumerate(edits):
+            steps.say(f"computing the change of edit {number + 1} of {len(edits)}")
             updates = self.change(backbone, edit, store=store, before=before).updates
             weights = {name: joined(own[name], weights.get(name), update) for name, update in updates.items()}
         return weights

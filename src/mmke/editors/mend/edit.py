@@ -27,6 +27,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from mmke import steps
 from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
@@ -224,7 +225,8 @@ class Mend:
         weights, own, values = before, sites.tensors(backbone, self.sites), self.settings
         at = before if values.gradients_at == "edited weights" else {}
         # One edit after the other: all rows of a large batch together would take more memory than the matrices.
-        for edit in edits:
+        for number, edit in enumerate(edits):
+            steps.say(f"transforming the gradient of edit {number + 1} of {len(edits)}")
             found = share(self.factors(backbone, edit, store=store, weights=at), len(edits))
             moves = self.networks()(found, observe=values.statistics_while_editing == "running")
             weights = {name: joined(own[name], weights.get(name), move) for name, move in moves.items()}

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmke import steps
 from mmke.backbones.engine.answering import by_ask, read_off, wanted_logits
 from mmke.editing.filling import fill
 from mmke.editing.routed_session import RoutedSession, noted
@@ -219,6 +220,7 @@ class Serac:
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Return the keys of all edits; those of one more batch are made and put behind the others."""
+        steps.say("remembering the edit")
         pictures = self._pictures(backbone, [edit.query for edit in edits], store)
         keys = self.networks().scope.keys([self.keys.of_edit(edit) for edit in edits], pictures, store)
         if before is None:
