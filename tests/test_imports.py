@@ -15,7 +15,8 @@ LAYERS = {
     "renamed": set(),
     "steps": set(),
     "lines": CORE,
-    "registry": CORE | {"protocols", "build"},  # whose protocols it reads when a factory of another package is called
+    "registry": CORE
+    | {"protocols", "build", "trackers"},  # whose protocols it reads when a factory of another package is called
     "metrics": CORE,
     "digests": CORE,
     "torchvision": set(),
@@ -36,8 +37,11 @@ LAYERS = {
     "build": CORE | {"hub", "lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
     "web": CORE | {"lines", "pictures", "build"},
     "testing": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"},
+    "events": set(),
+    "trackers": CORE | {"registry", "report", "results", "events"},
     "training": CORE
-    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running", "lines"},
+    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running", "lines"}
+    | {"events"},
 }
 WITHOUT_TORCH = (
     "types",
@@ -56,6 +60,7 @@ WITHOUT_TORCH = (
     "results",
     "lines",
     "report",
+    "trackers",
     "build",
     "web",
 )

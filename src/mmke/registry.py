@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 from mmke.errors import BrokenPluginError, UserError, did_you_mean
 
-Noun = Literal["backbones", "editors", "benchmarks", "metrics", "sources", "writers", "rules"]
+Noun = Literal["backbones", "editors", "benchmarks", "metrics", "sources", "writers", "rules", "trackers"]
 
 FACTORIES: Mapping[Noun, str] = {
     "backbones": "make(*, name, dtype, device, weights, skeleton) -> Backbone",
@@ -34,6 +34,7 @@ FACTORIES: Mapping[Noun, str] = {
     "sources": "make(project) -> Source",
     "writers": "make(project) -> Writer",
     "rules": "make() -> Rule",
+    "trackers": "make(*, project, folder) -> Tracker",
 }
 
 BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
@@ -110,6 +111,11 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "pointed-noun": "mmke.build.rules.grammar:make_pointed",
         "length": "mmke.build.rules.texts:make_length",
         "private-data": "mmke.build.rules.texts:make_private",
+    },
+    "trackers": {
+        "tensorboard": "mmke.trackers.tensorboard:make",
+        "wandb": "mmke.trackers.wandb:make",
+        "trackio": "mmke.trackers.trackio:make",
     },
 }
 
@@ -261,6 +267,7 @@ def _promised(noun: Noun) -> list[str]:
     # Here and not above: protocols import torch, which a list of names does without.
     from mmke import protocols, types
     from mmke.build import protocols as build
+    from mmke.trackers.protocol import Tracker
 
     promise: type = {
         "backbones": protocols.Backbone,
@@ -270,6 +277,7 @@ def _promised(noun: Noun) -> list[str]:
         "sources": build.Source,
         "writers": build.Writer,
         "rules": build.Rule,
+        "trackers": Tracker,
     }[noun]
     members = {name for each in promise.__mro__ for name in (*vars(each), *getattr(each, "__annotations__", ()))}
     return sorted(name for name in members if not name.startswith("_"))

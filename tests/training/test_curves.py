@@ -10,8 +10,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import RecordWriter
 
+from mmke import events as event_files
 from mmke.errors import UserError
-from mmke.training import tensorboard
 from mmke.training.curves import CURVES, Curves
 
 
@@ -32,7 +32,7 @@ def events(folder: Path) -> list[Event]:
 
 
 def test_both_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorboard, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(event_files, "FLUSH_SECONDS", 0.0)
     with Curves(tmp_path, records=0) as curves:
         curves.add("train", 2, {"total": 0.5})
         curves.add("validation", 2, {"total": 0.25})
@@ -68,7 +68,7 @@ def test_a_full_disk_is_told_and_never_waited_for(what: str, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tensorboard, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(event_files, "FLUSH_SECONDS", 0.0)
     told = pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room")
     with told, Curves(tmp_path, records=0) as curves:
         monkeypatch.setattr(RecordWriter, what, full)
@@ -78,7 +78,7 @@ def test_a_full_disk_is_told_and_never_waited_for(what: str, tmp_path: Path, mon
 
 
 def test_without_tensorboard_lines_alone_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "mmke.training.tensorboard", raising=False)
+    monkeypatch.delitem(sys.modules, "mmke.events", raising=False)
     for module in ("tensorboardX", "tensorboardX.proto.event_pb2"):
         monkeypatch.setitem(sys.modules, module, None)
     with Curves(tmp_path, records=0) as curves:

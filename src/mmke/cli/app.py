@@ -28,6 +28,7 @@ from mmke.cli.score import score
 from mmke.cli.setup import setup
 from mmke.cli.stream import stream
 from mmke.cli.table import table
+from mmke.cli.track import track
 from mmke.cli.train import train
 from mmke.cli.version import root
 from mmke.cli.words import WORDS
@@ -55,6 +56,7 @@ app.command("plot")(plot)
 app.command("leaderboard")(leaderboard)
 app.command("score")(score)
 app.command("push")(push)
+app.command("track")(track)
 app.command("setup")(setup)
 app.command("fetch")(fetch)
 app.command("train")(train)

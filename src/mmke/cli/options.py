@@ -256,6 +256,16 @@ Checkpoints = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", callback=home, rich_help_panel=WHERE)]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TRACKER",
+        help="Send the figures there at the end: a name (mmke ls trackers); later: mmke track.",
+        autocompletion=names("trackers"),
+        callback=known("trackers"),
+        rich_help_panel=WHERE,
+    ),
+]
 Dry = Annotated[
     bool,
     typer.Option("--dry", help="Resolve names, settings, data and edit sites, and stop.", rich_help_panel=WHERE),

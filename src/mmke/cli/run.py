@@ -54,6 +54,7 @@ def run(
     threads: options.Threads = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
+    track: options.Track = None,
     dry: options.Dry = False,
 ) -> int:
     """Edit each record, ask its probes before and after, and score them beside the unedited model.
@@ -90,7 +91,7 @@ def run(
         on_disk=options.in_bytes(keep),
     )
     check_request(request)
-    return carry_out(request, command_line(), threads=threads, dry=dry)
+    return carry_out(request, command_line(), threads=threads, track=track, dry=dry)
 
 
 def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
@@ -109,9 +110,13 @@ def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
     return given
 
 
-def carry_out(request: "Request", command: Sequence[str], *, threads: int | None, dry: bool) -> int:
-    """Plan a request, announce it, run it and show its table."""
+def carry_out(request: "Request", command: Sequence[str], *, threads: int | None, track: str | None, dry: bool) -> int:
+    """Plan a request, announce it, run it and show its table, and send it to a tracker where one is named."""
     # In this order, so that a mistake is told before the libraries that it does not need are loaded.
+    from mmke.trackers.sending import open_tracker
+    from mmke.trackers.sending import track as send
+
+    tracker = None if track is None else open_tracker(track, folder=request.out)
     options.check_data(request.benchmarks, request.data)
     from mmke.running.planning import plan
 
@@ -132,6 +137,8 @@ def carry_out(request: "Request", command: Sequence[str], *, threads: int | None
     with progress(planned.records) as shown:
         folders = run_plan(planned, command=command, on_record=shown.step)
     _show(planned, folders)
+    if tracker is not None:
+        print("\n".join(f"{track}: {seen}" for seen in send(tracker, folders)))
     return 0
 
 

@@ -100,6 +100,7 @@ def stream(
     threads: options.Threads = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
+    track: options.Track = None,
     dry: options.Dry = False,
 ) -> int:
     """Edit records one on top of the other into one model, and score them right away, after gaps and at checkpoints.
@@ -157,4 +158,4 @@ def stream(
         order_seeds=tuple(dict.fromkeys(seed)) if seed else (chosen.seeds if chosen else (0,)),
     )
     check_request(request)
-    return carry_out(request, command_line(), threads=threads, dry=dry)
+    return carry_out(request, command_line(), threads=threads, track=track, dry=dry)

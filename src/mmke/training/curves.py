@@ -79,7 +79,7 @@ class Curves:
         draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         draft.replace(self._file)
         try:
-            from mmke.training.tensorboard import EventFile
+            from mmke.events import EventFile
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "tensorboardX":
                 raise

@@ -19,14 +19,14 @@ FLUSH_SECONDS = 5.0
 
 
 class EventFile:
-    """One event file of a training.
+    """One event file, of a training or of a finished run.
 
     Raises:
         OSError: the disk is full or gone; its methods raise it too.
     """
 
     def __init__(self, folder: Path, *, records: int) -> None:
-        """Begin a file for a training that has trained on this many records."""
+        """Begin a file; what earlier files of the folder say of later steps than `records` is void."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns() // 10**9}.{socket.gethostname()}.{os.getpid()}"
         self._writer = RecordWriter(str(folder / name))
