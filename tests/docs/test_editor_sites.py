@@ -1,0 +1,63 @@
+"""The pages on editors: the tensors that they name are those that are edited, and as many numbers as they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmke.editing import sites
+from mmke.editing.settings import resolve
+from mmke.editors.mend.network import Networks
+from mmke.protocols import Backbone
+from mmke.running.loading import load_backbone
+
+DOCS = Path(__file__).parents[2] / "docs" / "editors"
+FULL_SIZE = ("llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b")
+# The small ones' tokenizer takes seconds to build; of the full-size ones a skeleton needs no weights.
+BACKBONES = (*FULL_SIZE, *(pytest.param(name, marks=pytest.mark.slow) for name in ("smol-llava", "smol-minigpt4")))
+
+
+def row(editor: str, backbone: str) -> tuple[list[str], str, str]:
+    """Return the pieces of code, the whole cell of the edited tensors, and that of their numbers."""
+    text = (DOCS / f"{editor}.md").read_text(encoding="utf-8").partition("## What is edited")[2]
+    cells = next(line.strip("| ").split(" | ") for line in text.splitlines() if f"`{backbone}`" in line)
+    return re.findall(r"`([^`]+)`", cells[1]), cells[1], cells[2]
+
+
+def millions(tensors: list[torch.Tensor]) -> str:
+    """Return how many numbers there are, as the pages say it."""
+    number = sum(tensor.numel() for tensor in tensors) / 1e6
+    return f"{number:.0f} million" if number >= 10 else f"{number:.1f} million"
+
+
+def tensors(editor: str, backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Return what an editor edits by its shipped settings."""
+    return sites.tensors(backbone, resolve(editor, backbone.name, {})["sites"])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_what_the_pages_say_is_edited(name: str) -> None:
+    backbone = load_backbone(name, weights="random" if name in FULL_SIZE else None, skeleton=True)
+
+    edited = tensors("ft-llm", backbone)
+    (first, second), _, numbers = row("ft-llm", name)
+    assert [first, first.removesuffix(first.split(".")[-2] + ".weight") + second.removeprefix("…")] == list(edited)
+    assert numbers == millions(list(edited.values()))
+
+    edited = tensors("ft-alignment", backbone)
+    _, cell, numbers = row("ft-alignment", name)
+    assert cell == f"all {len(edited)} of `{backbone.site('alignment')}`"
+    assert numbers == millions(list(edited.values()))
+
+    edited = tensors("mend", backbone)
+    (lowest, *layers, leading_out, leading_in), _, numbers = row("mend", name)
+    below, _, number = lowest.rpartition(".")
+    parts = [f"{below}.{layer}{part}" for layer in (number, *layers) for part in (leading_out, leading_in)]
+    assert parts == list(edited)
+    settings = resolve("mend", name, {})
+    with torch.device("meta"):
+        networks = Networks(
+            edited, rank=settings["rank"], layers=settings["layers"], step=settings["step"], first_pass=True
+        )
+    assert numbers == millions(list(networks.parameters()))
