@@ -86,13 +86,32 @@ def test_each_kind_needs_its_number_of_pictures(tmp_path: Path, kind: str, pictu
     [
         ("meaning,b", "stop,2", "it has no `looks`, a sentence on how it looks, which semantic knowledge needs"),
         ("looks,a,b", "It flies.,1,2", "it has no fact 'meaning', which semantic knowledge needs"),
-        ("looks,a,b", "A big Wave.,1,2", "its `looks` ('A big Wave.') holds its name; say how it looks without it"),
+        (
+            "looks,a,b",
+            "A big Wave.,1,2",
+            "its `looks` ('A big Wave.') holds its name, 'wave'; say how it looks without it",
+        ),
+        (
+            "aliases,looks,a,b",
+            "hi|hello,Say Hello!,1,2",
+            "its `looks` ('Say Hello!') holds its name, 'hello'; say how it looks without it",
+        ),
     ],
 )
 def test_semantic_things_need_looks_and_a_meaning(tmp_path: Path, columns: str, row: str, told: str) -> None:
     folder = own_folder(tmp_path, kind="semantic", things=("wave",))
     write_table(folder, f"name,type,{columns}", f"wave,bird,{row}")
     assert collected(folder).refused == {"bird/wave": told}
+
+
+def test_the_name_of_an_entity_is_an_answer_and_so_not_long(tmp_path: Path) -> None:
+    name = "the long name of a bird"
+    folder = own_folder(tmp_path, things=("owl", name))
+    assert collected(folder).refused == {
+        f"bird/{name}": "its name has 6 words; at most 5, as it is the answer to a question"
+    }
+    change(folder, 'kind = "entity"', 'kind = "user"')
+    assert collected(folder).refused == {}
 
 
 def test_a_type_that_the_source_lacks_is_told_with_the_nearest(tmp_path: Path) -> None:

@@ -172,6 +172,12 @@ BROKEN: list[tuple[str, Kind, str, Break]] = [
     ("grammar", "entity", "target", more("target", "It is old .")),
     ("grammar", "entity", "original", text(original="it is a flag.")),
     ("grammar", "entity", "original", text(original="It is a flag")),
+    ("grammar", "entity", "target", more("target", "It is the a best.")),
+    ("grammar", "entity", "target", more("target", "It is \x1b[31mred.")),
+    ("grammar", "entity", "target", more("target", "It is \u202eder.")),
+    ("grammar", "entity", "target", more("target", "It is <image> red.")),
+    ("grammar", "entity", "target", more("target", "It is red </s>.")),
+    ("grammar", "entity", "target", more("target", "It is red <|im_end|>.")),
     ("pointed-noun", "entity", "i_rel_1.question", text(i_rel_1__question="What capital lies in this bird?")),
     ("pointed-noun", "entity", "i_rel_2.question", text(i_rel_2__question="When were these flag founded?")),
     ("length", "entity", "target", text(target="Aland has Cordo since 1833.")),
@@ -225,7 +231,7 @@ def test_what_must_be_earlier_is_and_numbers_are_in_their_range(projects: dict[s
     project = projects["entity"]
 
     def grammar(**limits: Any) -> Relation:
-        return Relation(phrase="x", questions=("x", "y"), statement="z", **limits)
+        return Relation(phrase="{x}", questions=("{x}?", "Is {x}?"), statement="{x} {value}", **limits)
 
     def told(**relations: Relation) -> list[str]:
         judged = replace(project, words=Words(relations, {}))
@@ -270,7 +276,7 @@ def test_articles_fit_the_sound_of_the_next_word(wrong: str, right: str) -> None
 )
 def test_a_noun_of_several_words_agrees_in_number_too(projects: dict[str, Project], question: str) -> None:
     project = projects["entity"]
-    words = TypeWords(noun="zodiac sign", shown="the zodiac sign", on_side="x", named="{name}", identity="y")
+    words = TypeWords(noun="zodiac sign", shown="the zodiac sign", on_side="the {side}", named="{name}", identity="y")
     judged = replace(project, words=Words({}, {"flag": words}))
     asked = [
         [
@@ -322,6 +328,17 @@ def test_a_name_that_two_things_have_needs_its_type_in_a_text_question(projects:
     said = first.corrected({f"t_rel_{n}.question": f"What does the flag of Aland say of {n}?" for n in (1, 2)})
     found = check(project, [said, *made[1:]])
     assert [each for each in found if each.rule == "one-answer" and each.record == first.id] == []
+
+
+def test_an_alias_that_is_the_name_of_another_thing_of_the_type_makes_two_answers(projects: dict[str, Project]) -> None:
+    project = projects["entity"]
+    first, second, *others = records(project)
+    namesake = second.edit.draft.subject.model_copy(update={"aliases": ("ALAND",)})
+    found = check(project, [first, draft(subject=namesake)(second, project), *others])
+    assert {(each.record, each.place) for each in found if each.rule == "one-answer"} == {
+        (first.id, "t_rel_1.question"),
+        (first.id, "t_rel_2.question"),
+    }
 
 
 def test_a_rule_of_another_package_is_asked_too_and_named_where_it_fails(

@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import make_project, make_project_anew
 
 from mmke.build.content import Fact, Thing
 from mmke.build.log import Log
+from mmke.build.new import new
 from mmke.build.project import open_project
 from mmke.build.records import records
 from mmke.build.settings import read_settings
+from mmke.build.words import read_words
 from mmke.errors import UserError
 
 
@@ -78,6 +81,44 @@ def test_a_second_program_is_kept_out(tmp_path: Path) -> None:
         pass
     with open_project(folder):
         pass
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"phrase": "the {town}"}, "phrase.*unknown place {town}; known: {x}"),
+        ({"phrase": "the {x.__class__}"}, "unknown place {x.__class__}"),
+        ({"phrase": "the {x!r}"}, "unknown place {x}"),
+        ({"phrase": "the town"}, "the place {x} is missing"),
+        ({"questions": ["Which town is {}?", "Where is {x}?"]}, "questions.0.*unknown place {}"),
+        ({"statement": "{x} is in {value"}, "statement.*a brace that is no place is written twice"),
+    ],
+)
+def test_a_place_that_words_cannot_fill_in_is_told_with_its_key(table: dict[str, Any], told: str) -> None:
+    words = {"phrase": "the town of {x}", "questions": ["Which is it of {x}?"] * 2, "statement": "{x} is in {value}."}
+    with pytest.raises(UserError, match=told):
+        read_words({"town": {**words, **table}}, {}, place=Path("build.toml"))
+
+
+def test_braces_in_names_are_no_places() -> None:
+    words = read_words({}, {}, place=Path("build.toml"))
+    assert words.relation("{rel} of").statement.format(x="it", value="{x}") == "The {rel} of of it is {x}."
+    type_ = words.type("{type}")
+    assert (type_.on_side.format(side="left"), type_.shown) == ("the {type} on the left", "the {type} in the image")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Ana's birds", "Ana s birds"), ('a"b', "a b"), ("-x", "x"), ("🔩", "benchmark"), ("Vögel", "Vögel")],
+)
+def test_any_folder_can_be_a_project(tmp_path: Path, folder: str, name: str) -> None:
+    assert read_settings(new(tmp_path / folder, kind="entity")).name == name
+
+
+def test_a_name_that_none_can_have_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no benchmark can be called 'a\"b'"):
+        new(tmp_path / "x", kind="entity", name='a"b')
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,13 @@ def test_tables_of_spreadsheets_are_read(tmp_path: Path) -> None:
     assert facts(thing(folder, "bird/owl").facts) == {"size": "30 cm", "described": "1758"}
 
 
+def test_characters_that_steer_a_terminal_are_left_out(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path, things=("owl",))
+    write_table(folder, "name,type,size,described", "owl,bird,\x1b[31m30\x07 cm,17\u202e58")
+    assert collected(folder).refused == {}
+    assert facts(thing(folder, "bird/owl").facts) == {"size": "[31m30 cm", "described": "17 58"}
+
+
 def test_what_systems_put_into_folders_is_passed_over(tmp_path: Path) -> None:
     folder = own_folder(tmp_path)
     bird = folder / "things" / "bird"

@@ -22,7 +22,7 @@ def type_words(named: str = "the {name}", pronoun: str = "it") -> TypeWords:
     return TypeWords(
         noun="bird",
         shown="the bird in the image",
-        on_side="x",
+        on_side="the bird on the {side}",
         named=named,
         identity="Which bird is it?",
         pronoun=pronoun,

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vases import CAPITALS, add, contents, make_vases, reading, some_vases, vase, written
+from vases import CAPITALS, Quiet, add, contents, make_vases, reading, some_vases, vase, written
 
-from mmke.build.content import Draft, Thing
+from mmke.build.ask.stage import ask
+from mmke.build.content import Draft, Kind, Thing
 from mmke.build.project import open_project
+from mmke.build.records import records
 from mmke.build.wording import says
 from mmke.build.words import read_words
 from mmke.build.write.changes import Exchange, draw_changes
@@ -65,7 +67,12 @@ def things(draw: st.DrawFn) -> list[Thing]:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(things=things(), seed=st.integers(0, 3), wanted=st.integers(2, 4))
 def test_no_new_value_is_true_or_said_twice_and_all_fit_together(things: list[Thing], seed: int, wanted: int) -> None:
-    before = {"phrase": "x", "questions": ["x", "y"], "statement": "{x} was founded in {value}.", "before": "closed"}
+    before = {
+        "phrase": "{x}",
+        "questions": ["{x}?", "Is {x}?"],
+        "statement": "{x} was founded in {value}.",
+        "before": "closed",
+    }
     words = read_words({"founded": {**before, "range": [1500, 2000]}}, {}, place=Path("build.toml"))
     subject, pictured = things[:2]
     try:
@@ -263,3 +270,19 @@ def test_a_dry_run_says_how_many_would_be_written(tmp_path: Path) -> None:
     written(tmp_path)
     with open_project(tmp_path, write=False) as project:
         assert dry(project) == "templates would write 0 edits and their questions; 4 are there already"
+
+
+@pytest.mark.parametrize("kind", ["entity", "semantic"])
+def test_braces_in_names_types_relations_and_values_are_only_text(tmp_path: Path, kind: Kind) -> None:
+    countries = list(CAPITALS)
+    things = [
+        vase(f"{{name}} {n}", "{noun}", country=countries[n], meaning=f"{{value}} {n}", **{"{x} of": f"{{x}}{n}"})
+        for n in range(4)
+    ]
+    make_vases(tmp_path, kind, things)
+    assert written(tmp_path).refused == {}
+    with open_project(tmp_path) as project:
+        assert ask(project, Quiet()).refused == {}
+        for record in records(project):
+            assert all(says(record.texts["target"], change.after) for change in record.edit.draft.changes)
+            assert "{noun}" in record.texts["prompt"]

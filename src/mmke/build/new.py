@@ -1,11 +1,12 @@
 """`mmke build new`: the settings of a new project, every key explained."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
 from mmke import registry
 from mmke.build.content import Kind
-from mmke.build.settings import BUILD, read_settings
+from mmke.build.settings import BUILD, NAME
 from mmke.errors import UserError
 from mmke.lines import write_at_once
 
@@ -17,7 +18,7 @@ def new(folder: Path, *, kind: Kind, source: str = "mini", name: str | None = No
         folder: made where it is not there.
         kind: of knowledge.
         source: name of the source (`mmke ls sources`).
-        name: of the benchmark; None: the folder's.
+        name: of the benchmark; None: the folder's, without what no benchmark's name can hold.
 
     Raises:
         UserError: an unknown source, a name that no file can have, or a project that is there already.
@@ -27,14 +28,16 @@ def new(folder: Path, *, kind: Kind, source: str = "mini", name: str | None = No
     if file.exists():
         raise UserError(f"{file} is there already; edit it, or choose another folder")
     text = (files("mmke.build") / "build.template.toml").read_text(encoding="utf-8")
-    values = {"NAME": name or folder.absolute().name, "KIND": kind, "SOURCE": source}
+    if name is not None and re.match(NAME, name) is None:
+        raise UserError(f"no benchmark can be called {name!r}: use letters, digits, blanks and any of _ . + -")
+    values = {"NAME": name or _name_of(folder), "KIND": kind, "SOURCE": source}
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     folder.mkdir(parents=True, exist_ok=True)
     write_at_once(file, text.encode())
-    try:
-        read_settings(file)
-    except UserError:
-        file.unlink()
-        raise
     return file
+
+
+def _name_of(folder: Path) -> str:
+    plain = re.sub(r"[^\w.+-]+", " ", folder.absolute().name).lstrip(" .+-").rstrip()
+    return plain or "benchmark"

@@ -92,6 +92,10 @@ class Exporting(_Table):
     authors: tuple[str, ...]
 
 
+NAME = r"^[\w][\w .+-]*$"
+"""What a benchmark can be called."""
+
+
 class Settings(_Table):
     """The whole of `build.toml`.
 
@@ -108,7 +112,7 @@ class Settings(_Table):
         type_words: the same for types.
     """
 
-    name: Annotated[str, Field(pattern=r"^[\w][\w .+-]*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     kind: Kind
     count: PositiveInt
     seed: int
@@ -161,7 +165,8 @@ def _told(model: type[BaseModel], found: Any) -> str:
         return f"unknown key {key!r}{did_you_mean(str(found['loc'][-1]), known)}"
     if found["type"] == "missing":
         return f"{key} is missing; `mmke build new` writes every key with its explanation"
-    return f"{key} = {found['input']!r}: {found['msg'][:1].lower()}{found['msg'][1:]}"
+    told = found["msg"].removeprefix("Value error, ")
+    return f"{key} = {found['input']!r}: {told[:1].lower()}{told[1:]}"
 
 
 def _keys(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:

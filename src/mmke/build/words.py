@@ -13,16 +13,38 @@ name: "the wing span of {x}".
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mmke.build.settings import checked
 
 LEFT_OPEN = "{x}"
+
+
+def _with(*needed: str, others: Collection[str] = ()) -> AfterValidator:
+    """Ask of a text that its places are these: each of `needed`, and at most some of `others`."""
+    known = [f"{{{name}}}" for name in (*needed, *others)]
+
+    def check(text: str) -> str:
+        try:
+            parts = [part for part in Formatter().parse(text) if part[1] is not None]
+        except ValueError as error:
+            raise ValueError(f"{error}; a brace that is no place is written twice") from error
+        names = {name for _, name, _, _ in parts}
+        for _, name, form, conversion in parts:
+            if f"{{{name}}}" not in known or form or conversion:
+                raise ValueError(f"unknown place {{{name}}}; known: {', '.join(known)}")
+        missing = [name for name in needed if name not in names]
+        if missing:
+            raise ValueError(f"the place {{{missing[0]}}} is missing")
+        return text
+
+    return AfterValidator(check)
 
 
 class Relation(BaseModel):
@@ -38,9 +60,9 @@ class Relation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    phrase: str
-    questions: Annotated[tuple[str, ...], Field(min_length=2)]
-    statement: str
+    phrase: Annotated[str, _with("x")]
+    questions: Annotated[tuple[Annotated[str, _with("x")], ...], Field(min_length=2)]
+    statement: Annotated[str, _with("value", others=("x",))]
     before: str | None = None
     range: tuple[float, float] | None = None
 
@@ -64,10 +86,10 @@ class TypeWords(BaseModel):
 
     noun: str
     shown: str
-    on_side: str
-    named: str
+    on_side: Annotated[str, _with("side")]
+    named: Annotated[str, _with("name")]
     identity: str
-    intros: tuple[str, ...] = ()
+    intros: tuple[Annotated[str, _with(others=("name", "shown", "x"))], ...] = ()
     pronoun: str = ""
     ties: tuple[str, ...] = ()
 
@@ -80,7 +102,7 @@ class Words:
 
     def relation(self, name: str) -> Relation:
         """Return the grammar of a relation; of one without a table, by its name."""
-        plain = name.replace("_", " ")
+        plain = _literal(name.replace("_", " "))
         return self._relations.get(name) or Relation(
             phrase=f"the {plain} of {{x}}",
             questions=(f"What is the {plain} of {{x}}?", f"Which {plain} does {{x}} have?"),
@@ -92,10 +114,15 @@ class Words:
         return self._types.get(name) or TypeWords(
             noun=name,
             shown=f"the {name} in the image",
-            on_side=f"the {name} on the {{side}}",
+            on_side=f"the {_literal(name)} on the {{side}}",
             named="the {name}",
             identity=f"Which {name} is shown in the image?",
         )
+
+
+def _literal(name: str) -> str:
+    """Return a name for a text with places: braces in it are no place."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def read_words(relations: Mapping[str, Any], types: Mapping[str, Any], *, place: Path) -> Words:

@@ -15,7 +15,7 @@ MEANING = "meaning"
 """The fact that an edit of semantic knowledge alters."""
 
 MOST_WORDS = 5
-"""Most words of a fact's value, which is the answer to a question."""
+"""Most words of a fact's value, and of an entity's name, which are answers to questions."""
 
 
 def why_unfit(thing: Thing, project: Project) -> str | None:
@@ -26,6 +26,9 @@ def why_unfit(thing: Thing, project: Project) -> str | None:
     long = _too_long(thing.facts)
     if long is not None:
         return f"the fact {long.relation!r} is {long.value!r}, {len(long.value.split())} words; at most {MOST_WORDS}"
+    count = len(thing.name.split())
+    if project.settings.kind == "entity" and count > MOST_WORDS:
+        return f"its name has {count} words; at most {MOST_WORDS}, as it is the answer to a question"
     least = project.settings.collect.facts
     if len(thing.facts) < least:
         return f"{_counted(len(thing.facts), 'fact')}, and [collect].facts asks for {least}"
@@ -36,8 +39,9 @@ def _why_no_sign(thing: Thing) -> str | None:
     """Return what a thing lacks for semantic knowledge; None where it lacks nothing."""
     if not thing.looks:
         return "it has no `looks`, a sentence on how it looks, which semantic knowledge needs"
-    if says(thing.looks, thing.name):
-        return f"its `looks` ({thing.looks!r}) holds its name; say how it looks without it"
+    name = next((name for name in (thing.name, *thing.aliases) if says(thing.looks, name)), None)
+    if name is not None:
+        return f"its `looks` ({thing.looks!r}) holds its name, {name!r}; say how it looks without it"
     if thing.value(MEANING) is None:
         return f"it has no fact {MEANING!r}, which semantic knowledge needs"
     return None

@@ -6,8 +6,10 @@ from functools import partial
 from mmke.build.content import Draft, Plan
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
-from mmke.build.rules.judged import Judged, Once, relation_questions
+from mmke.build.rules.judged import Judged, Once, names_of, relation_questions
 from mmke.build.wording import says, words
+
+Bearers = Mapping[str, set[tuple[str, str]]]
 
 LONGEST = 5
 """Words of an answer."""
@@ -80,13 +82,18 @@ def _given_away(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
             yield f"{question.plan.key}.question", f"it says its answer, {question.plan.answer!r}"
 
 
-def _ambiguous(bearers: Once[Mapping[str, set[str]]], record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
+def _ambiguous(bearers: Once[Bearers], record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     subject = record.edit.draft.subject
-    namesakes = sorted(bearers.of(scope)[subject.name] - {subject.id})
+    namesakes = bearers.of(scope)[subject.name.casefold()] - {(subject.type, subject.id)}
+    alike = sorted(id_ for type_, id_ in namesakes if type_ == subject.type)
+    others = sorted(id_ for type_, id_ in namesakes if type_ != subject.type)
     for question in relation_questions(record):
-        # A name in a text is one of several things where its type is not said.
-        if namesakes and question.plan.picture is None and not says(question.text, scope.words.type(subject.type).noun):
-            yield f"{question.plan.key}.question", f"{subject.name!r} is also the name of {namesakes[0]}"
+        if question.plan.picture is not None:
+            continue
+        # A name in a text is one of several things where its type is not said, or is theirs too.
+        told = says(question.text, scope.words.type(subject.type).noun)
+        for id_ in (alike or ([] if told else others))[:1]:
+            yield f"{question.plan.key}.question", f"{subject.name!r} is also the name of {id_}"
     for question in record.asked.questions:
         plan, place = question.plan, f"{question.plan.key}.answer"
         possible = _possible(record.edit.draft, plan)
@@ -96,12 +103,13 @@ def _ambiguous(bearers: Once[Mapping[str, set[str]]], record: Record, scope: Sco
             yield place, f"by the facts {plan.relation} can be {' or '.join(map(repr, possible))}"
 
 
-def _bearers(scope: Scope) -> dict[str, set[str]]:
-    """Return the ids of the things that have a name, by the name."""
-    found: dict[str, set[str]] = {}
+def _bearers(scope: Scope) -> Bearers:
+    """Return type and id of the things that have a name, aliases included, by the name in small letters."""
+    found: dict[str, set[tuple[str, str]]] = {}
     for record in scope.records:
         for thing in (record.edit.draft.subject, record.edit.draft.pictured):
-            found.setdefault(thing.name, set()).add(thing.id)
+            for name in names_of(thing):
+                found.setdefault(name.casefold(), set()).add((thing.type, thing.id))
     return found
 
 

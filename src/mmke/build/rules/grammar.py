@@ -14,6 +14,9 @@ _FAULTS = {
     "a place that was not filled in": re.compile(r"\{\w*\}|\bNone\b|\b(?:null|nan)\b"),
     "a space before punctuation": re.compile(r"\s[,;.!?](?:\s|$)"),
     "two spaces or a line break": re.compile(r"[ \t]{2,}|\n"),
+    "a character that nobody sees": re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]"),
+    "markup, or a token that models treat in a way of its own": re.compile(r"<[/|!]?\w[^<>]*>|\[/?INST\]"),
+    "two articles": re.compile(r"\b(?:the|an?) (?:the|an?)\b", re.IGNORECASE),
     "punctuation twice": re.compile(r"(?<!\.)\.\.(?!\.)|,,|\?\?|[?!]\.|,\."),
 }
 

@@ -6,6 +6,7 @@ its place; a value that is merely unsuitable is left to whoever uses it.
 
 import csv
 import io
+import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from mmke.lines import json_object
 
 Values = Mapping[str, str]
 
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _DELIMITERS = ",;\t"
 BETWEEN = "|"
 """Stands between several values in one cell."""
@@ -46,8 +48,11 @@ def read_table(file: Path) -> list[Row]:
 
 
 def plain(text: str) -> str:
-    """Return a text with single blanks, in the composed form of its letters: macOS takes names of files apart."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Return a text with single blanks, in the composed form of its letters: macOS takes names of files apart.
+
+    Control characters, which can steer a terminal or turn the direction of a text around, become blanks.
+    """
+    return " ".join(_UNSEEN.sub(" ", unicodedata.normalize("NFC", text)).split())
 
 
 def _text(file: Path) -> str:

@@ -91,7 +91,7 @@ class Templates:
         """Return two wordings of the edit's question, from different groups and in other words than the questions."""
         type_, groups = self._words.type(draft.subject.type), self._prompts[draft.kind]
         shown = {"shown": type_.shown, "noun": type_.noun, "user": draft.user}
-        questions = [wording.format(x=type_.shown) for wording in self._wordings(draft)]
+        questions = list(self._questions(draft))
         found = []
         for name in in_order(groups, self._seed, draft.id, "prompts"):
             wordings = [wording.format(**shown) for wording in in_order(groups[name], self._seed, draft.id, name)]
@@ -100,12 +100,13 @@ class Templates:
             raise CannotWriteError("every wording of the edit's question is nearly one of the questions about it")
         return found[0], found[1]
 
-    def _wordings(self, draft: Draft) -> Iterator[str]:
-        """Yield every wording of a question about the picture."""
+    def _questions(self, draft: Draft) -> Iterator[str]:
+        """Yield every question that can be asked about the picture."""
         if draft.kind != "user":
-            yield self._words.type(draft.subject.type).identity
+            type_ = self._words.type(draft.subject.type)
+            yield type_.identity
             for change in draft.changes:
-                yield from self._words.relation(change.relation).questions
+                yield from (each.format(x=type_.shown) for each in self._words.relation(change.relation).questions)
 
     def _rng(self, draft: Draft, what: str) -> Random:
         return rng(self._seed, draft.id, what)
