@@ -106,6 +106,17 @@ def cli_has(name: str) -> bool:
     return name in get_command(app).commands  # type: ignore[attr-defined]
 
 
+def test_the_page_on_sharing_names_commands_and_checks_that_exist() -> None:
+    from mmke.report.leaderboard.checks import CHECKS
+
+    page = (ROOT / "docs" / "sharing.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert len(commands) == 6
+    assert [command for command in commands if not exists(command)] == []
+    assert re.findall(r"^\| ([a-z ]+) \| (?:it|its|the) ", page, re.MULTILINE) == list(CHECKS)
+
+
 def test_contributing_names_commands_and_pages_that_exist() -> None:
     (block,) = re.findall(r"^```sh\n(.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
     assert [line for line in block.splitlines() if not exists(line)] == []
