@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from mmke import cli, registry
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import byte_tokenizer
-from mmke.testing import backbones, benchmarks, metrics, shared_kit
+from mmke.testing import backbones, benchmarks, editors, metrics, shared_kit
 from mmke.testing.records import draw_picture
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -86,6 +86,25 @@ def test_a_model_of_ones_own_keeps_its_contract(request: pytest.FixtureRequest) 
     kit = shared_kit(request)
     for claim in backbones.CLAIMS:
         claim(backbones.BackboneTrial(kit.backbone("mine"), kit.cases[0].probes, MemoryStore()))
+
+
+def test_an_editor_of_ones_own_edits_and_keeps_the_main_claims(
+    written: Written, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("writing-an-editor.md")
+    command = ["run", "--backbone", "tiny-llava", "--editor", "nudge", "--benchmark", "mini-entity", "--limit", "1"]
+    assert cli.main(command) == 0, capsys.readouterr().err
+    assert "i_rel" in scored("results")["nudge"]
+    editors.one_session_keeps_the_main_claims(
+        editors.EditorTrial(shared_kit(request), "nudge", "tiny-llava", {}, MemoryStore())
+    )
+
+
+@pytest.mark.slow
+def test_an_editor_of_ones_own_keeps_its_contract(written: Written, request: pytest.FixtureRequest) -> None:
+    written("writing-an-editor.md")
+    for claim in editors.CLAIMS:
+        claim(editors.EditorTrial(shared_kit(request), "nudge", "tiny-llava", {}, MemoryStore()))
 
 
 def test_a_file_of_ones_own_is_checked_and_edited(written: Written, capsys: pytest.CaptureFixture[str]) -> None:

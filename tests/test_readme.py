@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 GUIDES = ("docs/first-steps.md", "README.md", "docs/commands.md", "docs/training.md")
 PAGES = (*GUIDES, *sorted({str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md")} - set(GUIDES)))
 LARGE = re.compile(r"llava-1\.5-7b|minigpt4-7b|blip2-opt-2\.7b|hf:|cuda")
-OWN = re.compile(r"(--backbone|--metric|--benchmark) (mine|contains|things)\b")
+OWN = re.compile(r"(--backbone|--editor|--metric|--benchmark) (mine|nudge|contains|things)\b")
 """Names of the guides' example packages, which tests/test_guides.py runs."""
 PUBLISHED_DATA = "/data/mmke"
 TINY = {"smol-llava": "tiny-llava", "smol-minigpt4": "tiny-minigpt4"}
