@@ -27,7 +27,7 @@ LAYERS = {
     "benchmarks": CORE | {"registry", "downloads", "pictures"},
     "results": CORE | {"lines"},
     "hub": CORE,
-    "report": CORE | {"results", "hub"},
+    "report": CORE | {"results", "hub", "pictures"},
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones", "packaged"},

@@ -23,6 +23,7 @@ from mmke.cli.ls import ls
 from mmke.cli.offer import with_offer
 from mmke.cli.plot import plot
 from mmke.cli.push import push
+from mmke.cli.report import report
 from mmke.cli.run import run
 from mmke.cli.score import score
 from mmke.cli.setup import setup
@@ -53,6 +54,7 @@ app.command("run")(run)
 app.command("stream")(stream)
 app.command("table")(table)
 app.command("plot")(plot)
+app.command("report")(report)
 app.command("leaderboard")(leaderboard)
 app.command("score")(score)
 app.command("push")(push)

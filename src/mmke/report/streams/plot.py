@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mmke.errors import UserError, did_you_mean
 from mmke.report.cells import FLOOR
 from mmke.report.figures import PER_CENT
+from mmke.report.streams.curves import Bin
 from mmke.report.streams.naming import title
 from mmke.report.streams.pooled import ColumnFigures
 from mmke.report.streams.summaries import StreamSummary
@@ -28,8 +29,12 @@ ROOM = 0.14
 APART = 7.0
 """Per cent of the axis between two names at the ends of lines."""
 
-Curve = Literal["checkpoints", "gaps"]
-AXES: Mapping[Curve, str] = {"checkpoints": "edits in the model", "gaps": "further edits after the case's own"}
+Curve = Literal["checkpoints", "gaps", "ages"]
+AXES: Mapping[Curve, str] = {
+    "checkpoints": "edits in the model",
+    "gaps": "further edits after the case's own",
+    "ages": "further edits after the case's own, over all checkpoints",
+}
 
 
 def save_plot(
@@ -50,20 +55,40 @@ def save_plot(
     if file.suffix not in FORMS:
         raise UserError(f"--out {file}: give a name that ends in {' or '.join(FORMS)}")
     alt = _altair()
-    groups = [list(group) for _, group in groupby(streams, key=lambda stream: stream.key)]
-    parts = [part for group in groups if (part := _stream(alt, group, columns, curve)) is not None]
-    if not parts:
+    picture = stream_chart(alt, streams, columns=columns, curve=curve)
+    if picture is None:
         kind, moments = ("checkpoint", "at:1,3,10,end") if curve == "checkpoints" else ("gap", "right,gap:1,3,10")
         raise UserError(f"no stream has a curve by {kind} to draw; make one: mmke stream --score {moments}")
-    picture = alt.vconcat(*parts, spacing=30, background="white", padding=12).configure(font=FONT)
-    picture = picture.configure_view(stroke=None).configure_axis(
-        labelColor=INK, titleColor=INK, gridColor="#E4E4E4", domainColor=GREY, tickColor=GREY, titleFontWeight="normal"
-    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(str(file), scale_factor=2 if file.suffix == ".png" else 1)
     except OSError as error:
         raise UserError(f"cannot write {file} ({error.strerror}); choose another --out") from error
+
+
+def stream_chart(
+    alt: Any, streams: Sequence[StreamSummary], *, columns: Sequence[str] = (), curve: Curve, titled: bool = True
+) -> Any | None:
+    """Return the curves of streams as one chart; None where there is nothing to draw.
+
+    Args:
+        alt: the library.
+        streams: in the order of `read_streams`.
+        columns: one panel each; none: the headline kinds.
+        curve: by what.
+        titled: whether each stream's name stands above its panels.
+
+    Raises:
+        UserError: an unknown column.
+    """
+    groups = [list(group) for _, group in groupby(streams, key=lambda stream: stream.key)]
+    parts = [part for group in groups if (part := _stream(alt, group, columns, curve, titled=titled)) is not None]
+    if not parts:
+        return None
+    picture = alt.vconcat(*parts, spacing=30, background="white", padding=12).configure(font=FONT)
+    return picture.configure_view(stroke=None).configure_axis(
+        labelColor=INK, titleColor=INK, gridColor="#E4E4E4", domainColor=GREY, tickColor=GREY, titleFontWeight="normal"
+    )
 
 
 def _altair() -> Any:
@@ -75,7 +100,7 @@ def _altair() -> Any:
     return alt
 
 
-def _stream(alt: Any, streams: Sequence[StreamSummary], columns: Sequence[str], curve: Curve) -> Any:
+def _stream(alt: Any, streams: Sequence[StreamSummary], columns: Sequence[str], curve: Curve, *, titled: bool) -> Any:
     """Return the panels of one stream; None where it has no such curve."""
     panels = [
         _panel(alt, streams, column, label, curve)
@@ -98,7 +123,7 @@ def _stream(alt: Any, streams: Sequence[StreamSummary], columns: Sequence[str], 
         subtitleColor=GREY,
         offset=14,
     )
-    return alt.vconcat(*rows, spacing=22, title=head)
+    return alt.vconcat(*rows, spacing=22, title=head) if titled else alt.vconcat(*rows, spacing=22)
 
 
 def _labels(streams: Sequence[StreamSummary], columns: Sequence[str]) -> dict[str, str]:
@@ -123,7 +148,7 @@ def _points(stream: StreamSummary, column: str, curve: Curve) -> Mapping[Any, An
 def _panel(alt: Any, streams: Sequence[StreamSummary], column: str, label: str, curve: Curve) -> Any:
     """Return one panel: bands, lines with points, the floor, and a name at the end of each line."""
     editors = list(dict.fromkeys(stream.editor for stream in streams if stream.editor != FLOOR))
-    rows = [row for stream in streams for row in _rows(stream, column, curve)]
+    rows = [row for stream in streams for row in _rows(stream, column, label, curve)]
     ticks = sorted({row["x"] for row in rows if row["editor"] != FLOOR})
     unit = streams[0].scale.unit(column)
     top = 100.0 if unit == PER_CENT else max(row["high"] for row in rows)
@@ -131,7 +156,7 @@ def _panel(alt: Any, streams: Sequence[StreamSummary], column: str, label: str, 
         "x:Q",
         title=AXES[curve],
         scale=alt.Scale(type="log" if ticks[0] > 0 else "symlog", domain=[ticks[0], ticks[-1]], nice=False),
-        axis=alt.Axis(values=_ticks(ticks), format="d", grid=False, labelOverlap=False),
+        axis=alt.Axis(values=_ticks(ticks), format="~g", grid=False, labelOverlap=False),
     )
     y = alt.Y("y:Q", title=unit, scale=alt.Scale(domain=[min(0.0, *(row["low"] for row in rows)), top]))
     colour = alt.Color("editor:N", legend=None, scale=_scale(alt, editors, COLOURS))
@@ -145,7 +170,9 @@ def _panel(alt: Any, streams: Sequence[StreamSummary], column: str, label: str, 
         own.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
         floor.mark_line(color=GREY, strokeDash=[5, 4]).encode(x=x, y=y),
         own.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour),
-        own.mark_point(filled=True, size=38, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
+        own.mark_point(filled=True, size=38, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, description="told:N"
+        ),
         ends.mark_rule(strokeWidth=0.8, color="#AAAAAA").encode(x=x, x2=right, y=y, y2="name_y:Q"),
         named.mark_point(filled=True, size=38, opacity=1).encode(
             x=right, y=alt.Y("name_y:Q"), color=colour, shape=shape
@@ -159,11 +186,11 @@ def _panel(alt: Any, streams: Sequence[StreamSummary], column: str, label: str, 
     )
 
 
-def _ticks(places: Sequence[int]) -> list[int]:
+def _ticks(places: Sequence[float]) -> list[float]:
     """Return the places that can have a number under the axis: the last one, and those that its number leaves room."""
     heights = [log1p(place) for place in places]
     room = ROOM * (heights[-1] - heights[0])
-    found: list[int] = []
+    found: list[float] = []
     for place in reversed(places):
         if not found or log1p(found[-1]) - log1p(place) >= room:
             found.append(place)
@@ -174,9 +201,11 @@ def _scale(alt: Any, editors: Sequence[str], values: Sequence[str]) -> Any:
     return alt.Scale(domain=list(editors), range=[values[index % len(values)] for index in range(len(editors))])
 
 
-def _rows(stream: StreamSummary, column: str, curve: Curve) -> Iterator[dict[str, Any]]:
+def _rows(stream: StreamSummary, column: str, label: str, curve: Curve) -> Iterator[dict[str, Any]]:
     for place, point in _points(stream, column, curve).items():
-        yield {"editor": stream.editor, "x": place, "y": point.value, "low": point.low, "high": point.high}
+        x = (place.low + place.high) / 2 if isinstance(place, Bin) else place
+        told = f"{stream.editor}, {label}: {point.value:.1f} at {x:g} {AXES[curve]}, {point.n} cases"
+        yield {"editor": stream.editor, "x": x, "y": point.value, "low": point.low, "high": point.high, "told": told}
 
 
 def _ends(rows: Sequence[Mapping[str, Any]], top: float) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,7 @@
 // What every page of mmke shares: calls to the server with the token of this start, and building elements.
 
+export { byId, el } from "./elements.js";
+
 const TOKEN = "mmke-token";
 
 // The token comes in the address, behind #. It is kept for this tab and taken out of the address.
@@ -49,16 +51,3 @@ export async function picture(path) {
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-
-/** Return an element; attributes that are null or false are left out, and text is never read as markup. */
-export function el(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-export const byId = (id) => document.getElementById(id);

@@ -19,9 +19,10 @@ function sort(table, headings, index) {
   for (const each of headings) each.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
-  const rows = [...table.tBodies[0].rows];
+  const body = table.querySelector("tbody.sorted") ?? table.tBodies[0]; // the floor stands above it, in a body of its own
+  const rows = [...body.rows];
   rows.sort((a, b) => compared(a.cells[index], b.cells[index], numbers, sign));
-  table.tBodies[0].append(...rows);
+  body.append(...rows);
 }
 
 // What has no figure stays at the end, whichever way is sorted.

@@ -1,0 +1,121 @@
+"""How all plots look: colours, shapes, sizes for a page and for a paper; from a chart to SVG, PNG or PDF.
+
+Each editor has a colour of Okabe and Ito, which colour-blind readers tell apart, and a shape. The ground is white on
+dark pages too. Needs the extra `mmke[report]`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mmke.errors import UserError
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+GREY, INK, GRID, FAINT = "#5b6470", "#1c2128", "#e7e7e7", "#b3b8bf"
+FONT = "DejaVu Sans, Verdana, sans-serif"
+"""vl-convert measures text with this font; where a reader's machine lacks it, Verdana has the same widths."""
+
+Form = Literal["svg", "png", "pdf"]
+MARKED = re.compile(r"<(\w+)([^<>]*?aria-label=\"([^\"]*)\"[^<>]*?)/>")
+"""A mark with a text for screen readers. A picture has no tooltips of its own: they come from <title>."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Sizes in pixels, which are points in a PDF.
+
+    Attributes:
+        width: of a chart with one panel.
+        height: of the same.
+        columns: how many panels stand side by side.
+        size: of the text.
+        mark: area of a mark.
+    """
+
+    width: int
+    height: int
+    columns: int
+    size: int
+    mark: int
+
+
+PAGE = Look(width=300, height=270, columns=1, size=12, mark=70)
+PAPER = Look(width=185, height=165, columns=2, size=8, mark=34)
+"""Two panels take the width of a page in two columns, one panel that of a column (about 240 points with its axis)."""
+
+
+def altair() -> Any:
+    """Return the library.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import altair as alt
+        import vl_convert  # noqa: F401  # draws the charts
+    except ModuleNotFoundError as error:
+        raise UserError(f"plots need {error.name}: pip install 'mmke[report]'") from error
+    return alt
+
+
+def data(alt: Any, rows: Sequence[dict[str, Any]]) -> Any:
+    """Return a chart of rows, without a mark."""
+    return alt.Chart(alt.Data(values=list(rows)))
+
+
+def colour(alt: Any, names: Sequence[str]) -> Any:
+    """Return the colour of each name of the field `name`."""
+    return alt.Color("name:N", legend=None, scale=_cycle(alt, names, COLOURS))
+
+
+def shape(alt: Any, names: Sequence[str]) -> Any:
+    """Return the shape of each name of the field `name`."""
+    return alt.Shape("name:N", legend=None, scale=_cycle(alt, names, SHAPES))
+
+
+def _cycle(alt: Any, names: Sequence[str], values: Sequence[str]) -> Any:
+    return alt.Scale(domain=list(names), range=[values[index % len(values)] for index in range(len(names))])
+
+
+def dressed(alt: Any, panels: Sequence[Any], look: Look) -> Any:
+    """Return panels as one chart with the colours and texts that all have."""
+    chart = alt.concat(*panels, columns=look.columns, spacing=look.size * 2, background="white", padding=6)
+    return (
+        chart.configure(font=FONT)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=INK,
+            titleColor=INK,
+            gridColor=GRID,
+            domainColor=FAINT,
+            tickColor=FAINT,
+            titleFontWeight="normal",
+            labelFontSize=look.size - 1,
+            titleFontSize=look.size,
+            labelLimit=400,
+        )
+        .configure_title(fontSize=look.size, color=INK, anchor="start", fontWeight="bold", offset=6)
+        .configure_legend(labelFontSize=look.size - 1, titleFontSize=look.size - 1, labelColor=INK, titleColor=INK)
+    )
+
+
+def to_svg(chart: Any) -> str:
+    """Return a chart as SVG whose marks tell their values to a pointer and to a screen reader."""
+    import vl_convert
+
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    # The text of an attribute is escaped for an element as well.
+    return MARKED.sub(r"<\1\2><title>\3</title></\1>", svg)
+
+
+def to_bytes(chart: Any, form: Form) -> bytes:
+    """Return a chart as a file."""
+    import vl_convert
+
+    if form == "svg":
+        return to_svg(chart).encode()
+    if form == "png":
+        return bytes(vl_convert.vegalite_to_png(chart.to_dict(), scale=3))
+    return bytes(vl_convert.vegalite_to_pdf(chart.to_dict()))
