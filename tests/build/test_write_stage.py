@@ -285,4 +285,4 @@ def test_braces_in_names_types_relations_and_values_are_only_text(tmp_path: Path
         assert ask(project, Quiet()).refused == {}
         for record in records(project):
             assert all(says(record.texts["target"], change.after) for change in record.edit.draft.changes)
-            assert "{noun}" in record.texts["prompt"]
+            assert "{noun}" in record.texts["port.question"]
