@@ -43,6 +43,7 @@ python_maximum_signature_line_length = 100
 html_theme = "furo"
 html_title = "mmke"
 html_static_path = ["_static"]
+html_extra_path = ["_root"]  # the site's first page, which leads to docs/index.html
 html_css_files = ["site.css"]
 html_show_sphinx = html_copy_source = html_show_sourcelink = False
 html_math_renderer = "mathml"

@@ -94,7 +94,9 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0
     assert [line for line in done.stderr.splitlines() if not LATER.search(line)] == []
-    pages = [page for page in (tmp_path / "site").rglob("*.html") if "docs" in page.parts]
-    assert {"index.html", "first-steps.html", "api.html"} <= {page.name for page in pages}
+    first = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert 'url=docs/index.html"' in first
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert {"first-steps.html", "api.html", "FULL_SIZE.html"} <= {page.name for page in pages}
     foreign = re.compile(r"<(?:script|link|img)[^>]+(?:src|href)=\"(?:https?:)?//")
     assert [page.name for page in pages if foreign.search(page.read_text(encoding="utf-8"))] == []
