@@ -35,7 +35,7 @@ def test_data_come_here_and_weights_where_they_are_looked_for(
 
 
 def test_small_models_are_there_already() -> None:
-    with pytest.raises(UserError, match="smol-llava brings its own weights, there is nothing to fetch: mmke run"):
+    with pytest.raises(UserError, match="smol-llava needs nothing from the hub: mmke run"):
         fetching.fetch("smol-llava", None)
 
 

