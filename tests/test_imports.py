@@ -35,7 +35,8 @@ LAYERS = {
     "running": CORE
     | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results", "lines"},
     "build": CORE | {"hub", "lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
-    "web": CORE | {"lines", "pictures", "build"},
+    "web": CORE
+    | {"lines", "pictures", "build", "registry", "protocols", "backbones", "benchmarks", "editing", "running"},
     "testing": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"},
     "events": set(),
     "trackers": CORE | {"registry", "report", "results", "events"},
@@ -101,6 +102,7 @@ def test_tables_and_metrics_and_data_are_made_without_torch() -> None:
         ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
         for part in WITHOUT_TORCH
         for file in files(part)
+        if "room" not in file.parts  # of web/play, which the thread that computes imports
     ]
     program = (
         f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; sys.exit('torch' in sys.modules)"

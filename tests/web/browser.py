@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
+from starlette.types import ASGIApp
 
 from mmke.build.project import open_project
 from mmke.build.records import records
 from mmke.web import HOST
+from mmke.web.play import PlaySettings
+from mmke.web.play.routes import play_app
+from mmke.web.play.service import Service
 from mmke.web.safeguards import known_hosts
 from mmke.web.server import address_of, listen, server_of
 from mmke.web.verify.opening import service_of
@@ -82,14 +87,35 @@ def serving(folder: Path, *, annotator: str | None = None) -> Iterator[str]:
     """Serve a project's verification page beside the test, and return its address."""
     with open_project(folder) as project:
         service = service_of(project, records(project), annotator=annotator)
-        server = server_of(verify_app(service, token=TOKEN, hosts=known_hosts(HOST)))
-        listening = listen(HOST, 0)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
+        with running(verify_app(service, token=TOKEN, hosts=known_hosts(HOST))) as address:
+            yield address
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serve an application beside the test, and return its address."""
+    server = server_of(app)
+    listening = listen(HOST, 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield address_of(listening, TOKEN)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+        assert not thread.is_alive()
+
+
+@contextmanager
+def playing(folder: Path, backbone: str = "tiny-llava", *, wait: bool = True) -> Iterator[tuple[str, Service]]:
+    """Serve the playground beside the test, and return its address and its service."""
+    service = Service(PlaySettings(backbone), folder)
+    with running(play_app(service, token=TOKEN, hosts=known_hosts(HOST))) as address:
+        service.start()
         try:
-            yield address_of(listening, TOKEN)
+            while wait and service.state()["state"] == "loading":
+                time.sleep(0.02)
+            yield address, service
         finally:
-            server.should_exit = True
-            thread.join(10)
-            listening.close()
-            assert not thread.is_alive()
+            service.close()

@@ -21,6 +21,7 @@ from mmke.cli.importing import import_
 from mmke.cli.leaderboard import leaderboard
 from mmke.cli.ls import ls
 from mmke.cli.offer import with_offer
+from mmke.cli.play import play
 from mmke.cli.plot import plot
 from mmke.cli.push import push
 from mmke.cli.report import report
@@ -52,6 +53,7 @@ app.command("ls", help="List what can be chosen.")(ls)
 app.command("check")(check)
 app.command("run")(run)
 app.command("stream")(stream)
+app.command("play")(play)
 app.command("table")(table)
 app.command("plot")(plot)
 app.command("report")(report)

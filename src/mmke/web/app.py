@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -24,7 +25,13 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def make_app(
-    template: str, calls: Sequence[BaseRoute], *, token: str, hosts: Sequence[str], most_bytes: int = MOST_BYTES
+    template: str,
+    calls: Sequence[BaseRoute],
+    *,
+    token: str,
+    hosts: Sequence[str],
+    most_bytes: int = MOST_BYTES,
+    uploads: Mapping[str, int] = MappingProxyType({}),
 ) -> Starlette:
     """Return an application with its safeguards.
 
@@ -34,6 +41,7 @@ def make_app(
         token: that calls carry.
         hosts: names under which it may be asked.
         most_bytes: of what one call sends.
+        uploads: calls that take a file, with the most bytes of each.
     """
     pages = Environment(loader=PackageLoader("mmke.web"), autoescape=True, undefined=StrictUndefined)
     page = pages.get_template(template)
@@ -52,7 +60,7 @@ def make_app(
         routes=[Route("/", show), Route("/files/{name}", load), *calls],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
-            Middleware(Safeguards, token=token, most_bytes=most_bytes),
+            Middleware(Safeguards, token=token, most_bytes=most_bytes, uploads=uploads),
         ],
         exception_handlers={HTTPException: _told, UserError: _told_to_user, OSError: _told_of_disk},
     )

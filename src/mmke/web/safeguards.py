@@ -3,13 +3,15 @@
 * Only known hosts: a foreign page that points its own name at this machine (DNS rebinding) gets 400.
 * Calls (`/api/`) carry the token of this start in a header, which a foreign page cannot send; it is compared in
   constant time. The token stands in the address behind `#`, which browsers send to nobody.
-* Calls that write carry JSON, come from this page, and are small.
+* Calls that write carry JSON, or a file where files are taken, come from this page, and are small.
 * The page runs its own scripts and styles alone, may be framed by nobody, sends no referrer, and is not kept.
 """
 
 import hmac
 import secrets
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 CARRIED_IN = "x-mmke-token"
 """The header that carries the token."""
 CALLS = "/api/"
+FILE = "application/octet-stream"
+"""What an upload calls itself; what it is, its bytes alone say."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 _POLICY = (
@@ -61,9 +65,18 @@ def _addresses(name: str) -> list[str]:
 class Safeguards:
     """The middleware; `scope["nonce"]` is what the page gives its scripts and styles."""
 
-    def __init__(self, app: ASGIApp, *, token: str, most_bytes: int) -> None:
-        """Let through to `app` what carries the token and is at most so big."""
-        self.app, self._token, self._most_bytes = app, token, most_bytes
+    def __init__(
+        self, app: ASGIApp, *, token: str, most_bytes: int, uploads: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """Let through to `app` what carries the token and is at most so big.
+
+        Args:
+            app: what answers.
+            token: that calls carry.
+            most_bytes: of a call in JSON.
+            uploads: calls that take a file, with the most bytes of each.
+        """
+        self.app, self._token, self._most_bytes, self._uploads = app, token, most_bytes, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is refused, and hand on the rest."""
@@ -82,7 +95,10 @@ class Safeguards:
             status, told = refusal
             await JSONResponse({"message": told}, status)(scope, receive, send_guarded)
             return
-        await self.app(scope, _Capped(receive, self._most_bytes), send_guarded)
+        await self.app(scope, _Capped(receive, self._most(scope)), send_guarded)
+
+    def _most(self, scope: Scope) -> int:
+        return self._uploads.get(scope["path"], self._most_bytes)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and reason where a request is refused."""
@@ -96,11 +112,13 @@ class Safeguards:
     def _refusal_to_write(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         if headers.get("origin", own := f"{scope['scheme']}://{headers.get('host')}") != own:
             return 403, "This call comes from another page."
-        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return 415, "This call takes JSON."
+        # Neither of the two can be sent by another page's form.
+        kind, what = (FILE, "a file") if scope["path"] in self._uploads else ("application/json", "JSON")
+        if headers.get("content-type", "").partition(";")[0].strip() != kind:
+            return 415, f"This call takes {what}."
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._most_bytes:
-            return 413, f"This is more than {self._most_bytes} bytes."
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._most(scope):
+            return 413, f"This is more than {self._most(scope)} bytes."
         return None
 
 

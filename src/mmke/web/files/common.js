@@ -24,7 +24,8 @@ async function ask(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Refused(0, "The server does not answer.");
   }
   if (answer.ok) return answer;
@@ -50,4 +51,26 @@ export async function picture(path) {
 /** Return a random key, which makes a step that is sent twice count once. */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Return what the server answers to a call in JSON, as it comes: a file. */
+export const file = (path, body, options = {}) => ask(path,
+  { method: "POST", headers: { ...carried(), "content-type": "application/json" }, body: JSON.stringify(body), ...options });
+
+/** Send a file, whatever it calls itself. */
+export const upload = (path, content, { headers = {}, ...options } = {}) => ask(path,
+  { method: "POST", headers: { ...carried(), "content-type": "application/octet-stream", ...headers }, body: content, ...options });
+
+/** Return the events of a long piece of work, one line of JSON each; leaving the loop stops the work. */
+export async function* events(path, body, { file: content, headers, signal } = {}) {
+  const answer = await (content ? upload(path, content, { headers, signal }) : file(path, body, { signal }));
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => { throw error.name === "AbortError" ? error : new Refused(0, "The server does not answer."); });
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    yield* lines.map(JSON.parse);
+  }
 }

@@ -1,0 +1,48 @@
+"""`mmke play`: edit a model and ask it, on a page in the browser."""
+
+from typing import Annotated
+
+import typer
+
+from mmke.cli import options
+from mmke.cli.run import checkpoints
+from mmke.cli.threads import limit_threads
+
+PAGE = "Page"
+
+
+def play(
+    backbone: options.BackboneName = "smol-llava",
+    checkpoint: options.Checkpoints = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    threads: options.Threads = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Of the page (default: any that is free).",
+            callback=options.number("--port", 0, 65_535),
+            rich_help_panel=PAGE,
+        ),
+    ] = 0,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST",
+            help="Where the page is served. Other machines reach it only where this is not 127.0.0.1.",
+            rich_help_panel=PAGE,
+        ),
+    ] = "127.0.0.1",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)
+    ] = True,
+) -> int:
+    """Edit a model and ask it, on a page in the browser: before and after side by side."""
+    limit_threads(threads)
+    from mmke.web.play import PlaySettings, serve
+
+    settings = PlaySettings(backbone, device, dtype, weights, checkpoints(checkpoint or []))
+    serve(settings, port=port, host=host, open_browser=browser)
+    return 0
