@@ -1,10 +1,11 @@
 """The records of all runs as plain data for the page's browser: what was edited, asked and said, and the scores.
 
 Texts stand once in a list and are named by their place, since models and editors say much the same. Which tokens were
-right is known from the ids: the token that the model holds most probable against the one of the gold answer.
+right is known from the ids: the token that the model holds most probable against the one of the gold answer. The text
+of each token is not kept in results.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmke.report.aggregates import AGGREGATES
@@ -13,9 +14,6 @@ from mmke.report.page.thumbnails import Thumbnails
 from mmke.results.described import columns_of, kinds_of
 from mmke.results.finished import FinishedRecord
 from mmke.types import EditCase, Probe, ScoreRow, StoredAnswer
-
-Pieces = Callable[[Mapping[str, Any], Sequence[int]], Sequence[str] | None]
-"""The texts of token ids of a run's backbone; None where they are not known."""
 
 
 class Texts:
@@ -34,16 +32,13 @@ class Texts:
         return place
 
 
-def records_data(
-    gathered: Gathered, pictures: Thumbnails, *, most: int = 0, pieces: Pieces | None = None
-) -> dict[str, Any]:
+def records_data(gathered: Gathered, pictures: Thumbnails, *, most: int = 0) -> dict[str, Any]:
     """Return everything that the browser of records shows.
 
     Args:
         gathered: the runs.
         pictures: takes the pictures of the cases that are shown.
         most: so many cases of each benchmark; 0: all.
-        pieces: the texts of tokens, where they are known.
     """
     texts = Texts()
     cases: dict[tuple[str, str], int] = {}
@@ -63,7 +58,7 @@ def records_data(
                 counts[group] = counts.get(group, 0) + 1
                 cases[key] = len(shown)
                 shown.append(_case(run.cases[record.case_id], texts, pictures))
-            records.append(_record(number, cases[key], record, texts, run, pieces))
+            records.append(_record(number, cases[key], record, texts, run))
     return {
         "runs": runs,
         "kinds": _kinds(gathered.runs),
@@ -139,9 +134,7 @@ def _probe(probe: Probe, texts: Texts, pictures: Thumbnails) -> dict[str, Any]:
     }
 
 
-def _record(
-    number: int, case: int, record: FinishedRecord, texts: Texts, run: ReadRun, pieces: Pieces | None
-) -> dict[str, Any]:
+def _record(number: int, case: int, record: FinishedRecord, texts: Texts, run: ReadRun) -> dict[str, Any]:
     answers: dict[StoredAnswer, int] = {}
     kept: list[dict[str, Any]] = []
 
@@ -150,7 +143,7 @@ def _record(
             return None
         if answer not in answers:
             answers[answer] = len(kept)
-            kept.append(_answer(answer, texts, run, pieces))
+            kept.append(_answer(answer, texts))
         return answers[answer]
 
     rows = [
@@ -187,7 +180,7 @@ def _same(row: ScoreRow) -> str | None:
     return "".join("1" if one == two else "0" for one, two in zip(before, after, strict=True))
 
 
-def _answer(answer: StoredAnswer, texts: Texts, run: ReadRun, pieces: Pieces | None) -> dict[str, Any]:
+def _answer(answer: StoredAnswer, texts: Texts) -> dict[str, Any]:
     found: dict[str, Any] = {"who": answer.model, "text": texts.add(answer.text)}
     if answer.image is not None:
         found["image"] = answer.image
@@ -197,11 +190,6 @@ def _answer(answer: StoredAnswer, texts: Texts, run: ReadRun, pieces: Pieces | N
         found["right"] = "".join(
             "1" if said == gold else "0" for said, gold in zip(answer.ids, answer.target_ids, strict=True)
         )
-        if pieces is not None:
-            for name, ids in (("gold", answer.target_ids), ("said", answer.ids)):
-                told = pieces(run.run, ids)
-                if told is not None:
-                    found[name] = [texts.add(piece) for piece in told]
     if answer.ask.target == "unedited":
         found["fed"] = True
     return found

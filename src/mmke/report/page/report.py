@@ -18,13 +18,15 @@ from mmke.report.page.blocks import Block, TableLine, blocks_of
 from mmke.report.page.compared import Difference, comparisons
 from mmke.report.page.gather import Gathered
 from mmke.report.page.made import made_of
-from mmke.report.page.records import Pieces, records_data
+from mmke.report.page.records import records_data
 from mmke.report.page.standalone import render_page
 from mmke.report.page.thumbnails import Thumbnails
 from mmke.report.page.unscored import unscored_of
 from mmke.report.streams.blocks import stream_blocks
 
 GIB = 2**30
+MOST_NOTES = 3
+"""With more notes than this beneath a table, they are folded."""
 MEANINGS = {
     "t_loc": "Text locality: unrelated questions without a picture are answered as before.",
     "i_loc": "Image locality: unrelated questions on other pictures are answered as before.",
@@ -35,9 +37,7 @@ MEANINGS = {
 }
 
 
-def make_report(
-    gathered: Gathered, *, version: str, pictures: bool = True, most: int = 0, pieces: Pieces | None = None
-) -> str:
+def make_report(gathered: Gathered, *, version: str, pictures: bool = True, most: int = 0) -> str:
     """Return the page's text.
 
     Args:
@@ -45,7 +45,6 @@ def make_report(
         version: of the package, for the foot of the page.
         pictures: whether pictures are shown.
         most: so many cases of each benchmark in the browser of records; 0: all.
-        pieces: the texts of tokens, where they are known.
 
     Raises:
         UserError: a library of the extra `report` is not installed.
@@ -53,7 +52,7 @@ def make_report(
     blocks = blocks_of(gathered)
     names = names_of(blocks)
     streams = [each for own in gathered.streams.values() for each in own]
-    records = records_data(gathered, Thumbnails(shown=pictures), most=most, pieces=pieces)
+    records = records_data(gathered, Thumbnails(shown=pictures), most=most)
     return render_page(
         "report.html",
         styles=["report.css"],
@@ -127,6 +126,7 @@ def _block(block: Block, number: int, names: Sequence[str], gathered: Gathered) 
         "more_labels": list(more.values()),
         "more_lines": [_line(line, list(more), unfinished) for line in block.lines],
         "notes": block.notes,
+        "many_notes": len(block.notes) > MOST_NOTES,
         "plots": [_plot(plot) for plot in plots_of_block(block, names, PAGE)],
     }
 

@@ -3,6 +3,7 @@
 import { byId } from "./elements.js";
 
 const CLOSE = 1e-9;
+const USUAL = { unit: "per cent", higher: true }; // what a column is that run.json does not describe, as in tables
 
 async function unpacked() {
   const packed = byId("data").textContent.trim();
@@ -29,6 +30,8 @@ function prepared(data) {
     record.key = [...record.about.parts, record.of.id, ...state].join("/");
     record.texts = null;
   }
+  // Editors first: the unedited model's own records are looked at last.
+  data.records.sort((a, b) => (a.about.editor === "none") - (b.about.editor === "none"));
   data.byKey = new Map(data.records.map((record) => [record.key, record]));
   return data;
 }
@@ -44,8 +47,8 @@ function compares(data, row) {
 
 /** Return by how much a row changed for the better: over the floor, or away from "nothing moved"; null: not known. */
 function changeOf(data, row) {
-  const column = data.columns[row.column];
-  if (row.value === null || column === undefined) return null;
+  const column = data.columns[row.column] ?? USUAL;
+  if (row.value === null) return null;
   const sign = column.higher ? 1 : -1;
   if (row.floor !== null) return sign * (row.value - row.floor);
   if (!compares(data, row)) return null;
@@ -66,7 +69,7 @@ function mean(values) {
 /** Return a figure of a column as text. */
 function figure(data, column, value) {
   if (value === null || value === undefined) return "–";
-  return (data.columns[column]?.unit ?? "per cent") === "per cent" ? `${(100 * value).toFixed(1)} %` : value.toFixed(3);
+  return (data.columns[column] ?? USUAL).unit === "per cent" ? `${(100 * value).toFixed(1)} %` : value.toFixed(3);
 }
 
 function points(change) {

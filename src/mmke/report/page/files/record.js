@@ -8,16 +8,18 @@ function showRecord(data, record, about) {
   const state = record.edits === undefined ? [] : [`${record.edits} edits in the model`];
   const copy = el("button", { type: "button", class: "plain copy", onclick: async (event) => copied(event.currentTarget, about.link()) }, "Copy link");
   const shownPictures = [...new Set(record.of.edits.map((edit) => edit.pic).filter((number) => number !== null))];
+  const shared = tagsOfAll(record.of.probes);
   return [
     el("header", {},
       shownPictures.map((number) => picture(data, number, "the edit's picture")),
       el("div", { class: "title" },
         el("h3", { tabindex: "-1" }, about.name),
         el("p", { class: "muted" }, [record.about.editor, record.about.place, record.of.id, ...state].join(" · ")),
-        record.of.edits.map((edit) => editOf(data, edit))),
+        record.of.edits.map((edit) => editOf(data, edit)),
+        shared.size ? el("p", { class: "tags muted" }, tagged(shared)) : null),
       copy),
     about.others.length > 1 ? others(data, record, about) : null,
-    ...groups(data, record, about),
+    ...groups(data, record, about, shared),
     unscored(data, record),
   ].filter((part) => part !== null);
 }
@@ -52,34 +54,43 @@ function others(data, record, about) {
 
 const ROLES = [["recall", "The edit itself"], ["relation", "New knowledge"], ["locality", "Unrelated: should stay as it was"], ["hard locality", "Looks alike: should stay as it was"]];
 
-function groups(data, record, about) {
+function groups(data, record, about, shared) {
   const chosen = record.of.probes.map((probe, index) => ({ probe, index })).filter(({ probe }) => !about.kind || probe.kind === about.kind);
   return ROLES.map(([role, title]) => {
     const own = chosen.filter(({ probe }) => data.kinds[probe.kind]?.role === role);
-    return own.length ? el("section", { class: "group" }, el("h4", {}, title), own.map(({ probe, index }) => probeOf(data, record, probe, index))) : null;
+    return own.length ? el("section", { class: "group" }, el("h4", {}, title), own.map(({ index }) => probeOf(data, record, index, shared))) : null;
   });
 }
 
-function probeOf(data, record, probe, index) {
+function probeOf(data, record, index, shared) {
+  const probe = record.of.probes[index];
   const rows = record.rows.filter((row) => row.probe === index);
   const own = rows.find((row) => row.column === row.kind) ?? rows[0];
   const shown = record.of.edits.some((edit) => edit.pic === probe.pic);
-  const tags = Object.entries(probe.tags).map(([name, value]) => `${name} ${value}`).join(", ");
+  const tags = tagged(Object.entries(probe.tags).filter(([name]) => !shared.has(name)));
   return el("div", { class: "probe" },
     el("div", {},
       el("p", {}, el("span", { class: "chip" }, data.kinds[probe.kind].label), " ", el("span", { class: "ask" }, data.texts[probe.q])),
       probe.pic !== null && !shown ? picture(data, probe.pic, "the question's picture", true) : null),
     el("div", { class: "scores" }, own ? scoreOf(data, own) : null),
     el("dl", { class: "said" }, el("dt", {}, "gold"), el("dd", {}, data.texts[probe.gold]), ...answersOf(data, rows, own)),
-    el("p", { class: "more-scores" }, rows.filter((row) => row !== own).map((row) => `${row.column} ${row.value === null ? "unscored" : figure(data, row.column, row.value)}${row.floor === null ? "" : ` (floor ${figure(data, row.column, row.floor)})`}`).join(" · ")),
+    rows.length < 2 ? null : el("p", { class: "more-scores" }, rows.filter((row) => row !== own).map((row) => `${row.column} ${row.value === null ? "unscored" : figure(data, row.column, row.value)}${row.floor === null ? "" : ` (floor ${figure(data, row.column, row.floor)})`}`).join(" · ")),
     tags ? el("p", { class: "tags" }, tags) : null);
 }
+
+/** Return the tags that all questions have alike; they are told once. */
+function tagsOfAll(probes) {
+  const first = Object.entries(probes[0]?.tags ?? {});
+  return new Map(first.filter(([name, value]) => probes.every((probe) => probe.tags[name] === value)));
+}
+
+const tagged = (tags) => [...tags].map(([name, value]) => `${name.replaceAll("_", " ")}: ${value}`).join(" · ");
 
 function scoreOf(data, row) {
   if (row.value === null) return el("span", { class: "chip care" }, `unscored: ${row.reason === null ? "no reason given" : data.texts[row.reason]}`);
   const change = changeOf(data, row);
-  const floor = row.floor === null ? "" : ` floor ${figure(data, row.column, row.floor)}`;
-  return el("span", {}, el("strong", {}, figure(data, row.column, row.value)), " ", el("span", { class: way(change) }, points(change)), el("span", { class: "muted" }, floor));
+  const floor = row.floor === null ? "" : `, floor ${figure(data, row.column, row.floor)}`;
+  return el("span", {}, el("strong", {}, figure(data, row.column, row.value)), el("span", { class: way(change) }, change === null ? "" : ` ${points(change)}`), el("span", { class: "muted" }, floor));
 }
 
 // What was said: first under the gold answer, then freely written. A model that only feeds a comparison is named too.
@@ -102,17 +113,10 @@ function said(data, answer, same) {
   const told = same !== null && same !== undefined ? "tokens as the unedited model says" : "tokens right";
   const parts = [];
   if (marks === undefined || marks === null) parts.push(data.texts[answer.text] || el("em", { class: "muted" }, "(nothing)"));
-  else if (answer.said) parts.push(el("span", {}, [...marks].map((mark, index) => token(data, answer, mark, index, same))));
   else parts.push(data.texts[answer.text], el("span", { class: "strip", "aria-hidden": "true" }, " ", [...marks].map((mark) => el("span", { class: mark === "1" ? "right" : "wrong" }, mark === "1" ? "■" : "□"))));
   if (marks) parts.push(el("span", { class: "count" }, `${[...marks].filter((mark) => mark === "1").length} of ${marks.length} ${told}`));
   if (answer.image) parts.push(el("span", { class: "count" }, `asked about the picture ${answer.image}`));
   return parts;
-}
-
-function token(data, answer, mark, index, same) {
-  const gold = answer.gold?.[index];
-  const wanted = mark === "0" && gold !== undefined && !same ? `here the gold answer has “${data.texts[gold]}”` : null;
-  return el("span", { class: `tok ${mark === "1" ? "right" : "wrong"}`, title: wanted }, data.texts[answer.said[index]]);
 }
 
 function unscored(data, record) {
