@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "mmke"
-CORE = {"types", "errors", "renamed", "steps"}
+CORE = {"types", "counting", "errors", "renamed", "steps"}
 LAYERS = {
     "types": set(),
+    "counting": set(),
     "errors": set(),
     "renamed": set(),
     "steps": set(),
@@ -46,6 +47,7 @@ LAYERS = {
 }
 WITHOUT_TORCH = (
     "types",
+    "counting",
     "errors",
     "renamed",
     "steps",

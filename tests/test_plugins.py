@@ -1,5 +1,6 @@
 """Editors of other packages that are broken: named in one line when they are asked for, and in nobody else's way."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -188,6 +189,24 @@ def test_an_editor_that_fails_at_work_is_named(
     with pytest.raises(UserError) as error:
         run(planned)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("noun", ["sources", "writers", "rules"])
+def test_what_the_builder_takes_from_other_packages_is_listed(
+    noun: registry.Noun, installed: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed('def make(*arguments):\n    """Make something else."""\n    return arguments\n', group=noun)
+    assert main(["ls", noun]) == 0
+    assert re.search(r"^mine +Make something else\.", capsys.readouterr().out, re.MULTILINE)
+    with pytest.raises(BrokenPluginError, match="returned a tuple that lacks"):
+        registry.factory(noun, "mine")(*["project"] * (noun != "rules"))
+
+
+@pytest.mark.parametrize("noun", ["sources", "writers", "rules"])
+def test_a_broken_package_of_the_builder_is_told(noun: registry.Noun, installed: Callable[..., None]) -> None:
+    installed("import nosuchthing\n", group=noun)
+    with pytest.raises(BrokenPluginError, match=rf"^{noun[:-1]} 'mine' \(mine\.edit:make, package mine-editor\)"):
+        registry.factory(noun, "mine")
 
 
 METRIC = '''

@@ -159,7 +159,7 @@ def test_a_dry_run_says_how_many_calls_and_tokens_are_coming_and_sends_nothing(t
     with grammar_model(tmp_path) as server, reading(tmp_path) as project:
         told = dry(project).split("\n")
     assert server.asked == []
-    assert told[0] == "llm would write 4 edits and their questions; 0 are there already"
+    assert told[0] == "llm would write 4 edits with questions; there already: 0"
     found = re.match(
         r"grammar-1 at http://127\.0\.0\.1:\d+/v1: 8 calls for 4 records, two for each that has no reply yet; "
         r"about ([\d,]+) tokens sent and ([\d,]+) received, which cost 0\.\d\d at the prices in build\.toml, by 4 char",

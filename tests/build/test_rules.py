@@ -11,11 +11,11 @@ import pytest
 from kit import make_project
 
 from mmke import registry
+from mmke.build.consistency import number, year
 from mmke.build.content import Kind, PictureRole
 from mmke.build.project import Project, open_project
 from mmke.build.record import Record
 from mmke.build.records import records
-from mmke.build.rules.changes import number, year
 from mmke.build.rules.check import as_json, as_text, check, rules
 from mmke.build.rules.grammar import wrong_article
 from mmke.build.words import Relation, TypeWords, Words
@@ -366,7 +366,7 @@ def test_findings_are_told_by_rule_with_the_reason_and_as_json(projects: dict[st
     first = text(t_loc__answer="not at all hot but cold")(records(project)[0], project)
     found = check(project, [first])
     told = as_text(found, records=1)
-    assert told.splitlines()[0] == "1 of 1 records have findings; a record with findings is not exported"
+    assert told.splitlines()[0] == "records with findings: 1 of 1; a record with findings is not exported"
     assert "short-answer: 1. An answer of more than 5 words" in told
     assert "  entity/flag/aland: t_loc.answer: 'not at all hot but cold' has 6 words, more than 5" in told
     assert json.loads(as_json(found))[0]["place"] == "t_loc.answer"

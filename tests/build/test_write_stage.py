@@ -173,7 +173,7 @@ def test_types_take_turns_and_what_cannot_be_made_is_told(tmp_path: Path) -> Non
     )
     assert outcome.refused == {
         "jug/solo": "no other thing of the type jug is left for it to exchange pictures with",
-        "vase/plain": "1 facts, and kind entity needs 2",
+        "vase/plain": "1 fact, and kind entity needs 2",
     }
     assert outcome.notes[0].startswith("14 of the 30 records that `count` asks for can be made of the 16 things: 1 x ")
 
@@ -266,10 +266,10 @@ def test_nothing_collected_and_unknown_types_are_told(tmp_path: Path) -> None:
 def test_a_dry_run_says_how_many_would_be_written(tmp_path: Path) -> None:
     make_vases(tmp_path, "entity", some_vases(6), count="4")
     with open_project(tmp_path, write=False) as project:
-        assert dry(project) == "templates would write 4 edits and their questions; 0 are there already"
+        assert dry(project) == "templates would write 4 edits with questions; there already: 0"
     written(tmp_path)
     with open_project(tmp_path, write=False) as project:
-        assert dry(project) == "templates would write 0 edits and their questions; 4 are there already"
+        assert dry(project) == "templates would write 0 edits with questions; there already: 4"
 
 
 @pytest.mark.parametrize("kind", ["entity", "semantic"])

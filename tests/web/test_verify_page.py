@@ -274,7 +274,7 @@ def test_of_two_people_alone_one_may_decide_their_disagreement(chromium: Browser
         omar.keyboard.press("Enter")
         expect(omar.locator("main")).to_contain_text("You are one of the two who disagree")
         omar.keyboard.press("a")
-        expect(omar.locator("main")).to_contain_text("1 of 1 records are settled")
+        expect(omar.locator("main")).to_contain_text("1 of 1 records settled")
     assert states(folder) == ["accepted"]
 
 

@@ -16,7 +16,7 @@ from mmke.benchmarks.annotations import Annotations, Numbered, read_file, read_r
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.probes.published import missing_hop
-from mmke.benchmarks.problems import Problems, counted
+from mmke.benchmarks.problems import Problems
 from mmke.benchmarks.splits import (
     AnnotationBenchmark,
     SplitName,
@@ -28,6 +28,7 @@ from mmke.benchmarks.splits import (
     misspelt,
     open_pictures,
 )
+from mmke.counting import counted
 from mmke.types import STRICT, Benchmark, ProbeKind
 
 NAMED = 3

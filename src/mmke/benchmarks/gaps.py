@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, islice
 
-from mmke.benchmarks.problems import counted
+from mmke.counting import counted
 from mmke.types import EditCase, Split
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mmke.counting import counted
 from mmke.errors import UserError
 
 SHOWN = 30
@@ -121,11 +122,6 @@ class Report:
     def __call__(self, field: str, text: str, *, stops: bool = True) -> None:
         """Note what is wrong with a field; `stops` says whether a run cannot begin before it is solved."""
         self.problems.add(self.file, text, record=self.record, field=f"{self.within}{field}", stops=stops)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 problem", "1,070 problems"."""
-    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def _records(first: Sequence[Problem], count: int) -> str:

@@ -17,7 +17,8 @@ from mmke.benchmarks.formats.recognise import MMKE, Format
 from mmke.benchmarks.formats.record import Record
 from mmke.benchmarks.pictures import Pictures
 from mmke.benchmarks.probes.published import Asking, build_case, missing_hop
-from mmke.benchmarks.problems import Problems, counted
+from mmke.benchmarks.problems import Problems
+from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.types import Dropped, EditCase, Split, Switches
 

@@ -12,6 +12,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.stages import stages
+from mmke.counting import counted
 from mmke.errors import UserError
 
 if TYPE_CHECKING:
@@ -219,12 +220,12 @@ def run(folder: Dir) -> int:
 
 def _rules_say(made: "Made", folder: Path) -> str:
     if not made.findings:
-        return f"check: {made.records} records, and no rule has anything against them"
+        return f"check: {counted(made.records, 'record')}: the rules find nothing"
     records = len({finding.record for finding in made.findings})
     rules = Counter(finding.rule for finding in made.findings)
     told = ", ".join(f"{rule} ({count})" for rule, count in rules.most_common())
     where = f"mmke build check {folder} says where and why"
-    return f"check: {records} of {made.records} records break a rule: {told}\n  {where}"
+    return f"check: records with findings: {records} of {made.records}: {told}\n  {where}"
 
 
 def _expected(settings: "Settings") -> Mapping[str, int]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
-from mmke.benchmarks.problems import counted
+from mmke.counting import counted
 from mmke.protocols import Backbone
 from mmke.types import STRICT, Ask, Benchmark, EditCase, Query
 

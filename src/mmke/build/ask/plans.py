@@ -6,6 +6,7 @@ from mmke.build.content import Change, Draft, Edit, PictureRole, Plan, QuestionK
 from mmke.build.draws import rng
 from mmke.build.wording import says
 from mmke.build.write.further import answer_before, hops
+from mmke.counting import counted
 from mmke.errors import CannotWriteError
 
 
@@ -58,7 +59,7 @@ def semantic_plans(edit: Edit, seed: int, *, side: Side, beside: str) -> list[Pl
 
 def _text_plans(draft: Draft) -> list[Plan]:
     if len(draft.changes) < 2:
-        raise CannotWriteError(f"{len(draft.changes)} altered facts, and two are asked for")
+        raise CannotWriteError(f"{counted(len(draft.changes), 'altered fact')}, and two are asked for")
     return [_asked("t_rel_1", draft.changes[0]), _asked("t_rel_2", draft.changes[1])]
 
 

@@ -6,12 +6,13 @@ from mmke.build.ask.dealing import Dealer, Dealt
 from mmke.build.ask.pictures import copied, made, take_away, third_picture
 from mmke.build.ask.staying import stays
 from mmke.build.ask.unrelated import read_pools
+from mmke.build.concurrently import concurrently
 from mmke.build.content import Edit, Plan, Question, Questions
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import Outcome, Shown, Writer
-from mmke.build.turns import in_turn
 from mmke.build.write.stage import at_once, made_writer, used
+from mmke.counting import counted
 from mmke.errors import CannotWriteError, UserError
 
 
@@ -36,7 +37,7 @@ def ask(project: Project, shown: Shown) -> Outcome:
     todo = _dealt(project, Dealer(project, pools, list(kept.values())), kept, refused)
     shown.stage("ask", len(kept) + len(todo), len(kept))
     done = dict(kept)
-    for dealt, texts in in_turn(lambda each: writer.ask(each.edit, each.plans), todo, at_once=at_once(writer)):
+    for dealt, texts in concurrently(lambda each: writer.ask(each.edit, each.plans), todo, at_once=at_once(writer)):
         id_ = dealt.edit.draft.id
         try:
             questions = _questions(project, dealt, texts)
@@ -68,7 +69,8 @@ def _questions(project: Project, dealt: Dealt, texts: Sequence[str] | CannotWrit
     if isinstance(texts, CannotWriteError):
         raise texts
     if len(texts) != len(dealt.plans):
-        raise CannotWriteError(f"the writer gave {len(texts)} questions for {len(dealt.plans)} plans")
+        given = counted(len(texts), "question")
+        raise CannotWriteError(f"the writer gave {given} for {counted(len(dealt.plans), 'plan')}")
     picture = copied(project, dealt.other)
     one_hop = None
     if dealt.beside is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from mmke.build.content import Kind
 from mmke.build.export.pictures import asks_attribution, asks_share_alike, origins
 from mmke.build.export.published import FOLDERS
+from mmke.counting import counted
 
 Part = Mapping[str, Any]
 
@@ -97,7 +98,7 @@ def _counts(parts: Sequence[Part]) -> str:
         )
     split = (
         "Records that share a picture, a thing or a user are in one split: "
-        + ", ".join(f"{part['groups']} groups ({FOLDERS[part['kind']]})" for part in parts)
+        + ", ".join(f"{counted(part['groups'], 'group')} ({FOLDERS[part['kind']]})" for part in parts)
         + ". This holds within each kind, not between two kinds."
     )
     return "\n".join(lines) + "\n\n" + "\n".join(f"* {line}" for line in [*told, split])

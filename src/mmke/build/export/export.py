@@ -25,6 +25,7 @@ from mmke.build.export.writing import carry, describe, write
 from mmke.build.project import Project
 from mmke.build.protocols import Outcome
 from mmke.build.records import records as records_of
+from mmke.counting import counted
 from mmke.errors import UserError
 
 
@@ -85,8 +86,8 @@ def _earlier(to: Path, kind: Kind) -> dict[str, Side]:
 def _told(to: Path, part: Mapping[str, Any]) -> str:
     counts, groups = part["records"], part["groups"]
     return (
-        f"{to}: {counts['train']} records for training, {counts['eval']} for evaluation, in {groups} groups that share "
-        "no picture and no thing"
+        f"{to}: {counted(counts['train'], 'record')} for training, {counts['eval']} for evaluation; "
+        f"groups that share no picture and no thing: {groups}"
     )
 
 
@@ -94,12 +95,13 @@ def _notes(project: Project, sides: Sides, pictures: Mapping[str, Mapping[str, A
     notes = []
     if sides.moved:
         notes.append(
-            f"{len(sides.moved)} records changed their split since the earlier export, because new records join "
+            f"{counted(len(sides.moved), 'record')} changed split since the earlier export, because new records join "
             f"groups of both: {', '.join(sides.moved[:3])}"
         )
     alike = sum(asks_share_alike(each["licence"]) for each in origins(pictures))
     if alike:
-        notes.append(f"{alike} pictures are under share-alike licences: pass on what is made of them under the same")
+        told = counted(alike, "picture")
+        notes.append(f"under share-alike licences: {told}; pass on what is made of them under the same")
     if not project.settings.export.authors:
         notes.append("[export].authors is empty, so that CITATION.cff names nobody; fill it in and export again")
     return notes

@@ -4,14 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from mmke.build.consistency import inconsistencies
 from mmke.build.content import Draft
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
 from mmke.build.rules.judged import Judged, names_of
 from mmke.build.wording import says, words
-
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_YEAR = re.compile(r"\b\d{3,4}\b")
 
 
 def make_consistent() -> Rule:
@@ -37,38 +35,14 @@ def make_gone() -> Rule:
     return Judged("replaced-value-gone", reason, _left)
 
 
-def number(value: str) -> float | None:
-    """Return the first number in a value ("1,200 km" is 1200); None where it has none."""
-    found = _NUMBER.search(re.sub(r"(?<=\d)[, ](?=\d{3}\b)", "", value))
-    return None if found is None else float(found.group())
-
-
-def year(value: str) -> int | None:
-    """Return the year in a value ("4 May 1901", "300 BC" is -300); None where it has none."""
-    found = _YEAR.search(value)
-    if found is None:
-        return None
-    return -int(found.group()) if re.search(r"\bB\.?C\.?(?:E\.?)?\b", value) else int(found.group())
-
-
 def _inconsistent(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
     draft = record.edit.draft
     for relation, count in Counter(change.relation for change in draft.changes).items():
         if count > 1:
             yield "target", f"{relation} is altered {count} times"
-    after = _after(draft)
-    for change in draft.changes:
-        limits, counted = scope.words.relation(change.relation).range, number(change.after)
-        if limits is not None and (counted is None or not limits[0] <= counted <= limits[1]):
-            yield "target", f"{change.relation} {change.after!r} is not from {limits[0]:g} to {limits[1]:g}"
     changed = {change.relation for change in draft.changes}
-    for earlier, value in after.items():
-        later = scope.words.relation(earlier).before
-        if later is None or later not in after or not {earlier, later} & changed:
-            continue
-        first, second = year(value), year(after[later])
-        if first is not None and second is not None and first >= second:
-            yield "target", f"{earlier} {value!r} is not before {later} {after[later]!r}"
+    for problem in inconsistencies(_after(draft), scope.words, changed=changed):
+        yield "target", problem
 
 
 def _after(draft: Draft) -> dict[str, str]:

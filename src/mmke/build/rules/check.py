@@ -9,6 +9,7 @@ from mmke import registry
 from mmke.build.project import Project
 from mmke.build.protocols import Finding, Rule, Scope
 from mmke.build.record import Record
+from mmke.counting import counted
 
 
 def rules() -> dict[str, Rule]:
@@ -57,9 +58,9 @@ def as_text(findings: Sequence[Finding], *, records: int) -> str:
     """Return findings by rule, each rule with its reason, for people to read."""
     count = len({finding.record for finding in findings})
     if not findings:
-        return f"{records} records: the rules find nothing"
+        return f"{counted(records, 'record')}: the rules find nothing"
     reasons = {rule.name: rule.reason for rule in rules().values()}
-    lines = [f"{count} of {records} records have findings; a record with findings is not exported"]
+    lines = [f"records with findings: {count} of {records}; a record with findings is not exported"]
     for name, group in groupby(sorted(findings, key=lambda finding: finding.rule), key=lambda finding: finding.rule):
         told = list(group)
         lines += ["", f"{name}: {len(told)}. {reasons.get(name, '')}"]

@@ -7,6 +7,7 @@ from mmke.build.content import Kind, PictureRole, QuestionKey
 from mmke.build.protocols import Rule, Scope
 from mmke.build.record import Record
 from mmke.build.rules.judged import Judged
+from mmke.counting import counted
 
 SHORTEST, LONGEST = 2, 40
 """Words of a prompt or question."""
@@ -90,7 +91,7 @@ def _too_long(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:
         if name == "original":  # the true description is only shown, and may be a short one
             low = SHORTEST
         if not name.endswith(".answer") and text.strip() and not low <= count <= high:
-            yield name, f"it has {count} words, not {low} to {high}"
+            yield name, f"it has {counted(count, 'word')}, not {low} to {high}"
 
 
 def _private(record: Record, scope: Scope) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmke.build.project import Project
 from mmke.build.record import Record
 from mmke.build.verdicts.figures import Count, Figures, Rates, Seconds, figures
+from mmke.counting import counted
 from mmke.lines import rounded
 
 
@@ -38,9 +39,9 @@ def as_text(found: Figures) -> str:
 def _records(found: Figures) -> str:
     states = found.states
     counts = ", ".join(f"{states[state]} {state}" for state in states)
-    lines = [f"{found.records} records: {counts}", f"{found.double} of them are for two people"]
+    lines = [f"{counted(found.records, 'record')}: {counts}", f"for two people: {found.double}"]
     if found.stale:
-        lines.append(f"{found.stale} verdicts are on records that have changed since; they count no more")
+        lines.append(f"not counted, as the record has changed since: {counted(found.stale, 'verdict')}")
     if not found.all.judged:
         lines.append("no record is decided yet")
     return "\n".join(lines)
@@ -87,8 +88,9 @@ def _agreement(found: Figures) -> str:
     else:
         lines.append(f"  Krippendorff's alpha (nominal) {agreed.alpha:.3f}{_interval(found)}")
     if found.disputes:
-        own = f", {found.own} of them by one of the two sides" if found.own else ""
-        lines.append(f"  {found.disputes} records had differing verdicts; {found.adjudicated} are adjudicated{own}")
+        own = f" ({found.own} by one of the two sides)" if found.own else ""
+        differing = counted(found.disputes, "record")
+        lines.append(f"  differing verdicts: {differing}, adjudicated: {found.adjudicated}{own}")
     return "\n".join(lines)
 
 
@@ -96,7 +98,7 @@ def _interval(found: Figures) -> str:
     agreed = found.agreement
     if agreed.low is None or agreed.high is None:
         return ""
-    left = f"; {agreed.undefined} draws without an alpha are left out" if agreed.undefined else ""
+    left = f"; left out: {counted(agreed.undefined, 'draw')} without an alpha" if agreed.undefined else ""
     return f", 95% interval {agreed.low:.3f} to {agreed.high:.3f} (bootstrap over records{left})"
 
 
@@ -105,7 +107,7 @@ def _seconds(seconds: Seconds | None) -> str:
         return "Time: none measured yet"
     return (
         f"Time of a first or second look: median {seconds.median:.0f} s, quartiles {seconds.lower:.0f} s and "
-        f"{seconds.upper:.0f} s, {seconds.verdicts} verdicts"
+        f"{seconds.upper:.0f} s, {counted(seconds.verdicts, 'verdict')}"
     )
 
 

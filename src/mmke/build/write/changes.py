@@ -1,7 +1,7 @@
 """Which facts an edit alters, and the new values: each is another thing's of the same type.
 
 A new value is never true of the subject or of what is pictured, in whichever relation; no two of them say each other;
-with the facts that stay they are consistent (`consistent`). One of them can be asked one hop further (entities), or it
+with the facts that stay they are consistent (`consistency`). One of them can be asked one hop further (entities), or it
 is the meaning (semantic knowledge).
 """
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmke.build.collect.judge import MEANING, MOST_WORDS
+from mmke.build.consistency import inconsistencies
 from mmke.build.content import Change, Fact, Kind, Thing
 from mmke.build.draws import in_order
 from mmke.build.wording import plain_words, says, words
 from mmke.build.words import Words
-from mmke.build.write.consistent import consistent
 from mmke.build.write.further import hops
 from mmke.errors import CannotWriteError
 
@@ -141,7 +141,7 @@ def _go_together(exchange: Exchange, chosen: Sequence[Change], new: Change) -> b
 
 def _consistent_with(exchange: Exchange, new: dict[str, str]) -> bool:
     true = {fact.relation: fact.value for fact in exchange.subject.facts}
-    return consistent({**true, **new}, exchange.words, changed=new.keys())
+    return not any(inconsistencies({**true, **new}, exchange.words, changed=new.keys()))
 
 
 def _leads_further(exchange: Exchange, chosen: Sequence[Change]) -> bool:

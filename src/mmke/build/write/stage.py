@@ -1,13 +1,14 @@
 """`mmke build write`: what each record edits, drawn here, and its texts, by the writer."""
 
 from mmke import registry
+from mmke.build.concurrently import concurrently
 from mmke.build.content import Draft, Edit, EditTexts
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import Outcome, Shown, Writer
-from mmke.build.turns import in_turn
 from mmke.build.write.kept import drawn_with
 from mmke.build.write.plan import plan
+from mmke.counting import counted
 from mmke.errors import CannotWriteError
 
 
@@ -23,7 +24,7 @@ def write(project: Project, shown: Shown) -> Outcome:
     todo = [draft for draft in planned.drafts if draft.id not in set(kept)]
     shown.stage("write", len(planned.drafts), len(kept))
     made = []
-    for draft, texts in in_turn(writer.describe, todo, at_once=at_once(writer)):
+    for draft, texts in concurrently(writer.describe, todo, at_once=at_once(writer)):
         if isinstance(texts, CannotWriteError):
             refused[draft.id] = str(texts)
         else:
@@ -43,7 +44,7 @@ def dry(project: Project) -> str:
     writer, planned = made_writer(project), plan(project)
     todo = [draft for draft in planned.drafts if not project.edits.has(draft.id, _inputs(project, writer, draft))]
     there, name = len(planned.drafts) - len(todo), project.settings.write.writer
-    told = [f"{name} would write {len(todo)} edits and their questions; {there} are there already", *planned.notes]
+    told = [f"{name} would write {counted(len(todo), 'edit')} with questions; there already: {there}", *planned.notes]
     estimate = getattr(writer, "estimate", None)
     if estimate is not None:
         new = {draft.id for draft in todo}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mmke.build.collect.judge import PICTURES
 from mmke.build.content import Kind, Thing
 from mmke.build.project import Project
+from mmke.counting import counted
 from mmke.errors import UserError, did_you_mean
 
 FACTS = {"entity": 2, "semantic": 1, "user": 0}
@@ -73,9 +74,9 @@ def _check(project: Project, things: list[Thing], types: tuple[str, ...]) -> Non
 
 def _lacks(kind: Kind, thing: Thing, pictures: int) -> str | None:
     if pictures < PICTURES[kind]:
-        return f"{pictures} usable picture{'s' if pictures != 1 else ''}, and kind {kind} needs {PICTURES[kind]}"
+        return f"{counted(pictures, 'usable picture')}, and kind {kind} needs {PICTURES[kind]}"
     if len(thing.facts) < FACTS[kind]:
-        return f"{len(thing.facts)} facts, and kind {kind} needs {FACTS[kind]}"
+        return f"{counted(len(thing.facts), 'fact')}, and kind {kind} needs {FACTS[kind]}"
     if kind == "semantic" and not thing.looks:
         return "it does not say how it looks, which kind semantic needs"
     return None

@@ -8,6 +8,7 @@ from mmke.build.draws import in_order
 from mmke.build.user_words import PEOPLE, ToldFact, UserWords
 from mmke.build.wording import says
 from mmke.build.write.changes import FEWEST
+from mmke.counting import counted
 from mmke.errors import CannotWriteError, did_you_mean
 
 FAVOURITE = "favourite"
@@ -53,7 +54,7 @@ def draw_user(
         if value is not None and len(changes) < wanted:
             changes[relation] = Change(relation=relation, before=None, after=value)
     if len(changes) < FEWEST["user"]:
-        raise CannotWriteError(f"only {len(changes)} facts of the tie {tie!r} can be told of it")
+        raise CannotWriteError(f"only {counted(len(changes), 'fact')} of the tie {tie!r} can be told of it")
     return Told(user, tie, tuple(changes[relation] for relation in facts if relation in changes))
 
 

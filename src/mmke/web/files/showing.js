@@ -101,7 +101,7 @@ function progress({ records, settled, decided, left }) {
   byId("bar").max = Math.max(decided + left, 1);
   byId("bar").value = decided;
   byId("count").textContent = `${decided} done, ${left} left for you`;
-  byId("count").title = `${settled} of ${records} records are settled`;
+  byId("count").title = `${settled} of ${records} records settled`;
 }
 
 async function load(image) {
@@ -129,7 +129,7 @@ function showNothing(view) {
   if (disputed) told.push(`Waiting for an adjudication: ${counted(disputed, "record")}. ${more}`);
   main.replaceChildren(el("section", { class: "welcome card" },
     el("h1", { tabindex: "-1", id: "record-title" }, left ? "Nothing is free for you now" : "That was all for you. Thank you."),
-    el("p", {}, `${settled} of ${records} records are settled.`),
+    el("p", {}, `${settled} of ${records} records settled.`),
     ...told.map((text) => el("p", { class: "note" }, text)),
     el("div", { class: "buttons" },
       own ? el("button", { class: "main", id: "own-dispute", onclick: () => ownDispute(view.own_disputes[0]) }, "Decide myself") : null,

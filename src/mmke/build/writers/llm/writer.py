@@ -20,6 +20,7 @@ from mmke.build.writers.llm.plain import Plain
 from mmke.build.writers.llm.prompts import STEPS, Step, read_prompt
 from mmke.build.writers.llm.replies import Kept, Message, Replies, Reply, Request
 from mmke.build.writers.llm.settings import NAME, read_llm_settings
+from mmke.counting import counted
 from mmke.errors import CannotWriteError, UserError
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ class LlmWriter:
     def summary(self) -> str:
         """Return how much was asked now, and how much the whole project has used."""
         used, uncounted = cost.used(self._replies.all())
-        without = f"; {uncounted} replies came without a count of their tokens" if uncounted else ""
+        without = f"; without a count of tokens: {counted(uncounted, 'reply', 'replies')}" if uncounted else ""
         return (
-            f"{self._settings.model}: {self._sent} replies now, {used.calls} in the whole project, "
-            f"{used.told(self._settings)}{without}"
+            f"{self._settings.model}: {counted(self._sent, 'reply', 'replies')} now, "
+            f"{used.calls} in the whole project, {used.told(self._settings)}{without}"
         )
 
     def estimate(self, drafts: Sequence[Draft]) -> str:
@@ -138,9 +139,10 @@ class LlmWriter:
         )
         missing = self._endpoint.key_problem
         return (
-            f"{model} at {self._settings.base_url}: {coming.calls} calls for {len(drafts)} records, two for each that "
-            f"has no reply yet; about {coming.told(self._settings)}, by {cost.CHARACTERS} characters to a "
-            "token and replies as long as the prompts' examples; a reply that must be corrected is another call"
+            f"{model} at {self._settings.base_url}: {counted(coming.calls, 'call')} for "
+            f"{counted(len(drafts), 'record')}, two for each that has no reply yet; about "
+            f"{coming.told(self._settings)}, by {cost.CHARACTERS} characters to a token and replies as long as the "
+            "prompts' examples; a reply that must be corrected is another call"
             + (f". Missing: {missing}" if missing else "")
         )
 

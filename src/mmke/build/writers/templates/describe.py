@@ -7,6 +7,7 @@ from mmke.build.content import Draft, Thing
 from mmke.build.wording import says, words
 from mmke.build.words import Words
 from mmke.build.writers.templates.sentences import FAR, distance, intro, named, run_together, stated, stated_again
+from mmke.counting import counted
 from mmke.errors import CannotWriteError
 
 Told = Sequence[tuple[str, str]]
@@ -56,7 +57,7 @@ def check_length(text: str, bounds: tuple[int, int]) -> None:
     count = len(words(text))
     if not bounds[0] <= count <= bounds[1]:
         raise CannotWriteError(
-            f"the description has {count} words, and [write] words asks for {bounds[0]} to {bounds[1]}"
+            f"the description has {counted(count, 'word')}, and [write] words asks for {bounds[0]} to {bounds[1]}"
         )
 
 

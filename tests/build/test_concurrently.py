@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mmke.build.turns import in_turn
+from mmke.build.concurrently import AHEAD, concurrently
 from mmke.errors import CannotWriteError, UserError
 
 
@@ -17,7 +17,7 @@ def test_what_is_made_comes_in_the_order_of_the_items_and_refusals_stand_in_thei
             raise CannotWriteError("not this one")
         return n * n
 
-    found = list(in_turn(make, range(5), at_once=at_once))
+    found = list(concurrently(make, range(5), at_once=at_once))
     assert [item for item, _ in found] == [0, 1, 2, 3, 4]
     assert [made for _, made in found if not isinstance(made, CannotWriteError)] == [0, 1, 9, 16]
     assert str(found[2][1]) == "not this one"
@@ -36,8 +36,25 @@ def test_at_most_so_many_are_worked_on_at_a_time() -> None:
             working -= 1
         return n
 
-    assert [made for _, made in in_turn(make, range(9), at_once=3)] == list(range(9))
+    assert [made for _, made in concurrently(make, range(9), at_once=3)] == list(range(9))
     assert most == 3
+
+
+def test_one_that_takes_long_does_not_hold_up_the_others() -> None:
+    others = threading.Event()
+
+    def make(n: int) -> int:
+        if n == 5:
+            others.set()
+        return int(others.wait(30)) if n == 0 else n  # the first ends when the sixth has begun
+
+    assert [made for _, made in concurrently(make, range(9), at_once=2)] == [1, *range(1, 9)]
+
+
+def test_only_so_many_are_taken_before_the_first_is_handed_on() -> None:
+    left = iter(range(100))
+    assert next(concurrently(lambda n: n, left, at_once=2)) == (0, 0)
+    assert next(left) == AHEAD * 2
 
 
 def test_another_error_ends_the_rest_and_keeps_what_was_made() -> None:
@@ -51,6 +68,6 @@ def test_another_error_ends_the_rest_and_keeps_what_was_made() -> None:
         return n
 
     with pytest.raises(UserError, match="the endpoint is down"):
-        taken.extend(item for item, _ in in_turn(make, range(50), at_once=2))
+        taken.extend(item for item, _ in concurrently(make, range(50), at_once=2))
     assert taken == [0, 1, 2]
-    assert len(begun) <= 6
+    assert len(begun) <= 4 + AHEAD * 2  # the fourth fails when its turn comes

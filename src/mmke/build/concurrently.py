@@ -7,36 +7,44 @@ from typing import TypeVar
 
 from mmke.errors import CannotWriteError
 
+AHEAD = 8
+"""For each thread so many items are begun or wait to be: one that takes long does not leave the other threads idle."""
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def in_turn(
+def concurrently(
     make: Callable[[Item], Made], items: Iterable[Item], *, at_once: int
 ) -> Iterator[tuple[Item, Made | CannotWriteError]]:
     """Yield each item with what is made of it, or with why nothing can be, in the order of the items.
 
     At most `at_once` items are worked on at a time, each in a thread of its own where there are several. Any other
-    error ends the rest, after those that have begun.
+    error is raised when its item's turn comes; it ends the rest, after those that have begun.
     """
     if at_once == 1:
         for item in items:
             yield item, _tried(make, item)
         return
     with ThreadPoolExecutor(at_once) as pool:
-        begun: deque[tuple[Item, Future[Made | CannotWriteError]]] = deque()
+        waiting: deque[tuple[Item, Future[Made | CannotWriteError]]] = deque()
         try:
             for item in items:
-                if len(begun) == at_once:
-                    first, future = begun.popleft()
-                    yield first, future.result()
-                begun.append((item, pool.submit(_tried, make, item)))
-            while begun:
-                first, future = begun.popleft()
-                yield first, future.result()
+                waiting.append((item, pool.submit(_tried, make, item)))
+                if len(waiting) == AHEAD * at_once:
+                    yield _first(waiting)
+            while waiting:
+                yield _first(waiting)
         finally:
-            for _, future in begun:
+            for _, future in waiting:
                 future.cancel()
+
+
+def _first(
+    waiting: deque[tuple[Item, Future[Made | CannotWriteError]]],
+) -> tuple[Item, Made | CannotWriteError]:
+    item, future = waiting.popleft()
+    return item, future.result()
 
 
 def _tried(make: Callable[[Item], Made], item: Item) -> Made | CannotWriteError:
