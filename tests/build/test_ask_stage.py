@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 from vases import CAPITALS, add, asked, contents, make_vases, reading, some_vases, vase, written
 
+from mmke.build.ask.bands import band_of, bands_of
+from mmke.build.ask.dealing import Dealer
 from mmke.build.ask.side_by_side import GAP, side_by_side
+from mmke.build.ask.unrelated import Pools, read_pools
 from mmke.build.content import Question
 from mmke.build.record import Record
 from mmke.build.records import records
@@ -217,3 +220,20 @@ def test_two_pictures_side_by_side_have_the_smaller_height_and_their_colours(tmp
         assert both.getpixel((150 + GAP // 2, 100)) == (255, 255, 255)
         assert both.getpixel((150 + GAP + 50, 100)) == (0, 0, 255)
     assert side_by_side(tmp_path / "tall.png", tmp_path / "small.png") == content
+
+
+def test_of_too_few_pictures_records_share_those_of_their_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmke.build.ask.bands.BANDS", 3)
+    assert written(make_vases(tmp_path, "entity", some_vases(40))).refused == {}
+    with reading(tmp_path) as project:
+        whole = read_pools(project)
+        few = Pools(whole.facts, dict(list(whole.pictures.items())[:30]), whole.beside)
+        edits = [entry.content for entry in project.edits]
+        dealer = Dealer(project, few, [])
+        others = {edit.draft.id: dealer.deal(edit).other.id for edit in edits}
+    bands = bands_of(edit.draft for edit in edits)
+    assert set(bands.values()) == {0, 1, 2}
+    assert len(set(others.values())) < len(others)
+    assert all(band_of(others[id_]) == band for id_, band in bands.items())
+    by_thing = {edit.draft.subject.id: bands[edit.draft.id] for edit in edits}
+    assert all(bands[edit.draft.id] == by_thing[edit.draft.pictured.id] for edit in edits)

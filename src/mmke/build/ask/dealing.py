@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmke.build.ask.deck import Deck
+from mmke.build.ask.bands import bands_of
+from mmke.build.ask.deck import Card, Deck
 from mmke.build.ask.plans import entity_plans, semantic_plans, user_plans
 from mmke.build.ask.unrelated import Other, Pools, by_first_word, fact_fits, other_fits, without_end
 from mmke.build.content import Edit, Plan, Questions, Side
@@ -52,6 +53,7 @@ class Dealer:
         self._facts = Deck(pools.facts, facts)
         self._others = Deck(pools.pictures, [without_end(questions.locality_picture) for questions in kept])
         self._beside = Deck(pools.beside, [without_end(half) for half in halves])
+        self._bands = bands_of(edit.content.draft for edit in project.edits)
         self._sides = Counter(map(_side_of, kept))
         self._edited = [
             thing for edit in project.edits for thing in (edit.content.draft.subject, edit.content.draft.pictured)
@@ -70,20 +72,28 @@ class Dealer:
         draft = edit.draft
         fact = self._facts.deal(self._seed, draft.id, "fact", fits=fact_fits(edit, self._names[draft.subject.type]))
         fits = other_fits(edit, self._edited)
-        other = self._others.deal(self._seed, draft.id, "other", fits=fits)
+        other = self._others.deal(self._seed, draft.id, "other", fits=fits, band=self._band(draft.id, self._others))
         if fact is None or other is None:
             key = "facts" if fact is None else "pictures"
             raise CannotWriteError(f"no unrelated {key[:-1]} fits it; choose where they come from by [ask] {key}")
         if draft.kind == "entity":
             return Dealt(edit, entity_plans(edit, self._seed), fact, other, None, "left")
         beside = self._beside.deal(
-            self._seed, draft.id, "beside", fits=lambda each: each.thing != other.thing and fits(each)
+            self._seed,
+            draft.id,
+            "beside",
+            fits=lambda each: each.thing != other.thing and fits(each),
+            band=self._band(draft.id, self._beside),
         )
         if beside is None:
             raise CannotWriteError("there is no picture that could stand beside it")
         side = self._side(draft.id)
         plans_of = semantic_plans if draft.kind == "semantic" else user_plans
         return Dealt(edit, plans_of(edit, self._seed, side=side, beside=beside.answer), fact, other, beside, side)
+
+    def _band(self, id_: str, deck: Deck[Card]) -> int | None:
+        """Return a record's band where there are more records than cards; else None: none need to be shared."""
+        return self._bands[id_] if len(self._bands) > len(deck) else None
 
     def _side(self, id_: str) -> Side:
         """Return the side on which fewer edited things stand; where they are equally many, a drawn one."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
+from mmke.build.ask.bands import band_of
 from mmke.build.draws import in_order
 
 Card = TypeVar("Card")
@@ -16,9 +17,17 @@ class Deck(Generic[Card]):
         """Take the cards, and the names of those that records have already."""
         self._cards, self._dealt = cards, Counter(dealt)
 
-    def deal(self, *key: object, fits: Callable[[Card], bool]) -> Card | None:
-        """Return a card that fits, and count it; None where there is none."""
-        for name in sorted(in_order(self._cards, *key), key=self._dealt.__getitem__):
+    def __len__(self) -> int:
+        """Return how many cards there are."""
+        return len(self._cards)
+
+    def deal(self, *key: object, fits: Callable[[Card], bool], band: int | None = None) -> Card | None:
+        """Return a card that fits, and count it; None where there is none. Those of `band` come first."""
+
+        def rank(name: str) -> tuple[bool, int]:
+            return band is not None and band_of(name) != band, self._dealt[name]
+
+        for name in sorted(in_order(self._cards, *key), key=rank):
             if fits(self._cards[name]):
                 self._dealt[name] += 1
                 return self._cards[name]
