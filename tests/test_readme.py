@@ -31,7 +31,8 @@ SHORT = {
 def commands(pages: Iterable[str]) -> list[str]:
     """Every line of a shell block that calls `mmke`, once and in order; what `make run` calls is the first."""
     texts = [(ROOT / page).read_text(encoding="utf-8") for page in pages]
-    blocks = [block for text in texts for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+    found = [block for text in texts for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+    blocks = [block.replace("\\\n", " ") for block in found]  # a line that is continued is one command
     lines = [shlex.join(shlex.split(line, comments=True)) for block in blocks for line in block.splitlines()]
     called = [re.sub(r"^make run$", "mmke run", line) for line in lines]
     return list(dict.fromkeys(line.removeprefix("mmke ") for line in called if line.startswith("mmke ")))
