@@ -85,7 +85,7 @@ def _panel(alt: Any, block: Block, marks: Mapping[str, str], label: str, names: 
             .mark_point(filled=True, size=look.mark, opacity=1, yOffset=shift)
             .encode(x=x, y=y, color=tone, shape=form, description="told:N")
         )
-    width = int(look.width * (0.7 if not several else 1))
+    width = int(look.width * (0.8 if several else 0.7))
     return alt.layer(*layers).properties(width=width, height=int(step * len(ordered)), title=label)
 
 

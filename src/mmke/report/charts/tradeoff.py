@@ -74,11 +74,13 @@ def _labels(alt: Any, rows: Sequence[dict[str, Any]], look: Look, x: Any, y: Any
                 .mark_rule(color=FAINT, strokeWidth=0.8)
                 .encode(x=x, y=y, x2=alt.value(row["end"]), y2=alt.value(row["down"]))
             )
-        yield (
-            data(alt, [row])
-            .mark_text(align="left", baseline="middle", fontSize=look.size - 1, color=INK)
-            .encode(x=alt.value(row["at"]), y=alt.value(row["down"]), text="name:N")
-        )
+        # A white edge below the letters keeps them readable on a line.
+        for edge in ({"stroke": "white", "strokeWidth": 3}, {}):
+            yield (
+                data(alt, [row])
+                .mark_text(align="left", baseline="middle", fontSize=look.size - 1, color=INK, **edge)
+                .encode(x=alt.value(row["at"]), y=alt.value(row["down"]), text="name:N")
+            )
 
 
 def _end(row: dict[str, Any], at: float, look: Look) -> float:
