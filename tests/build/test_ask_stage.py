@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from vases import CAPITALS, add, asked, contents, make_vases, reading, some_vases, vase, written
 
+from mmke.build.ask.assigning import Assigner
 from mmke.build.ask.bands import band_of, bands_of
-from mmke.build.ask.dealing import Dealer
 from mmke.build.ask.side_by_side import GAP, side_by_side
 from mmke.build.ask.unrelated import Pools, read_pools
 from mmke.build.content import Question
@@ -229,8 +229,8 @@ def test_of_too_few_pictures_records_share_those_of_their_band(tmp_path: Path, m
         whole = read_pools(project)
         few = Pools(whole.facts, dict(list(whole.pictures.items())[:30]), whole.beside)
         edits = [entry.content for entry in project.edits]
-        dealer = Dealer(project, few, [])
-        others = {edit.draft.id: dealer.deal(edit).other.id for edit in edits}
+        assigner = Assigner(project, few, [])
+        others = {edit.draft.id: assigner.assign(edit).other.id for edit in edits}
     bands = bands_of(edit.draft for edit in edits)
     assert set(bands.values()) == {0, 1, 2}
     assert len(set(others.values())) < len(others)

@@ -18,7 +18,7 @@ from vases import asked, make_vases, reading, some_vases, written
 from mmke.build.content import Draft, Kind
 from mmke.build.records import records
 from mmke.build.rules.check import check
-from mmke.build.write.plan import plan
+from mmke.build.write.drafts import plan_drafts
 from mmke.build.write.stage import dry
 from mmke.build.writers.templates.writer import make as make_templates
 from mmke.errors import UserError
@@ -40,7 +40,7 @@ def project_of(folder: Path, kind: Kind) -> Path:
 def grammar_model(folder: Path, bad: Bad = good) -> Iterator[Server]:
     """Serve a project with a model that writes by the grammar, unless `bad` answers."""
     with reading(folder) as project:
-        drafts = {draft.id: draft for draft in plan(project).drafts}
+        drafts = {draft.id: draft for draft in plan_drafts(project).drafts}
         templates = make_templates(project)
 
     def answer(number: int, body: Mapping[str, Any]) -> Sent:
@@ -90,7 +90,7 @@ def test_a_project_by_a_language_model_passes_the_rules_and_is_the_same_without_
 
 def test_one_text_that_is_refused_does_not_end_the_stage(tmp_path: Path) -> None:
     with reading(project_of(tmp_path, "entity")) as project:
-        one = plan(project).drafts[1].id
+        one = plan_drafts(project).drafts[1].id
 
     def nonsense(number: int, body: Mapping[str, Any]) -> Sent | None:
         return Sent(completion("I like vases.")) if record_of(body) == one else None

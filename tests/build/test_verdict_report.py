@@ -11,7 +11,7 @@ from mmke.build.content import Verdict
 from mmke.build.project import Project, open_project
 from mmke.build.records import records
 from mmke.build.verdicts.agreement import agreement
-from mmke.build.verdicts.figures import figures, stage_of_reason
+from mmke.build.verdicts.computing import figures, stage_of_reason
 from mmke.build.verdicts.report import report, report_json
 
 KEEP, REJECT = False, True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmke.build.content import Change, Draft, Edit, PictureRole, Plan, QuestionKey, Side
 from mmke.build.draws import rng
 from mmke.build.wording import says
-from mmke.build.write.further import answer_before, hops
+from mmke.build.write.portability import answer_before, hops
 from mmke.counting import counted
 from mmke.errors import CannotWriteError
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from mmke.build.ask.dealing import Dealer, Dealt
+from mmke.build.ask.assigning import Assigned, Assigner
 from mmke.build.ask.pictures import copied, made, take_away, third_picture
-from mmke.build.ask.staying import stays
+from mmke.build.ask.still_fits import still_fits
 from mmke.build.ask.unrelated import read_pools
 from mmke.build.concurrently import concurrently
 from mmke.build.content import Edit, Plan, Question, Questions
@@ -31,16 +31,16 @@ def ask(project: Project, shown: Shown) -> Outcome:
         for entry in project.edits
         if (asked := project.questions.get(entry.id)) is not None
         and asked.inputs == inputs[entry.id]
-        and stays(project, pools, entry.content, asked.content)
+        and still_fits(project, pools, entry.content, asked.content)
     }
     refused: dict[str, str] = {}
-    todo = _dealt(project, Dealer(project, pools, list(kept.values())), kept, refused)
+    todo = _assigned(project, Assigner(project, pools, list(kept.values())), kept, refused)
     shown.stage("ask", len(kept) + len(todo), len(kept))
     done = dict(kept)
-    for dealt, texts in concurrently(lambda each: writer.ask(each.edit, each.plans), todo, at_once=at_once(writer)):
-        id_ = dealt.edit.draft.id
+    for assigned, texts in concurrently(lambda each: writer.ask(each.edit, each.plans), todo, at_once=at_once(writer)):
+        id_ = assigned.edit.draft.id
         try:
-            questions = _questions(project, dealt, texts)
+            questions = _questions(project, assigned, texts)
         except CannotWriteError as error:
             refused[id_] = str(error)
         else:
@@ -52,31 +52,33 @@ def ask(project: Project, shown: Shown) -> Outcome:
     return Outcome(len(done) - len(kept), len(kept), refused, used(writer))
 
 
-def _dealt(project: Project, dealer: Dealer, kept: dict[str, Questions], refused: dict[str, str]) -> list[Dealt]:
-    """Deal to all records that are not kept, in the order of the edits."""
+def _assigned(
+    project: Project, assigner: Assigner, kept: dict[str, Questions], refused: dict[str, str]
+) -> list[Assigned]:
+    """Assign to all records that are not kept, in the order of the edits."""
     found = []
     for entry in project.edits:
         if entry.id in kept:
             continue
         try:
-            found.append(dealer.deal(entry.content))
+            found.append(assigner.assign(entry.content))
         except CannotWriteError as error:
             refused[entry.id] = str(error)
     return found
 
 
-def _questions(project: Project, dealt: Dealt, texts: Sequence[str] | CannotWriteError) -> Questions:
+def _questions(project: Project, assigned: Assigned, texts: Sequence[str] | CannotWriteError) -> Questions:
     if isinstance(texts, CannotWriteError):
         raise texts
-    if len(texts) != len(dealt.plans):
+    if len(texts) != len(assigned.plans):
         given = counted(len(texts), "question")
-        raise CannotWriteError(f"the writer gave {given} for {counted(len(dealt.plans), 'plan')}")
-    picture = copied(project, dealt.other)
+        raise CannotWriteError(f"the writer gave {given} for {counted(len(assigned.plans), 'plan')}")
+    picture = copied(project, assigned.other)
     one_hop = None
-    if dealt.beside is not None:
-        one_hop = made(project, dealt.edit.draft, copied(project, dealt.beside), dealt.side)
-    asked = [Question(plan=plan, text=text) for plan, text in zip(dealt.plans, texts, strict=True)]
-    fact, other = dealt.fact, dealt.other
+    if assigned.beside is not None:
+        one_hop = made(project, assigned.edit.draft, copied(project, assigned.beside), assigned.side)
+    asked = [Question(plan=plan, text=text) for plan, text in zip(assigned.plans, texts, strict=True)]
+    fact, other = assigned.fact, assigned.other
     asked.append(Question(plan=Plan(key="t_loc", answer=fact.answer), text=fact.question, source=fact.source))
     on_picture = Plan(key="i_loc", answer=other.answer, picture="locality")
     asked.append(Question(plan=on_picture, text=other.question, source=project.settings.ask.pictures))
@@ -90,7 +92,7 @@ def _shown_by(questions: Questions) -> Iterator[str]:
 
 
 def _inputs(project: Project, writer: Writer, edit: Edit) -> str:
-    """Return a digest of all that a record's questions depend on, besides what is dealt from the pools."""
+    """Return a digest of all that a record's questions depend on, besides what comes from the pools."""
     draft, words = edit.draft, project.words
     named = {fact.relation for change in draft.changes for fact in change.further}
     relations = sorted({change.relation for change in draft.changes} | named)

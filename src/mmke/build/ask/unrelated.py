@@ -54,7 +54,7 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """What can be dealt, by its id: facts by their question, pictures by the name of the file without its end."""
+    """What can be chosen, by its id: facts by their question, pictures by the name of the file without its end."""
 
     facts: Mapping[str, UnrelatedFact]
     pictures: Mapping[str, Other]

@@ -56,7 +56,7 @@ def _verification(project: Project) -> dict[str, Any] | None:
     if not len(project.verdicts):
         return None
     # Here and not above: agreement needs a library that a project without verdicts does not.
-    from mmke.build.verdicts.figures import figures
+    from mmke.build.verdicts.computing import figures
     from mmke.build.verdicts.report import as_text
 
     found = figures(project, records_of(project))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from mmke.build.project import Project
 from mmke.build.record import Record
-from mmke.build.verdicts.figures import Count, Figures, Rates, Seconds, figures
+from mmke.build.verdicts.computing import figures
+from mmke.build.verdicts.figures import Count, Figures, Rates, Seconds
 from mmke.counting import counted
 from mmke.lines import rounded
 

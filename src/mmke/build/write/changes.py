@@ -14,7 +14,7 @@ from mmke.build.content import Change, Fact, Kind, Thing
 from mmke.build.draws import in_order
 from mmke.build.wording import plain_words, says, words
 from mmke.build.words import Words
-from mmke.build.write.further import hops
+from mmke.build.write.portability import hops
 from mmke.errors import CannotWriteError
 
 FEWEST: Mapping[Kind, int] = {"entity": 2, "semantic": 1, "user": 2}

@@ -6,8 +6,8 @@ from mmke.build.content import Draft, Edit, EditTexts
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import Outcome, Shown, Writer
+from mmke.build.write.drafts import plan_drafts
 from mmke.build.write.kept import drawn_with
-from mmke.build.write.plan import plan
 from mmke.counting import counted
 from mmke.errors import CannotWriteError
 
@@ -18,7 +18,7 @@ def write(project: Project, shown: Shown) -> Outcome:
     Raises:
         UserError: nothing was collected, the settings are wrong, or the writer cannot work at all.
     """
-    writer, planned = made_writer(project), plan(project)
+    writer, planned = made_writer(project), plan_drafts(project)
     refused = dict(planned.refused)
     kept = [draft.id for draft in planned.drafts if project.edits.has(draft.id, _inputs(project, writer, draft))]
     todo = [draft for draft in planned.drafts if draft.id not in set(kept)]
@@ -41,7 +41,7 @@ def dry(project: Project) -> str:
     Raises:
         UserError: as `write`.
     """
-    writer, planned = made_writer(project), plan(project)
+    writer, planned = made_writer(project), plan_drafts(project)
     todo = [draft for draft in planned.drafts if not project.edits.has(draft.id, _inputs(project, writer, draft))]
     there, name = len(planned.drafts) - len(todo), project.settings.write.writer
     told = [f"{name} would write {counted(len(todo), 'edit')} with questions; there already: {there}", *planned.notes]

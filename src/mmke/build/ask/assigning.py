@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmke.build.ask.bands import bands_of
-from mmke.build.ask.deck import Card, Deck
+from mmke.build.ask.least_used import Choice, LeastUsed
 from mmke.build.ask.plans import entity_plans, semantic_plans, user_plans
 from mmke.build.ask.unrelated import Other, Pools, by_first_word, fact_fits, other_fits, without_end
 from mmke.build.content import Edit, Plan, Questions, Side
@@ -22,7 +22,7 @@ SIDES: tuple[Side, Side] = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
-class Dealt:
+class Assigned:
     """One record's part.
 
     Attributes:
@@ -42,17 +42,17 @@ class Dealt:
     side: Side
 
 
-class Dealer:
-    """Deals to one record after the other."""
+class Assigner:
+    """Chooses for one record after the other."""
 
     def __init__(self, project: Project, pools: Pools, kept: Sequence[Questions]) -> None:
-        """Take what can be dealt, and what records have already."""
+        """Take what can be chosen, and what records have already."""
         self._seed = project.settings.seed
         facts = [each.text for questions in kept for each in questions.questions if each.plan.key == "t_loc"]
         halves = [half for each in kept if each.one_hop is not None for half in (each.one_hop.left, each.one_hop.right)]
-        self._facts = Deck(pools.facts, facts)
-        self._others = Deck(pools.pictures, [without_end(questions.locality_picture) for questions in kept])
-        self._beside = Deck(pools.beside, [without_end(half) for half in halves])
+        self._facts = LeastUsed(pools.facts, facts)
+        self._others = LeastUsed(pools.pictures, [without_end(questions.locality_picture) for questions in kept])
+        self._beside = LeastUsed(pools.beside, [without_end(half) for half in halves])
         self._bands = bands_of(edit.content.draft for edit in project.edits)
         self._sides = Counter(map(_side_of, kept))
         self._edited = [
@@ -63,22 +63,22 @@ class Dealer:
             names.setdefault(entry.content.type, []).append(entry.content.name)
         self._names = {type_: by_first_word(found) for type_, found in names.items()}
 
-    def deal(self, edit: Edit) -> Dealt:
+    def assign(self, edit: Edit) -> Assigned:
         """Return a record's part.
 
         Raises:
             CannotWriteError: nothing that is unrelated is left for it, or a question cannot be asked.
         """
         draft = edit.draft
-        fact = self._facts.deal(self._seed, draft.id, "fact", fits=fact_fits(edit, self._names[draft.subject.type]))
+        fact = self._facts.choose(self._seed, draft.id, "fact", fits=fact_fits(edit, self._names[draft.subject.type]))
         fits = other_fits(edit, self._edited)
-        other = self._others.deal(self._seed, draft.id, "other", fits=fits, band=self._band(draft.id, self._others))
+        other = self._others.choose(self._seed, draft.id, "other", fits=fits, band=self._band(draft.id, self._others))
         if fact is None or other is None:
             key = "facts" if fact is None else "pictures"
             raise CannotWriteError(f"no unrelated {key[:-1]} fits it; choose where they come from by [ask] {key}")
         if draft.kind == "entity":
-            return Dealt(edit, entity_plans(edit, self._seed), fact, other, None, "left")
-        beside = self._beside.deal(
+            return Assigned(edit, entity_plans(edit, self._seed), fact, other, None, "left")
+        beside = self._beside.choose(
             self._seed,
             draft.id,
             "beside",
@@ -89,10 +89,10 @@ class Dealer:
             raise CannotWriteError("there is no picture that could stand beside it")
         side = self._side(draft.id)
         plans_of = semantic_plans if draft.kind == "semantic" else user_plans
-        return Dealt(edit, plans_of(edit, self._seed, side=side, beside=beside.answer), fact, other, beside, side)
+        return Assigned(edit, plans_of(edit, self._seed, side=side, beside=beside.answer), fact, other, beside, side)
 
-    def _band(self, id_: str, deck: Deck[Card]) -> int | None:
-        """Return a record's band where there are more records than cards; else None: none need to be shared."""
+    def _band(self, id_: str, deck: LeastUsed[Choice]) -> int | None:
+        """Return a record's band where there are more records than pictures; else None: none need to be shared."""
         return self._bands[id_] if len(self._bands) > len(deck) else None
 
     def _side(self, id_: str) -> Side:

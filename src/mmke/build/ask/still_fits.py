@@ -1,4 +1,4 @@
-"""Whether what a record was dealt still holds: the pools have it, and it still has nothing to do with any edit."""
+"""Whether what a record was assigned still holds: the pools have it, and it still has nothing to do with any edit."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from mmke.build.content import Edit, Question, Questions
 from mmke.build.project import Project
 
 
-def stays(project: Project, pools: Pools, edit: Edit, asked: Questions) -> bool:
+def still_fits(project: Project, pools: Pools, edit: Edit, asked: Questions) -> bool:
     """Tell whether a record keeps its unrelated questions and its picture side by side."""
     edits = [entry.content.draft for entry in project.edits]
     fits = other_fits(edit, [thing for draft in edits for thing in (draft.subject, draft.pictured)])
@@ -18,14 +18,14 @@ def stays(project: Project, pools: Pools, edit: Edit, asked: Questions) -> bool:
     fact = pools.facts.get(texts["t_loc"].text) if "t_loc" in texts else None
     if fact is None or not _same(texts["t_loc"], fact.question, fact.answer):
         return False
-    return asked.one_hop is None or _beside_stays(project, pools, asked, fits)
+    return asked.one_hop is None or _beside_still_fits(project, pools, asked, fits)
 
 
 def _same(question: Question | None, text: str, answer: str) -> bool:
     return question is not None and (question.text, question.plan.answer) == (text, answer)
 
 
-def _beside_stays(project: Project, pools: Pools, asked: Questions, fits: Callable[[Other], bool]) -> bool:
+def _beside_still_fits(project: Project, pools: Pools, asked: Questions, fits: Callable[[Other], bool]) -> bool:
     made = asked.one_hop
     if made is None or not (project.pictures_folder / made.id).is_file():
         return False

@@ -29,7 +29,7 @@ class Planned:
     notes: tuple[str, ...]
 
 
-def plan(project: Project) -> Planned:
+def plan_drafts(project: Project) -> Planned:
     """Return what is to be edited.
 
     Raises:
