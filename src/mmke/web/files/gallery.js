@@ -45,5 +45,6 @@ export async function takeRecord(name) {
 export function ideas(questions) {
   byId("ideas").hidden = questions.length === 0;
   byId("ideas").replaceChildren(...questions.map(({ kind, question, answer, picture }) =>
-    el("li", {}, el("button", { type: "button", "data-asks": true, disabled: !page.ready, title: `${kind}; after the edit: ${answer}`, onclick: () => asking(question, picture) }, question))));
+    el("li", {}, el("button", { type: "button", "data-asks": true, disabled: !page.ready, title: `${kind}; after the edit: ${answer}`, onclick: () => asking(question, picture) },
+      picture && picture !== page.picture ? [thumbnail(picture), " "] : null, question))));
 }
