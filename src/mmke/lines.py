@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from mmke.errors import UserError
 
 DECIMALS = 6
+ANEW = "delete its folder and run again"
 
 Content = TypeVar("Content")
 
@@ -84,6 +85,7 @@ def read_lines(
     parse: Callable[[bytes], Content],
     *,
     parse_all: Callable[[bytes], list[Content]] | None = None,
+    way_out: str = ANEW,
 ) -> list[Line[Content]]:
     """Return the complete lines of a file; one without its newline is what a kill left.
 
@@ -91,6 +93,7 @@ def read_lines(
         file: one that is not there has no lines.
         parse: reads one line.
         parse_all: reads a JSON array of all lines, which is quicker.
+        way_out: what else than restoring it the user can do about a line that cannot be read.
 
     Raises:
         UserError: a line cannot be read; the message names it.
@@ -99,17 +102,19 @@ def read_lines(
     ends = accumulate(len(line) + 1 for line in lines)
     contents = _together(lines, parse_all) if parse_all is not None else None
     if contents is None:
-        contents = [_parsed(line, parse, f"{file}, line {number}") for number, line in enumerate(lines, start=1)]
+        contents = [
+            _parsed(line, parse, f"{file}, line {number}", way_out) for number, line in enumerate(lines, start=1)
+        ]
     return [
         Line(file, number, end, content) for number, (end, content) in enumerate(zip(ends, contents, strict=True), 1)
     ]
 
 
-def _parsed(line: bytes, parse: Callable[[bytes], Content], place: str) -> Content:
+def _parsed(line: bytes, parse: Callable[[bytes], Content], place: str, way_out: str) -> Content:
     try:
         return parse(line)
     except (ValueError, TypeError) as error:
-        raise edited(place, str(error)) from error
+        raise edited(place, str(error), way_out) from error
 
 
 def _together(lines: Sequence[bytes], parse_all: Callable[[bytes], list[Content]]) -> list[Content] | None:
@@ -121,9 +126,9 @@ def _together(lines: Sequence[bytes], parse_all: Callable[[bytes], list[Content]
     return found if len(found) == len(lines) else None
 
 
-def edited(place: str, why: str) -> UserError:
+def edited(place: str, why: str, way_out: str = ANEW) -> UserError:
     """Return the error for a line that no run has left like this."""
-    return UserError(f"{place}: {why}; was the file edited? Restore it, or delete its folder and run again")
+    return UserError(f"{place}: {why}; was the file edited? Restore it, or {way_out}")
 
 
 def put(file: BinaryIO, content: bytes) -> None:

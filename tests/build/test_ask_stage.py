@@ -12,7 +12,7 @@ from mmke.build.ask.assigning import Assigner
 from mmke.build.ask.bands import band_of, bands_of
 from mmke.build.ask.side_by_side import GAP, side_by_side
 from mmke.build.ask.unrelated import Pools, read_pools
-from mmke.build.content import Question
+from mmke.build.content import Kind, Question
 from mmke.build.record import Record
 from mmke.build.records import records
 from mmke.build.rules.check import check
@@ -237,3 +237,20 @@ def test_of_too_few_pictures_records_share_those_of_their_band(tmp_path: Path, m
     assert all(band_of(others[id_]) == band for id_, band in bands.items())
     by_thing = {edit.draft.subject.id: bands[edit.draft.id] for edit in edits}
     assert all(bands[edit.draft.id] == by_thing[edit.draft.pictured.id] for edit in edits)
+
+
+@pytest.mark.parametrize("kind", ["entity", "user"])
+def test_pictures_that_were_lost_or_changed_are_made_again(tmp_path: Path, kind: Kind) -> None:
+    make_vases(tmp_path, kind, some_vases(4))
+    before = [record.content for record in made(tmp_path)]
+    with reading(tmp_path) as project:
+        own = {entry.id for entry in project.pictures if entry.by["stage"] == "collect"}
+    files = sorted(file for file in (tmp_path / "pictures").iterdir() if file.name not in own)
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    for n, file in enumerate(files):
+        if n % 2:
+            file.unlink()
+        else:
+            file.write_bytes(b"half")
+    assert [record.content for record in made(tmp_path)] == before
+    assert [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] == digests

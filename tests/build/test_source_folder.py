@@ -1,6 +1,7 @@
 """The source `folder`: what a newcomer does right, and everything that they can do wrong."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -299,6 +300,7 @@ def a_link(place: str, target: str) -> Callable[[Path], None]:
         (a_picture_at("bird/Owl/1.png"), "bird/owl", "its name is that of 'Owl' but for capitals"),
         (a_link("bird/jay", "private"), "bird/jay", "it is a link that leads out of things; copy the folder"),
         (a_link("bird/jay", "nowhere"), "bird/jay", "it is a link that leads out of things"),
+        (a_link("bird/jay", "things/bird/jay"), "bird/jay", "it is a link that leads out of things"),
     ],
 )
 def test_a_mistake_about_one_thing_is_told_and_the_others_go_on(
@@ -336,6 +338,12 @@ def test_a_picture_that_cannot_be_used_is_told_with_its_place(
     assert told in why
     with open_project(tmp_path, write=False) as project:
         assert len(project.things) == 4
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    own_folder(tmp_path)
+    os.mkfifo(tmp_path / "things" / "bird" / "owl" / "9.png")
+    assert "things/bird/owl/9.png: it is no file" in collected(tmp_path).refused.values()
 
 
 def test_a_picture_of_the_table_that_is_not_there_is_told(tmp_path: Path) -> None:

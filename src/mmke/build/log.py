@@ -42,7 +42,7 @@ class Log(Generic[C]):
             UserError: a line is broken; the message names it.
         """
         self.file, self._kind = file, kind
-        lines = read_lines(file, self._parse)
+        lines = read_lines(file, self._parse, way_out="take the line out and run again")
         self._end = lines[-1].end if lines else 0
         self._entries: dict[str, Entry[C]] = {}
         self.lines: list[Entry[C]] = []

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mmke.build.ask.unrelated import Other, Pools, other_fits, without_end
+from mmke.build.collect.measure import is_kept
 from mmke.build.content import Edit, Question, Questions
 from mmke.build.project import Project
 
@@ -18,7 +19,19 @@ def still_fits(project: Project, pools: Pools, edit: Edit, asked: Questions) -> 
     fact = pools.facts.get(texts["t_loc"].text) if "t_loc" in texts else None
     if fact is None or not _same(texts["t_loc"], fact.question, fact.answer):
         return False
-    return asked.one_hop is None or _beside_still_fits(project, pools, asked, fits)
+    return _files_are_kept(project, asked) and (
+        asked.one_hop is None or _beside_still_fits(project, pools, asked, fits)
+    )
+
+
+def _files_are_kept(project: Project, asked: Questions) -> bool:
+    """Tell whether the files of this stage are there as they were written; one that is lost is made again."""
+    made = asked.one_hop
+    files = {} if made is None else {made.id: made.sha256}
+    for id_ in (asked.locality_picture, *(() if made is None else (made.left, made.right))):
+        entry = project.pictures.get(id_)
+        files[id_] = "" if entry is None else entry.content.sha256
+    return all(is_kept(project.pictures_folder / id_, sha256) for id_, sha256 in files.items())
 
 
 def _same(question: Question | None, text: str, answer: str) -> bool:
@@ -27,7 +40,7 @@ def _same(question: Question | None, text: str, answer: str) -> bool:
 
 def _beside_still_fits(project: Project, pools: Pools, asked: Questions, fits: Callable[[Other], bool]) -> bool:
     made = asked.one_hop
-    if made is None or not (project.pictures_folder / made.id).is_file():
+    if made is None:
         return False
     halves = (without_end(made.left), without_end(made.right))
     beside = next((pools.beside[half] for half in halves if half in pools.beside), None)

@@ -44,13 +44,13 @@ class Measured:
 
     def at_hand(self, file: Path) -> "Measured":
         """Return it with its content, or as it is where its file is there; a file that was lost is read anew."""
-        if self.content is not None or _is_file(file, self.picture.sha256):
+        if self.content is not None or is_kept(file, self.picture.sha256):
             return self
         return self.again()
 
     def write(self, file: Path) -> None:
         """Write its file, unless it is there. Half a file, which a kill can leave, is found by its digest."""
-        if self.content is not None and not _is_file(file, self.picture.sha256):
+        if self.content is not None and not is_kept(file, self.picture.sha256):
             file.write_bytes(self.content)
 
 
@@ -123,7 +123,8 @@ def _read(collect: Collecting, thing: str, found: FoundPicture, inputs: str) -> 
     return Measured(picture.model_copy(update=update), inputs, prepared.content, anew)
 
 
-def _is_file(file: Path, sha256: str) -> bool:
+def is_kept(file: Path, sha256: str) -> bool:
+    """Tell whether a picture's file is there as it was written."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest() == sha256
     except FileNotFoundError:

@@ -177,6 +177,8 @@ def _place(row: Row) -> str:
 def _read(file: Path, root: Path) -> bytes:
     if leads_out(file, root):
         raise UserError(f"it is a link that leads out of {root.name}, or to nothing; copy the picture")
+    if not file.is_file():  # a pipe would be waited for
+        raise UserError("it is no file")
     if file.suffix.casefold() in TO_CONVERT:
         raise UserError(f"pictures of the kind {file.suffix} cannot be read here; save it as JPEG or PNG")
     if file.stat().st_size > MOST_BYTES:

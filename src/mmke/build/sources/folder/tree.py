@@ -41,7 +41,10 @@ def read_tree(root: Path) -> Tree:
 
 def leads_out(file: Path, root: Path) -> bool:
     """Tell whether a path is a link that leads out of the root, or to nowhere."""
-    return not file.resolve().is_relative_to(root.resolve()) or not file.exists()
+    try:
+        return not file.resolve().is_relative_to(root.resolve()) or not file.exists()
+    except (OSError, RuntimeError):  # links that lead to each other
+        return True
 
 
 def _read_thing(root: Path, folder: Path, tree: Tree) -> None:
