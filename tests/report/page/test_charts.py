@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from page_kit import write_results
+from stream_kit import FLAT, write_stream
 
 from mmke.cli import main
 from mmke.errors import UserError
-from mmke.report.charts.collection import names_of, plots_of_block
+from mmke.report.charts.collection import names_of, plots_of_block, plots_of_streams
 from mmke.report.charts.files import write_plots
 from mmke.report.charts.intervals import clipped, interval
 from mmke.report.charts.look import PAGE, PAPER, to_svg
@@ -86,6 +87,18 @@ def test_one_name_does_not_do_for_several_plots(tmp_path: Path) -> None:
     gathered = gather([write_results(tmp_path / "results")])
     with pytest.raises(UserError, match="is one file, and there are 4 plots"):
         write_plots(gathered, tmp_path / "all.svg", "svg")
+
+
+def test_streams_of_two_folders_have_curves_of_their_own(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_stream(tmp_path / name)
+        write_stream(tmp_path / name, FLAT, editor="none")
+    plots = list(plots_of_streams(gather([tmp_path / "a", tmp_path / "b"]).streams, PAGE))
+    assert [plot.name.partition("-")[0] for plot in plots] == ["a", "a", "b", "b"]
+    assert [plot.name.rpartition("-")[2] for plot in plots] == ["forgetting", "ages"] * 2
+    curve = [row for row in rows_of(plots[0].charts[0]) if "told" in row and row["editor"] == "ft-llm"]
+    # M(1) = 0.9 of case a; M(2) = mean of 0.6 and 0.8; M(3) = mean of 0.5, 0.7 and 1.0; see `ORACLE`.
+    assert {row["x"]: round(row["y"], 4) for row in curve} == {1: 90.0, 2: 70.0, 3: 73.3333}
 
 
 @pytest.mark.slow

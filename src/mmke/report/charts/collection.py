@@ -115,8 +115,16 @@ def plots_of_block(block: Block, names: Sequence[str], look: Look) -> Iterator[P
             yield Plot(f"{_slug(block)}-{name}", question, reading, about, charts)
 
 
-def plots_of_streams(streams: Sequence[StreamSummary], look: Look) -> Iterator[Plot]:
-    """Yield the curves of each stream."""
+def plots_of_streams(streams: Mapping[str, Sequence[StreamSummary]], look: Look) -> Iterator[Plot]:
+    """Yield the curves of each stream; those of several results folders, which are the keys, apart from each other."""
+    for source, own in streams.items():
+        several = len(streams) > 1
+        for plot in _curves(own, look):
+            about = f"{plot.about} ({source})" if several else plot.about
+            yield plot._replace(name=_plain(f"{source}-{plot.name}") if several else plot.name, about=about)
+
+
+def _curves(streams: Sequence[StreamSummary], look: Look) -> Iterator[Plot]:
     alt = altair()
     for key, group in groupby(streams, key=lambda stream: stream.key):
         own = list(group)

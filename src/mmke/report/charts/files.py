@@ -45,4 +45,4 @@ def _plots(gathered: Gathered) -> Iterator[Plot]:
     blocks = blocks_of(gathered)
     for block in blocks:
         yield from plots_of_block(block, names_of(blocks), PAPER)
-    yield from plots_of_streams([each for own in gathered.streams.values() for each in own], PAPER)
+    yield from plots_of_streams(gathered.streams, PAPER)

@@ -34,7 +34,7 @@ class _Box(NamedTuple):
 
 
 def place(
-    points: Sequence[tuple[float, float]], names: Sequence[str], *, width: float, height: float, size: float
+    points: Sequence[tuple[float, float]], names: Sequence[str], *, width: int, height: int, size: int
 ) -> list[Placed]:
     """Return the place of each name.
 
@@ -59,7 +59,7 @@ def place(
     return found
 
 
-def _options(x: float, y: float, text: float, size: float) -> list[tuple[Placed, _Box]]:
+def _options(x: float, y: float, text: float, size: int) -> list[tuple[Placed, _Box]]:
     found = []
     for radius in RADII:
         for angle in ANGLES:
@@ -72,5 +72,5 @@ def _options(x: float, y: float, text: float, size: float) -> list[tuple[Placed,
     return found
 
 
-def _inside(box: _Box, width: float, height: float) -> bool:
+def _inside(box: _Box, width: int, height: int) -> bool:
     return box.left >= 0 and box.right <= width and box.top >= -4 and box.bottom <= height + 4

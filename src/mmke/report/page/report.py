@@ -51,7 +51,6 @@ def make_report(gathered: Gathered, *, version: str, pictures: bool = True, most
     """
     blocks = blocks_of(gathered)
     names = names_of(blocks)
-    streams = [each for own in gathered.streams.values() for each in own]
     records = records_data(gathered, Thumbnails(shown=pictures), most=most)
     return render_page(
         "report.html",
@@ -62,13 +61,8 @@ def make_report(gathered: Gathered, *, version: str, pictures: bool = True, most
         left_out=gathered.left_out,
         meanings=_meanings(blocks),
         blocks=[_block(block, number, names, gathered) for number, block in enumerate(blocks)],
-        streams=[
-            {"id": f"stream{number}", **block._asdict()}
-            for number, block in enumerate(
-                block for own in gathered.streams.values() for block in stream_blocks(own, every_metric=False)
-            )
-        ],
-        stream_plots=[_plot(plot) for plot in plots_of_streams(streams, PAGE)],
+        streams=_streams(gathered),
+        stream_plots=[_plot(plot) for plot in plots_of_streams(gathered.streams, PAGE)],
         compared=_compared(gathered),
         unscored=unscored_of(gathered.runs),
         made=made_of(gathered),
@@ -129,6 +123,17 @@ def _block(block: Block, number: int, names: Sequence[str], gathered: Gathered) 
         "many_notes": len(block.notes) > MOST_NOTES,
         "plots": [_plot(plot) for plot in plots_of_block(block, names, PAGE)],
     }
+
+
+def _streams(gathered: Gathered) -> list[dict[str, Any]]:
+    blocks = [
+        (source, each) for source, own in gathered.streams.items() for each in stream_blocks(own, every_metric=False)
+    ]
+    several = len(gathered.streams) > 1
+    return [
+        {**block._asdict(), "id": f"stream{number}", "title": block.title + (f" ({source})" if several else "")}
+        for number, (source, block) in enumerate(blocks)
+    ]
 
 
 def _with_unit(block: Block, name: str, label: str) -> str:

@@ -203,7 +203,7 @@ def _scale(alt: Any, editors: Sequence[str], values: Sequence[str]) -> Any:
 
 def _rows(stream: StreamSummary, column: str, label: str, curve: Curve) -> Iterator[dict[str, Any]]:
     for place, point in _points(stream, column, curve).items():
-        x = (place.low + place.high) / 2 if isinstance(place, Bin) else place
+        x = (place.low + place.high) / 2 if isinstance(place, Bin) else float(place)
         told = f"{stream.editor}, {label}: {point.value:.1f} at {x:g} {AXES[curve]}, {point.n} cases"
         yield {"editor": stream.editor, "x": x, "y": point.value, "low": point.low, "high": point.high, "told": told}
 
