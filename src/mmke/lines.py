@@ -58,7 +58,7 @@ def json_object(line: bytes) -> dict[str, Any]:
     """
     try:
         plain = json.loads(line.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(plain, dict):
         raise TypeError(f"a JSON object was expected, not {type(plain).__name__}")

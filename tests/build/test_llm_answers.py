@@ -23,6 +23,12 @@ def test_the_last_object_counts_and_braces_that_are_none_are_passed_over() -> No
     assert read_answer(text, Described)[0] == Described(**TEXTS)
 
 
+def test_braces_without_end_are_no_object() -> None:
+    found, problems = read_answer('{"a":' * 100_000, Described)
+    assert found is None
+    assert "holds no JSON object" in problems[0]
+
+
 def test_white_space_is_made_plain() -> None:
     found, _ = read_answer(json.dumps({**TEXTS, "target": " A vase,\n\tmade  of clay.\n"}), Described)
     assert isinstance(found, Described)

@@ -71,6 +71,13 @@ def test_a_line_that_somebody_broke_is_named(tmp_path: Path) -> None:
         Log(file, Thing)
 
 
+def test_a_line_of_braces_without_end_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "things.jsonl"
+    file.write_text('{"a":' * 100_000 + "\n")
+    with pytest.raises(UserError, match=r"things.jsonl, line 1: not JSON"):
+        Log(file, Thing)
+
+
 def test_a_second_program_is_kept_out(tmp_path: Path) -> None:
     folder = make_project(tmp_path, count=1)
     with (

@@ -76,6 +76,8 @@ def _last_object(text: str) -> dict[str, Any] | None:
             found, end = decoder.raw_decode(text, start)
         except ValueError:
             end = start + 1
+        except RecursionError:  # thousands of braces within each other, which no answer has
+            return None
         start = text.find("{", end)
     return found
 
