@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import cos, radians, sin
 from typing import NamedTuple
 
-RADII = (1.0, 1.8, 2.8, 4.0, 5.5)
+RADII = (1.0, 1.8, 2.8, 4.0, 5.5, 7.0, 8.5)
 """Distances of a name from its point that are tried, in heights of the text."""
 ANGLES = (0, -45, 45, 180, -90, 90, -135, 135, -20, 20, 160, -160)
 LEADER = 1.5
@@ -51,9 +51,9 @@ def place(
     found = []
     for (x, y), name in zip(points, names, strict=False):
         text = WIDE * size * len(name)
-        options = list(_options(x, y, text, size))
-        free = [each for each in options if _inside(each[1], width, height) and not any(map(each[1].meets, taken))]
-        placed, box = free[0] if free else options[0]
+        options = [each for each in _options(x, y, text, size) if _inside(each[1], width, height)]
+        # The nearest place that is free, else the one that covers least.
+        placed, box = min(options or _options(x, y, text, size), key=lambda each: sum(map(each[1].meets, taken)))
         taken.append(box)
         found.append(placed)
     return found

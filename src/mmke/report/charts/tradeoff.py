@@ -32,9 +32,10 @@ def _panel(alt: Any, block: Block, pair: tuple[str, str], names: Sequence[str], 
     rows = [_row(line, pair, block) for line in lines]
     floors = [_row(line, pair, block) for line in block.lines if line.is_floor and _both(line, pair)]
     domain = alt.Scale(domain=[LOW, HIGH], nice=False)
-    axis = alt.Axis(values=[0, 20, 40, 60, 80, 100], tickSize=3)
-    x = alt.X("x:Q", title=f"{block.labels[reliability]}, per cent", scale=domain, axis=axis)
-    y = alt.Y("y:Q", title=f"{block.labels[locality]}, per cent", scale=domain, axis=axis)
+    axis = alt.Axis(values=[0, 20, 40, 60, 80, 100], tickSize=3, labelOverlap=False)
+    across = {"title": f"{block.labels[reliability]}, per cent", "scale": domain, "axis": axis}
+    up = {"title": f"{block.labels[locality]}, per cent", "scale": domain, "axis": axis}
+    x, y = alt.X("x:Q", **across), alt.Y("y:Q", **up)
     tone, form = colour(alt, names), shape(alt, names)
     ideal = [{"x": 100, "y": 100, "told": "ideal: everything is written, nothing else moves"}]
     labelled = [*rows, *({**row, "name": "unedited model"} for row in floors[:1]), {**ideal[0], "name": "ideal"}]
@@ -42,10 +43,11 @@ def _panel(alt: Any, block: Block, pair: tuple[str, str], names: Sequence[str], 
         data(alt, floors).mark_rule(strokeDash=[4, 4], color=FAINT).encode(x=x),
         data(alt, [row for row in rows if "low" in row])
         .mark_rule(opacity=0.4, strokeWidth=1.1)
-        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=tone),
+        .encode(x=alt.X("low:Q", **across), x2="high:Q", y=y, color=tone),
         data(alt, [row for row in rows if "below" in row])
         .mark_rule(opacity=0.4, strokeWidth=1.1)
-        .encode(x=x, y=alt.Y("below:Q"), y2="above:Q", color=tone),
+        .encode(x=x, y=alt.Y("below:Q", **up), y2="above:Q", color=tone),
+        *_labels(alt, labelled, look, x, y),
         data(alt, ideal)
         .mark_text(text="★", fontSize=look.size * 1.5, color=GREY)
         .encode(x=x, y=y, description="told:N"),
@@ -55,7 +57,6 @@ def _panel(alt: Any, block: Block, pair: tuple[str, str], names: Sequence[str], 
         data(alt, rows)
         .mark_point(filled=True, size=look.mark, opacity=1, stroke="white", strokeWidth=0.7)
         .encode(x=x, y=y, color=tone, shape=form, description="told:N"),
-        *_labels(alt, labelled, look, x, y),
     ]
     return alt.layer(*layers).properties(width=look.width, height=look.height)
 
