@@ -20,6 +20,8 @@ from mmke.web.play.uploads import LONGEST_SIDE
 from mmke.web.safeguards import CARRIED_IN, FILE, known_hosts
 
 Event = dict[str, Any]
+# IKE's prompts are long: seconds on one core.
+BOTH = [("ft-llm",), pytest.param(("ft-llm", "ike-random"), marks=pytest.mark.slow)]
 
 
 class Tab:
@@ -75,12 +77,13 @@ def upload(client: TestClient, content: bytes) -> Any:
 
 
 def test_an_edit_tells_its_steps_its_tokens_and_what_else_changed(tab: Tab) -> None:
-    events = tab.edit("nobody", "ft-llm", "ike-random")
+    picture = tab.client.get("/api/about").json()["gallery"][0]["types"][0]["records"][0]["picture"]
+    events = tab.edit("nobody", "ft-llm", "ft-alignment", picture=picture)
     last = of(events, "step")[-1]
     assert last["done"] == last["total"]
     assert last["loss"] > 0
     assert {event["column"] for event in of(events, "text")} >= {"before", "ft-llm"}
-    assert [event["column"] for event in of(events, "answer")] == ["before", "ft-llm", "ike-random"]
+    assert [event["column"] for event in of(events, "answer")] == ["before", "ft-llm", "ft-alignment"]
     (asked,) = of(events, "panel")
     for event in of(events, "panel-after"):
         moved = [after["text"] != row["before"] for row, after in zip(asked["rows"], event["answers"], strict=True)]
@@ -88,19 +91,20 @@ def test_an_edit_tells_its_steps_its_tokens_and_what_else_changed(tab: Tab) -> N
     assert events[-1] == {"event": "done"}
 
 
-def test_undo_goes_back_bit_for_bit_and_says_so(room: Service, tab: Tab) -> None:
-    tab.edit("nobody", "ft-llm", "ike-random")
+@pytest.mark.parametrize("editors", BOTH)
+def test_undo_goes_back_bit_for_bit_and_says_so(room: Service, tab: Tab, editors: tuple[str, ...]) -> None:
+    tab.edit("nobody", *editors)
     desk = room.tabs.get(tab.id).desk
     assert desk is not None
-    before = {name: desk.digest(name) for name in ("ft-llm", "ike-random")}
-    tab.edit("somebody else", "ft-llm", "ike-random")
+    before = {name: desk.digest(name) for name in editors}
+    tab.edit("somebody else", *editors)
     assert all(desk.digest(name) != digest for name, digest in before.items())
     (told,) = of(tab.events("undo"), "fingerprint")
     assert told == {"event": "fingerprint", "value": room.state()["fingerprint"], "same": True}
     assert {name: desk.digest(name) for name in before} == before
     (stack,) = of(tab.events("undo", all=True), "stack")
     assert stack["edits"] == []
-    answers = tab.ask("ft-llm", "ike-random")
+    answers = tab.ask(*editors)
     assert len(set(answers.values())) == 1
 
 
@@ -131,9 +135,12 @@ def test_an_edit_that_an_editor_cannot_take_is_one_line(tab: Tab) -> None:
     assert len(tab.client.post("/api/open", json={"tab": tab.id}).json()["edits"]) == 1
 
 
-def test_saved_edits_load_with_the_same_answers_and_no_path_is_written(tab: Tab, client: TestClient) -> None:
+@pytest.mark.parametrize("editors", BOTH)
+def test_saved_edits_load_with_the_same_answers_and_no_path_is_written(
+    tab: Tab, client: TestClient, editors: tuple[str, ...]
+) -> None:
     picture = upload(client, png()).json()["picture"]
-    for editor in ("ft-llm", "ike-random"):
+    for editor in editors:
         tab.events("undo", all=True)
         tab.edit("nobody", editor, picture=picture)
         content = client.post("/api/save", json={"tab": tab.id, "editor": editor}).content
