@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from browser import TOKEN, playing
 from PIL import Image
 from starlette.testclient import TestClient
 
+from mmke.errors import UserError
 from mmke.web import HOST
+from mmke.web.play import PlaySettings, serve
 from mmke.web.play.routes import TAB, play_app
 from mmke.web.play.service import Service
 from mmke.web.play.tabs import IDLE_SECONDS
@@ -273,3 +276,11 @@ def test_calls_without_the_token_and_of_other_types_are_refused(client: TestClie
         ).status_code
         == 413
     )
+
+
+def test_a_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mmke.web.play.opening", raising=False)
+    monkeypatch.delitem(sys.modules, "mmke.web.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UserError, match=r"needs .*'uvicorn'; run: pip install 'mmke\[play\]'"):
+        serve(PlaySettings())
