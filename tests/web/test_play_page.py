@@ -1,7 +1,11 @@
 """The playground in a real browser, from a picture to an edit to undo, with a tiny model."""
 
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -203,3 +207,16 @@ def test_the_page_is_there_before_the_model_and_says_so(chromium: Browser, tmp_p
         expect(page.locator("#edit")).to_be_disabled()
         expect(page.locator("#picture")).to_be_visible()
         assert service.state()["state"] == "failed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_leaves_no_pictures_behind(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "mmke.cli", "play", "--backbone", "tiny-llava", "--no-browser"]
+    there = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=there, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Open http://127.0.0.1:")
+        assert list(tmp_path.glob("mmke-play-*"))
+        process.send_signal(number)
+        process.wait(60)
+    assert list(tmp_path.glob("mmke-play-*")) == []

@@ -1,5 +1,7 @@
 """Opening the page: the server is there at once, and the model is loaded meanwhile."""
 
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,7 +20,13 @@ def serve_page(settings: PlaySettings, *, port: int, host: str, open_browser: bo
         service = Service(settings, Path(folder))
         app = play_app(service, token=token, hosts=known_hosts(host))
         service.start()
+        signal.signal(signal.SIGTERM, _end)
         try:
             run(app, listening, address=address_of(listening, token), open_browser=open_browser)
         finally:
             service.close()
+
+
+def _end(*_: object) -> None:
+    # The server ends well and then raises the signal again, which by itself would leave the folder behind.
+    sys.exit(128 + signal.SIGTERM)
