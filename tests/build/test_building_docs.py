@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from mmke import cli
+from mmke.build.project import open_project
+from mmke.build.record import EDIT_TEXTS
+from mmke.build.records import records
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "building.md").read_text(encoding="utf-8")
@@ -60,3 +63,25 @@ def test_the_ten_minutes_of_the_guide(
                 assert capsys.readouterr().out == shown
     rows = list(Path("results").rglob("rows.jsonl"))
     assert {row.parent.name for row in rows} == {"none", "ft-llm", "ike"}
+
+
+@pytest.mark.slow
+def test_the_records_of_the_example_are_those_that_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = set()
+    for kind in ("entity", "semantic", "user"):
+        assert cli.main(["build", "new", kind, "--kind", kind, "--name", "built"]) == 0
+        assert cli.main(["build", "run", kind]) == 0
+        with open_project(Path(kind), write=False) as project:
+            for record in records(project):
+                texts = record.texts
+                said |= {texts[name] for name in EDIT_TEXTS}
+                said |= {f"{texts[f'{key}.question']} {texts[f'{key}.answer']}" for key in asked(texts)}
+    example = (ROOT / "docs" / "building-example.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:before|after|prompt|[TI]-\w+|Port) \| (.*) \|$", example, re.MULTILINE)
+    assert len(rows) == 16
+    assert {row.replace("*", "") for row in rows} <= said
+
+
+def asked(texts: dict[str, str]) -> list[str]:
+    return [name.removesuffix(".question") for name in texts if name.endswith(".question")]

@@ -108,7 +108,7 @@ def test_a_finding_is_told_by_record_rule_and_place(mmke: Mmke, tmp_path: Path) 
         (["new", "x", "--kind", "visual"], "'visual' is not one of 'entity', 'semantic', 'user'"),
         (["new", "x", "--source", "wikidat"], "unknown source 'wikidat'; did you mean 'wikidata'"),
         (["new", "birds"], "birds/build.toml is there already; edit it, or choose another folder"),
-        (["new", "x", "--name", "a/b"], "name = 'a/b'"),
+        (["new", "x", "--name", "a/b"], "no benchmark can be called 'a/b'"),
         (["rum", "birds"], "No such command 'rum'"),
         (["export", "birds"], "mmke build export needs --to OUT"),
         (["verify", "birds"], "there is no record yet; mmke build run birds makes them"),
