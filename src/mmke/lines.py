@@ -146,6 +146,19 @@ def put(file: BinaryIO, content: bytes) -> None:
         raise
 
 
+def write_file(file: Path, content: bytes) -> None:
+    """Write a whole file.
+
+    Raises:
+        OSError: the disk is full or gone; it names the file.
+    """
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        error.filename = error.filename or str(file)
+        raise
+
+
 def write_at_once(file: Path, content: bytes) -> None:
     """Write a file so that, whenever the machine stops, either the old or the new content is there."""
     draft = file.with_name(f"{file.name}.tmp")

@@ -15,6 +15,7 @@ from mmke.build.records import records
 from mmke.build.settings import read_settings
 from mmke.build.words import read_words
 from mmke.errors import UserError
+from mmke.lines import write_file
 
 
 @pytest.mark.parametrize("kind", ["entity", "semantic", "user"])
@@ -144,3 +145,20 @@ def test_a_mistake_in_the_settings_is_told_with_its_key(tmp_path: Path, old: str
     file.write_text(file.read_text().replace(old, new, 1))
     with pytest.raises(UserError, match=told):
         read_settings(file)
+
+
+def test_a_kind_that_was_changed_afterwards_is_told(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "made", count=1)
+    settings = folder / "build.toml"
+    settings.write_text(settings.read_text().replace('kind = "entity"', 'kind = "user"'))
+    with (
+        open_project(folder) as project,
+        pytest.raises(UserError, match="kind = 'user', and the records were made with"),
+    ):
+        records(project)
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_file(Path("/dev/full"), b"picture")
+    assert caught.value.filename == "/dev/full"

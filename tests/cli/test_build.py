@@ -14,6 +14,8 @@ from kit import make_project
 
 from mmke import cli
 from mmke.build.project import open_project
+from mmke.build.protocols import Outcome
+from mmke.cli.build import _told
 
 OWN = Path(__file__).parents[2] / "examples" / "own-pictures" / "things"
 
@@ -190,3 +192,9 @@ def test_a_build_that_is_killed_again_and_again_ends_with_the_same_bytes(mmke: M
     whole, killed = contents(tmp_path / "whole"), contents(tmp_path / "killed")
     del whole[".lock"], killed[".lock"]
     assert whole == killed
+
+
+def test_control_characters_of_a_source_never_reach_the_terminal() -> None:
+    outcome = Outcome(1, 0, {"bird/\x1b[31mowl": "red\u202e"}, notes=("a\x07b",))
+    assert "\x1b" not in _told("collect", outcome, Path("x"))
+    assert _told("collect", outcome, Path("x")).splitlines()[1:] == ["  bird/\ufffd[31mowl: red\ufffd", "  a\ufffdb"]

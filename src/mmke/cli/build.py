@@ -252,4 +252,9 @@ def _told(name: str, outcome: "Outcome", folder: Path) -> str:
     lines += [f"  {id_}: {reason}" for id_, reason in list(outcome.refused.items())[:TOLD]]
     if len(outcome.refused) > TOLD:
         lines.append(f"  … and {len(outcome.refused) - TOLD} more, all of them in {folder / refused_file(name)}")
-    return "\n".join([*lines, *(f"  {note}" for note in outcome.notes)])
+    return "\n".join(map(_printable, [*lines, *(f"  {note}" for note in outcome.notes)]))
+
+
+def _printable(line: str) -> str:
+    """Return a line without control characters, which a source's names may hold and a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)

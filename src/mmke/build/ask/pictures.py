@@ -10,6 +10,7 @@ from mmke.build.content import Draft, Picture, Side, SideBySide
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.errors import CannotWriteError, UserError
+from mmke.lines import write_file
 
 STAGE = "ask"
 """Lines of `pictures.jsonl` by this stage are this stage's to change."""
@@ -72,7 +73,7 @@ def made(project: Project, draft: Draft, beside: str, side: Side) -> SideBySide:
     digest = hashlib.sha256(content).hexdigest()
     file = folder / id_
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-        file.write_bytes(content)
+        write_file(file, content)
     return SideBySide(id=id_, sha256=digest, left=left, right=right)
 
 

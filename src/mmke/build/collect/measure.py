@@ -15,6 +15,7 @@ from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture
 from mmke.build.settings import Collecting
 from mmke.errors import UnreachableError, UserError
+from mmke.lines import write_file
 
 _LONGEST = 60
 """Most letters of a name; file systems take 255 bytes, and copies of a project go into deeper folders."""
@@ -51,7 +52,7 @@ class Measured:
     def write(self, file: Path) -> None:
         """Write its file, unless it is there. Half a file, which a kill can leave, is found by its digest."""
         if self.content is not None and not is_kept(file, self.picture.sha256):
-            file.write_bytes(self.content)
+            write_file(file, self.content)
 
 
 def measure(project: Project, thing: str, found: FoundPicture, *, collect: Collecting | None = None) -> Measured:

@@ -18,7 +18,7 @@ from mmke.build.export.sides import Sides
 from mmke.build.project import Project
 from mmke.digests import sha256
 from mmke.errors import UserError
-from mmke.lines import to_line
+from mmke.lines import to_line, write_file
 
 
 def write(project: Project, chosen: Chosen, sides: Sides, folder: Path, *, names: bool) -> dict[str, dict[str, Any]]:
@@ -97,4 +97,4 @@ def _put_lines(file: Path, plain: Sequence[Mapping[str, Any]]) -> None:
 
 def _put(file: Path, content: str | bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    write_file(file, content.encode() if isinstance(content, str) else content)
