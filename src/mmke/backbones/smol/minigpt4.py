@@ -9,7 +9,7 @@ import torch
 from mmke.backbones.engine import decoder
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.smol.language import load_tokenizer
+from mmke.backbones.smol.language import load_tokenizer, read_language_file
 from mmke.backbones.smol.parts import MINIGPT4_FILES, QUERIES, load_smol_minigpt4, revision
 from mmke.backbones.smol.vision import preprocess
 from mmke.backbones.vision import Vision, stacked
@@ -28,10 +28,12 @@ def load(
         UserError: a weight package is missing, or weights were named for a model that brings its own.
     """
     check_none_named(name, weights)
-    parts = load_smol_minigpt4(dtype or torch.float32, skeleton=skeleton).requires_grad_(requires_grad=False)
+    reader = read_language_file()
+    parts = load_smol_minigpt4(dtype or torch.float32, skeleton=skeleton, reader=reader)
+    parts = parts.requires_grad_(requires_grad=False)
     if not skeleton:
         parts = parts.to(device)
-    tokenizer = load_tokenizer()
+    tokenizer = load_tokenizer(reader)
     before, after = (tuple(tokenizer(text)["input_ids"]) for text in ("###Human: <Img>", "</Img> "))
     return ComposedBackbone(
         name=name,

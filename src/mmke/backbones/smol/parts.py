@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, LlamaForCausalLM
 
-from mmke.backbones.smol.language import HIDDEN, WHEEL, language_config, language_file, load_language_model
+from mmke.backbones.smol.language import (
+    HIDDEN,
+    WHEEL,
+    QuickReader,
+    language_config,
+    language_file,
+    load_language_model,
+)
 from mmke.backbones.smol.vision import FEATURES, VisionTower
 from mmke.backbones.weights.loading import set_precision
 from mmke.backbones.weights.tensor_files import open_file
@@ -122,30 +129,34 @@ def qformer_config() -> Blip2QFormerConfig:
     )
 
 
-def load_smol_llava(dtype: torch.dtype, *, skeleton: bool = False) -> SmolLlava:
+def load_smol_llava(dtype: torch.dtype, *, skeleton: bool = False, reader: QuickReader | None = None) -> SmolLlava:
     """Load `smol-llava` on the CPU in evaluation mode.
 
     Args:
         dtype: of the language model; everything before it stays in float32.
         skeleton: whether to leave the weights out.
+        reader: of the language model's file, where it has been read already.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolLlava, LLAVA_FILES, dtype=dtype, skeleton=skeleton)
+    return _assemble(SmolLlava, LLAVA_FILES, dtype=dtype, skeleton=skeleton, reader=reader)
 
 
-def load_smol_minigpt4(dtype: torch.dtype, *, skeleton: bool = False) -> SmolMiniGPT4:
+def load_smol_minigpt4(
+    dtype: torch.dtype, *, skeleton: bool = False, reader: QuickReader | None = None
+) -> SmolMiniGPT4:
     """Load `smol-minigpt4` on the CPU in evaluation mode; its tower is that of `smol-llava`.
 
     Args:
         dtype: of the language model; everything before it stays in float32.
         skeleton: whether to leave the weights out.
+        reader: of the language model's file, where it has been read already.
 
     Raises:
         UserError: the language model's wheel or a weight file is missing.
     """
-    return _assemble(SmolMiniGPT4, MINIGPT4_FILES, dtype=dtype, skeleton=skeleton)
+    return _assemble(SmolMiniGPT4, MINIGPT4_FILES, dtype=dtype, skeleton=skeleton, reader=reader)
 
 
 def revision(files: Sequence[str]) -> str:
@@ -158,7 +169,9 @@ def revision(files: Sequence[str]) -> str:
     return "+".join([WHEEL, *digests])
 
 
-def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, skeleton: bool) -> Parts:
+def _assemble(
+    kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, skeleton: bool, reader: QuickReader | None
+) -> Parts:
     with torch.device("meta"):
         parts = kind(LlamaForCausalLM(language_config()))
     paths = [_weight_file(name) for name in files]
@@ -170,7 +183,7 @@ def _assemble(kind: type[Parts], files: tuple[str, ...], *, dtype: torch.dtype, 
     for path in paths:
         weights |= {key: stored.read().float() for key, stored in open_file(path).tensors.items()}
     wanted = {key for key in parts.state_dict() if not key.startswith("language_model.")}
-    parts.language_model = load_language_model(dtype=dtype)
+    parts.language_model = load_language_model(dtype=dtype, reader=reader)
     missing = wanted - weights.keys()
     if missing:
         raise UserError(
