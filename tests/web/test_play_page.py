@@ -35,6 +35,7 @@ def window(chromium: Browser, served: Served) -> Iterator[BrowserContext]:
         context.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
         yield context
+        expect.set_options(timeout=None)  # the default again: it holds for the whole process
 
 
 @pytest.fixture

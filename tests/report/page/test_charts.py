@@ -14,8 +14,9 @@ from mmke.errors import UserError
 from mmke.report.charts.collection import names_of, plots_of_block, plots_of_streams
 from mmke.report.charts.files import write_plots
 from mmke.report.charts.intervals import clipped, interval
-from mmke.report.charts.look import PAGE, PAPER, to_svg
+from mmke.report.charts.look import COLOURS, EDITORS, PAGE, PAPER, altair, places, to_svg
 from mmke.report.charts.placing import WIDE, place
+from mmke.report.charts.tradeoff import tradeoff
 from mmke.report.page.blocks import Block, blocks_of
 from mmke.report.page.gather import gather
 
@@ -65,6 +66,25 @@ def test_marks_stand_at_the_figures_of_the_table(block: Block) -> None:
     assert {(row["name"], row["gain"], row["seconds"]) for row in costs} == {
         (name, cell.metrics["i_rel"].gain, cell.seconds_per_edit) for name, cell in cells.items() if name != "none"
     }
+
+
+def test_an_editor_has_the_same_colour_in_every_report(tmp_path: Path) -> None:
+    def colours(*editors: str) -> dict[str, str]:
+        out = write_results(tmp_path / "-".join(editors), editors=("none", *editors), cases=2)
+        (found,) = blocks_of(gather([out]))
+        layers = tradeoff(altair(), found, names_of([found]), PAGE)[0].to_dict()["layer"]
+        scale = next(layer["encoding"]["color"]["scale"] for layer in layers if "color" in layer["encoding"])
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    one, other = colours("ft-llm", "ike"), colours("ike", "serac")
+    assert one["ike"] == other["ike"]
+    assert len({*one.values(), *other.values()}) == 3
+
+
+def test_editors_that_are_not_known_take_the_colours_that_are_left() -> None:
+    assert places(["own", "ke", "another", "ft-llm"]) == [7, 6, 1, 0]
+    assert places(["ike (seed 0)", "ike (seed 1)"]) == [2, 7]
+    assert sorted(places([*EDITORS, "own"])) == list(range(len(COLOURS)))
 
 
 def test_names_of_points_in_one_place_lie_apart() -> None:

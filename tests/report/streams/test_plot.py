@@ -79,7 +79,7 @@ def test_without_the_library_the_command_that_installs_it_is_told(
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(UserError, match=r"a plot needs altair: pip install 'mmke\[report\]'"):
+    with pytest.raises(UserError, match=r"plots need altair: pip install 'mmke\[report\]'"):
         save_plot(streams, tmp_path / "curves.svg")
 
 

@@ -1,18 +1,21 @@
 """How all plots look: colours, shapes, sizes for a page and for a paper; from a chart to SVG, PNG or PDF.
 
-Each editor has a colour of Okabe and Ito, which colour-blind readers tell apart, and a shape. The ground is white on
-dark pages too. Needs the extra `mmke[report]`.
+Each editor has a colour of Okabe and Ito, which colour-blind readers tell apart, and a shape; an editor of this package
+has the same ones in every report. The ground is white on dark pages too. Needs the extra `mmke[report]`.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Literal
 
 from mmke.errors import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+EDITORS = ("ft-llm", "ft-alignment", "ike", "ike-random", "serac", "mend", "ke")
+"""Have the first colours and shapes, in this order, whatever else a report shows."""
 GREY, INK, GRID, FAINT = "#5b6470", "#1c2128", "#e7e7e7", "#b3b8bf"
 FONT = "DejaVu Sans, Verdana, sans-serif"
 """vl-convert measures text with this font; where a reader's machine lacks it, Verdana has the same widths."""
@@ -65,18 +68,33 @@ def data(alt: Any, rows: Sequence[dict[str, Any]]) -> Any:
     return alt.Chart(alt.Data(values=list(rows)))
 
 
-def colour(alt: Any, names: Sequence[str]) -> Any:
-    """Return the colour of each name of the field `name`."""
-    return alt.Color("name:N", legend=None, scale=_cycle(alt, names, COLOURS))
+def colour(alt: Any, names: Sequence[str], field: str = "name") -> Any:
+    """Return the colour of each name that a field of the rows holds."""
+    return alt.Color(f"{field}:N", legend=None, scale=_scale(alt, names, COLOURS))
 
 
-def shape(alt: Any, names: Sequence[str]) -> Any:
-    """Return the shape of each name of the field `name`."""
-    return alt.Shape("name:N", legend=None, scale=_cycle(alt, names, SHAPES))
+def shape(alt: Any, names: Sequence[str], field: str = "name") -> Any:
+    """Return the shape of each name that a field of the rows holds."""
+    return alt.Shape(f"{field}:N", legend=None, scale=_scale(alt, names, SHAPES))
 
 
-def _cycle(alt: Any, names: Sequence[str], values: Sequence[str]) -> Any:
-    return alt.Scale(domain=list(names), range=[values[index % len(values)] for index in range(len(names))])
+def _scale(alt: Any, names: Sequence[str], values: Sequence[str]) -> Any:
+    return alt.Scale(domain=list(names), range=[values[place] for place in places(names)])
+
+
+def places(names: Sequence[str]) -> list[int]:
+    """Return which colour and shape each name has: a known editor its own, others what is left, in their order.
+
+    Of several lines of one editor, such as `ft-llm (seed 0)` and `ft-llm (seed 1)`, the first has the editor's own.
+    """
+    own: dict[str, int] = {}
+    for name in names:
+        editor = name.partition(" (")[0]
+        if editor in EDITORS and EDITORS.index(editor) not in own.values():
+            own[name] = EDITORS.index(editor)
+    left = [*range(len(EDITORS), len(COLOURS)), *(each for each in range(len(EDITORS)) if each not in own.values())]
+    others = cycle(left)
+    return [own[name] if name in own else next(others) for name in names]
 
 
 def dressed(alt: Any, panels: Sequence[Any], look: Look) -> Any:

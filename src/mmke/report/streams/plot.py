@@ -1,8 +1,7 @@
 """Forgetting curves as a picture: what is kept, by the number of edits, one panel a kind and one line an editor.
 
-Each line is named at its end. Colours are those of Okabe and Ito, which colour-blind readers tell apart, and each
-editor has a shape of its own as well. The ground is white, so that the picture is the same on a dark page. Needs the
-extra `mmke[report]`.
+Each line is named at its end. Colours and shapes are those of all plots (`charts/look.py`). Needs the extra
+`mmke[report]`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from mmke.errors import UserError, did_you_mean
 from mmke.report.cells import FLOOR
+from mmke.report.charts.look import FONT, GREY, GRID, INK, altair, colour, shape
 from mmke.report.figures import PER_CENT
 from mmke.report.streams.curves import Bin
 from mmke.report.streams.naming import title
@@ -20,9 +20,6 @@ from mmke.report.streams.pooled import ColumnFigures
 from mmke.report.streams.summaries import StreamSummary
 
 FORMS = (".svg", ".png")
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
-GREY, INK, FONT = "#555555", "#222222", "DejaVu Sans"
 WIDTH, HEIGHT, IN_A_ROW = 230, 190, 3
 ROOM = 0.14
 """Share of the horizontal axis between two numbers under it."""
@@ -54,7 +51,7 @@ def save_plot(
     """
     if file.suffix not in FORMS:
         raise UserError(f"--out {file}: give a name that ends in {' or '.join(FORMS)}")
-    alt = _altair()
+    alt = altair()
     picture = stream_chart(alt, streams, columns=columns, curve=curve)
     if picture is None:
         kind, moments = ("checkpoint", "at:1,3,10,end") if curve == "checkpoints" else ("gap", "right,gap:1,3,10")
@@ -87,17 +84,8 @@ def stream_chart(
         return None
     picture = alt.vconcat(*parts, spacing=30, background="white", padding=12).configure(font=FONT)
     return picture.configure_view(stroke=None).configure_axis(
-        labelColor=INK, titleColor=INK, gridColor="#E4E4E4", domainColor=GREY, tickColor=GREY, titleFontWeight="normal"
+        labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GREY, tickColor=GREY, titleFontWeight="normal"
     )
-
-
-def _altair() -> Any:
-    try:
-        import altair as alt
-        import vl_convert  # noqa: F401  # altair saves with it
-    except ModuleNotFoundError as error:
-        raise UserError(f"a plot needs {error.name}: pip install 'mmke[report]'") from error
-    return alt
 
 
 def _stream(alt: Any, streams: Sequence[StreamSummary], columns: Sequence[str], curve: Curve, *, titled: bool) -> Any:
@@ -159,24 +147,19 @@ def _panel(alt: Any, streams: Sequence[StreamSummary], column: str, label: str, 
         axis=alt.Axis(values=_ticks(ticks), format="~g", grid=False, labelOverlap=False),
     )
     y = alt.Y("y:Q", title=unit, scale=alt.Scale(domain=[min(0.0, *(row["low"] for row in rows)), top]))
-    colour = alt.Color("editor:N", legend=None, scale=_scale(alt, editors, COLOURS))
-    shape = alt.Shape("editor:N", legend=None, scale=_scale(alt, editors, SHAPES))
+    tone, form = colour(alt, editors, "editor"), shape(alt, editors, "editor")
     own = alt.Chart(alt.Data(values=[row for row in rows if row["editor"] != FLOOR]))
     floor = alt.Chart(alt.Data(values=[row for row in rows if row["editor"] == FLOOR and row["x"] in ticks]))
     ends = alt.Chart(alt.Data(values=list(_ends(rows, top))))
     right = alt.value(WIDTH + 24)
     named = alt.Chart(alt.Data(values=[row for row in _ends(rows, top) if row["editor"] != FLOOR]))
     layers = [
-        own.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        own.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=tone),
         floor.mark_line(color=GREY, strokeDash=[5, 4]).encode(x=x, y=y),
-        own.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour),
-        own.mark_point(filled=True, size=38, opacity=1).encode(
-            x=x, y=y, color=colour, shape=shape, description="told:N"
-        ),
+        own.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=tone),
+        own.mark_point(filled=True, size=38, opacity=1).encode(x=x, y=y, color=tone, shape=form, description="told:N"),
         ends.mark_rule(strokeWidth=0.8, color="#AAAAAA").encode(x=x, x2=right, y=y, y2="name_y:Q"),
-        named.mark_point(filled=True, size=38, opacity=1).encode(
-            x=right, y=alt.Y("name_y:Q"), color=colour, shape=shape
-        ),
+        named.mark_point(filled=True, size=38, opacity=1).encode(x=right, y=alt.Y("name_y:Q"), color=tone, shape=form),
         ends.mark_text(align="left", dx=7, fontSize=10, color=INK).encode(
             x=right, y=alt.Y("name_y:Q"), text="editor:N"
         ),
@@ -195,10 +178,6 @@ def _ticks(places: Sequence[float]) -> list[float]:
         if not found or log1p(found[-1]) - log1p(place) >= room:
             found.append(place)
     return found[::-1]
-
-
-def _scale(alt: Any, editors: Sequence[str], values: Sequence[str]) -> Any:
-    return alt.Scale(domain=list(editors), range=[values[index % len(values)] for index in range(len(editors))])
 
 
 def _rows(stream: StreamSummary, column: str, label: str, curve: Curve) -> Iterator[dict[str, Any]]:
