@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from browser import TOKEN, playing
 from PIL import Image
+from safetensors.torch import load, save
 from starlette.testclient import TestClient
 
 from mmke.errors import UserError
 from mmke.web import HOST
 from mmke.web.play import PlaySettings, serve
+from mmke.web.play.room.saved import STATE
 from mmke.web.play.routes import TAB, play_app
 from mmke.web.play.service import Service
 from mmke.web.play.tabs import IDLE_SECONDS
@@ -67,6 +69,14 @@ def client(room: Service) -> TestClient:
 @pytest.fixture
 def tab(client: TestClient) -> Tab:
     return Tab(client)
+
+
+@pytest.fixture(scope="module")
+def saved(client: TestClient) -> tuple[Tab, bytes]:
+    """Return a tab with one edit, and the file of it."""
+    tab = Tab(client)
+    tab.edit("somebody")
+    return tab, client.post("/api/save", json={"tab": tab.id, "editor": "ft-llm"}).content
 
 
 def png(width: int = 8, height: int = 8, form: str = "PNG") -> bytes:
@@ -160,6 +170,44 @@ def test_a_file_that_holds_no_edits_is_one_line(tab: Tab, content: bytes) -> Non
     (failed,) = [json.loads(line) for line in answer.text.splitlines()]
     assert failed["event"] == "failed"
     assert "safetensors" in failed["message"]
+
+
+def altered(content: bytes, *, number: float | None = None, **replaced: str) -> bytes:
+    """Return a saved file with one number of its state, or some of its metadata, replaced."""
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"] | replaced
+    tensors = load(content)
+    if number is not None:
+        name = next(name for name in tensors if name.startswith(STATE))
+        tensors[name].view(-1)[0] = number
+    return save(tensors, metadata)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"number": float("nan")}, "not finite"),
+        ({"number": float("inf")}, "not finite"),
+        ({"facts": '{"rate": NaN}'}, "facts cannot be read"),
+        ({"facts": '{"rate": -Infinity}'}, "facts cannot be read"),
+        ({"facts": '{"edits": [{"path": "/etc/passwd", "sha256": "0"}]}'}, "names a path"),
+        ({"edits": '[{"question": "Who?", "target": "x", "picture": "/etc/passwd"}]'}, "edits cannot be read"),
+        ({"edits": '[{"question": "Who?", "target": "x", "path": "/etc/passwd"}]'}, "edits cannot be read"),
+        ({"edits": json.dumps([{"question": "Who?", "target": "x", "picture": "0" * 64}])}, "is not in it"),
+        ({"editor": "../../etc/passwd"}, "no editor"),
+    ],
+)
+def test_a_saved_file_that_was_altered_is_refused_and_changes_nothing(
+    saved: tuple[Tab, bytes], change: dict[str, Any], told: str
+) -> None:
+    tab, content = saved
+    answer = tab.client.post(
+        "/api/load", content=altered(content, **change), headers={"content-type": FILE, TAB: tab.id}
+    )
+    (failed,) = [json.loads(line) for line in answer.text.splitlines()]
+    assert failed["event"] == "failed"
+    assert told in failed["message"]
+    assert [edit["target"] for edit in client_edits(tab)] == ["somebody"]
 
 
 def test_pictures_are_written_anew_and_named_by_their_bytes(room: Service, client: TestClient) -> None:

@@ -1,4 +1,7 @@
-"""The tabs: each has a session of its own, which goes when the tab is closed, or has been idle for long."""
+"""The tabs: each has a session of its own, which goes when the tab is closed, or has been idle for long.
+
+Nothing looks at the tabs by itself: those that are to go are put away at the next call of any tab.
+"""
 
 import secrets
 import time

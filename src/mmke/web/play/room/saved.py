@@ -94,9 +94,13 @@ def _metadata(content: bytes) -> Mapping[str, str]:
 
 def _json(metadata: Mapping[str, str], key: str) -> Any:
     try:
-        return json.loads(metadata[key])
+        return json.loads(metadata[key], parse_constant=_not_finite)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"This file's {key} cannot be read.") from error
+
+
+def _not_finite(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _edits(found: Any, pictures: Mapping[str, ImageRef]) -> tuple[Edit, ...]:
