@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmke.counting import counted
 from mmke.errors import UserError
 
 UNIT = 1_000_000
@@ -32,8 +33,8 @@ class Parcel(NamedTuple):
         """Return how much goes where."""
         files = [file for file in self.folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / UNIT
-        private = " (private)" if self.private else ""
-        return f"{len(files)} files ({size:.1f} MB) of {self.named} to huggingface.co/datasets/{self.repo}{private}"
+        where = f"huggingface.co/datasets/{self.repo}{' (private)' * self.private}"
+        return f"{counted(len(files), 'file')} ({size:.1f} MB) of {self.named} to {where}"
 
 
 def send(parcel: Parcel, *, yes: bool, ask: Callable[[str], bool] | None = None, api: Any = None) -> str:

@@ -171,7 +171,7 @@ def test_the_command_writes_the_page_and_shows_the_other_forms(
     add("a", "none")
     folder = add("a", "ike", records=1)
     assert cli.main(["leaderboard", str(folder), "-o", str(tmp_path / "new" / "page.html")]) == 0
-    assert capsys.readouterr().out.endswith("page.html: 1 runs ranked, 1 not, each with the reason\n")
+    assert capsys.readouterr().out.endswith("page.html: 1 run ranked, 1 not, each with the reason\n")
     assert (tmp_path / "new" / "page.html").read_text().startswith("<!doctype html>")
     assert cli.main(["leaderboard", str(folder), "--format", "markdown"]) == 0
     assert "| floor | smol-llava | none |" in capsys.readouterr().out

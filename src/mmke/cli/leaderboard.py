@@ -7,6 +7,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.written import write_out
+from mmke.counting import counted
 
 Format = Literal["html", "json", "markdown"]
 PAGE = Path("leaderboard.html")
@@ -50,5 +51,5 @@ def leaderboard(
         return 0
     write_out(target, text)
     ranked, left = (sum(len(getattr(board, name)) for board in boards) for name in ("ranked", "unranked"))
-    print(f"{target}: {ranked} runs ranked, {left} not, each with the reason")
+    print(f"{target}: {counted(ranked, 'run')} ranked, {left} not, each with the reason")
     return 0

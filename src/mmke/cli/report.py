@@ -8,6 +8,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.written import write_out
+from mmke.counting import counted
 
 Format = Literal["html", "svg", "png", "pdf"]
 PAGE = Path("report.html")
@@ -61,5 +62,5 @@ def report(
     text = make_report(gathered, version=version("mmke"), pictures=pictures == "thumbs", most=records)
     write_out(target, text)
     size = target.stat().st_size / 1e6
-    print(f"{target}: {size:.1f} MB, {len(gathered.runs)} runs; open it in a browser")
+    print(f"{target}: {size:.1f} MB, {counted(len(gathered.runs), 'run')}; open it in a browser")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke.errors import UserError
+from mmke.report.blocks import GIB
 from mmke.report.cells import CellSummary, is_stream, read_cells
 from mmke.report.streams.summaries import StreamSummary, read_streams
 from mmke.results.run_json import RUN, read_run
@@ -17,7 +18,6 @@ FACTS = (
     *("switches", "dtype", "device", "data_revision", "weights_revision"),
 )
 """Of `run.json`, what a tracker can filter and sort by."""
-GIB = 2**30
 
 
 def read_tracked(folders: Sequence[Path]) -> list[Tracked]:

@@ -192,3 +192,8 @@ def test_no_results_are_a_mistake_in_one_line(tmp_path: Path) -> None:
         gather([tmp_path / "nowhere"])
     with pytest.raises(UserError, match="no results to report"):
         gather([tmp_path])
+
+
+def test_the_unedited_model_alone_is_told_as_such(tmp_path: Path) -> None:
+    page = make_report(gather([write_results(tmp_path / "results", editors=("none",), cases=1)]), version="1")
+    assert "The unedited model, 1 record each, protocol strict." in page

@@ -1,5 +1,6 @@
 """Intervals of 95 per cent: from a mean over n records and its standard error, by Student's t distribution."""
 
+from mmke.counting import counted
 from mmke.report.figures import Figure
 
 COVERED = 0.95
@@ -31,4 +32,4 @@ def told(figure: Figure) -> str:
         return "no figure"
     ends = interval(figure.value, figure.se, figure.n)
     between = "" if ends is None else f", 95 % interval {max(ends[0], 0):.1f} to {min(ends[1], 100):.1f}"
-    return f"{figure.value:.1f} per cent{between}, {figure.n} records"
+    return f"{figure.value:.1f} per cent{between}, {counted(figure.n, 'record')}"

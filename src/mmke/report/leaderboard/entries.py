@@ -1,12 +1,12 @@
 """The runs of results folders, each with its figures and what its `run.json` says; streams are passed over."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmke.errors import UserError
 from mmke.report.cells import FLOOR, CellSummary, is_stream, read_cells
+from mmke.report.sources import named_sources
 from mmke.results.run_json import RUN, read_run
 
 
@@ -35,14 +35,10 @@ def read_entries(folders: Sequence[Path]) -> list[Entry]:
     Raises:
         UserError: a folder is not there or holds no run of single edits, or a file in it is broken.
     """
-    whole = list(dict.fromkeys(folder.resolve() for folder in folders))
-    parent = Path(os.path.commonpath([folder.parent for folder in whole]))
-    return [entry for folder in whole for entry in _entries(folder, str(folder.relative_to(parent)))]
+    return [entry for source, folder in named_sources(folders).items() for entry in _entries(folder, source)]
 
 
 def _entries(folder: Path, source: str) -> list[Entry]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; name the --out of runs")
     runs = [file.parent for file in sorted(folder.rglob(RUN))]
     single = [run for run in runs if not is_stream(run)]
     if not single:

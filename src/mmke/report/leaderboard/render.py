@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mmke.counting import counted
 from mmke.report.blocks import ABSENT
 from mmke.report.leaderboard.boards import Board, Row
 from mmke.report.leaderboard.checks import CHECKS
@@ -17,7 +18,7 @@ def title_of(board: Board) -> str:
 def records_told(board: Board) -> str:
     """Return how many records the benchmark has, where a run says it."""
     records = board.rules.records.get(board.rules.data_revision)
-    return "a number of records that no run states" if records is None else f"{records} records"
+    return "a number of records that no run states" if records is None else counted(records, "record")
 
 
 def figure_told(entry: Entry, column: str) -> str:

@@ -54,7 +54,7 @@ def comparisons(gathered: Gathered) -> list[dict[str, Any]]:
 def _comparison(first: ReadRun, other: ReadRun) -> dict[str, Any]:
     about = first.run
     return {
-        "place": f"{about['backbone']} on {about['benchmark']}, hop {about['hop']}, protocol {about['protocol']}",
+        "place": first.table,
         "editor": about["editor"] + (f", seed {about['seed']}" if about["seed"] else ""),
         "what": f"{other.source} − {first.source}",
         "differences": list(_differences(first, other)),

@@ -4,7 +4,6 @@ In: results folders. Out: `Gathered`. A run that is broken, empty or there twice
 report of nine good runs is not lost for the tenth.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mmke.errors import UserError
 from mmke.report.cells import FLOOR, CellSummary, is_stream, read_cells
+from mmke.report.sources import named_sources
 from mmke.report.streams.runs import read_runs
 from mmke.report.streams.summaries import StreamSummary, read_streams
 from mmke.results.finished import ROWS, FinishedRecord, read_cases, read_finished
@@ -47,6 +47,12 @@ class ReadRun(NamedTuple):
         return bool(self.run["editor"] == FLOOR)
 
     @property
+    def table(self) -> str:
+        """What the table of a run of single edits is of, in words."""
+        told = self.run
+        return f"{told['backbone']} on {told['benchmark']}, hop {told['hop']}, protocol {told['protocol']}"
+
+    @property
     def unfinished(self) -> str | None:
         """What the last start of a run of single edits was to go over and has not finished, in words; None: nothing."""
         used = self.run["records"].get("used", 0)
@@ -77,7 +83,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
     Raises:
         UserError: a folder is not there, or nothing could be read.
     """
-    named = _named(folders)
+    named = named_sources(folders)
     runs: list[ReadRun] = []
     streams: dict[str, Sequence[StreamSummary]] = {}
     left_out: list[str] = []
@@ -91,20 +97,6 @@ def gather(folders: Sequence[Path]) -> Gathered:
         told = "".join(f"\n  {line}" for line in left_out)
         raise UserError(f"no results to report below {', '.join(map(str, folders))}; make some: mmke run{told}")
     return Gathered(tuple(named), tuple(sorted(runs, key=_place)), streams, tuple(left_out))
-
-
-def _named(folders: Sequence[Path]) -> dict[str, Path]:
-    """Return the folders by names that tell them apart.
-
-    Raises:
-        UserError: a folder is not there.
-    """
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: there is no such folder; name the --out of a run")
-    whole = list(dict.fromkeys(folder.resolve() for folder in folders))
-    parent = Path(os.path.commonpath([folder.parent for folder in whole]))
-    return {str(folder.relative_to(parent)): folder for folder in whole}
 
 
 def _runs(source: str, folder: Path, left_out: list[str]) -> Iterator[ReadRun]:

@@ -14,11 +14,9 @@ def made_of(gathered: Gathered) -> list[dict[str, Any]]:
     """Return for each run what its `run.json` says, in words; runs of one table stand together."""
 
     def of(run: ReadRun) -> tuple[str, str]:
-        plain = run.run
-        schedule = plain.get("schedule") or "single"
+        schedule = run.run.get("schedule") or "single"
         stream = "" if schedule == "single" else f", stream {schedule}"
-        place = f"{plain['backbone']} on {plain['benchmark']}, hop {plain['hop']}, protocol {plain['protocol']}{stream}"
-        return run.source, place
+        return run.source, run.table + stream
 
     return [
         {

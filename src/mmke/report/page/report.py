@@ -10,7 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mmke.report.cells import CellSummary
+from mmke.counting import counted
+from mmke.report.blocks import GIB
+from mmke.report.cells import FLOOR, CellSummary
 from mmke.report.charts.collection import Plot, names_of, plots_of_block, plots_of_streams
 from mmke.report.charts.look import PAGE, to_svg
 from mmke.report.figures import PER_CENT, Figure
@@ -24,7 +26,6 @@ from mmke.report.page.thumbnails import Thumbnails
 from mmke.report.page.unscored import unscored_of
 from mmke.report.streams.blocks import stream_blocks
 
-GIB = 2**30
 MOST_NOTES = 3
 """With more notes than this beneath a table, they are folded."""
 MEANINGS = {
@@ -85,15 +86,13 @@ def _heading(gathered: Gathered) -> str:
 
 
 def _lead(gathered: Gathered, blocks: Sequence[Block]) -> str:
-    editors = [name for name in _distinct(gathered, "editor") if name != "none"]
+    editors = [name for name in _distinct(gathered, "editor") if name != FLOOR]
     protocols = _distinct(gathered, "protocol")
     counts = sorted({line.cell.n for block in blocks for line in block.lines})
-    told = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else "".join(map(str, counts))
-    records = f", {told} records each" if counts else ""
-    return (
-        f"{len(editors)} editor{'s' * (len(editors) != 1)} ({', '.join(editors)}) beside the unedited model"
-        f"{records}, protocol {' and '.join(protocols)}."
-    )
+    least = f"{counts[0]} to " if len(counts) > 1 else ""
+    records = f", {least}{counted(counts[-1], 'record')} each" if counts else ""
+    beside = f"{counted(len(editors), 'editor')} ({', '.join(editors)}) beside the" if editors else "The"
+    return f"{beside} unedited model{records}, protocol {' and '.join(protocols)}."
 
 
 def _distinct(gathered: Gathered, name: str) -> list[str]:

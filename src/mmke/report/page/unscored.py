@@ -12,11 +12,10 @@ def unscored_of(runs: Sequence[ReadRun]) -> list[dict[str, Any]]:
     counts: Counter[tuple[str, str, str]] = Counter()
     editors: dict[tuple[str, str, str], dict[str, None]] = {}
     for run in runs:
-        place = f"{run.run['backbone']} on {run.run['benchmark']}, hop {run.run['hop']}, protocol {run.run['protocol']}"
         for record in run.records:
             for row in record.rows:
                 if row.value is None:
-                    key = (place, row.metric, row.reason or "no reason given")
+                    key = (run.table, row.metric, row.reason or "no reason given")
                     counts[key] += 1
                     editors.setdefault(key, {})[str(run.run["editor"])] = None
     return [

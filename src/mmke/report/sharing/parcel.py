@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.hub import Parcel
 from mmke.report.sharing.card import card
@@ -35,5 +36,5 @@ def parcel_of(folder: Path, repo: str, *, private: bool) -> Iterator[Parcel]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)  # a copy: a run that goes on must not change what is being sent
         (staged / CARD).write_text(card(folder, told, title=repo.rpartition("/")[2]), encoding="utf-8")
-        message = f"Results of {len(runs)} run{'s' * (len(runs) > 1)} of mmke"
+        message = f"Results of {counted(len(runs), 'run')} of mmke"
         yield Parcel(staged, repo, str(folder), message, private=private)

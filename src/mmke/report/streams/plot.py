@@ -10,6 +10,7 @@ from math import log1p
 from pathlib import Path
 from typing import Any, Literal
 
+from mmke.counting import counted
 from mmke.errors import UserError, did_you_mean
 from mmke.report.cells import FLOOR
 from mmke.report.charts.look import FONT, GREY, GRID, INK, altair, colour, shape
@@ -183,7 +184,7 @@ def _ticks(places: Sequence[float]) -> list[float]:
 def _rows(stream: StreamSummary, column: str, label: str, curve: Curve) -> Iterator[dict[str, Any]]:
     for place, point in _points(stream, column, curve).items():
         x = (place.low + place.high) / 2 if isinstance(place, Bin) else float(place)
-        told = f"{stream.editor}, {label}: {point.value:.1f} at {x:g} {AXES[curve]}, {point.n} cases"
+        told = f"{stream.editor}, {label}: {point.value:.1f} at {x:g} {AXES[curve]}, {counted(point.n, 'case')}"
         yield {"editor": stream.editor, "x": x, "y": point.value, "low": point.low, "high": point.high, "told": told}
 
 
