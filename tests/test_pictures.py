@@ -1,5 +1,6 @@
 """Reading picture files: broken ones are told in one line, pipes are not waited for, EXIF is applied on request."""
 
+import base64
 import io
 import os
 import random
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmke.pictures import BrokenPictureError, decode, look, open_picture
+from mmke.pictures import BrokenPictureError, decode, look, open_picture, shrunk, webp_address
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "DDS", "WEBP", "TGA", "PCX", "ICO", "JPEG2000", "SGI")
 
@@ -69,3 +70,15 @@ def test_warnings_that_name_no_file_are_not_printed(monkeypatch: pytest.MonkeyPa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert decode(stored("PNG")).size == (24, 24)
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("L", "RGB"), ("LA", "RGBA"), ("CMYK", "RGB"), ("PA", "RGBA")])
+def test_a_small_copy_keeps_its_form_and_what_can_be_seen_through(mode: str, kept: str) -> None:
+    small = shrunk(Image.new(mode, (300, 30)), 100)
+    assert (small.mode, small.size) == (kept, (100, 10))
+
+
+def test_an_address_holds_the_small_copy() -> None:
+    begin, _, content = webp_address(Image.new("RGB", (30, 60)), side=20, quality=70).partition(",")
+    assert begin == "data:image/webp;base64"
+    assert decode(base64.b64decode(content)).size == (10, 20)

@@ -4,6 +4,7 @@ Pillow's decoders raise whatever comes up when a file is broken, and warn withou
 picture, or a `BrokenPictureError` with one line that says why.
 """
 
+import base64
 import io
 import re
 import stat
@@ -147,6 +148,26 @@ def decode(content: bytes, *, upright: bool = False) -> Image.Image:
                 return ImageOps.exif_transpose(picture) if upright and _orientation(picture) > 1 else picture
         except _BROKEN as error:
             raise BrokenPictureError(_first_line(error)) from error
+
+
+def shrunk(picture: Image.Image, side: int) -> Image.Image:
+    """Return a copy with at most `side` pixels on each side, in RGB, or in RGBA where it can be seen through."""
+    small = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    small.thumbnail((side, side))
+    return small
+
+
+def webp_address(picture: Image.Image, *, side: int, quality: int) -> str:
+    """Return an address that holds a small copy of a picture as WebP, for a page that loads nothing.
+
+    Args:
+        picture: of any size.
+        side: pixels of the copy's longer side, at most.
+        quality: from 0 to 100.
+    """
+    out = io.BytesIO()
+    shrunk(picture, side).save(out, "WEBP", quality=quality)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
 
 
 def look(content: bytes, *, thorough: bool) -> int:

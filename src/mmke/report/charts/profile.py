@@ -61,13 +61,7 @@ def _panel(alt: Any, block: Block, marks: Mapping[str, str], label: str, names: 
     x = alt.X("v:Q", title=unit, scale=alt.Scale(domain=domain, nice=False), axis=axis)
     names_axis = alt.Axis(domain=False, ticks=False, labelPadding=8, grid=False, title=None)
     y = alt.Y("name:N", sort=ordered, axis=names_axis, scale=alt.Scale(padding=0.2))
-    if several:
-        tone: Any = alt.Color("mark:N", scale=_fixed(alt, marks.values(), COLOURS), legend=_legend(alt, look))
-        form: Any = alt.Shape("mark:N", scale=_fixed(alt, marks.values(), SHAPES), legend=_legend(alt, look))
-    else:
-        known = [*names, *_floors(block)]
-        tone, form = colour(alt, known), shape(alt, known)
-        tone = alt.condition("datum.floor", alt.value(GREY), tone)
+    tone, form = _by_mark(alt, marks, look) if several else _by_name(alt, block, names)
     layers = []
     for offset, (column, _) in enumerate(marks.items()):
         own = [row for row in rows if row["column"] == column]
@@ -112,14 +106,19 @@ def _rows(block: Block, marks: Mapping[str, str], label: str) -> list[dict[str, 
     return found
 
 
-def _floors(block: Block) -> list[str]:
-    return [plain_name(line) for line in block.lines if line.is_floor]
+def _by_mark(alt: Any, marks: Mapping[str, str], look: Look) -> tuple[Any, Any]:
+    """Return the colour and the shape of marks of several columns, with a key."""
+    legend = alt.Legend(title=None, orient="bottom", direction="vertical", labelLimit=300, symbolSize=look.mark)
+    tone = alt.Color("mark:N", scale=_fixed(alt, marks.values(), COLOURS), legend=legend)
+    return tone, alt.Shape("mark:N", scale=_fixed(alt, marks.values(), SHAPES), legend=legend)
+
+
+def _by_name(alt: Any, block: Block, names: Sequence[str]) -> tuple[Any, Any]:
+    """Return the colour and the shape of marks of one column: those of the editors, and grey for the floor."""
+    known = [*names, *(plain_name(line) for line in block.lines if line.is_floor)]
+    return alt.condition("datum.floor", alt.value(GREY), colour(alt, known)), shape(alt, known)
 
 
 def _fixed(alt: Any, values: Any, range_: Sequence[str]) -> Any:
     domain = list(values)
     return alt.Scale(domain=domain, range=list(range_[: len(domain)]))
-
-
-def _legend(alt: Any, look: Look) -> Any:
-    return alt.Legend(title=None, orient="bottom", direction="vertical", labelLimit=300, symbolSize=look.mark)

@@ -3,13 +3,11 @@
 A picture whose file is gone, or is not the one that the run read any more, is not shown, and the page says why.
 """
 
-import base64
 import hashlib
-import io
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmke.pictures import BrokenPictureError, decode, read_bytes
+from mmke.pictures import BrokenPictureError, decode, read_bytes, webp_address
 from mmke.types import ImageRef
 
 SIDE = 128
@@ -47,15 +45,7 @@ class Thumbnails:
             content = read_bytes(image.path)
             if hashlib.sha256(content).hexdigest() != image.sha256:
                 return {"why": "the file is not the one that the run read"}
-            return {"src": _address(content, upright=image.upright)}
+            picture = decode(content, upright=image.upright)
+            return {"src": webp_address(picture, side=SIDE, quality=QUALITY)}
         except BrokenPictureError as error:
             return {"why": f"the file cannot be read: {error}"}
-
-
-def _address(content: bytes, *, upright: bool) -> str:
-    picture = decode(content, upright=upright)
-    small = picture.convert("RGBA" if "transparency" in picture.info or picture.mode in ("RGBA", "LA") else "RGB")
-    small.thumbnail((SIDE, SIDE))
-    out = io.BytesIO()
-    small.save(out, "WEBP", quality=QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode("ascii")

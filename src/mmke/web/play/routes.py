@@ -6,7 +6,7 @@ A page that goes away in the middle closes its stream, and with that stops its w
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from mmke.errors import UserError
 from mmke.pictures import read_bytes
-from mmke.web.app import asked, make_app, message
+from mmke.web.app import asked, make_app
 from mmke.web.play.asks import AskEdit, AskOpen, AskQuestion, AskRecord, AskRepeat, AskSave, AskTab, AskUndo
 from mmke.web.play.service import AtWorkError, Service
 from mmke.web.play.tabs import GoneError
@@ -33,17 +33,47 @@ TAB = "x-mmke-tab"
 
 def play_app(service: Service, *, token: str, hosts: Sequence[str]) -> Starlette:
     """Return the application of the page."""
+    calls = [
+        _shown("/api/about", service.about),
+        _shown("/api/state", service.state),
+        _answered("/api/open", AskOpen, lambda ask: service.open(ask.tab)),
+        _answered("/api/leave", AskTab, lambda ask: service.tabs.leave(ask.tab)),
+        _answered("/api/record", AskRecord, lambda ask: service.gallery.record(ask.record) or _missing("record")),
+        *_pictures_and_files(service),
+        _streamed("/api/ask", AskQuestion, service.ask),
+        _streamed("/api/edit", AskEdit, service.edit),
+        _streamed("/api/repeat", AskRepeat, service.repeat),
+        _streamed("/api/undo", AskUndo, service.undo),
+        _file("/api/save", AskSave, service.save, "application/octet-stream"),
+        _file("/api/share", AskTab, lambda ask: service.share(ask.tab), "text/html; charset=utf-8"),
+    ]
+    uploads = {"/api/upload": MOST_BYTES, "/api/load": MOST_SAVED}
+    return make_app("play.html", calls, token=token, hosts=hosts, uploads=uploads)
 
-    async def about(request: Request) -> Response:
-        return JSONResponse(service.about())
 
-    async def state(request: Request) -> Response:
-        return JSONResponse(service.state())
+def _missing(what: str) -> NoReturn:
+    raise HTTPException(404, f"There is no such {what}.")
+
+
+def _shown(path: str, tell: Callable[[], Event]) -> Route:
+    async def handle(request: Request) -> Response:
+        return JSONResponse(tell())
+
+    return Route(path, handle)
+
+
+def _answered(path: str, model: type[BaseModel], answer: Callable[[Any], Event | None]) -> Route:
+    async def handle(request: Request) -> Response:
+        return JSONResponse(answer(await asked(request, model)) or {})
+
+    return Route(path, handle, methods=["POST"])
+
+
+def _pictures_and_files(service: Service) -> list[Route]:
+    """Return the calls that send and take pictures, and take files with edits."""
 
     async def picture(request: Request) -> Response:
-        image = service.picture(request.query_params.get("id", ""))
-        if image is None:
-            return message("There is no such picture.", 404)
+        image = service.picture(request.query_params.get("id", "")) or _missing("picture")
         return Response(read_bytes(image.path), media_type="image/png")
 
     async def upload(request: Request) -> Response:
@@ -55,35 +85,11 @@ def play_app(service: Service, *, token: str, hosts: Sequence[str]) -> Starlette
         content = await request.body()
         return _stream(request, _begun(lambda: service.load(request.headers.get(TAB, ""), content)))
 
-    async def leave(request: Request) -> Response:
-        service.tabs.leave((await asked(request, AskTab)).tab)
-        return JSONResponse({})
-
-    async def record(request: Request) -> Response:
-        found = service.gallery.record((await asked(request, AskRecord)).record)
-        return message("There is no such record.", 404) if found is None else JSONResponse(found)
-
-    async def open_tab(request: Request) -> Response:
-        return JSONResponse(service.open((await asked(request, AskOpen)).tab))
-
-    calls = [
-        Route("/api/about", about),
-        Route("/api/state", state),
+    return [
         Route("/api/picture", picture),
         Route("/api/upload", upload, methods=["POST"]),
         Route("/api/load", load, methods=["POST"]),
-        Route("/api/open", open_tab, methods=["POST"]),
-        Route("/api/leave", leave, methods=["POST"]),
-        Route("/api/record", record, methods=["POST"]),
-        _streamed("/api/ask", AskQuestion, service.ask),
-        _streamed("/api/edit", AskEdit, service.edit),
-        _streamed("/api/repeat", AskRepeat, service.repeat),
-        _streamed("/api/undo", AskUndo, service.undo),
-        _file("/api/save", AskSave, service.save, "application/octet-stream"),
-        _file("/api/share", AskTab, lambda ask: service.share(ask.tab), "text/html; charset=utf-8"),
     ]
-    uploads = {"/api/upload": MOST_BYTES, "/api/load": MOST_SAVED}
-    return make_app("play.html", calls, token=token, hosts=hosts, uploads=uploads)
 
 
 def _begun(begin: Callable[[], Job]) -> Job:

@@ -1,7 +1,5 @@
 """The last answers as one file that opens anywhere: no script, nothing from elsewhere, pictures within."""
 
-import base64
-import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmke.pictures import open_picture
+from mmke.pictures import open_picture, webp_address
 from mmke.types import ImageRef
 from mmke.web.play import PlaySettings
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
 SIDE = 240
 """Pixels of a thumbnail's longer side."""
+QUALITY = 80
 
 
 def shared(settings: PlaySettings, desk: "Desk") -> str:
@@ -45,8 +44,4 @@ def _names(answers: "Iterable[Answered]") -> list[str]:
 
 
 def _thumbnail(image: ImageRef) -> str:
-    picture = open_picture(image.path, upright=image.upright).convert("RGB")
-    picture.thumbnail((SIDE, SIDE))
-    written = io.BytesIO()
-    picture.save(written, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return webp_address(open_picture(image.path, upright=image.upright), side=SIDE, quality=QUALITY)

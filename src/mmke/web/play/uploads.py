@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from mmke.errors import UserError
-from mmke.pictures import BrokenPictureError, decode, header
+from mmke.pictures import BrokenPictureError, decode, header, shrunk
 from mmke.types import ImageRef
 
 MOST_BYTES = 16 << 20
@@ -69,9 +69,7 @@ def clean(content: bytes) -> bytes:
             raise UserError(f"A picture of the format {kind or 'unknown'} is not taken; give a PNG, JPEG or WebP.")
         if width * height > MOST_PIXELS:
             raise UserError(f"The picture has {width} × {height} pixels; at most {MOST_PIXELS:,} in all are taken.")
-        picture = decode(content, upright=True)
-        plain = picture.convert("RGBA" if "transparency" in picture.info or "A" in picture.mode else "RGB")
-        plain.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        plain = shrunk(decode(content, upright=True), LONGEST_SIDE)
         plain.info = {}
         written = io.BytesIO()
         plain.save(written, "PNG")

@@ -16,7 +16,7 @@ from mmke.errors import UserError
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 32
-"""Pieces of work that may wait."""
+"""Pieces of work that may wait: at most one of each tab, and sessions of tabs that are put away."""
 OUT_OF_MEMORY = "The device has too little memory for this. Undo edits, or take a shorter question or a smaller model."
 BROKEN = "This did not work ({told}). The terminal in which the command runs has the details."
 
