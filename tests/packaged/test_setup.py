@@ -111,6 +111,24 @@ def test_an_index_without_the_wheel_is_named(index: str, tmp_path: Path) -> None
         set_up(index=index)
 
 
+@pytest.mark.parametrize("answer", ["{", '{"files": [{"name": "x"}]}'])
+def test_an_index_that_answers_something_else_is_named(index: str, tmp_path: Path, answer: str) -> None:
+    (tmp_path / "simple" / NAME / "index.html").write_text(answer)
+    with pytest.raises(UserError, match="something else than a list of files"):
+        set_up(index=index)
+
+
+def test_what_is_no_address_of_an_index_is_told_with_its_place(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"^--index pypi\.org/simple: this is no address of an index"):
+        set_up(index="pypi.org/simple")
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    monkeypatch.setenv("UV_INDEX_URL", "pypi.org/simple")
+    with pytest.raises(UserError, match=r"^UV_INDEX_URL pypi\.org/simple: "):
+        set_up()
+
+
 def test_the_index_of_uv_or_pip_is_asked(index: str, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", index + "/")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nowhere")

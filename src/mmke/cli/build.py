@@ -14,6 +14,7 @@ from mmke.cli import options
 from mmke.cli.stages import stages
 from mmke.counting import counted
 from mmke.errors import UserError
+from mmke.web import HOST
 
 if TYPE_CHECKING:
     from mmke.build.protocols import Outcome
@@ -146,7 +147,7 @@ def verify(
             metavar="N", help="0: a free one (default: its own).", callback=options.number("--port", 0, 65535)
         ),
     ] = None,
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = HOST,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> int:
     """Let people accept, correct or reject each record, on a page in the browser."""

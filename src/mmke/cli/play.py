@@ -7,6 +7,7 @@ import typer
 from mmke.cli import options
 from mmke.cli.run import checkpoints
 from mmke.cli.threads import limit_threads
+from mmke.web import HOST
 
 PAGE = "Page"
 
@@ -34,7 +35,7 @@ def play(
             help="Where the page is served. Other machines reach it only where this is not 127.0.0.1.",
             rich_help_panel=PAGE,
         ),
-    ] = "127.0.0.1",
+    ] = HOST,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)
     ] = True,

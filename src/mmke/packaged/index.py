@@ -16,9 +16,17 @@ ACCEPTED = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
 
 
 def index_address(named: str | None) -> str:
-    """Return the index to ask: the one that is named, that of uv or pip in the environment, or the public one."""
-    stated = (os.environ.get(name) for name in VARIABLES)
-    return named or next((address for address in stated if address), PUBLIC)
+    """Return the index to ask: the one that is named, that of uv or pip in the environment, or the public one.
+
+    Raises:
+        UserError: it is no address; the message says where it stands.
+    """
+    stated = {name: os.environ.get(name) for name in VARIABLES}
+    found = [("--index", named), *stated.items(), ("", PUBLIC)]
+    place, address = next((place, address) for place, address in found if address)
+    if not address.startswith(("http://", "https://")):
+        raise UserError(f"{place} {address}: this is no address of an index; give one such as {PUBLIC}")
+    return address
 
 
 def wheel_address(package: Package, index: str) -> str:
@@ -26,11 +34,14 @@ def wheel_address(package: Package, index: str) -> str:
 
     Raises:
         OSError: the index cannot be reached.
-        UserError: it has no such wheel.
+        UserError: it has no such wheel, or its answer is no list of files.
     """
     page = f"{index.rstrip('/')}/{package.name}/"
     text = read_web_text(page, accept=ACCEPTED)
-    links = _links_of_json(text) if text.lstrip().startswith("{") else _links_of_page(text)
+    try:
+        links = _links_of_json(text) if text.lstrip().startswith("{") else _links_of_page(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{page} answers with something else than a list of files; name another --index") from error
     if package.sha256 not in links:
         raise UserError(
             f"{page} has no wheel of {package.wheel} with the sha256 {package.sha256}; name another --index"
