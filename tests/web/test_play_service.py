@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,8 +250,9 @@ def test_a_second_edit_of_a_tab_at_work_is_refused_and_others_wait(room: Service
     room.worker.later(lambda: going.wait(10) and None)
     first = threading.Thread(target=tab.edit, args=("nobody",))
     first.start()
-    while not room.tabs.get(tab.id).busy:
-        pass
+    ends = time.monotonic() + 10
+    while not room.tabs.get(tab.id).busy and time.monotonic() < ends:
+        time.sleep(0.005)
     second = client.post("/api/undo", json={"tab": tab.id})
     going.set()
     first.join()

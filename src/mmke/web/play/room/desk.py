@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from mmke import steps
 from mmke.errors import UserError
-from mmke.protocols import EditSession
-from mmke.types import Answer, Ask, Edit, Probe, Query
+from mmke.types import Ask, Edit, Probe, Query
 from mmke.web.play.panel import WORDS
 from mmke.web.play.room.column import Column, Layer
 from mmke.web.play.room.room import Room, probe, said, writing
@@ -22,7 +21,8 @@ MOST_EDITS = 20
 """Edits on top of each other."""
 MOST_ANSWERS = 30
 """Answers that are kept for a page to share."""
-PANEL_TOKENS = 16
+ASK_PANEL = Ask(decode="generate", max_new=16)
+"""How the questions of the panel are asked."""
 
 
 @dataclass
@@ -34,6 +34,11 @@ class Answered:
     edits: int
     after: dict[str, str] = field(default_factory=dict)
     words: str = ""
+
+    def shown(self) -> dict[str, object]:
+        """Return a question of the panel as the page shows it, before the edited models answer."""
+        picture = self.query.image and self.query.image.sha256
+        return {"words": self.words, "question": self.query.text, "picture": picture, "before": self.before}
 
 
 class Desk:
@@ -187,26 +192,14 @@ class Desk:
             Answered(each.query, answer.text, len(self.edits), words=WORDS[each.kind.name])
             for each, answer in zip(probes, before, strict=True)
         ]
-        shown = [
-            {
-                "words": each.words,
-                "question": each.query.text,
-                "picture": each.query.image and each.query.image.sha256,
-                "before": each.before,
-            }
-            for each in self.panel
-        ]
-        job.tell("panel", rows=shown)
+        job.tell("panel", rows=[each.shown() for each in self.panel])
         for name in editors:
             job.tell("say", column="panel", words=f"asking other questions of {name}")
             with steps.watched(quiet):
-                after = _answers(self.column(job, name).session, probes)
+                after = self.column(job, name).session.answer(probes, ASK_PANEL)
             for each, answer in zip(self.panel, after, strict=True):
                 each.after[name] = answer.text
-            told = [
-                {"text": answer.text, "moved": answer.text != each.before}
-                for each, answer in zip(self.panel, after, strict=True)
-            ]
+            told = [{"text": each.after[name], "moved": each.after[name] != each.before} for each in self.panel]
             job.tell("panel-after", column=name, answers=told)
 
     def _tell_stack(self, job: Job) -> None:
@@ -214,14 +207,7 @@ class Desk:
         job.tell("stack", edits=[plain(edit) for edit in self.edits], refused=refused)
 
 
-ASK_PANEL = Ask(decode="generate", max_new=PANEL_TOKENS)
-
-
 def plain(edit: Edit) -> dict[str, object]:
     """Return an edit as the page shows it, and can send it again."""
     picture = edit.query.image and edit.query.image.sha256
     return {"question": edit.query.text, "target": edit.target, "picture": picture}
-
-
-def _answers(session: EditSession, probes: Sequence[Probe]) -> list[Answer]:
-    return session.answer(list(probes), ASK_PANEL)
