@@ -82,7 +82,7 @@ def test_an_editor_has_the_same_colour_in_every_report(tmp_path: Path) -> None:
 
 
 def test_editors_that_are_not_known_take_the_colours_that_are_left() -> None:
-    assert places(["own", "ke", "another", "ft-llm"]) == [7, 6, 1, 0]
+    assert places(["own", "ke", "another", "ft-llm"]) == [7, 4, 0, 1]
     assert places(["ike (seed 0)", "ike (seed 1)"]) == [2, 7]
     assert sorted(places([*EDITORS, "own"])) == list(range(len(COLOURS)))
 

@@ -14,7 +14,7 @@ from mmke.errors import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
-EDITORS = ("ft-llm", "ft-alignment", "ike", "ike-random", "serac", "mend", "ke")
+EDITORS = ("ft-alignment", "ft-llm", "ike", "ike-random", "ke", "mend", "serac")
 """Have the first colours and shapes, in this order, whatever else a report shows."""
 GREY, INK, GRID, FAINT = "#5b6470", "#1c2128", "#e7e7e7", "#b3b8bf"
 FONT = "DejaVu Sans, Verdana, sans-serif"
