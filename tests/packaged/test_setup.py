@@ -129,6 +129,13 @@ def test_what_is_no_address_of_an_index_is_told_with_its_place(
         set_up()
 
 
+def test_a_password_in_an_address_is_never_shown(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://ana:hush@example.org/simple")
+    with pytest.raises(UserError, match=r"^UV_DEFAULT_INDEX: the address has a user name or password") as caught:
+        set_up()
+    assert "hush" not in str(caught.value)
+
+
 def test_the_index_of_uv_or_pip_is_asked(index: str, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", index + "/")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nowhere")

@@ -3,7 +3,7 @@
 import json
 import os
 from html.parser import HTMLParser
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from mmke.downloads import read_web_text
 from mmke.errors import UserError
@@ -26,6 +26,11 @@ def index_address(named: str | None) -> str:
     place, address = next((place, address) for place, address in found if address)
     if not address.startswith(("http://", "https://")):
         raise UserError(f"{place} {address}: this is no address of an index; give one such as {PUBLIC}")
+    if "@" in urlsplit(address).netloc:  # a password, which no message may show
+        raise UserError(
+            f"{place}: the address has a user name or password, which is not sent; give an index that needs none, "
+            f"such as --index {PUBLIC}"
+        )
     return address
 
 
