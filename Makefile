@@ -56,8 +56,8 @@ bench: $(VENV)/weights.done
 MEETING := tests/test_cli.py tests/cli tests/backbones/test_tiny.py tests/backbones/test_hf.py \
     tests/backbones/test_image_processing.py tests/backbones/test_llama_tokenizer.py \
     tests/backbones/test_golden_prompts.py tests/backbones/test_smol.py tests/editors/test_ike.py \
-    tests/build/test_collect_prints.py tests/build/test_llm_writer.py tests/build/test_llm_failures.py \
-    tests/build/test_verdict_report.py tests/build/test_hub.py tests/web/test_safeguards.py tests/web/test_verify_page.py
+    tests/builder/test_collect_prints.py tests/builder/test_llm_writer.py tests/builder/test_llm_failures.py \
+    tests/builder/test_verdict_report.py tests/builder/test_hub.py tests/web/test_safeguards.py tests/web/test_verify_page.py
 
 test-lowest test-newest: test-%: $(VENV)/python.done
 	@echo "[1/2] .venv-$*: the $* versions, torch $(TORCH)"

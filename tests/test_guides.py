@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
+from grid import first_quick
 from mmke import cli, registry
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.tiny import byte_tokenizer
@@ -71,6 +72,7 @@ def own_model(written: Written) -> None:
 
 
 @pytest.mark.usefixtures("own_model")
+@pytest.mark.slow
 def test_a_model_of_ones_own_is_listed_and_edited(capsys: pytest.CaptureFixture[str]) -> None:
     assert registry.summary(registry.import_string("backbones", "mine")).startswith("Our model")
     command = ["run", "--backbone", "mine", "--editor", "ft-llm", "--benchmark", "mini-entity", "--limit", "1"]
@@ -137,6 +139,7 @@ def test_records_of_ones_own_kind_run_and_keep_their_contract(
         claim(benchmarks.BenchmarkTrial("things", data, tmp_path / "contract"))
 
 
+@pytest.mark.slow
 def test_a_metric_of_ones_own_scores_kept_answers_and_keeps_its_contract(
     written: Written, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +153,7 @@ def test_a_metric_of_ones_own_scores_kept_answers_and_keeps_its_contract(
             claim(metrics.MetricTrial(shared_kit(request), "contains"))
 
 
-@pytest.mark.parametrize("page", ["python.md", "questions.md"])
+@pytest.mark.parametrize("page", first_quick(["questions.md", "python.md"]))
 def test_the_programs_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     draw_picture(Path("flag.png"), "red")

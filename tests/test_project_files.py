@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def exists(command: str) -> bool:
     if words[0] == "mmke":
         return bool(cli.parse(words[1:]))
     return os.access(ROOT / words[0], os.X_OK)
+
+
+def test_no_folder_of_tests_has_a_name_that_pytest_passes_over(pytestconfig: pytest.Config) -> None:
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = {folder for folder in (ROOT / "tests").rglob("*") if folder.is_dir() and folder.name != "__pycache__"}
+    assert ROOT / "tests" / "builder" in folders
+    assert not [folder for folder in folders if any(fnmatch(folder.name, pattern) for pattern in passed_over)]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)

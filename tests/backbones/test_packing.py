@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grid import first_quick
 from mmke import api
 from mmke.backbones.engine import packing
 from mmke.backbones.engine.packing import Trie, make_batch, sight
@@ -57,7 +58,7 @@ def test_a_trie_that_would_grow_too_large_is_begun_anew(monkeypatch: pytest.Monk
     assert pack.members == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("decode", ["loglikelihood", "generate"])
+@pytest.mark.parametrize("decode", first_quick(["loglikelihood", "generate"]))
 def test_answers_are_the_same_in_however_many_tries(monkeypatch: pytest.MonkeyPatch, decode: str) -> None:
     backbone = api.load_backbone("tiny-llava")
     probes = [Probe(T_REL, Query(f"{letter} " * 9), "yes") for letter in "abcd"]
@@ -106,7 +107,7 @@ def test_what_is_long_is_a_trie_of_its_own_and_needs_no_mask(monkeypatch: pytest
     assert all(trie.branch == trie.end for trie in pack.tries[1:])
 
 
-@pytest.mark.parametrize("decode", ["loglikelihood", "generate"])
+@pytest.mark.parametrize("decode", first_quick(["loglikelihood", "generate"]))
 def test_answers_are_the_same_however_long_they_count(monkeypatch: pytest.MonkeyPatch, decode: str) -> None:
     backbone, way = api.load_backbone("tiny-llava"), Ask(decode=decode, max_new=3)  # type: ignore[arg-type]
     probes = [Probe(T_REL, Query(f"What is {'it ' * n}?"), "red " * n) for n in (1, 2, 30, 40)]

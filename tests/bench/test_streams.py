@@ -145,6 +145,7 @@ def test_the_command_prints_and_writes_what_was_measured(
 
 
 @pytest.mark.parametrize("editor", first_quick(["mend", "serac", "ke"]))
+@pytest.mark.slow
 def test_editors_that_are_trained_edit_with_fresh_networks(editor: str, order: BenchRequest) -> None:
     request = replace(
         order.request, editors=(editor,), changes={}, stream=StreamSettings(tests=2, score="right,end"), weights=None

@@ -55,6 +55,7 @@ def refused(answer: tuple[int, str, str]) -> str:
     return error
 
 
+@pytest.mark.slow
 def test_stage_by_stage_is_the_same_as_all_at_once(mmke: Mmke, birds: Path, tmp_path: Path) -> None:
     shutil.copytree(birds, tmp_path / "other")
     assert mmke("run", "birds")[0] == 0

@@ -130,6 +130,7 @@ def test_an_unknown_choice_is_told(tmp_path: Path, name: str, value: str) -> Non
         plan(request(tmp_path, **{"probes": "hard", name: value}))
 
 
+@pytest.mark.slow
 def test_a_folder_from_before_there_were_other_probes_is_continued(tmp_path: Path) -> None:
     folders = run(plan(request(tmp_path, "published", limit=1)))
     for folder in folders:

@@ -69,6 +69,7 @@ def test_the_command_ends_with_one_line_and_no_traceback(
     assert len([line for line in told.splitlines() if line.startswith("mmke: ")]) == 1
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_to_the_same_bytes(
     request_: Request, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_two_runs_write_the_same_bytes(request_: Request, finished: Callable[[st
 
 
 @pytest.mark.parametrize("protocol", first_quick(["strict", "paper"]))
+@pytest.mark.slow
 def test_a_larger_limit_continues_with_the_same_bytes(
     request_: Request, finished: Callable[[str], Path], protocol: str
 ) -> None:

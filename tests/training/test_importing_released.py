@@ -130,6 +130,7 @@ def test_a_released_file_of_ke_comes_in_and_edits(small_data: Path, capsys: pyte
     assert Path("results/tiny-llava/mmke-user/hop1/paper/seed0/ke/rows.jsonl").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_released_file_of_serac_comes_in_and_edits(small_data: Path, encoder: Path, vicuna: Path) -> None:
     tensors = serac_file(Path("llava_240101-step_6000.pt"), encoder, vicuna)
     of_the_file = {

@@ -67,6 +67,7 @@ def test_training_records_that_are_evaluated_too_are_told(
     assert "5 of 5 training records are also among the evaluation records of mmke-user" in caplog.text
 
 
+@pytest.mark.slow
 def test_networks_are_in_memory_while_their_own_cell_runs(asked: Asked, apart: Path, tmp_path: Path) -> None:
     checkpoints = {name: train(plan_training(asked(editor=name, changes={"steps": 2}))) for name in ("mend", "ke")}
     request = Request(

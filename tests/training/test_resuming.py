@@ -58,6 +58,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(
     assert last.with_name(CURVES).read_bytes() == whole.with_name(CURVES).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_was_done_behind_the_last_checkpoint_is_done_again(asked: Asked, tmp_path: Path) -> None:
     # Written at validations alone, so that the steps between them are lost.
     whole, request = train(plan(asked(out=tmp_path / "whole"))), asked(out=tmp_path / "halted")
@@ -114,6 +115,7 @@ def test_a_folder_of_another_training_is_refused(asked: Asked) -> None:
         train(plan(asked(protocol="paper")))
 
 
+@pytest.mark.slow
 def test_other_records_than_before_are_refused(asked: Asked, apart: Path, tmp_path: Path) -> None:
     train(plan(asked()))
     other = tmp_path / "other"
