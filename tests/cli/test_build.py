@@ -13,8 +13,10 @@ import pytest
 from kit import make_project
 
 from mmke import cli
+from mmke.build.content import Verdict
 from mmke.build.project import open_project
 from mmke.build.protocols import Outcome
+from mmke.build.records import records
 from mmke.cli.build import _told
 
 OWN = Path(__file__).parents[2] / "examples" / "own-pictures" / "things"
@@ -199,3 +201,23 @@ def test_control_characters_of_a_source_never_reach_the_terminal() -> None:
     outcome = Outcome(1, 0, {"bird/\x1b[31mowl": "red\u202e"}, notes=("a\x07b",))
     assert "\x1b" not in _told("collect", outcome, Path("x"))
     assert _told("collect", outcome, Path("x")).splitlines()[1:] == ["  bird/\ufffd[31mowl: red\ufffd", "  a\ufffdb"]
+
+
+def test_what_an_export_leaves_out_is_all_in_the_file_that_is_named(
+    mmke: Mmke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmke.cli.build.TOLD", 2)
+    with open_project(make_project(tmp_path / "made", double=0.0)) as project:
+        there = records(project)
+        for record in there[::2]:
+            verdict = Verdict(
+                record=record.id, content=record.content, annotator="Ana", turn="first", decision="accept"
+            )
+            project.verdicts.put(f"key of {record.id}", verdict, sources=(), by={}, inputs=record.content)
+    code, told, _ = mmke("export", "made", "--to", "out")
+    assert code == 0
+    assert "  … and 1 more, all of them in made/export.refused.jsonl" in told
+    lines = (tmp_path / "made" / "export.refused.jsonl").read_text().splitlines()
+    assert {json.loads(line)["id"] for line in lines} == {record.id for record in there[1::2]}
+    assert mmke("export", "made", "--to", "out", "--unverified")[0] == 0
+    assert not (tmp_path / "made" / "export.refused.jsonl").exists()

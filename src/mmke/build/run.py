@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmke.build.ask.stage import ask
 from mmke.build.collect.stage import collect
@@ -44,12 +45,7 @@ def run_stage(project: Project, name: str, shown: Shown) -> Outcome:
         UserError: it cannot begin, or everything was refused.
     """
     outcome = STAGES[name](project, shown)
-    file = project.folder / refused_file(name)
-    lines = b"".join(to_line({"id": id_, "reason": reason}) for id_, reason in sorted(outcome.refused.items()))
-    if lines:
-        write_at_once(file, lines)
-    else:
-        file.unlink(missing_ok=True)
+    file = put_refused(project.folder, name, outcome)
     if not outcome.made + outcome.kept:
         reasons = [f"{id_}: {reason}" for id_, reason in outcome.refused.items()] or ["there is nothing to work on"]
         told = f"; all {len(outcome.refused)} reasons are in {file}" if len(outcome.refused) > 1 else ""
@@ -57,6 +53,20 @@ def run_stage(project: Project, name: str, shown: Shown) -> Outcome:
     return outcome
 
 
-def refused_file(stage: str) -> str:
-    """Return the name of the file that lists what a stage left out."""
-    return f"{stage}.refused.jsonl"
+def put_refused(folder: Path, name: str, outcome: Outcome) -> Path:
+    """Write down what a stage left out in its file, and return the file's path.
+
+    Where nothing was left out, there is no such file.
+    """
+    file = refused_file(folder, name)
+    lines = b"".join(to_line({"id": id_, "reason": reason}) for id_, reason in sorted(outcome.refused.items()))
+    if lines:
+        write_at_once(file, lines)
+    else:
+        file.unlink(missing_ok=True)
+    return file
+
+
+def refused_file(folder: Path, name: str) -> Path:
+    """Return the path of the file that lists what a stage left out."""
+    return folder / f"{name}.refused.jsonl"

@@ -194,9 +194,12 @@ def export(
         raise UserError("mmke build export needs --to OUT, a folder for the benchmark")
     from mmke.build.export.export import export as write_out
     from mmke.build.project import open_project
+    from mmke.build.run import put_refused
 
     with open_project(folder, write=False) as project:
-        print(_told("export", write_out(project, to, unverified=unverified, names=names), folder))
+        outcome = write_out(project, to, unverified=unverified, names=names)
+    put_refused(folder, "export", outcome)
+    print(_told("export", outcome, folder))
     if hub is not None:
         from mmke.build.export.hub import push
 
@@ -252,7 +255,7 @@ def _told(name: str, outcome: "Outcome", folder: Path) -> str:
     lines = [f"{name}: {', '.join(parts)}"]
     lines += [f"  {id_}: {reason}" for id_, reason in list(outcome.refused.items())[:TOLD]]
     if len(outcome.refused) > TOLD:
-        lines.append(f"  … and {len(outcome.refused) - TOLD} more, all of them in {folder / refused_file(name)}")
+        lines.append(f"  … and {len(outcome.refused) - TOLD} more, all of them in {refused_file(folder, name)}")
     return "\n".join(map(_printable, [*lines, *(f"  {note}" for note in outcome.notes)]))
 
 

@@ -16,6 +16,7 @@ from mmke.build.content import Picture, Thing
 from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.protocols import FoundThing, Outcome, Shown, Source
+from mmke.counting import counted
 from mmke.errors import UnreachableError, UserError, did_you_mean
 
 STAGE = "collect"
@@ -103,7 +104,9 @@ class _Collection:
             if not ordered:
                 raise UserError(f"{self._project.folder}: the source {self._source.name} has no things")
             return Outcome(0, 0, ordered)
-        return Outcome(self._made, self._kept, ordered)
+        usable = sum(picture.refused is None for picture in self._pictures.values())
+        note = f"{counted(len(self._named), 'thing')} with {counted(usable, 'picture')}"
+        return Outcome(self._made, self._kept, ordered, (note,))
 
     def _measure(self, found: FoundThing) -> list[Measured]:
         measured: dict[str, Measured] = {}
