@@ -1,61 +1,14 @@
-"""The verification page in a real browser, with the keyboard alone."""
+"""The verification page in a real browser, with the keyboard alone: one person at work."""
 
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Serve, watched
-from kit import make_project
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, expect
+from verify_kit import at, enter, project, said, states, verdicts
 
 from mmke.build.content import Kind
-from mmke.build.project import open_project
-from mmke.build.records import records
-from mmke.build.verdicts.standing import standing
-
-
-def project(folder: Path, kind: Kind = "entity", *, count: int = 3, double: float = 0.0) -> Path:
-    return make_project(folder, kind, count=count, double=double)
-
-
-def verdicts(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "verdicts.jsonl"
-    return [json.loads(line)["content"] for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def states(folder: Path) -> list[str]:
-    with open_project(folder, write=False) as opened:
-        found = records(opened)
-        return [standing(opened, found)[record.id].state for record in found]
-
-
-def enter(window: BrowserContext, address: str, name: str | None) -> Page:
-    """Open the page and give a name, if it asks for one."""
-    page = window.new_page()
-    page.goto(address)
-    if name is not None:
-        expect(page.locator("#name")).to_be_focused()
-        page.keyboard.type(name)
-        page.keyboard.press("Enter")
-    expect(page.locator("#record-title")).to_be_focused()
-    return page
-
-
-def at(page: Page, subject: str) -> None:
-    """Wait until a record is before the person."""
-    expect(page.locator("#record-title")).to_have_text(re.compile(f"^{subject}"))
-
-
-def said(page: Page, text: str) -> None:
-    expect(page.locator("#said")).to_contain_text(text)
 
 
 def test_accept_reject_and_undo_by_keyboard(window: BrowserContext, serve: Serve, tmp_path: Path) -> None:
@@ -188,41 +141,6 @@ def test_pictures_stand_side_by_side_and_zoom(window: BrowserContext, serve: Ser
 
 
 @pytest.mark.slow
-def test_two_people_at_once_do_not_mix_and_a_third_decides_between_them(
-    chromium: Browser, serve: Serve, tmp_path: Path
-) -> None:
-    folder = project(tmp_path, count=1, double=1.0)
-    address = serve(folder)
-    with watched(chromium) as one, watched(chromium) as other, watched(chromium) as third:
-        ruth, omar = enter(one, address, "Ruth"), enter(other, address, "Omar")
-        ruth.keyboard.press("a")
-        expect(ruth.locator("main")).to_contain_text("Waiting for a second person: 1 record")
-        expect(omar.locator("main")).not_to_contain_text("accept")  # blind
-        omar.keyboard.press("c")
-        omar.keyboard.press("Control+a")
-        omar.keyboard.type("This is the flag of Aland. Its capital is Cordo; it was founded in 1833.")
-        omar.keyboard.press("Control+Enter")
-        expect(omar.locator("#own-dispute")).to_be_visible()  # nobody else has come yet
-        lena = enter(third, address, "Lena")
-        expect(lena.locator("#turn")).to_have_text("Adjudication")
-        expect(lena.locator(".sides")).not_to_contain_text(re.compile("Ruth|Omar"))
-        expect(lena.locator(".sides")).to_contain_text("Accept")
-        corrected = 1 + lena.locator(".side").evaluate_all(
-            "sides => sides.findIndex(side => side.querySelector('.correct'))"
-        )
-        lena.keyboard.press(str(corrected))
-        expect(lena.locator('textarea[name="target"]')).to_have_value(re.compile("Its capital is Cordo; it was"))
-        lena.keyboard.press("Control+Enter")
-        expect(lena.locator("main")).to_contain_text("That was all")
-    assert [(each["annotator"], each["turn"]) for each in verdicts(folder)] == [
-        ("Ruth", "first"),
-        ("Omar", "second"),
-        ("Lena", "adjudication"),
-    ]
-    assert states(folder) == ["corrected"]
-
-
-@pytest.mark.slow
 def test_on_a_phone_nothing_is_cut_off_and_everything_has_a_name(
     chromium: Browser, serve: Serve, tmp_path: Path
 ) -> None:
@@ -259,40 +177,6 @@ def test_texts_are_shown_as_they_are_and_never_read_as_markup(
     assert page.locator("main script, main b b, .words img").count() == 0
 
 
-@pytest.mark.slow
-def test_of_two_people_alone_one_may_decide_their_disagreement(chromium: Browser, serve: Serve, tmp_path: Path) -> None:
-    folder = project(tmp_path, count=1, double=1.0)
-    address = serve(folder)
-    with watched(chromium) as one, watched(chromium) as other:
-        ruth, omar = enter(one, address, "Ruth"), enter(other, address, "Omar")
-        ruth.keyboard.press("a")
-        expect(ruth.locator("main")).to_contain_text("Waiting for a second person")
-        omar.keyboard.press("r")
-        omar.keyboard.press("1")
-        omar.keyboard.press("Enter")
-        omar.locator("#own-dispute").focus()
-        omar.keyboard.press("Enter")
-        expect(omar.locator("main")).to_contain_text("You are one of the two who disagree")
-        omar.keyboard.press("a")
-        expect(omar.locator("main")).to_contain_text("1 of 1 records settled")
-    assert states(folder) == ["accepted"]
-
-
-def test_two_tabs_of_one_person_are_told_apart(window: BrowserContext, serve: Serve, tmp_path: Path) -> None:
-    folder = project(tmp_path)
-    address = serve(folder, "Ruth")
-    one, other = enter(window, address, None), enter(window, address, None)
-    one.keyboard.press("a")
-    at(one, "Boria")
-    other.bring_to_front()
-    other.keyboard.press("r")
-    other.keyboard.press("1")
-    other.keyboard.press("Enter")
-    expect(other.locator("#trouble")).to_contain_text("in another tab")
-    expect(other.locator("#mine")).to_have_text("You accepted this")
-    assert [each["decision"] for each in verdicts(folder)] == ["accept"]
-
-
 def test_without_the_token_of_this_start_the_page_says_what_to_do(
     window: BrowserContext, serve: Serve, tmp_path: Path
 ) -> None:
@@ -304,78 +188,6 @@ def test_without_the_token_of_this_start_the_page_says_what_to_do(
     page.goto(address)  # the same tab: only what is behind # differs
     expect(page.locator("#name")).to_be_focused()
     assert "#" not in page.url
-
-
-@contextmanager
-def command(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Serve a project from a program of its own, and return it with its address."""
-    code = (
-        "import sys; from pathlib import Path; from mmke.build.project import open_project;"
-        "from mmke.web.verify import serve\n"
-        "with open_project(Path(sys.argv[1])) as project:"
-        " serve(project, annotator='Ruth', port=int(sys.argv[2]), open_browser=False)"
-    )
-    program = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert program.stdout is not None
-        line = program.stdout.readline()
-        assert line.startswith("Open http://127.0.0.1:"), line
-        yield program, line.split()[1]
-    finally:
-        program.kill()
-        program.communicate()
-
-
-@pytest.mark.slow
-def test_after_a_kill_verdicts_and_drafts_are_there(window: BrowserContext, tmp_path: Path) -> None:
-    folder = project(tmp_path)
-    with command(folder) as (program, address):
-        page = enter(window, address, None)
-        page.keyboard.press("a")
-        at(page, "Boria")
-        page.keyboard.press("c")
-        page.keyboard.press("End")
-        page.keyboard.type(" Before the kill.")
-        os.kill(program.pid, signal.SIGKILL)
-        program.wait()
-        page.keyboard.type(" After it.")
-        page.keyboard.press("Control+Enter")
-        expect(page.locator("#trouble")).to_contain_text("The server does not answer. Nothing is lost")
-    whole = (folder / "verdicts.jsonl").read_bytes()
-    (folder / "verdicts.jsonl").write_bytes(whole + whole[:40])  # a kill in the middle of a line
-    port = int(address.split("#")[0].rstrip("/").rpartition(":")[2])
-    with command(folder, port) as (_, address):
-        page.goto(address)
-        at(page, "Boria")
-        expect(page.locator('textarea[name="target"]')).to_have_value(re.compile("Before the kill. After it."))
-        page.keyboard.press("Control+Enter")
-        at(page, "Corda")
-    assert [each["decision"] for each in verdicts(folder)] == ["accept", "correct"]
-    assert states(folder) == ["accepted", "corrected", "open"]
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_the_command_and_a_second_one_is_told(tmp_path: Path) -> None:
-    folder = project(tmp_path)
-    with command(folder) as (program, address):
-        port = address.split("#")[0].rstrip("/").rpartition(":")[2]
-        other = project(tmp_path / "other")
-        for place, told in ((folder, "works on this project"), (other, "is the page open already")):
-            code = (
-                "import sys; from pathlib import Path; from mmke.build.project import open_project;"
-                "from mmke.web.verify import serve\n"
-                "with open_project(Path(sys.argv[1])) as project: serve(project, port=int(sys.argv[2]))"
-            )
-            second = subprocess.run(
-                [sys.executable, "-c", code, str(place), port], capture_output=True, text=True, check=False, timeout=60
-            )
-            assert second.returncode != 0
-            assert told in second.stderr
-        program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
-        assert (program.returncode, errors) == (0, "")
 
 
 def test_time_counts_until_a_minute_after_the_last_sign_of_life(
