@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmke.build.export.sides import Item, connected, divide
+from mmke.build.export.sides import Item, divide, grouped
 
 
 def items(*shares: str, types: str = "") -> list[Item]:
@@ -18,7 +18,7 @@ def items(*shares: str, types: str = "") -> list[Item]:
 
 
 def test_records_that_share_a_picture_directly_or_through_others_are_one_group() -> None:
-    found = connected(items("a", "a", "b", "c", "cd", "de"))
+    found = grouped(items("a", "a", "b", "c", "cd", "de"))
     assert {frozenset(each.id for each in group) for group in found} == {
         frozenset("12"),
         frozenset("3"),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from mmke.benchmarks.groups import connected
 from mmke.build.log import digest_of
 
 Side = Literal["train", "eval"]
@@ -43,7 +44,7 @@ def divide(items: Sequence[Item], *, train: float, seed: int, earlier: Mapping[s
             sides, all of them go to the side that had more of them.
     """
     earlier = earlier or {}
-    groups = sorted(connected(items), key=lambda group: (-len(group), digest_of(seed, min(each.id for each in group))))
+    groups = sorted(grouped(items), key=lambda group: (-len(group), digest_of(seed, min(each.id for each in group))))
     pinned = [_earlier_side(group, earlier) for group in groups]
     chosen = _fill(groups, pinned, train)
     of: dict[str, Side] = {each.id: side for group, side in zip(groups, chosen, strict=True) for each in group}
@@ -52,20 +53,13 @@ def divide(items: Sequence[Item], *, train: float, seed: int, earlier: Mapping[s
     return Sides(of, numbers, moved)
 
 
-def connected(items: Iterable[Item]) -> list[list[Item]]:
+def grouped(items: Iterable[Item]) -> list[list[Item]]:
     """Return the groups of items that share something, directly or through others; each in the order of its ids."""
-    # Two of these never share anything, so that one pass over them finds all that an item joins.
-    groups: list[tuple[list[Item], set[str]]] = []
-    for item in sorted(items, key=lambda each: each.id):
-        joined, shares = [item], set(item.shares)
-        apart = []
-        for group, theirs in groups:
-            if theirs.isdisjoint(shares):
-                apart.append((group, theirs))
-            else:
-                joined, shares = [*group, *joined], shares | theirs
-        groups = [*apart, (joined, shares)]
-    return [sorted(group, key=lambda each: each.id) for group, _ in groups]
+    ordered = sorted(items, key=lambda each: each.id)
+    groups: dict[int, list[Item]] = {}
+    for item, number in zip(ordered, connected([each.shares for each in ordered]), strict=True):
+        groups.setdefault(number, []).append(item)
+    return list(groups.values())
 
 
 def _earlier_side(group: Sequence[Item], earlier: Mapping[str, Side]) -> Side | None:
