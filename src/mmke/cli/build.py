@@ -52,7 +52,7 @@ def new(
     ] = "mini",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the benchmark (default: the folder's).")] = None,
 ) -> int:
-    """Begin a project: write build.toml, in which every setting is explained."""
+    """Start a project: write build.toml, in which every setting is explained."""
     from mmke.build.new import new as begin
 
     file = begin(folder, kind=kind, source=source, name=name)
@@ -107,7 +107,7 @@ def check(
     device: options.Device = "cpu",
     weights: options.Weights = None,
 ) -> int:
-    """Hold every record against every rule; nothing is repaired."""
+    """Check every record against every rule. Nothing is repaired."""
     from mmke.build.project import open_project
     from mmke.build.records import records
     from mmke.build.rules.check import as_json, as_text
@@ -161,7 +161,7 @@ def verify(
 
 @build.command("report")
 def report(folder: Dir, form: Format = "text") -> int:
-    """Say what people decided: rates by stage, rule and type, agreement, reasons, time."""
+    """Report what people decided: rates by stage, rule and type, agreement, reasons, time."""
     from mmke.build.project import open_project
     from mmke.build.records import records
     from mmke.build.verdicts import report as told
@@ -184,10 +184,11 @@ def export(
         bool, typer.Option("--names", help="Keep the annotators' names and comments in the log of verdicts.")
     ] = False,
     hub: Annotated[
-        str | None, typer.Option("--hub", metavar="ORG/NAME", help="Then say what would be sent there on the hub.")
+        str | None,
+        typer.Option("--hub", metavar="ORG/NAME", help="Also show what would be sent to this data set on the hub."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Send it (with --hub).")] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make a new data set private (with --hub).")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --hub: send it.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="With --hub: make a new data set private.")] = False,
 ) -> int:
     """Write the accepted records in the published format, with splits, a card and the pictures' licences."""
     if to is None:

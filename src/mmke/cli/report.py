@@ -23,7 +23,7 @@ def report(
             "--out",
             "-o",
             metavar="PATH",
-            help=f"The page (default: {PAGE}); of plots a folder (default: {PLOTS}), or a file where there is one.",
+            help=f"The page (default: {PAGE}). For plots: a folder (default: {PLOTS}), or a file if there is one plot.",
             callback=options.home,
         ),
     ] = None,
@@ -37,14 +37,14 @@ def report(
         int,
         typer.Option(
             metavar="N",
-            help="So many records of each benchmark can be looked at; 0: all.",
+            help="How many records of each benchmark the page shows; 0: all.",
             callback=options.number("--records", 0),
         ),
     ] = 60,
 ) -> int:
-    """Make a page to look at: tables, plots, every record, how it was run; loads no model.
+    """Make a page to look at: tables, plots, every record, and how it was run. No model is loaded.
 
-    One file that needs no network. Several folders stand side by side, with paired differences. Needs
+    The page is one file that needs no network. Several folders stand side by side, with paired differences. Needs
     `pip install 'mmke[report]'`.
     """
     from mmke.report.charts.files import write_plots
