@@ -29,12 +29,24 @@ LAYERS = {
     "results": CORE | {"lines"},
     "hub": CORE,
     "report": CORE | {"results", "hub", "pictures"},
+    "workers": CORE | {"results"},
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones", "packaged"},
     "editors": CORE | {"registry", "protocols", "backbones", "editing"},
     "running": CORE
-    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "results", "lines"},
+    | {
+        "registry",
+        "protocols",
+        "backbones",
+        "editing",
+        "editors",
+        "benchmarks",
+        "metrics",
+        "results",
+        "lines",
+        "workers",
+    },
     "build": CORE | {"hub", "lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
     "web": CORE
     | {"lines", "pictures", "build", "registry", "protocols", "backbones", "benchmarks", "editing", "running"},
@@ -43,7 +55,7 @@ LAYERS = {
     "trackers": CORE | {"registry", "report", "results", "events"},
     "training": CORE
     | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running", "lines"}
-    | {"events"},
+    | {"events", "workers"},
 }
 WITHOUT_TORCH = (
     "types",
@@ -66,6 +78,7 @@ WITHOUT_TORCH = (
     "trackers",
     "build",
     "web",
+    "workers",
 )
 
 

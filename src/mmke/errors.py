@@ -20,6 +20,10 @@ class NotSetUpError(UserError):
     """Weights are not here that `mmke setup` brings."""
 
 
+class TooLittleMemoryError(UserError):
+    """A device or a machine has no room for what one record or one model takes; the message says what helps."""
+
+
 class CannotAskError(UserError):
     """One question, picture or edit that this model cannot take; a run leaves it unscored with this message."""
 

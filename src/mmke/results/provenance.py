@@ -1,9 +1,10 @@
-"""Where a figure comes from: the versions at work and the commit of the project's checkout, if it runs from one."""
+"""Where a figure comes from: versions, the processor, and the commit of the project's checkout, if it runs from one."""
 
 import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -56,3 +57,11 @@ def _git(folder: Path, arguments: Sequence[str]) -> str | None:
         [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False, env=clean
     )
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the model of the processor: two models do not add up numbers in the same order."""
+    # Python's own `platform.processor` says "x86_64" on Linux, of every one.
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else f"{platform.processor() or platform.machine()} CPU, {sys.platform}"

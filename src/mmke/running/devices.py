@@ -1,12 +1,9 @@
 """Devices and dtypes by the names that a user gives, and a device's own name for the record."""
 
-import platform
-import sys
-from pathlib import Path
-
 import torch
 
 from mmke.errors import UserError
+from mmke.results.provenance import processor_name
 
 
 def resolve_device(name: str) -> torch.device:
@@ -75,11 +72,3 @@ def check_dtype(dtype: torch.dtype | None, device: torch.device) -> None:
 def device_name(device: torch.device) -> str:
     """Return the model of the GPU, or of the processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
-
-
-def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the model of the processor: two models do not add up numbers in the same order."""
-    # Python's own `platform.processor` says "x86_64" on Linux, of every one.
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else f"{platform.processor() or platform.machine()} CPU, {sys.platform}"

@@ -13,13 +13,12 @@ from mmke.backbones.engine.store import store_for
 from mmke.editing.trained import network_tensors, read
 from mmke.editors.none.edit import prepare_for
 from mmke.protocols import Backbone, Editor, Store, TrainableEditor
-from mmke.results.rows import RecordKey
 from mmke.running.fingerprint import fingerprint
 from mmke.running.journal import Journal
 from mmke.running.loop import Keeper, Task, run
 from mmke.running.memory import forget_peaks, release
 from mmke.running.planning import Cell
-from mmke.running.schedule import Examine, Schedule, Score, remaining
+from mmke.running.schedule import Examine, Schedule, Score, record_key, remaining
 from mmke.running.scoring import Floor
 
 
@@ -56,6 +55,7 @@ class Job:
         untouched: str | None = None,
         editors: tuple[Editor, ...] = (),
         on_disk: int | None = None,
+        share: int = 1,
     ) -> "Job":
         """Return a job with an empty store.
 
@@ -66,8 +66,10 @@ class Job:
             editors: those that are run on the same records.
             on_disk: bytes of the disk that the store takes at most, and as many what a stream compares with; None: by
                 what is free.
+            share: how many processes share the machine's memory and this bound, each with a store of its own.
         """
-        store = store_for(backbone.device, on_disk=on_disk)
+        on_disk = None if on_disk is None else on_disk // share
+        store = store_for(backbone.device, on_disk=on_disk, share=share)
         return cls(backbone, store, seed, untouched or fingerprint(backbone.module), editors, on_disk)
 
 
@@ -123,7 +125,7 @@ def is_done(event: Score | Examine, schedule: Schedule, keeper: Keeper, journal:
     """Tell whether what an event writes is there already."""
     if isinstance(event, Examine):
         return journal is None or event.step in journal.examined
-    return RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed) in keeper.done
+    return record_key(event, schedule) in keeper.done
 
 
 @contextmanager

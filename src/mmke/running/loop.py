@@ -14,7 +14,7 @@ import torch
 
 from mmke.backbones.engine.disk import OnDisk
 from mmke.editing.states import persistent_bytes
-from mmke.errors import CannotAskError, UserError
+from mmke.errors import CannotAskError, TooLittleMemoryError
 from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
 from mmke.results.rows import RecordKey
 from mmke.results.steps import StepRecord
@@ -279,7 +279,7 @@ def _out_of_memory_told(task: Task, event: Event) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         device = task.backbone.device
         held = torch.cuda.memory_reserved(device) / 2**30 if device.type == "cuda" else 0.0
-        raise UserError(
+        raise TooLittleMemoryError(
             f"{device} has too little memory for {task.editor.name} on {task.backbone.name} at {_place(event)} "
             f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
             "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger GPU"

@@ -16,13 +16,14 @@ from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
 from mmke.results.manifest import RunSettings
+from mmke.results.rows import RecordKey
 from mmke.running.arranging import arrange
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.running.schedule import Event, Schedule, Single, scores
+from mmke.running.schedule import Event, Schedule, Single, record_key, scores
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, ProbeKind, Split, Switches
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ class Cell:
     events: tuple[Event, ...]
     checkpoint: Path | None = None
     overlap: Overlap = NO_OVERLAP
+
+    @property
+    def keys(self) -> tuple[RecordKey, ...]:
+        """Return the records that it writes, in the order in which they are written."""
+        return tuple(record_key(event, self.schedule) for event in scores(self.events))
 
     @property
     def limited(self) -> bool:

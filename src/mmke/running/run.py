@@ -18,7 +18,6 @@ from mmke.protocols import TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, check_free, finished_keys, floor_path, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings
-from mmke.results.rows import RecordKey
 from mmke.results.saved_session import Origin, digest_of
 from mmke.results.states import read_states
 from mmke.running import beforehand
@@ -28,7 +27,7 @@ from mmke.running.journal import Journal, open_journal, read_journal
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
-from mmke.running.schedule import Apply, Examine, scores
+from mmke.running.schedule import Apply, Examine
 from mmke.running.scoring import Floor
 from mmke.types import Ask
 
@@ -54,7 +53,7 @@ def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], N
         request = planned.request
         editors = {cell.editor.name: cell.editor for cell in cells}.values()
         job = Job.of(backbone, seed=request.seed, untouched=untouched, editors=tuple(editors), on_disk=request.on_disk)
-        folders += [_run_cell(request, job, cell, command=command, on_record=on_record) for cell in cells]
+        folders += [run_cell(request, job, cell, command=command, on_record=on_record) for cell in cells]
     return folders
 
 
@@ -63,7 +62,7 @@ def _by_benchmark(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
         yield list(group)
 
 
-def _run_cell(
+def run_cell(
     request: Request,
     job: Job,
     cell: Cell,
@@ -71,26 +70,28 @@ def _run_cell(
     command: Sequence[str],
     on_record: Callable[[], None],
 ) -> Path:
+    """Run one editor on one benchmark, and return the folder of its rows.
+
+    Args:
+        request: of the whole run.
+        job: the loaded backbone and what the cells of a benchmark share.
+        cell: the editor and the records.
+        command: the command line, for run.json.
+        on_record: called once for every record, also for those that were finished before.
+
+    Raises:
+        UserError: see `execution.execute`; the floor's rows are not all there.
+        ChangedBackboneError: the editor has changed the backbone; its files are set aside.
+    """
     settings = run_settings(request, cell, job.backbone)
     path = run_path(request.out, settings)
-    wanted = _wanted(cell)
-    if _is_finished(path, cell):
+    wanted = set(cell.keys)
+    if is_finished(path, cell):
         # Not opened for writing, so that several runs can share a finished floor.
         for _ in wanted:
             on_record()
         return path
-    threads = torch.get_num_threads() if job.backbone.device.type == "cpu" else None
-    facts = RunFacts(
-        len(cell.split.cases),
-        cell.split.dropped,
-        tuple(command),
-        cell.split.kinds,
-        threads,
-        trained_on=cell.overlap.trained_on,
-        chosen_by=cell.overlap.chosen_by,
-        deviations=deviations(cell.editor.name, request.backbone, request.protocol),
-        available=cell.available,
-    )
+    facts = facts_of(request, cell, command=command, threads=torch.get_num_threads())
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(floor_path(request.out, settings, FLOOR))
         for _ in folder.done & wanted:
@@ -104,16 +105,25 @@ def _run_cell(
     return path
 
 
-def _wanted(cell: Cell) -> set[RecordKey]:
-    """Return the records that a cell consists of."""
-    name, seed = cell.schedule.name, cell.schedule.order_seed
-    return {RecordKey(event.case.id, name, event.edits_applied, seed) for event in scores(cell.events)}
+def facts_of(request: Request, cell: Cell, *, command: Sequence[str], threads: int) -> RunFacts:
+    """Return what this start adds to a cell's run.json; `threads` are those of the process that computes."""
+    return RunFacts(
+        len(cell.split.cases),
+        cell.split.dropped,
+        tuple(command),
+        cell.split.kinds,
+        threads if request.device == "cpu" else None,
+        trained_on=cell.overlap.trained_on,
+        chosen_by=cell.overlap.chosen_by,
+        deviations=deviations(cell.editor.name, request.backbone, request.protocol),
+        available=cell.available,
+    )
 
 
-def _is_finished(path: Path, cell: Cell) -> bool:
+def is_finished(path: Path, cell: Cell) -> bool:
     """Tell whether a folder has all records of a cell, and all its states."""
     states = {event.step for event in cell.events if isinstance(event, Examine) and event.edits_applied}
-    return _wanted(cell) <= finished_keys(path) and states <= {state.step for state in read_states(path)}
+    return set(cell.keys) <= finished_keys(path) and states <= {state.step for state in read_states(path)}
 
 
 def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
@@ -137,8 +147,7 @@ def _origin(cell: Cell, settings: RunSettings) -> Origin:
 
 
 def _read_floor(folder: Path) -> Floor:
-    rows = [row for record in read_finished(folder, answers=True) for row in record.rows]
-    return Floor({(row.case_id, row.probe, row.metric): row for row in rows})
+    return Floor.of(row for record in read_finished(folder, answers=True) for row in record.rows)
 
 
 def check_sites(planned: Plan) -> None:
@@ -159,7 +168,7 @@ def check_sites(planned: Plan) -> None:
         check_continues(planned.request.out, settings, cell.split.cases)
         path = run_path(planned.request.out, settings)
         streamed = is_streamed(cell, settings)
-        if streamed or not _is_finished(path, cell):  # several programs share a floor that is finished
+        if streamed or not is_finished(path, cell):  # several programs share a floor that is finished
             check_free(path)
         if streamed:
             read_journal(path, _origin(cell, settings), cell.events)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from mmke.results.rows import RecordKey
 from mmke.types import EditCase
 
 Reference = Literal["base", "previous edit"]
@@ -164,6 +165,11 @@ class Single:
 def scores(events: Sequence[Event]) -> list[Score]:
     """Return which records a schedule writes, in its order."""
     return [event for event in events if isinstance(event, Score)]
+
+
+def record_key(event: Score, schedule: Schedule) -> RecordKey:
+    """Return which record of a run an event writes."""
+    return RecordKey(event.case.id, schedule.name, event.edits_applied, schedule.order_seed)
 
 
 def remaining(events: Sequence[Event], done: Callable[[Score | Examine], bool]) -> list[Event]:

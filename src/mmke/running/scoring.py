@@ -5,7 +5,7 @@ In: a record, the metrics, the answers of the edited model and of those it is co
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -31,6 +31,11 @@ class Floor(NamedTuple):
     """The unedited model's rows for one benchmark, by row key."""
 
     rows: Mapping[RowKey, ScoreRow]
+
+    @classmethod
+    def of(cls, rows: Iterable[ScoreRow]) -> "Floor":
+        """Return the floor of some rows."""
+        return cls({(row.case_id, row.probe, row.metric): row for row in rows})
 
 
 class CaseAnswers(NamedTuple):

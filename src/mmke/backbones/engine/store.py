@@ -132,23 +132,33 @@ class HostStore(MemoryStore):
     of edits goes back to them: what lies below the lowest edited layer is computed the first time alone.
     """
 
-    def __init__(self, budget: int | None = None, *, on_device: int = 0, below: Below | None = None) -> None:
+    def __init__(
+        self, budget: int | None = None, *, on_device: int = 0, below: Below | None = None, share: int = 1
+    ) -> None:
         """Take budgets in bytes.
 
         Args:
             budget: of the machine's memory; without one, by what is free.
+            share: among how many processes what is free is divided.
             on_device: of what was used last and stays where it was computed.
             below: where that goes for which the machine's memory has no room.
         """
         free = free_memory(HOST)
-        most = min(MOST, MOST if free is None else free // 2) if budget is None else budget
+        most = min(MOST, MOST if free is None else free // 2 // share) if budget is None else budget
         super().__init__(on_device, InMachine(MemoryStore(most, below)), takes_back=True)
 
 
-def store_for(device: torch.device, *, on_disk: int | None = None) -> MemoryStore:
+def store_for(device: torch.device, *, on_disk: int | None = None, share: int = 1) -> MemoryStore:
     """Return a store for results on a device: half a GiB there, for a GPU more in the machine's memory, then on disk.
 
-    `on_disk` is the most that is written there, in bytes; None: by what is free (`disk.MOST`).
+    Args:
+        device: on which the results are computed.
+        on_disk: the most that is written there, in bytes; None: by what is free (`disk.MOST`).
+        share: how many processes of this machine have such a store.
     """
     below = OnDisk(disk.MOST if on_disk is None else on_disk, all_of_it=False)
-    return HostStore(on_device=ON_DEVICE, below=below) if device.type == "cuda" else MemoryStore(ON_DEVICE, below)
+    return (
+        HostStore(on_device=ON_DEVICE, below=below, share=share)
+        if device.type == "cuda"
+        else MemoryStore(ON_DEVICE, below)
+    )

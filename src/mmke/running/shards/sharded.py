@@ -1,0 +1,185 @@
+"""A run by several workers: what `running.run.run` does in one process.
+
+In: plans and a pool of workers. Out: the folders of their cells, with the same bytes. Single edits, and the floor of
+streams, are divided into blocks of records; this process writes what comes back, in evaluation order. Each stream is
+done by one worker. A block that ends a worker, or does not fit its memory, is divided until the record and the editor
+are found that do it; these are left out and named, and all others go on.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmke.errors import TooLittleMemoryError, UserError
+from mmke.results.folder import set_aside
+from mmke.results.rows import RecordKey
+from mmke.running.execution import ChangedBackboneError
+from mmke.running.planning import Plan
+from mmke.running.request import FLOOR, Request
+from mmke.running.shards.records import Finished, Records, Void
+from mmke.running.shards.share import Share
+from mmke.running.shards.streams import Scored, Streamed
+from mmke.types import ScoreRow
+from mmke.workers.dispatch import work_off
+from mmke.workers.facts import refusal
+from mmke.workers.protocols import Facts, Job, Lost, Pool
+
+TRIES = 3
+"""A record and an editor, or a stream, with which so many workers were lost are left out."""
+MOST_PROBLEMS = 20
+"""A run in which more is left out than this ends: then it is no single record that is at fault."""
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(NamedTuple):
+    """What was left out, and why."""
+
+    what: str
+    why: str
+
+
+class Outcome(NamedTuple):
+    """The folders of all cells, and what was left out."""
+
+    folders: list[Path]
+    problems: list[Problem]
+
+
+def run_sharded(
+    plans: Sequence[Plan],
+    pool: AbstractContextManager[Pool],
+    *,
+    command: Sequence[str] = (),
+    on_record: Callable[[], None] = lambda: None,
+    threads: int = 1,
+) -> Outcome:
+    """Let workers work through plans.
+
+    Args:
+        plans: resolved requests; their cells are in folders of their own.
+        pool: not yet entered.
+        command: the command line, for run.json.
+        on_record: called once for every record of every cell, also for those that were finished before.
+        threads: of each worker.
+
+    Raises:
+        UserError: a folder holds a run with other settings or is being written by another program, no worker is left,
+            or too much would be left out.
+        ChangedBackboneError: an editor has changed the backbone.
+    """
+    shares = [Share.of(planned, command=command, threads=threads) for planned in plans]
+    for _ in range(sum(share.finished() for share in shares)):
+        on_record()
+    run = _Run(shares, on_record)
+    try:
+        jobs = [job for share in shares for job in share.jobs()]
+        if jobs:
+            with pool as workers:
+                work_off(workers, jobs, run)
+    finally:
+        for share in shares:
+            share.close()
+    return Outcome([share.path(cell) for share in shares for cell in share.planned.cells], run.problems)
+
+
+class _Run:
+    """The owner of the jobs: takes what workers send, and decides what becomes of a job that ended early."""
+
+    def __init__(self, shares: Sequence[Share], on_record: Callable[[], None]) -> None:
+        self.shares = shares
+        self.on_record = on_record
+        self.problems: list[Problem] = []
+        self._finished: dict[int, tuple[set[tuple[int, RecordKey]], list[ScoreRow]]] = {}
+        self._void: dict[int, int] = {}
+
+    def refuses(self, facts: Facts) -> str | None:
+        """Refuse a worker of another version: its rows could be others."""
+        return refusal(facts)
+
+    def take(self, job: Job, content: Any) -> None:
+        """Write a record, or count one that a stream has written."""
+        match content:
+            case Finished():
+                share = self._share(job)
+                share.take(content)
+                keys, floor = self._finished.setdefault(id(job), (set(), []))
+                keys.add((content.cell, content.key))
+                if share.planned.cells[content.cell].editor.name == FLOOR:
+                    floor += content.rows
+                self.on_record()
+            case Scored():
+                self.on_record()
+            case Void(cell):
+                self._void[id(job)] = cell
+
+    def done(self, job: Job) -> None:
+        """Forget what was kept of a job."""
+        self._finished.pop(id(job), None)
+
+    def failed(self, job: Job, error: Exception, trace: str) -> Sequence[Job]:
+        """Divide a block that ended with an error, or leave out what cannot be divided.
+
+        Raises:
+            UserError: a mistake that every other record would meet too.
+            ChangedBackboneError: an editor has changed the backbone; what it wrote is set aside.
+        """
+        if isinstance(error, ChangedBackboneError):
+            share = self._share(job)
+            path = share.path(share.planned.cells[self._void[id(job)]])
+            share.close()
+            set_aside(path)
+            raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error
+        if isinstance(error, UserError) and not isinstance(error, TooLittleMemoryError):
+            raise error
+        if not isinstance(error, UserError):
+            logger.warning("%s ended with an error:\n%s", job.name, trace)
+        return self._rest(job, str(error), tries=TRIES)
+
+    def lost(self, job: Job, lost: Lost) -> Sequence[Job]:
+        """Try again what is left of a job, in smaller parts; leave out what has been tried too often."""
+        tries = getattr(job, "tries", 0) + 1
+        log = f"\n{lost.log}" if lost.log else ""
+        return self._rest(job, f"{tries} workers were lost with it, the last one: {lost.why}{log}", tries=tries)
+
+    def _rest(self, job: Job, why: str, *, tries: int) -> list[Job]:
+        if isinstance(job, Streamed):
+            return [replace(job, tries=tries)] if tries < TRIES else self._leave_out(job, why)
+        if not isinstance(job, Records):
+            raise TypeError(f"{job!r} is no job of a run")
+        rest = job.without(*self._finished.pop(id(job), (set(), [])))
+        if rest is None:
+            return []
+        parts = [replace(part, tries=0 if tries == TRIES else tries) for part in rest.divided()]
+        if len(parts) > 1:
+            return list(parts)
+        return [replace(rest, tries=tries)] if tries < TRIES else self._leave_out(rest, why)
+
+    def _leave_out(self, job: Records | Streamed, why: str) -> list[Job]:
+        """Name what is left out, and let the records behind it be written.
+
+        Raises:
+            UserError: it is too much.
+        """
+        self.problems.append(Problem(f"{job.name} ({self._editors(job)})", why))
+        if isinstance(job, Records):
+            share = self._share(job)
+            for part in job.parts:
+                for key in part.left:
+                    share.give_up(part.cell, key)
+        logger.warning("left out: %s: %s", *self.problems[-1])
+        if len(self.problems) > MOST_PROBLEMS:
+            raise UserError(f"{len(self.problems)} parts of the run were left out, the last one: {why}")
+        return []
+
+    def _editors(self, job: Records | Streamed) -> str:
+        if isinstance(job, Streamed):
+            return job.editor
+        return ", ".join(self._share(job).planned.cells[part.cell].editor.name for part in job.parts)
+
+    def _share(self, job: Job) -> Share:
+        request: Request = getattr(job, "request")  # noqa: B009 - every job of a run has one
+        return next(share for share in self.shares if share.request is request)

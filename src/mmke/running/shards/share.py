@@ -1,0 +1,164 @@
+"""One plan of a sharded run: which jobs it is made of, and the folders that are written for it."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+
+from mmke.protocols import Backbone
+from mmke.results.finished import read_finished
+from mmke.results.folder import floor_path, run_path
+from mmke.results.manifest import RunSettings
+from mmke.results.rows import RecordKey
+from mmke.results.run_json import read_run
+from mmke.running.loading import load
+from mmke.running.planning import Cell, Plan, run_settings
+from mmke.running.request import FLOOR, Request
+from mmke.running.run import check_sites, facts_of, is_finished, is_streamed
+from mmke.running.shards.blocks import cut
+from mmke.running.shards.records import Finished, Part, Records
+from mmke.running.shards.streams import Streamed
+from mmke.running.shards.writer import Writer, unfinished
+from mmke.types import ScoreRow
+from mmke.workers.protocols import Job
+
+
+@dataclass
+class Share:
+    """One plan among those of a run.
+
+    Attributes:
+        planned: the plan.
+        backbone: a skeleton, for what run.json states and for prompts.
+        request: of the plan, with every editor and checkpoint named, so that a worker makes the same plan.
+        command: the command line, for run.json.
+        threads: of each worker.
+        writers: of folders that this process writes.
+    """
+
+    planned: Plan
+    backbone: Backbone
+    request: Request
+    command: tuple[str, ...]
+    threads: int
+    writers: dict[Path, Writer] = field(default_factory=dict)
+    _sign: Path | None = None
+
+    @classmethod
+    def of(cls, planned: Plan, *, command: Sequence[str], threads: int) -> "Share":
+        """Look at the backbone's skeleton and at the folders.
+
+        Raises:
+            UserError: see `run.check_sites`.
+        """
+        check_sites(planned)
+        return cls(planned, load(planned.request, skeleton=True), spelled_out(planned), tuple(command), threads)
+
+    def settings(self, cell: Cell) -> RunSettings:
+        """Return everything that decides the rows of a cell."""
+        return run_settings(self.planned.request, cell, self.backbone)
+
+    def path(self, cell: Cell) -> Path:
+        """Return a cell's folder."""
+        return run_path(self.planned.request.out, self.settings(cell))
+
+    def finished(self) -> int:
+        """Return how many records are there already."""
+        return sum(len(cell.keys) - len(unfinished(self.path(cell), cell.keys)) for cell in self.planned.cells)
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield what is left to do: blocks of records, then streams."""
+        cells = [(place, cell) for place, cell in enumerate(self.planned.cells) if not self._is_finished(cell)]
+        streams = [(place, cell) for place, cell in cells if is_streamed(cell, self.settings(cell))]
+        alone = [each for each in cells if each not in streams]
+        for benchmark, group in groupby(alone, key=lambda each: each[1].benchmark.name):
+            yield from self._blocks(benchmark, list(group))
+        for place, cell in streams:
+            yield Streamed(
+                request=self.request,
+                benchmark=cell.benchmark.name,
+                editor=cell.editor.name,
+                cell=place,
+                settings=self.settings(cell).as_dict(),
+                command=self.command,
+                sign=self._signed(),
+            )
+
+    def take(self, record: Finished) -> None:
+        """Write a record, or keep it until its turn comes."""
+        self.writers[self.path(self.planned.cells[record.cell])].take(record)
+
+    def give_up(self, cell: int, key: RecordKey) -> None:
+        """Expect a record of a cell no more."""
+        self.writers[self.path(self.planned.cells[cell])].give_up(key)
+
+    def close(self) -> None:
+        """Close the folders."""
+        for writer in self.writers.values():
+            writer.close()
+        if self._sign is not None:
+            self._sign.unlink(missing_ok=True)
+
+    def _is_finished(self, cell: Cell) -> bool:
+        return is_finished(self.path(cell), cell)
+
+    def _blocks(self, benchmark: str, cells: Sequence[tuple[int, Cell]]) -> Iterator[Records]:
+        """Yield blocks of the records of some cells, with what is left of each cell in them."""
+        # Blocks are cut of all records, also of those that are finished: by their place in the order alone.
+        cases = list(dict.fromkeys(key.case_id for _, cell in cells for key in cell.keys))
+        left = {place: self._claimed(cell) for place, cell in cells}
+        settings = {place: self.settings(cell).as_dict() for place, cell in cells}
+        floor = self._floor(cells[0][1])
+        for places in cut(len(cases)):
+            some = frozenset(cases[i] for i in places)
+            parts = [
+                Part(place, settings[place], tuple(key for key in left[place] if key.case_id in some))
+                for place, _ in cells
+            ]
+            parts = [part for part in parts if part.left]
+            if parts:
+                known = tuple(row for row in floor if row.case_id in some)
+                yield Records(self.request, benchmark, tuple(parts), known)
+
+    def _claimed(self, cell: Cell) -> list[RecordKey]:
+        """Return which records of a cell are left, and expect them; two floors of streams can share a folder."""
+        path = self.path(cell)
+        if path not in self.writers:
+            cases = {case.id: case for case in cell.split.cases}
+            facts = facts_of(self.planned.request, cell, command=self.command, threads=self.threads)
+            self.writers[path] = Writer(
+                self.planned.request.out, self.settings(cell), facts, self.backbone.prompt_text, cases, []
+            )
+        writer = self.writers[path]
+        writer.cases |= {case.id: case for case in cell.split.cases}
+        left = [key for key in unfinished(path, cell.keys) if key not in writer.order]
+        writer.order += left
+        return left
+
+    def _floor(self, cell: Cell) -> list[ScoreRow]:
+        """Return the floor's rows that are there already."""
+        folder = floor_path(self.planned.request.out, self.settings(cell), FLOOR)
+        if read_run(folder) is None:
+            return []
+        return [row for record in read_finished(folder, answers=True) for row in record.rows]
+
+    def _signed(self) -> str:
+        """Leave a file in the results folder, by which workers see that theirs is the same folder; return its name."""
+        if self._sign is None:
+            out = self.planned.request.out
+            out.mkdir(parents=True, exist_ok=True)
+            self._sign = out / f".workers-{secrets.token_hex(8)}"
+            self._sign.touch()
+        return self._sign.name
+
+
+def spelled_out(planned: Plan) -> Request:
+    """Return the request that makes the same plan in another process, whatever is installed or lies around there."""
+    request = planned.request
+    checkpoints = {cell.editor.name: cell.checkpoint for cell in planned.cells if cell.checkpoint is not None}
+    return replace(
+        request,
+        editors=tuple(dict.fromkeys(cell.editor.name for cell in planned.cells)),
+        checkpoints={**checkpoints, **request.checkpoints},
+    )
