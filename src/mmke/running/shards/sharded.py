@@ -72,7 +72,7 @@ def run_sharded(
         ChangedBackboneError: an editor has changed the backbone.
     """
     shares = [Share.of(planned, command=command, threads=threads) for planned in plans]
-    for _ in range(sum(share.finished() for share in shares)):
+    for _ in range(sum(share.planned.records - share.left() for share in shares)):
         on_record()
     run = _Run(shares, on_record)
     try:

@@ -63,9 +63,10 @@ class Share:
         """Return a cell's folder."""
         return run_path(self.planned.request.out, self.settings(cell))
 
-    def finished(self) -> int:
-        """Return how many records are there already."""
-        return sum(len(cell.keys) - len(unfinished(self.path(cell), cell.keys)) for cell in self.planned.cells)
+    def left(self) -> int:
+        """Return how many records are not there yet; one of a floor that two streams share counts once."""
+        left = {(self.path(cell), key) for cell in self.planned.cells for key in unfinished(self.path(cell), cell.keys)}
+        return len(left)
 
     def jobs(self) -> Iterator[Job]:
         """Yield what is left to do: blocks of records, then streams."""
