@@ -20,6 +20,7 @@ LAYERS = {
     | {"protocols", "build", "trackers"},  # whose protocols it reads when a factory of another package is called
     "metrics": CORE,
     "digests": CORE,
+    "threads": set(),
     "torchvision": set(),
     "pins": set(),
     "downloads": CORE | {"digests", "pins"},
@@ -29,7 +30,7 @@ LAYERS = {
     "results": CORE | {"lines"},
     "hub": CORE,
     "report": CORE | {"results", "hub", "pictures"},
-    "workers": CORE | {"results"},
+    "workers": CORE | {"results", "threads"},
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones", "packaged"},

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmke.cli import options
-from mmke.cli.threads import limit_threads
 from mmke.cli.words import command_line
 from mmke.errors import UserError
+from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
     from mmke_bench.bench import BenchRequest

@@ -6,7 +6,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.run import checkpoints
-from mmke.cli.threads import limit_threads
+from mmke.threads import limit_threads
 from mmke.web import HOST
 
 PAGE = "Page"

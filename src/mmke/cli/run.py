@@ -12,9 +12,9 @@ import typer
 from mmke import registry
 from mmke.cli import options
 from mmke.cli.progress import progress
-from mmke.cli.threads import limit_threads
 from mmke.cli.words import command_line
 from mmke.errors import UserError
+from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
     from mmke.running.planning import Plan

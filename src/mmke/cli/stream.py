@@ -10,9 +10,9 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.run import carry_out, checkpoints
-from mmke.cli.threads import limit_threads
 from mmke.cli.words import command_line
 from mmke.errors import UserError
+from mmke.threads import limit_threads
 
 WHEN = "Stream"
 ABOUT_SCORE = "any of before, right, gap:2, at:1,3,10 and end, joined by commas"

@@ -12,7 +12,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.progress import progress
-from mmke.cli.threads import limit_threads
+from mmke.threads import limit_threads
 
 CheckpointsFolder = Annotated[
     Path,

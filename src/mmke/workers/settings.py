@@ -22,7 +22,7 @@ class WorkerSettings:
 
     count: int | None = None
     ray: str | None = None
-    cards: float = 1
+    cards: float = 1.0
     device: str = "cpu"
     threads: int = 1
     folder: Path = Path("results")

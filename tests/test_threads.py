@@ -7,7 +7,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from mmke.cli.threads import limit_threads
+from mmke.threads import limit_threads
 limit_threads({threads})
 import torch
 limit_threads({threads})
