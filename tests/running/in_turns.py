@@ -9,8 +9,8 @@ from typing import Any, Self
 from mmke.workers.facts import own_facts
 from mmke.workers.protocols import Desk, Done, Event, Failed, Job, Lost, Ready, Result
 
-Meddle = Callable[[Job, int], Exception | Lost | None]
-"""What happens to a worker when it has sent so many results of a job."""
+Meddle = Callable[[Job, int, int], Exception | Lost | None]
+"""What happens when so many results of a job were sent by a worker; before the last of them is delivered."""
 
 
 def copied(thing: Any) -> Any:
@@ -25,9 +25,10 @@ class Ended(BaseException):
 class InTurns:
     """Workers of this process. What they send comes back in another order than it was given out: last job first."""
 
-    def __init__(self, size: int, meddle: Meddle = lambda _job, _sent: None) -> None:
+    def __init__(self, size: int, meddle: Meddle = lambda _job, _sent, _worker: None) -> None:
         self.size = size
         self.jobs: list[str] = []
+        self.results: list[tuple[object, ...]] = []
         self._meddle = meddle
         self._events: deque[Event] = deque()
         self._given: list[tuple[int, Job]] = []
@@ -64,13 +65,14 @@ class InTurns:
 
         def send(content: Any) -> None:
             nonlocal sent
-            self._events.append(Result(worker, copied(content)))
             sent += 1
-            happens = self._meddle(job, sent)
+            happens = self._meddle(job, sent, worker)
             if isinstance(happens, Exception):
                 raise happens
             if happens is not None:
                 raise Ended(happens)
+            self.results.append((content.cell, getattr(content, "key", sent)))
+            self._events.append(Result(worker, copied(content)))
 
         desk = self._desks[worker]
         desk.send = send

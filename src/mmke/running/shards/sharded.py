@@ -111,10 +111,18 @@ class _Run:
                 if share.planned.cells[content.cell].editor.name == FLOOR:
                     floor += content.rows
                 self.on_record()
-            case Scored():
-                self.on_record()
+            case Scored(cell, records):
+                self._count(job, cell, records)
             case Void(cell):
                 self._void[id(job)] = cell
+
+    def _count(self, job: Job, cell: int, records: int) -> None:
+        """Count what a stream has written since it was heard of last; a worker that was lost may not have told all."""
+        share = self._share(job)
+        known = share.written[cell]
+        for _ in range(known, records):
+            self.on_record()
+        share.written[cell] = max(known, records)
 
     def done(self, job: Job) -> None:
         """Forget what was kept of a job."""

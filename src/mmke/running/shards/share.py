@@ -35,6 +35,7 @@ class Share:
         command: the command line, for run.json.
         threads: of each worker.
         writers: of folders that this process writes.
+        written: for each stream, by its cell's place, how many records are known to be written.
     """
 
     planned: Plan
@@ -43,6 +44,7 @@ class Share:
     command: tuple[str, ...]
     threads: int
     writers: dict[Path, Writer] = field(default_factory=dict)
+    written: dict[int, int] = field(default_factory=dict)
     _sign: Path | None = None
 
     @classmethod
@@ -76,6 +78,7 @@ class Share:
         for benchmark, group in groupby(alone, key=lambda each: each[1].benchmark.name):
             yield from self._blocks(benchmark, list(group))
         for place, cell in streams:
+            self.written[place] = len(cell.keys) - len(unfinished(self.path(cell), cell.keys))
             yield Streamed(
                 request=self.request,
                 benchmark=cell.benchmark.name,

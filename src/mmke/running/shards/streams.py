@@ -7,11 +7,11 @@ has to be one that every worker sees. A stream whose worker was lost goes on fro
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
-from mmke.results.folder import finished_keys, run_path
 from mmke.running.execution import ChangedBackboneError
-from mmke.running.planning import plan, run_settings
+from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run_cell
 from mmke.running.shards.records import Void, check_same, floor_of, job_of
@@ -20,9 +20,10 @@ from mmke.workers.protocols import Desk
 
 
 class Scored(NamedTuple):
-    """A stream has written one more record."""
+    """So many records of a stream are written; `cell` is the place of its cell in the plan."""
 
     cell: int
+    records: int
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,15 @@ class Streamed:
         planned = desk.keep("plan", self.request, lambda: plan(self.request))
         job, cell = job_of(desk, planned, self.benchmark), planned.cells[self.cell]
         check_same(self.request, cell, job, self.settings)
-        done = 0
-
-        def on_record() -> None:
-            nonlocal done
-            done += 1
-            if done > written:  # those that were there before were counted when the run began
-                desk.send(Scored(self.cell))
-
-        path = run_path(out, run_settings(self.request, cell, job.backbone))
-        written = len(finished_keys(path) & set(cell.keys))
+        written = count(1)
         try:
-            run_cell(self.request, job, cell, command=self.command, on_record=on_record)
+            run_cell(
+                self.request,
+                job,
+                cell,
+                command=self.command,
+                on_record=lambda: desk.send(Scored(self.cell, next(written))),
+            )
         except ChangedBackboneError:
             desk.send(Void(self.cell))
             raise
