@@ -120,8 +120,12 @@ class TrainingPlan:
         return Progress(len(self.cases), self.editor.training, published, self.request.seed)
 
 
-def plan(request: TrainRequest) -> TrainingPlan:
+def plan(request: TrainRequest, *, alone: bool = False) -> TrainingPlan:
     """Resolve everything but the weights.
+
+    Args:
+        request: what the user asked for.
+        alone: this process trains by itself, whatever the environment says of others that were started with it.
 
     Raises:
         UserError: an unknown name, a wrong setting, an editor that is not trained, no training records, processes that
@@ -147,7 +151,7 @@ def plan(request: TrainRequest) -> TrainingPlan:
             left_out[0],
         )
     _make(request, values, switches, usable)  # one that cannot be trained is told before the model's files are read
-    skeleton = load(_wanted(request, request.device), skeleton=True)
+    skeleton = load(wanted(request, request.device), skeleton=True)
     usable = _askable(skeleton, usable)
     if request.protocol == "paper":
         # The published training validates on the evaluation records.
@@ -158,17 +162,21 @@ def plan(request: TrainRequest) -> TrainingPlan:
     # Made of the records it is trained on and no others: it must not draw anything from validation records.
     editor = _make(request, values, switches, cases)
     _tell_overlap(cases, benchmarks, switches)
-    processes = find_processes(
-        request.device,
-        gradient_accumulation_steps=editor.training.gradient_accumulation_steps,
-        single_process_reason=editor.single_process_reason,
-    )
+    processes = Processes(device=request.device) if alone else _processes(request, editor)
     planned = TrainingPlan(
         request, editor, values, switches, tuple(cases), tuple(validation_cases), names, processes, skeleton
     )
     if not planned.records:
         raise UserError(f"{request.editor} would be trained on no record: steps = {editor.training.steps}")
     return planned
+
+
+def _processes(request: TrainRequest, editor: TrainableEditor) -> Processes:
+    return find_processes(
+        request.device,
+        gradient_accumulation_steps=editor.training.gradient_accumulation_steps,
+        single_process_reason=editor.single_process_reason,
+    )
 
 
 def _make(
@@ -185,7 +193,7 @@ def _make(
     return editor
 
 
-def _wanted(request: TrainRequest, device: str) -> Request:
+def wanted(request: TrainRequest, device: str) -> Request:
     """Return the request for the backbone."""
     return Request(request.backbone, None, (), device=device, dtype=request.dtype, weights=request.weights)
 
@@ -227,24 +235,31 @@ def _tell_overlap(cases: Sequence[EditCase], benchmarks: Sequence[Benchmark], sw
             )
 
 
-def train(planned: TrainingPlan, *, on_step: Callable[[int], None] = lambda _: None) -> Path:
+def train(
+    planned: TrainingPlan,
+    *,
+    on_step: Callable[[int], None] = lambda _: None,
+    backbone: Backbone | None = None,
+    share: int = 1,
+) -> Path:
     """Train, from the last checkpoint if there is one, and return the path of the best checkpoint.
 
     Args:
         planned: the resolved request.
         on_step: called after each step with the number of records trained on.
+        backbone: loaded as the request says; None: it is loaded here.
+        share: how many processes of this machine train, and divide its memory.
 
     Raises:
         UserError: weights are missing, the folder holds a training with other settings or is being written by another
             program, a loss is not finite, or there is too little memory.
     """
     request, editor, processes = planned.request, planned.editor, planned.processes
-    wanted = _wanted(request, processes.device)
     editor.check(planned.skeleton)
-    facts = _facts(planned)
+    facts = facts_of(planned)
     with _own_folder(planned.folder, processes):
         last = _read_last(planned, facts)
-        backbone, store = load(wanted), HostStore()
+        backbone, store = backbone or load(wanted(request, processes.device)), HostStore(share=share)
         with deterministic(backbone.device):
             try:
                 if last is None:
@@ -282,7 +297,7 @@ def _own_folder(folder: Path, processes: Processes) -> Iterator[None]:
         yield
 
 
-def _facts(planned: TrainingPlan) -> TrainedFor:
+def facts_of(planned: TrainingPlan) -> TrainedFor:
     """Return what the checkpoints of a training say of themselves."""
     return TrainedFor(
         editor=planned.editor.name,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from mmke.protocols import Backbone
 from mmke.results.manifest import differences
 from mmke.results.rows import RecordKey
 from mmke.results.timings import Timing
@@ -164,8 +165,7 @@ def job_of(desk: Desk, planned: Plan, benchmark: str) -> Job:
     request = planned.request
 
     def make() -> Job:
-        wanted = (request.backbone, request.dtype, request.device, request.weights)
-        backbone, untouched = desk.keep("backbone", wanted, lambda: _loaded(request))
+        backbone, untouched = backbone_of(desk, request)
         editors = {cell.editor.name: cell.editor for cell in planned.cells if cell.benchmark.name == benchmark}
         return Job.of(
             backbone,
@@ -179,9 +179,14 @@ def job_of(desk: Desk, planned: Plan, benchmark: str) -> Job:
     return desk.keep("job", (request, benchmark), make)
 
 
-def _loaded(request: Request) -> tuple[Any, str]:
-    backbone = load(request)
-    return backbone, fingerprint(backbone.module)
+def backbone_of(desk: Desk, request: Request) -> tuple[Backbone, str]:
+    """Return the loaded backbone of a request, which is kept from job to job, and its fingerprint."""
+
+    def make() -> tuple[Backbone, str]:
+        backbone = load(request)
+        return backbone, fingerprint(backbone.module)
+
+    return desk.keep("backbone", (request.backbone, request.dtype, request.device, request.weights), make)
 
 
 def check_same(request: Request, cell: Cell, job: Job, wanted: Mapping[str, Any]) -> None:
