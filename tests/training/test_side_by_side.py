@@ -12,7 +12,7 @@ from mmke.errors import UserError
 from mmke.training import side_by_side
 from mmke.training.curves import CURVES
 from mmke.training.side_by_side import Reached, Training, train_side_by_side
-from mmke.training.train import TrainingPlan, TrainRequest, plan, train
+from mmke.training.train import TrainRequest, plan, train
 from mmke.workers.protocols import Desk, Lost
 
 Asked = Callable[..., TrainRequest]

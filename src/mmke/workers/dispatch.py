@@ -8,7 +8,7 @@ a job whose worker was lost is given again; its owner says what that is, and how
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmke.errors import UserError
 from mmke.workers.protocols import Done, Event, Facts, Failed, Job, Lost, Pool, Ready, Result
@@ -20,6 +20,7 @@ class NotThisWorkerError(UserError):
     """A worker cannot do a job that another one can: its code, data, weights or device are others."""
 
 
+@runtime_checkable
 class Owner(Protocol):
     """Whose jobs they are: what is told of each, and what follows from it."""
 
