@@ -15,6 +15,7 @@ LAYERS = {
     "errors": set(),
     "renamed": set(),
     "steps": set(),
+    "threads": set(),
     "lines": CORE,
     "registry": CORE
     | {"protocols", "build", "trackers"},  # whose protocols it reads when a factory of another package is called
@@ -64,6 +65,7 @@ WITHOUT_TORCH = (
     "errors",
     "renamed",
     "steps",
+    "threads",
     "registry",
     "digests",
     "pins",
