@@ -15,7 +15,6 @@ LAYERS = {
     "errors": set(),
     "renamed": set(),
     "steps": set(),
-    "threads": set(),
     "lines": CORE,
     "registry": CORE
     | {"protocols", "build", "trackers"},  # whose protocols it reads when a factory of another package is called
@@ -65,7 +64,6 @@ WITHOUT_TORCH = (
     "errors",
     "renamed",
     "steps",
-    "threads",
     "registry",
     "digests",
     "pins",

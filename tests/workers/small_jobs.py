@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmke.workers.protocols import Desk, Facts
+from mmke.workers.settings import WorkerSettings
 
 
-def small_facts() -> Facts:
+def set_up(settings: WorkerSettings) -> Facts:
     return Facts("here", os.getpid(), "code", {}, (), "processor", int(os.environ["OMP_NUM_THREADS"]))
 
 
-def no_facts() -> Facts:
+def cannot_start(settings: WorkerSettings) -> Facts:
     raise RuntimeError("this worker cannot start")
 
 

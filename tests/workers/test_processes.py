@@ -15,7 +15,7 @@ from mmke.workers.settings import WorkerSettings
 
 
 def pool(folder: Path, size: int = 1) -> Processes:
-    return Processes(WorkerSettings(folder=folder), size, facts=small_jobs.small_facts)
+    return Processes(WorkerSettings(folder=folder), size, set_up=small_jobs.set_up)
 
 
 def until(pool: Pool, *ends: type[Event]) -> list[Event]:
@@ -87,7 +87,7 @@ def test_what_a_killed_worker_sent_comes_before_its_loss_and_it_is_started_again
 
 
 def test_a_worker_that_cannot_start_is_given_up_with_the_reason(tmp_path: Path) -> None:
-    with Processes(WorkerSettings(folder=tmp_path), 1, facts=small_jobs.no_facts) as workers:
+    with Processes(WorkerSettings(folder=tmp_path), 1, set_up=small_jobs.cannot_start) as workers:
         events = [workers.next() for _ in range(MOST_STARTS + 1)]
         assert [event.restarts for event in events if isinstance(event, Lost)] == [*[True] * MOST_STARTS, False]
         last = events[-1]

@@ -48,13 +48,13 @@ def test_more_workers_than_memory_has_room_for_are_refused() -> None:
 
 def test_each_worker_sees_its_own_cards() -> None:
     visible = ["3", "GPU-ab", "5", "7"]
-    assert [cards_of(worker, 1, visible) for worker in range(4)] == visible
-    assert [cards_of(worker, 2, visible) for worker in range(2)] == ["3,GPU-ab", "5,7"]
+    assert [cards_of(worker, 1.0, visible) for worker in range(4)] == visible
+    assert [cards_of(worker, 2.0, visible) for worker in range(2)] == ["3,GPU-ab", "5,7"]
     assert [cards_of(worker, 0.5, visible) for worker in range(3)] == ["3", "3", "GPU-ab"]
     assert [cards_of(worker, 0.3, visible) for worker in range(4)] == ["3", "3", "3", "GPU-ab"]
 
 
-@pytest.mark.parametrize(("count", "cards", "started"), [(None, 1, 4), (None, 2, 2), (None, 0.25, 16), (3, 1.0, 3)])
+@pytest.mark.parametrize(("count", "cards", "started"), [(None, 1.0, 4), (None, 2.0, 2), (None, 0.25, 16), (3, 1.0, 3)])
 def test_workers_are_as_many_as_there_are_cards_for(count: int | None, cards: float, started: int) -> None:
     assert how_many_on_cards(count, cards=cards, visible=["0", "1", "2", "3"], jobs=100) == started
 
@@ -62,10 +62,10 @@ def test_workers_are_as_many_as_there_are_cards_for(count: int | None, cards: fl
 @pytest.mark.parametrize(
     ("count", "cards", "told"),
     [
-        (5, 1, "5 workers with 1 of the GPUs each, and 4 can be seen here; give --workers 4"),
-        (None, 8, "1 worker with 8 of the GPUs each"),
+        (5, 1.0, "5 workers with 1 of the GPUs each, and 4 can be seen here; give --workers 4"),
+        (None, 8.0, "1 worker with 8 of the GPUs each"),
         (None, 1.5, "--cards-per-worker 1.5: give 1, a whole number"),
-        (None, 0, "--cards-per-worker 0: give 1"),
+        (None, 0.0, "--cards-per-worker 0: give 1"),
     ],
 )
 def test_cards_that_are_not_there_are_refused(count: int | None, cards: float, told: str) -> None:

@@ -51,8 +51,8 @@ def how_many_on_cards(count: int | None, *, cards: float, visible: list[str], jo
     most = workers_on(visible, cards)
     if most < (count or 1):
         raise UserError(
-            f"{counted(count or 1, 'worker')} with {cards:g} of the GPUs each, and {len(visible)} can be seen here; give "
-            f"--workers {max(most, 1)}, or less with --cards-per-worker (0.5: two workers share one)"
+            f"{counted(count or 1, 'worker')} with {cards:g} of the GPUs each, and {len(visible)} can be seen here; "
+            f"give --workers {max(most, 1)}, or less with --cards-per-worker (0.5: two workers share one)"
         )
     return min(count or most, max(jobs, 1))
 

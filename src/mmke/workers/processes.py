@@ -17,16 +17,14 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Self
 
 from mmke.errors import UserError
 from mmke.threads import VARIABLES
-from mmke.workers import cards
-from mmke.workers.facts import own_facts
+from mmke.workers import cards, serving
 from mmke.workers.logs import Log
-from mmke.workers.protocols import Done, Event, Facts, Failed, Job, Lost, Ready, Result
+from mmke.workers.protocols import Done, Event, Facts, Failed, Job, Lost
 from mmke.workers.settings import WorkerSettings
-from mmke.workers.worker import BROKEN, Start, Told
+from mmke.workers.worker import BROKEN, Start
 
 # Not `-m`: what it defines would be of another module there than here, and could not be read from the pipe.
 PROGRAM = "from mmke.workers.worker import main; main()"
@@ -54,22 +52,24 @@ class _Worker:
 class Processes:
     """Workers of this machine; a `Pool`."""
 
-    def __init__(self, settings: WorkerSettings, size: int, *, facts: Callable[[], Facts] = own_facts) -> None:
+    def __init__(
+        self, settings: WorkerSettings, size: int, *, set_up: Callable[[WorkerSettings], Facts] = serving.set_up
+    ) -> None:
         """Take what the user asked for.
 
         Args:
             settings: device, cards, threads and the folder for logs.
             size: how many workers, at least one.
-            facts: what a worker says of itself; a function of a module.
+            set_up: what a worker does first; a function of a module.
         """
         self.size = size
         self._settings = settings
-        self._facts = facts
+        self._set_up = set_up
         self._visible: list[str] = []
         self._workers: dict[int, _Worker] = {}
         self._events: deque[Event] = deque()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Processes":  # noqa: PYI034 - the check of types at run time does not know Self
         """Start all workers."""
         if self._on_cards:
             self._visible = cards.visible_cards()
@@ -132,9 +132,8 @@ class Processes:
                 stdout=log.file,
                 stderr=log.file,
             )
-        part = self._settings.cards if self._on_cards and self._settings.cards < 1 else None
         with suppress(OSError):
-            ours.send(Start(number, self.size, self._settings.threads, part, self._facts))
+            ours.send(Start(number, self.size, self._settings, self._set_up))
         return _Worker(number, process, ours, log)
 
     def _environment(self, number: int) -> Mapping[str, str]:
@@ -157,23 +156,17 @@ class Processes:
         """Take one message of a worker, or learn that it has ended."""
         try:
             # A worker that has ended may have left messages in its pipe.
-            told: Told | None = worker.pipe.recv() if worker.pipe.poll() else None
+            event: Event | None = worker.pipe.recv() if worker.pipe.poll() else None
         except (EOFError, OSError):
-            told = None
-        self._events.append(self._lost(worker) if told is None else self._event(worker, told))
-
-    def _event(self, worker: _Worker, told: Told) -> Event:
-        match told.kind:
-            case "ready":
-                return Ready(worker.number, told.content)
-            case "result":
-                return Result(worker.number, told.content)
-            case "done":
+            event = None
+        match event:
+            case None:
+                event = self._lost(worker)
+            case Done():
                 worker.restarts = 0
-                return Done(worker.number)
-            case _:
-                worker.failed |= not isinstance(told.content, UserError)
-                return Failed(worker.number, told.content, told.trace)
+            case Failed(_, error, _):
+                worker.failed |= not isinstance(error, UserError)
+        self._events.append(event)
 
     def _lost(self, worker: _Worker) -> Lost:
         with suppress(subprocess.TimeoutExpired):

@@ -1,44 +1,14 @@
-"""What every worker does, whoever started it: set itself up, do a job, write a log.
+"""What every worker does, whoever started it: set itself up, and do a job.
 
 In: the settings, and jobs. Out: how each job ended. Pools differ only in how jobs come and how results leave.
 """
 
-import os
 import pickle
 import traceback
-from pathlib import Path
 
 from mmke.threads import limit_threads
 from mmke.workers.protocols import Desk, Done, Facts, Failed, Job
 from mmke.workers.settings import WorkerSettings
-
-LINES = 20
-"""Of a worker's log that are shown when it is lost."""
-TAIL = 8000
-"""Bytes of a log that are read for these."""
-
-
-def log_file(folder: Path, worker: int) -> Path:
-    """Return where a worker of a run with this `--out` writes its log."""
-    return folder / ".workers" / f"worker-{worker}.log"
-
-
-def write_log(file: Path) -> None:
-    """Send all that this process writes from now on to a file, also what libraries in C and the interpreter write."""
-    with file.open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-
-
-def end_of_log(file: Path) -> str:
-    """Return the last lines of a log; nothing where there is none."""
-    try:
-        with file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - TAIL))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-LINES:])
 
 
 def set_up(settings: WorkerSettings) -> Facts:

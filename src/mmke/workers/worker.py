@@ -1,8 +1,8 @@
-"""One worker: a process that does the jobs which come through a pipe, one after the other.
+"""One worker of this machine: a process that does the jobs which come through a pipe, one after the other.
 
-In: the number of the pipe's file on the command line, then through the pipe a `Start` and jobs. Out: through the pipe
-what `processes.py` makes events of. It ends when the other end of the pipe is closed, whatever it does then: so no
-worker outlives the process that started it.
+In: the number of the pipe's file on the command line, then through the pipe a `Start` and jobs. Out: events, through
+the pipe. It ends when the other end of the pipe is closed, whatever it does then: so no worker outlives the process
+that started it.
 """
 
 import logging
@@ -10,16 +10,16 @@ import os
 import pickle
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmke.errors import UserError
-from mmke.threads import limit_threads
-from mmke.workers.protocols import Desk, Facts, Job
+from mmke.workers import serving
+from mmke.workers.protocols import Desk, Event, Facts, Failed, Job, Ready, Result
+from mmke.workers.settings import WorkerSettings
 
 BROKEN = 70
 """Exit code of a worker whose GPU computes nothing more after an error."""
@@ -34,24 +34,14 @@ class Start:
     Attributes:
         number: of the worker, from 0.
         neighbours: how many workers share this machine, this one included.
-        threads: of the processor.
-        card_part: the part of a GPU's memory that it may take; None: all that there is, or no GPU.
-        facts: what it answers with; a function of a module.
+        settings: of the command.
+        set_up: prepares the process and returns what it is; a function of a module.
     """
 
     number: int
     neighbours: int
-    threads: int
-    card_part: float | None
-    facts: Callable[[], Facts]
-
-
-class Told(NamedTuple):
-    """What a worker sends; `kind` is "ready", "result", "done" or "failed"."""
-
-    kind: str
-    content: Any = None
-    trace: str = ""
+    settings: WorkerSettings
+    set_up: Callable[[WorkerSettings], Facts]
 
 
 class Pipe:
@@ -69,9 +59,9 @@ class Pipe:
         """Wait for what comes next."""
         return self._received.get()
 
-    def send(self, told: Told) -> None:
+    def send(self, event: Event) -> None:
         """Send; if nobody is there any more, the process ends."""
-        message = pickle.dumps(told)
+        message = pickle.dumps(event)
         try:
             self._connection.send_bytes(message)
         except OSError:
@@ -92,38 +82,16 @@ class Pipe:
 def work(pipe: Pipe) -> None:
     """Do jobs until the other process ends this one."""
     start: Start = pipe.receive()
-    limit_threads(start.threads)
-    if start.card_part is not None:
-        import torch
-
-        torch.cuda.set_per_process_memory_fraction(start.card_part)
-    facts = start.facts()
-    limit_threads(start.threads)  # now PyTorch is imported, which has a number of its own
-    pipe.send(Told("ready", facts))
-    desk = Desk(start.number, start.neighbours, lambda content: pipe.send(Told("result", content)))
+    pipe.send(Ready(start.number, start.set_up(start.settings)))
+    desk = Desk(start.number, start.neighbours, lambda content: pipe.send(Result(start.number, content)))
     while True:
-        pipe.send(_done(pipe.receive(), desk))
-
-
-def _done(job: Job, desk: Desk) -> Told:
-    logger.info("begins %s", job.name)
-    try:
-        job.do(desk)
-    except Exception as error:
-        if not isinstance(error, UserError):
-            logger.exception("%s ended with an error", job.name)
+        job: Job = pipe.receive()
+        logger.info("begins %s", job.name)
+        ended = serving.do(job, desk)
+        if isinstance(ended, Failed) and not isinstance(ended.error, UserError):
+            logger.error("%s ended with an error:\n%s", job.name, ended.trace)
             _end_if_broken()
-        return Told("failed", as_it_arrives(error), traceback.format_exc())
-    return Told("done")
-
-
-def as_it_arrives(error: Exception) -> Exception:
-    """Return an error, or a `RuntimeError` with its text where it cannot go through a pipe."""
-    try:
-        copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - whatever its class does when it is pickled
-        copy = None
-    return error if type(copy) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
+        pipe.send(ended)
 
 
 def _end_if_broken() -> None:
