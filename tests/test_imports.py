@@ -48,10 +48,15 @@ LAYERS = {
         "lines",
         "workers",
     },
+    "edits": CORE
+    | {"registry", "protocols", "backbones", "editing", "benchmarks", "results", "lines", "running"}
+    | {"pictures", "digests", "hub"},
     "build": CORE | {"hub", "lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
     "web": CORE
     | {"lines", "pictures", "build", "registry", "protocols", "backbones", "benchmarks", "editing", "running"},
-    "testing": CORE | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"},
+    "testing": CORE
+    | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"}
+    | {"edits"},
     "events": set(),
     "trackers": CORE | {"registry", "report", "results", "events"},
     "training": CORE

@@ -10,6 +10,7 @@ Example::
     with editor.open(backbone, mmke.store()) as session:
         session.apply([mmke.Edit(mmke.Query("Which flag is this?", picture), "the flag of Peru")])
         print(mmke.say(session, "Which country is this?", picture))
+        session.save("my-edit")  # a folder, which load_edit reads
     print(mmke.say(backbone, "Which country is this?", picture))  # as before: leaving undoes the edit
 
     cells = mmke.run_benchmark(mmke.Request("smol-llava", ("ft-llm",), ("mini-entity",), limit=6))
@@ -17,6 +18,7 @@ Example::
 """
 
 import hashlib
+import json
 import logging
 import random
 from collections.abc import Iterator, Sequence
@@ -29,9 +31,13 @@ import torch
 
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks import open as benchmarks
-from mmke.editing.trained import check_weights, network_tensors, read, read_facts
+from mmke.editing.trained import digest
+from mmke.edits.kept import KeptEditor, records_digest
+from mmke.edits.loading import load_edit
+from mmke.edits.making import fill
+from mmke.edits.record import MadeWith
 from mmke.errors import UserError
-from mmke.protocols import Answerer, Backbone, Editor, EditSession, Store, TrainableEditor
+from mmke.protocols import Answerer, Backbone, EditSession, Store, TrainableEditor
 from mmke.report.cells import CellSummary, read_cells
 from mmke.report.streams import summaries
 from mmke.report.streams.summaries import StreamSummary
@@ -65,6 +71,7 @@ __all__ = [
     "StreamSettings",
     "UserError",
     "load_backbone",
+    "load_edit",
     "load_editor",
     "open_benchmark",
     "picture",
@@ -93,7 +100,7 @@ def load_editor(
     protocol: str = "strict",
     seed: int = 0,
     **settings: Any,
-) -> Editor:
+) -> KeptEditor:
     """Make an editor by its name (`mmke ls editors`).
 
     Args:
@@ -128,9 +135,16 @@ def load_editor(
                 f"load_editor({name!r}, backbone=mmke.load_backbone({request.backbone!r}))"
             )
         made.editor.check(loaded)
-        check_weights(made.checkpoint, read_facts(made.checkpoint)[0], revision=loaded.revision)
-        made.editor.load_state_dict(loaded, network_tensors(read(made.checkpoint).tensors))
-    return made.editor
+        fill(made.editor, loaded, made.checkpoint)
+    by = MadeWith(
+        editor=name,
+        protocol=protocol,
+        seed=seed,
+        settings=json.loads(json.dumps(dict(made.settings))),
+        checkpoint=None if made.checkpoint is None else digest(made.checkpoint),
+        training_records=records_digest(train),
+    )
+    return KeptEditor(made.editor, by)
 
 
 def open_benchmark(name: str, *, data: str | Path | None = None) -> Benchmark:

@@ -3,13 +3,12 @@
 In: a session, and what identifies the stream and its step. Out: `session/` with a safetensors file and `session.json`.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from mmke.editing.tensor_files import read_tensors, write_tensors
 from mmke.errors import UserError
 from mmke.protocols import EditSession, SessionState
 from mmke.results.saved_session import SESSION, Origin, SavedSession, digest_of, file_sha256, unfit, write_facts
@@ -53,8 +52,7 @@ def load(folder: Path, session: EditSession, saved: SavedSession) -> None:
         UserError: the editor cannot go on from it.
     """
     try:
-        # The library's tensors lie in the file's pages at any address, on which the last bit of a product may depend.
-        tensors = {name: each.clone() for name, each in load_file(folder / SESSION / saved.tensors).items()}
+        tensors = read_tensors(folder / SESSION / saved.tensors)
     except (SafetensorError, OSError) as error:
         raise unfit(folder, f"{saved.tensors} is broken ({error})") from error
     try:
@@ -66,13 +64,7 @@ def load(folder: Path, session: EditSession, saved: SavedSession) -> None:
 def _write_tensors(place: Path, step: int, state: SessionState) -> tuple[str, str]:
     """Write tensors to the disk, and return the name and the sha256 of the complete file."""
     draft = place / "tensors.tmp"
-    # The library writes no two tensors that share memory; a copy of each shares nothing.
-    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
-    save_file(own, draft)
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    # The library lets the owner alone read it; whoever may read the folder may read the state.
-    draft.chmod(place.stat().st_mode & 0o666)
+    write_tensors(draft, state.tensors)
     sha256 = file_sha256(draft)
     # With its digest in its name it never takes the place of a file that `session.json` still names.
     name = f"step-{step:06}-{sha256[:16]}.safetensors"

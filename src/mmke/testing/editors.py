@@ -3,19 +3,23 @@
 Each claim below is a function of an `EditorTrial`; `editor_contract` tries them all, one test each.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from safetensors.torch import load, save
 from torch import nn
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.none.edit import NullEditor
+from mmke.edits.files import restore
+from mmke.edits.kept import KeptEditor
+from mmke.edits.pictures import finder
+from mmke.edits.record import MadeWith, read_record
 from mmke.errors import UserError
 from mmke.protocols import Editor, EditSession, SessionState, TrainableEditor
 from mmke.running.fingerprint import fingerprint
@@ -199,21 +203,24 @@ def the_lent_module_answers_as_the_session_and_is_given_back(trial: EditorTrial)
 
 
 def a_fresh_session_goes_on_from_a_saved_state_with_the_same_bits(trial: EditorTrial) -> None:
-    """A state survives safetensors and JSON; a later edit on top of it makes the same bits as in the first session."""
-    editor, cases = trial.editor(), trial.cases
-    with editor.open(trial.backbone, MemoryStore()) as session:
-        session.apply(cases[0].edits)
-        session.apply(cases[1].edits)
-        state, inside = session.state(), session.answer(cases[1].probes, ASK)
-        session.apply(cases[2].edits)
-        later = session.answer(cases[0].probes, ASK)
-    facts = json.loads(json.dumps(dict(state.facts), allow_nan=False))
-    kept = SessionState(load(save(dict(state.tensors))), facts)
-    with editor.open(trial.backbone, MemoryStore()) as session:
-        session.load_state(kept)
-        assert same(session.answer(cases[1].probes, ASK), inside)
-        session.apply(cases[2].edits)
-        assert same(session.answer(cases[0].probes, ASK), later)
+    """A session becomes a folder and a session again; a later edit on top makes the same bits as in the first."""
+    by = MadeWith(editor=trial.name, protocol="strict", seed=0, settings={}, checkpoint=None, training_records=None)
+    editor, cases, backbone = KeptEditor(trial.editor(), by), trial.cases, trial.backbone
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "edit"
+        with editor.open(backbone, MemoryStore()) as session:
+            session.apply(cases[0].edits)
+            session.apply(cases[1].edits)
+            record = session.save(folder)
+            inside = session.answer(cases[1].probes, ASK)
+            session.apply(cases[2].edits)
+            later = session.answer(cases[0].probes, ASK)
+        assert read_record(folder) == record
+        with editor.open(backbone, MemoryStore()) as session:
+            restore(session, backbone, folder, record, finder(folder, record, None))
+            assert same(session.answer(cases[1].probes, ASK), inside)
+            session.apply(cases[2].edits)
+            assert same(session.answer(cases[0].probes, ASK), later)
 
 
 def a_state_of_no_edit_is_the_unedited_model_and_another_editors_is_refused(trial: EditorTrial) -> None:
