@@ -17,6 +17,7 @@ from mmke.cli.bench import bench
 from mmke.cli.build import build
 from mmke.cli.check import check
 from mmke.cli.fetch import fetch
+from mmke.cli.grid import grid
 from mmke.cli.importing import import_
 from mmke.cli.leaderboard import leaderboard
 from mmke.cli.ls import ls
@@ -53,6 +54,7 @@ app.command("ls", help="List what can be chosen.")(ls)
 app.command("check")(check)
 app.command("run")(run)
 app.command("stream")(stream)
+app.command("grid")(grid)
 app.command("play")(play)
 app.command("table")(table)
 app.command("plot")(plot)

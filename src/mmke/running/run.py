@@ -14,7 +14,7 @@ import torch
 
 from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
-from mmke.protocols import TrainableEditor
+from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, check_free, finished_keys, floor_path, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings
@@ -32,20 +32,27 @@ from mmke.running.scoring import Floor
 from mmke.types import Ask
 
 
-def run(planned: Plan, *, command: Sequence[str] = (), on_record: Callable[[], None] = lambda: None) -> list[Path]:
+def run(
+    planned: Plan,
+    *,
+    command: Sequence[str] = (),
+    on_record: Callable[[], None] = lambda: None,
+    backbone: Backbone | None = None,
+) -> list[Path]:
     """Work through a plan and return the folders of its cells.
 
     Args:
         planned: the resolved request.
         command: the command line, for run.json.
         on_record: called once for every record of every cell, also for those that were finished before.
+        backbone: the request's, where it is loaded already.
 
     Raises:
         UserError: a folder holds a run with other settings, or is being written by another program.
         ChangedBackboneError: an editor has changed the backbone.
     """
     check_sites(planned)
-    backbone = load(planned.request)
+    backbone = load(planned.request) if backbone is None else backbone
     folders: list[Path] = []
     untouched = fingerprint(backbone.module)
     for cells in _by_benchmark(planned.cells):

@@ -46,7 +46,13 @@ def write_last(path: Path, state: TrainingState, facts: TrainedFor, *, data: str
     optimizer = state.optimizer.state_dict()
     schedule = None if state.schedule is None else state.schedule.state_dict()
     progress = state.progress.state_dict()
-    further = {"pace": progress, "groups": optimizer["param_groups"], "schedule": schedule, "data": data}
+    further = {
+        "pace": progress,
+        "finished": state.progress.finished(),
+        "groups": optimizer["param_groups"],
+        "schedule": schedule,
+        "data": data,
+    }
     tensors = {
         f"{OPTIMIZER}{number}.{name}": value if isinstance(value, Tensor) else tensor(value)
         for number, of_parameter in optimizer["state"].items()
