@@ -62,6 +62,8 @@ LAYERS = {
     "training": CORE
     | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "results", "running", "lines"}
     | {"events", "workers"},
+    "grid": CORE
+    | {"registry", "protocols", "editing", "benchmarks", "results", "running", "training", "workers", "lines"},
 }
 WITHOUT_TORCH = (
     "types",

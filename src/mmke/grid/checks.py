@@ -4,7 +4,7 @@ In: the runs of a grid. Out: what can be done (trainings that are resolved, runs
 made), and what cannot. No weights are read: trainings and runs are planned, and looked at on the backbone's skeleton.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,9 +46,7 @@ def check(runs: Sequence[Run]) -> Checked:
     found = Checked()
     failed = _check_trainings(runs, found)
     for run in runs:
-        for editor, training in run.trainings.items():
-            if key_of(training) in failed:
-                found.problems.append(Problem(tuple(run.cells([editor])), failed[key_of(training)]))
+        found.problems += without(run, failed)
         kept = tuple(name for name in run.editors if key_of_editor(run, name) not in failed)
         if kept or not run.editors:
             _check_run(with_editors(run, kept), found)
@@ -56,9 +54,18 @@ def check(runs: Sequence[Run]) -> Checked:
 
 
 def with_editors(run: Run, editors: Sequence[str]) -> Run:
-    """Return a run of some of its editors."""
-    request = replace(run.request, editors=tuple(editors) or (FLOOR,))
-    return replace(run, request=request, trainings={name: run.trainings[name] for name in editors if name in run.trainings})
+    """Return a run of some of its editors; of none it is the floor alone."""
+    own = tuple(editors) or (FLOOR,)
+    changes = {name: values for name, values in run.request.changes.items() if name in own}
+    trainings = {name: training for name, training in run.trainings.items() if name in own}
+    return replace(run, request=replace(run.request, editors=own, changes=changes), trainings=trainings)
+
+
+def without(run: Run, failed: Mapping[Key | None, str]) -> Iterator[Problem]:
+    """Yield the cells of a run whose trainings cannot be made, or have failed."""
+    for name, training in run.trainings.items():
+        if key_of(training) in failed:
+            yield Problem(tuple(run.cells([name])), failed[key_of(training)])
 
 
 def key_of_editor(run: Run, editor: str) -> Key | None:

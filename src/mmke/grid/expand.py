@@ -6,6 +6,7 @@ seed, hop and benchmark, in an order in which neighbours have the same backbone.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from mmke import registry
 from mmke.editing import settings as editor_settings
 from mmke.editing.trained import FOLDER
 from mmke.errors import NeedsTrainingError
-from mmke.grid.file import GridFile, StreamTable
+from mmke.grid.tables import GridFile, StreamTable
 from mmke.protocols import TrainableEditor
 from mmke.running.request import FLOOR, Request
 from mmke.running.stream_settings import preset
@@ -97,23 +98,22 @@ def expand(whole: GridFile, part: GridFile, place: Place) -> list[Run]:
     Raises:
         UserError: an editor's settings file or a protocol's is broken.
     """
-    return [
-        run
-        for backbone in dict.fromkeys(part.backbones)
-        for protocol in dict.fromkeys(part.protocols)
-        for seed in dict.fromkeys(part.seeds)
-        for hop in dict.fromkeys(part.hops)
-        for run in _runs(whole, part, place, _Values(backbone, protocol, seed, hop))
-    ]
+    found: list[Run] = []
+    for backbone, protocol in product(dict.fromkeys(part.backbones), dict.fromkeys(part.protocols)):
+        trained = _trained(part, backbone, protocol)
+        for seed, hop in product(dict.fromkeys(part.seeds), dict.fromkeys(part.hops)):
+            found += _runs(whole, part, place, _Values(backbone, protocol, seed, hop, trained))
+    return found
 
 
 class _Values(NamedTuple):
-    """The values of some axes."""
+    """The values of some axes, and which editors are trained there."""
 
     backbone: str
     protocol: str
     seed: int
     hop: int
+    trained: frozenset[str]
 
 
 def _runs(whole: GridFile, part: GridFile, place: Place, at: _Values) -> Iterator[Run]:
@@ -127,7 +127,7 @@ def _runs(whole: GridFile, part: GridFile, place: Place, at: _Values) -> Iterato
             yield from _run(whole, part, place, at, (benchmark, editors), stream=(number, stream))
 
 
-def _run(  # noqa: PLR0913 - what is fixed already, and what is not
+def _run(
     whole: GridFile,
     part: GridFile,
     place: Place,
@@ -160,7 +160,7 @@ def _run(  # noqa: PLR0913 - what is fixed already, and what is not
         on_disk=place.on_disk,
         **_asked(part, table),
     )
-    trained = [name for name in editors if _is_trained(name, request)]
+    trained = [name for name in editors if name in at.trained]
     on = tuple(dict.fromkeys(whole.benchmarks)) if part.training.on == "all" else (benchmark,)
     yield Run(request, {name: _training(request, name, on, part.training.seed, place) for name in trained}, number)
 
@@ -186,10 +186,15 @@ def _weights(part: GridFile, backbone: str) -> WeightSource:
     return None if named is None else Path(named).expanduser()
 
 
-def _is_trained(name: str, request: Request) -> bool:
-    """Tell whether an editor has networks that are trained."""
-    values = editor_settings.resolve(name, request.backbone, request.changes.get(name, {}), protocol=request.protocol)
-    switches = editor_settings.resolve_switches(PROTOCOLS[request.protocol], name)
+def _trained(part: GridFile, backbone: str, protocol: str) -> frozenset[str]:
+    """Return the editors that have networks, which are trained."""
+    names = {*part.editors, *(name for stream in part.streams for name in stream.editors or ())}
+    return frozenset(name for name in names if _is_trained(name, backbone, protocol, part.settings.get(name, {})))
+
+
+def _is_trained(name: str, backbone: str, protocol: str, changes: Mapping[str, Any]) -> bool:
+    values = editor_settings.resolve(name, backbone, changes, protocol=protocol)
+    switches = editor_settings.resolve_switches(PROTOCOLS[protocol], name)
     try:
         return isinstance(registry.factory("editors", name)(values, switches, train=(), seed=0), TrainableEditor)
     except NeedsTrainingError:  # of one that takes demonstrations from training records

@@ -6,7 +6,7 @@ In: what the user wrote. Out: for each axis the values that are kept. Values of 
 from collections.abc import Mapping, Sequence
 
 from mmke.errors import UserError, did_you_mean
-from mmke.grid.file import GridFile
+from mmke.grid.tables import GridFile
 
 AXES: Mapping[str, str] = {
     "backbone": "backbones",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke.errors import UserError
-from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_editors
+from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_editors, without
 from mmke.grid.expand import Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, text_of
@@ -51,7 +51,7 @@ def train_all(
     Raises:
         UserError: a training ended with a mistake, and `keep_going` is False.
     """
-    failed: dict[Key, str] = {}
+    failed: dict[Key | None, str] = {}
     before = 0
     for key, planned in list(checked.trainings.items()):
         try:
@@ -64,12 +64,7 @@ def train_all(
         before += planned.records
         on_records(before)
     checked.trainings.clear()
-    return [
-        Problem(tuple(each.cells([name])), failed[key])
-        for each in checked.runs
-        for name in each.trainings
-        if (key := key_of_editor(each, name)) in failed
-    ]
+    return [problem for each in checked.runs for problem in without(each, failed)]
 
 
 def _train(planned: TrainingPlan, before: int, on_records: Callable[[int], None]) -> Path:
