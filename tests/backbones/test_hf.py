@@ -82,7 +82,7 @@ def test_on_a_card_a_model_has_the_precision_of_its_files(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bfloat16)
     text = SimpleNamespace(dtype=stored)
     config = SimpleNamespace(dtype=None, get_text_config=lambda: text)
-    assert hf.precision(config, None, torch.device("cuda")) == taken
+    assert hf.precision(config, None, torch.device("cuda", 0)) == taken
     assert hf.precision(config, None, torch.device("cpu")) == torch.float32
     assert hf.precision(config, torch.float16, torch.device("cpu")) == torch.float16
 

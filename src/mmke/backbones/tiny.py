@@ -29,6 +29,7 @@ from mmke.backbones import blip2, llava, minigpt4, qformer
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.minigpt4 import MiniGPT4
 from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, check_none_named, set_precision
+from mmke.backbones.weights.memory import is_elsewhere
 from mmke.types import WeightSource
 
 LAYERS = 4
@@ -138,7 +139,8 @@ def _placed(
 ) -> Any:
     """Convert a module to its precisions, without gradients and in evaluation mode, and move it to the device."""
     set_precision(model, lambda name: precision(name, dtype or torch.float32))
-    return model.requires_grad_(requires_grad=False).eval().to(device=device)
+    # These have no skeletons: their weights are made in a moment.
+    return model.requires_grad_(requires_grad=False).eval().to(device="meta" if is_elsewhere(device) else device)
 
 
 def _pixels(picture: Image.Image) -> Tensor:

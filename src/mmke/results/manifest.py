@@ -19,6 +19,9 @@ from mmke.results.provenance import project_commit, versions
 from mmke.results.run_json import SCHEMA, plain_value, read_run, save_run
 from mmke.types import Dropped, Metric, ProbeKind, Switches
 
+NOT_KNOWN = ""
+"""The device of a run that other machines will compute, before the first of them has said what it is."""
+
 _TOLD = ("device", "threads", "versions", "commit")
 """Facts whose change from one start to the next is told."""
 

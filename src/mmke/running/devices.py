@@ -6,8 +6,12 @@ from mmke.errors import UserError
 from mmke.results.provenance import processor_name
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return a device.
+def resolve_device(name: str, *, elsewhere: bool = False) -> torch.device:
+    """Return a device; one of another machine is a GPU without a number.
+
+    Args:
+        name: "cpu", "cuda", "cuda:1", …
+        elsewhere: of another machine, so that this one need not have it.
 
     Raises:
         UserError: no such device, or it is not there.
@@ -19,9 +23,11 @@ def resolve_device(name: str) -> torch.device:
         raise UserError(unknown) from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(unknown)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == "cuda" and not elsewhere and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name!r} is not there: this PyTorch {_gpus()}")
-    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+    if device.type != "cuda":
+        return device
+    return torch.device("cuda") if elsewhere else torch.device("cuda", device.index or 0)
 
 
 def _gpus() -> str:

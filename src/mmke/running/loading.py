@@ -23,6 +23,7 @@ def load_backbone(
     device: str = "cpu",
     weights: str | Path | None = None,
     skeleton: bool = False,
+    elsewhere: bool = False,
 ) -> Backbone:
     """Load a backbone by its name (`mmke ls backbones`).
 
@@ -32,14 +33,16 @@ def load_backbone(
         device: "cpu", "cuda", "cuda:1", …
         weights: folder with its weights, or "random"; None: `hugging_cache` in the current folder, then the hub's.
         skeleton: everything but the weights, in order to look up names, shapes and edit sites within seconds.
+        elsewhere: of a skeleton: the device is another machine's.
 
     Raises:
         UserError: unknown name, device or dtype; missing or wrong weights; too little memory.
     """
     source: WeightSource = "random" if weights == "random" else None if weights is None else Path(weights)
     make = registry.factory("backbones", name)
-    precision, place = resolve_dtype(dtype), resolve_device(device)
-    check_dtype(precision, place)
+    precision, place = resolve_dtype(dtype), resolve_device(device, elsewhere=elsewhere)
+    if not elsewhere:
+        check_dtype(precision, place)
     try:
         backbone: Backbone = make(name=name, dtype=precision, device=place, weights=source, skeleton=skeleton)
     except torch.OutOfMemoryError as error:
@@ -57,5 +60,10 @@ def load(request: Request, *, skeleton: bool = False) -> Backbone:
         UserError: as for `load_backbone`.
     """
     return load_backbone(
-        request.backbone, dtype=request.dtype, device=request.device, weights=request.weights, skeleton=skeleton
+        request.backbone,
+        dtype=request.dtype,
+        device=request.device,
+        weights=request.weights,
+        skeleton=skeleton,
+        elsewhere=request.elsewhere,
     )

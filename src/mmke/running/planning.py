@@ -15,8 +15,10 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
-from mmke.results.manifest import RunSettings
+from mmke.results.folder import run_path
+from mmke.results.manifest import NOT_KNOWN, RunSettings
 from mmke.results.rows import RecordKey
+from mmke.results.run_json import read_run
 from mmke.running.arranging import arrange
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
@@ -98,7 +100,9 @@ def plan(request: Request) -> Plan:
         UserError: an unknown name, a wrong setting, broken data, no such device or dtype.
     """
     check_request(request)
-    check_dtype(resolve_dtype(request.dtype), resolve_device(request.device))
+    device = resolve_device(request.device, elsewhere=request.elsewhere)
+    if not request.elsewhere:
+        check_dtype(resolve_dtype(request.dtype), device)
     editors = request.editor_names()
     cells: list[Cell] = []
     left_out: set[str] = set()
@@ -216,9 +220,12 @@ def _pictures(cases: Sequence[EditCase]) -> str:
 
 
 def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSettings:
-    """Return everything that decides the rows of a cell, as `run.json` states it."""
-    device = resolve_device(request.device)
-    return RunSettings(
+    """Return everything that decides the rows of a cell, as `run.json` states it.
+
+    Where other machines compute, the model of their device is the one with which the folder was begun, or `NOT_KNOWN`.
+    """
+    device = resolve_device(request.device, elsewhere=request.elsewhere)
+    settings = RunSettings(
         backbone=backbone.name,
         editor=cell.editor.name,
         benchmark=cell.benchmark.name,
@@ -232,7 +239,7 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         partners=None if request.probes == "published" else request.partners,
         dtype=dtype_name(backbone.dtype),
         device_type=device.type,
-        device=device_name(device),
+        device=NOT_KNOWN if request.elsewhere else device_name(device),
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
         prompt_revision=backbone.prompt_revision,
@@ -240,6 +247,10 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         stream=cell.schedule.described(),
         order_seed=cell.schedule.order_seed,
     )
+    if not request.elsewhere:
+        return settings
+    begun = read_run(run_path(request.out, settings))
+    return settings if begun is None else replace(settings, device=str(begun["device"]))
 
 
 def _with_checkpoint(cell: Cell) -> Mapping[str, Any]:

@@ -42,6 +42,7 @@ class Request:
         data: folder of benchmarks that are not embedded.
         out: where results go.
         device: "cpu", "cuda", "cuda:1", …
+        elsewhere: other machines compute, so that this one needs no such device.
         dtype: of the backbone's language model; None: as the backbone was published for the device.
         weights: folder with the backbone's weights, or "random"; None: the usual places.
         seed: for whatever draws.
@@ -67,6 +68,7 @@ class Request:
     data: Path | None = None
     out: Path = Path("results")
     device: str = "cpu"
+    elsewhere: bool = False
     dtype: str | None = None
     weights: WeightSource = None
     seed: int = 0

@@ -23,8 +23,9 @@ from mmke.threads import VARIABLES
 from mmke.workers import cards, serving
 from mmke.workers.logs import Log
 from mmke.workers.protocols import Done, Event, Facts, Failed, Job, Lost
+from mmke.workers.serving import BROKEN
 from mmke.workers.settings import WorkerSettings
-from mmke.workers.worker import BROKEN, Start
+from mmke.workers.worker import Start
 
 # Not `-m`: what it defines would be of another module there than here, and could not be read from the pipe.
 PROGRAM = "from mmke.workers.worker import main; main()"

@@ -16,13 +16,9 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from mmke.errors import UserError
 from mmke.workers import serving
-from mmke.workers.protocols import Desk, Event, Facts, Failed, Job, Ready, Result
+from mmke.workers.protocols import Desk, Event, Facts, Ready, Result
 from mmke.workers.settings import WorkerSettings
-
-BROKEN = 70
-"""Exit code of a worker whose GPU computes nothing more after an error."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +61,18 @@ class Pipe:
         try:
             self._connection.send_bytes(message)
         except OSError:
-            _end(0)
+            serving.end(0)
 
     def _receive(self) -> None:
         try:
             while True:
                 self._received.put(self._connection.recv())
         except (EOFError, OSError):
-            _end(0)
+            serving.end(0)
         except Exception:
             # Such as one of a class that is not installed here.
             logger.exception("a job cannot be read")
-            _end(1)
+            serving.end(1)
 
 
 def work(pipe: Pipe) -> None:
@@ -85,37 +81,12 @@ def work(pipe: Pipe) -> None:
     pipe.send(Ready(start.number, start.set_up(start.settings)))
     desk = Desk(start.number, start.neighbours, lambda content: pipe.send(Result(start.number, content)))
     while True:
-        job: Job = pipe.receive()
-        logger.info("begins %s", job.name)
-        ended = serving.do(job, desk)
-        if isinstance(ended, Failed) and not isinstance(ended.error, UserError):
-            logger.error("%s ended with an error:\n%s", job.name, ended.trace)
-            _end_if_broken()
-        pipe.send(ended)
-
-
-def _end_if_broken() -> None:
-    """End the process where an error has left the GPU unusable: all later jobs would fail too."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return
-    try:
-        torch.cuda.synchronize()
-    except Exception:
-        logger.exception("the GPU computes nothing more in this process")
-        _end(BROKEN)
-
-
-def _end(code: int) -> None:
-    # Not `sys.exit`: it would wait for what the other threads compute.
-    logging.shutdown()
-    os._exit(code)
+        pipe.send(serving.do(pipe.receive(), desk))
 
 
 def main() -> None:
     """Be a worker."""
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("mmke").setLevel(logging.INFO)
+    serving.write_log()
     file = int(sys.argv[1])
     os.set_inheritable(file, False)  # noqa: FBT003 - a program that a job starts must not hold the pipe open
     pipe = Pipe(Connection(file))

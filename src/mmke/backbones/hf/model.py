@@ -40,6 +40,7 @@ from mmke.backbones.weights.loading import (
     set_precision,
     warn_of_zeros,
 )
+from mmke.backbones.weights.memory import is_elsewhere
 from mmke.errors import CannotAskError, UserError
 from mmke.types import WeightSource
 
@@ -93,14 +94,14 @@ def load(
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
     """Return the precision of the whole model: on a GPU, where the user leaves it open, that of its weights' files.
 
-    Half precision where the GPU has no bfloat16, or the configuration does not say.
+    Half precision where the GPU has no bfloat16, or the configuration does not say; another machine's GPU has it.
     """
     if dtype is not None:
         return dtype
     if device.type != "cuda":
         return torch.float32
     own = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
-    if own == torch.bfloat16 and torch.cuda.is_bf16_supported(including_emulation=False):
+    if own == torch.bfloat16 and (is_elsewhere(device) or torch.cuda.is_bf16_supported(including_emulation=False)):
         return torch.bfloat16
     return torch.float32 if own == torch.float32 else torch.float16
 

@@ -11,7 +11,14 @@ MEMINFO = Path("/proc/meminfo")
 
 def free_memory(device: torch.device) -> int | None:
     """Return the bytes that this process may still take on a device; None where that is not known."""
+    if is_elsewhere(device):
+        return None
     return _free_on_gpu(device) if device.type == "cuda" else _free_on_machine()
+
+
+def is_elsewhere(device: torch.device) -> bool:
+    """Tell whether a device is another machine's, as skeletons can have: a GPU without a number."""
+    return device.type == "cuda" and device.index is None
 
 
 def _free_on_gpu(device: torch.device) -> int:

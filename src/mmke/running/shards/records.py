@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mmke.protocols import Backbone
-from mmke.results.manifest import differences
+from mmke.results.manifest import NOT_KNOWN, differences
 from mmke.results.rows import RecordKey
 from mmke.results.timings import Timing
 from mmke.running.execution import ChangedBackboneError, Job, execute
@@ -196,6 +196,8 @@ def check_same(request: Request, cell: Cell, job: Job, wanted: Mapping[str, Any]
         NotThisWorkerError: data, weights, settings or device are others; the message names them.
     """
     here = run_settings(request, cell, job.backbone).as_dict()
+    if wanted["device"] == NOT_KNOWN:  # when the job was made; since then whoever made it has looked at this worker's
+        here["device"] = NOT_KNOWN
     others = differences(wanted, here)
     if others:
         told = "; ".join(

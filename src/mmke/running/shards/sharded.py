@@ -97,8 +97,8 @@ class _Run:
         self._void: dict[int, int] = {}
 
     def refuses(self, facts: Facts) -> str | None:
-        """Refuse a worker of another version: its rows could be others."""
-        return refusal(facts)
+        """Refuse a worker of another version, or with another device: its rows could be others."""
+        return refusal(facts) or next(filter(None, (share.refuses(facts) for share in self.shares)), None)
 
     def take(self, job: Job, content: Any) -> None:
         """Write a record, or count one that a stream has written."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmke.protocols import Backbone
 from mmke.results.finished import read_finished
 from mmke.results.folder import floor_path, run_path
-from mmke.results.manifest import RunSettings
+from mmke.results.manifest import NOT_KNOWN, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
 from mmke.running.loading import load
@@ -21,7 +21,7 @@ from mmke.running.shards.records import Finished, Part, Records
 from mmke.running.shards.streams import Streamed
 from mmke.running.shards.writer import Writer, unfinished
 from mmke.types import ScoreRow
-from mmke.workers.protocols import Job
+from mmke.workers.protocols import Facts, Job
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Share:
         request: of the plan, with every editor and checkpoint named, so that a worker makes the same plan.
         command: the command line, for run.json.
         threads: of each worker.
+        device: the model of the device of all workers; `NOT_KNOWN` until the first one has said what it is.
         writers: of folders that this process writes.
         written: for each stream, by its cell's place, how many records are known to be written.
     """
@@ -43,6 +44,7 @@ class Share:
     request: Request
     command: tuple[str, ...]
     threads: int
+    device: str
     writers: dict[Path, Writer] = field(default_factory=dict)
     written: dict[int, int] = field(default_factory=dict)
     _sign: Path | None = None
@@ -55,11 +57,29 @@ class Share:
             UserError: see `run.check_sites`.
         """
         check_sites(planned)
-        return cls(planned, load(planned.request, skeleton=True), spelled_out(planned), tuple(command), threads)
+        backbone = load(planned.request, skeleton=True)
+        devices = (run_settings(planned.request, cell, backbone).device for cell in planned.cells)
+        device = next((device for device in devices if device != NOT_KNOWN), NOT_KNOWN)
+        return cls(planned, backbone, spelled_out(planned), tuple(command), threads, device)
 
     def settings(self, cell: Cell) -> RunSettings:
         """Return everything that decides the rows of a cell."""
-        return run_settings(self.planned.request, cell, self.backbone)
+        settings = run_settings(self.planned.request, cell, self.backbone)
+        return replace(settings, device=self.device) if settings.device == NOT_KNOWN else settings
+
+    def refuses(self, facts: Facts) -> str | None:
+        """Say why a worker must not compute for this plan: its device is another model. The first worker's decides."""
+        its = facts.cards[0] if facts.cards and self.request.device.startswith("cuda") else facts.processor
+        if self.device == NOT_KNOWN:
+            self.device = its
+            for writer in self.writers.values():
+                writer.settings = replace(writer.settings, device=its)
+        if its == self.device:
+            return None
+        return (
+            f"it computes on {its}, the run on {self.device}, and two models do not agree to the last digit; take one "
+            "of them out of the cluster, or give it an --out of its own"
+        )
 
     def path(self, cell: Cell) -> Path:
         """Return a cell's folder."""
@@ -164,5 +184,6 @@ def spelled_out(planned: Plan) -> Request:
     return replace(
         request,
         editors=tuple(dict.fromkeys(cell.editor.name for cell in planned.cells)),
+        elsewhere=False,
         checkpoints={**checkpoints, **request.checkpoints},
     )
