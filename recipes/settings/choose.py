@@ -24,17 +24,20 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.probes.published import KINDS
 from mmke.editing.settings import resolve
 from mmke.protocols import Backbone, Editor
-from mmke.report.figures import figures
+from mmke.report.figures import Scale, figures
+from mmke.results.described import columns_of, describe_columns
 from mmke.running.asking import ask
 from mmke.running.loading import load_backbone
 from mmke.running.metrics import make_metrics
-from mmke.running.scoring import CaseAnswers, make_rows
+from mmke.running.scoring import CaseAnswers, When, make_rows
 from mmke.types import STRICT, EditCase, ScoreRow
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "none": {},
     "ft-llm": {"steps": [5, 10, 20, 40], "learning_rate": [1e-4, 3e-4, 1e-3]},
     "ft-alignment": {"steps": [5, 10, 20], "learning_rate": [3e-4, 1e-3, 3e-3]},
+    "lora": {"steps": [10, 30], "learning_rate": [3e-4, 1e-3, 3e-3]},
+    "ultraedit": {"step": [1e-6, 1e-5, 1e-4, 1e-3]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
@@ -82,7 +85,9 @@ def _try(
             begin = time.perf_counter()
             records.append(_rows(backbone, made, case))
             seconds.append(time.perf_counter() - begin)
-    table = {kind: figure.value for kind, figure in figures(records).items()}
+    columns = columns_of({"columns": describe_columns(make_metrics(STRICT), KINDS)})
+    scale = Scale({kind.name: kind for kind in KINDS}, columns)
+    table = {kind: figure.value for kind, figure in figures(records, scale).items()}
     six = [table[kind.name] for kind in KINDS if kind.headline]
     return {"settings": changes, "mean": mean(six), **table, "seconds": mean(seconds), "n": len(records)}
 
@@ -94,7 +99,7 @@ def _rows(backbone: Backbone, editor: Editor, case: EditCase) -> list[ScoreRow]:
         base = ask(session, case, [metric for metric in metrics if metric.reference])
         session.apply(case.edits)
         after = ask(session, case, metrics)
-    return make_rows(case, metrics, CaseAnswers({"base": base}, after), floor=None, edits=1)
+    return make_rows(case, metrics, CaseAnswers({"base": base}, after), floor=None, when=When(1))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "serac": "mmke.editors.serac.edit:make",
         "mend": "mmke.editors.mend.edit:make",
         "ke": "mmke.editors.ke.edit:make",
+        "lora": "mmke.editors.lora.edit:make",
+        "ultraedit": "mmke.editors.ultraedit.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

@@ -20,8 +20,7 @@ from mmke.editing.settings import resolve
 from mmke.editing.states import persistent_bytes
 from mmke.editors.ft.edit import FineTuning
 from mmke.editors.mend.edit import Mend
-from mmke.editors.mend.network import Networks
-from mmke.editors.mend.observing import renewed
+from mmke.editors.mend.network import Networks, renewed
 from mmke.errors import CannotAskError, UserError
 from mmke.protocols import EditSession, LowRankUpdate, Weights
 from mmke.types import PAPER, STRICT, Ask, Edit, EditCase, ImageRef, Query, Switches

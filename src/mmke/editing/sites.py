@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmke.protocols import VISION, Backbone, Cut, Editor
 from mmke.types import Query
 
-SITE = re.compile(r"alignment|language\.-?\d+\.(mlp_(in|out)|[qkvo]_proj)")
-"""`alignment` is every tensor of the projector or Q-Former, `language.-1.mlp_in` the weight of the linear that leads
-into the MLP of the last decoder layer, `language.-1.q_proj` that of its attention's query projection."""
+SITE = re.compile(r"alignment(\.linears)?|language\.(-?\d+|\*)\.(mlp_(in|out)|[qkvo]_proj)")
+"""`alignment` is every tensor of the projector or Q-Former, `alignment.linears` the weights of its linear layers alone,
+`language.-1.mlp_in` the weight of the linear that leads into the MLP of the last decoder layer, `language.-1.q_proj`
+that of its attention's query projection, and `language.*.mlp_in` the weights of such linears in all layers."""
 
 
 def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
@@ -26,8 +27,16 @@ def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _of_the_language_model(sites: tuple[str, ...]) -> tuple[str, ...]:
-    if "alignment" in sites:
+    if any(map(_aligns, sites)):
         raise ValueError("sites name 'alignment'; this editor edits matrices of the language model")
+    return sites
+
+
+def _of_linears(sites: tuple[str, ...]) -> tuple[str, ...]:
+    if "alignment" in sites:
+        raise ValueError(
+            "sites name 'alignment', which has biases too; this editor edits matrices, so name 'alignment.linears'"
+        )
     return sites
 
 
@@ -36,6 +45,9 @@ Sites = Annotated[tuple[str, ...], AfterValidator(_checked)]
 
 MatrixSites = Annotated[Sites, AfterValidator(_of_the_language_model)]
 """The same of an editor that edits matrices of the language model alone."""
+
+LinearSites = Annotated[Sites, AfterValidator(_of_linears)]
+"""The same of an editor that edits matrices, those of the projector or Q-Former included."""
 
 
 def parameters(backbone: Backbone, sites: Sequence[str]) -> list[str]:
@@ -47,11 +59,6 @@ def parameters(backbone: Backbone, sites: Sequence[str]) -> list[str]:
     return [name for site in sites for name in _parameters(backbone, site)]
 
 
-def layers(sites: Sequence[str]) -> list[int]:
-    """Return the decoder layers that are edited; none when only the alignment is."""
-    return [int(site.split(".")[1]) for site in sites if site != "alignment"]
-
-
 def tensors(backbone: Backbone, sites: Sequence[str]) -> dict[str, Tensor]:
     """Return the edited tensors as the module has them, by name."""
     return {name: backbone.module.get_parameter(name) for name in parameters(backbone, sites)}
@@ -59,17 +66,16 @@ def tensors(backbone: Backbone, sites: Sequence[str]) -> dict[str, Tensor]:
 
 def reach(sites: Sequence[str], query: Query) -> bool:
     """Tell whether an edit can change the answer to a query: what reads pictures alone needs one."""
-    return bool(layers(sites)) or query.image is not None
+    return query.image is not None or not all(map(_aligns, sites))
 
 
 def cut_below(backbone: Backbone, sites: Sequence[str]) -> Cut:
     """Return the highest cut below everything that is edited."""
-    if "alignment" in sites:
+    if any(map(_aligns, sites)):
         return VISION
-    # Counted from the first before they are compared: layer -1 lies above layer 0.
-    lowest = min(layer % backbone.layers for layer in layers(sites))
-    in_lowest = [site for site, layer in zip(sites, layers(sites), strict=True) if layer % backbone.layers == lowest]
-    return Cut("mlp" if all("mlp" in site for site in in_lowest) else "layer", lowest)
+    layers = [_lowest(site, backbone.layers) for site in sites]
+    in_lowest = [site for site, layer in zip(sites, layers, strict=True) if layer == min(layers)]
+    return Cut("mlp" if all("mlp" in site for site in in_lowest) else "layer", min(layers))
 
 
 def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
@@ -80,8 +86,27 @@ def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
 
 
 def _parameters(backbone: Backbone, site: str) -> list[str]:
-    if site == "alignment":
+    if _aligns(site):
         where = backbone.site("alignment")
-        return [f"{where}.{name}" for name, _ in backbone.module.get_submodule(where).named_parameters()]
+        part = backbone.module.get_submodule(where)
+        linears = {f"{name}.weight".removeprefix(".") for name, each in part.named_modules() if _is_linear(each)}
+        names = [name for name, _ in part.named_parameters() if site == "alignment" or name in linears]
+        return [f"{where}.{name}" for name in names]
     _, layer, slot = site.split(".")
-    return [f"{backbone.site('language', int(layer), slot)}.weight"]  # type: ignore[arg-type]
+    numbers = range(backbone.layers) if layer == "*" else [int(layer)]
+    return [f"{backbone.site('language', number, slot)}.weight" for number in numbers]  # type: ignore[arg-type]
+
+
+def _aligns(site: str) -> bool:
+    """Tell whether a site lies in the projector or Q-Former."""
+    return site.startswith("alignment")
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear)
+
+
+def _lowest(site: str, layers: int) -> int:
+    """Return the lowest layer of a site, counted from the first: layer -1 lies above layer 0."""
+    layer = site.split(".")[1]
+    return 0 if layer == "*" else int(layer) % layers

@@ -18,16 +18,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from mmke import steps
-from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import dense
-from mmke.editing import sites
+from mmke.editing import fitting, sites
 from mmke.editing.checked import FromZero, NotNegative
+from mmke.editing.fitting import fit, lesson, refuse_unreached
 from mmke.editing.settings import EditorSettings, build
 from mmke.editing.weight_session import WeightSession
-from mmke.errors import CannotAskError
 from mmke.protocols import Backbone, Cut, EditSession, Store, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
@@ -50,14 +47,7 @@ class FTSettings(EditorSettings):
 
 def adamw(tensors: Sequence[Tensor], settings: FTSettings) -> torch.optim.Optimizer:
     """Return a new AdamW over the edited tensors."""
-    # Fused: one pass over the tensors, a quarter of the time on the CPU. Capturable: can be recorded on a GPU.
-    return torch.optim.AdamW(
-        tensors,
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-        capturable=tensors[0].is_cuda,
-    )
+    return fitting.adamw(tensors, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 @dataclass(frozen=True)
@@ -97,37 +87,13 @@ class FineTuning:
         Raises:
             CannotAskError: an edit without a picture where only the alignment is edited.
         """
-        unreached = [edit for edit in edits if not sites.reach(self.sites, edit.query)]
-        if unreached:
-            raise CannotAskError(
-                f"{self.name} edits what reads the picture, and the edit {unreached[0].query.text!r} has none; give it "
-                "one, or edit a decoder layer (ft-llm)"
-            )
-        queries, targets = [edit.query for edit in edits], [edit.target for edit in edits]
-        batch = backbone.encode(queries, targets, Ask(labels=self.switches.labels))
-        trunk = backbone.trunk(batch, self.cut(backbone), store=store)
-        ids = [sent(encoded.target_ids, backbone.device) for encoded in batch.encoded]
-        sizes = [len(each) for each in ids]
+        refuse_unreached(self, edits)
+        taught = lesson(backbone, edits, self.cut(backbone), switches=self.switches, store=store)
         own = sites.tensors(backbone, self.sites)
         begun = {name: dense(tensor, before[name]) if before else tensor for name, tensor in own.items()}
         leaves = {name: tensor.detach().float().clone().requires_grad_() for name, tensor in begun.items()}
-        optimizer = self.optimizer(list(leaves.values()), self.settings)
-        watching, last = steps.watching(), torch.zeros(())
-
-        def step() -> None:
-            nonlocal last
-            optimizer.zero_grad()
-            logits = torch.split(backbone.tail(trunk, leaves).float(), sizes)
-            losses = [cross_entropy(rows, target) for rows, target in zip(logits, ids, strict=True)]
-            loss = sum(losses[1:], losses[0]) / len(losses)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if watching:  # a recorded step writes to this tensor each time it is replayed
-                last = loss.detach()
-
-        steps.say("optimising")
-        with steps.measured(lambda: float(last)):
-            backbone.repeat(step, self.settings.steps)
+        trained = list(leaves.values())
+        fit(taught, trained, lambda: leaves, self.optimizer(trained, self.settings), times=self.settings.steps)
         return {name: tensor.detach() for name, tensor in leaves.items()}
 
 

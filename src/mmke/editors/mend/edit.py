@@ -36,11 +36,11 @@ from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
 from mmke.editing.factors import Factors, factors, share
 from mmke.editing.filling import fill
 from mmke.editing.objective import ask_training
+from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import EditorSettings, build
 from mmke.editing.trained import laid_out
 from mmke.editing.weight_session import WeightSession
-from mmke.editors.mend.network import Networks
-from mmke.editors.mend.observing import ObservingSession, renewed
+from mmke.editors.mend.network import Networks, renewed
 from mmke.editors.mend.published import translate
 from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Store, Training, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
@@ -133,7 +133,8 @@ class Mend:
             yield WeightSession(self, backbone, store)
         else:
             own = renewed(networks)
-            yield ObservingSession(WeightSession(replace(self, network=own), backbone, store), own)
+            session = WeightSession(replace(self, network=own), backbone, store)
+            yield ObservingSession(session, own, "another statistics_while_editing")
 
     @property
     def training(self) -> Training:

@@ -5,6 +5,7 @@ network for all matrices of one shape, told apart by a mode each; inputs and gra
 statistics, joined, and passed through two low-rank layers that begin as the identity.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmke.editing.factors import Factors
+from mmke.editing.moments import Moments, observed
 from mmke.errors import UserError
 from mmke.protocols import LowRankUpdate
 
@@ -65,8 +67,7 @@ class Statistics(nn.Module):
     def observe(self, rows: Float[Tensor, "rows size"]) -> None:
         """Take rows in.
 
-        The published code goes row by row; joining the moments of both sets (Chan, Golub and LeVeque) gives the same
-        up to rounding.
+        The published code goes row by row, which gives the same up to rounding.
 
         Raises:
             UserError: it is the first row and there is no second, so that there is no deviation; nothing has changed.
@@ -75,12 +76,10 @@ class Statistics(nn.Module):
         if not number:
             return
         self.check(number)
-        mean, count = rows.mean(0), self.count + number
-        away = mean - self.mean
-        self.squares += (rows - mean).square().sum(0) + away.square() * self.count * number / count
-        self.mean += away * number / count
-        self.count.copy_(count)
-        self.deviation.copy_((self.squares / (count - 1)).sqrt())
+        moments = observed(Moments(self.count, self.mean, self.squares), rows)
+        for statistic, value in zip((self.count, self.mean, self.squares), moments, strict=True):
+            statistic.copy_(value)
+        self.deviation.copy_((self.squares / (self.count - 1)).sqrt())
 
     def check(self, number: int) -> None:
         """Refuse a number of rows that would leave no deviation.
@@ -202,3 +201,12 @@ class Networks(nn.Module):
         network = self.mend[shape]
         assert isinstance(network, Network)  # noqa: S101  # a ModuleDict does not know its kind
         return network
+
+
+def renewed(networks: Networks) -> Networks:
+    """Return networks with the same trained tensors, and with statistics of their own, of no row yet."""
+    shared = {id(parameter): parameter for parameter in networks.parameters()}
+    own = copy.deepcopy(networks, shared)
+    for statistic in own.buffers():
+        statistic.zero_()
+    return own

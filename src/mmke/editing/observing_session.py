@@ -1,9 +1,9 @@
-"""MEND whose statistics run on while it edits, as where a stream is edited in training mode.
+"""A session of edits in weights whose editor keeps statistics of the edits, which belong to its saved state.
 
-In: a session whose editor has networks of its own (`renewed`). Out: the same, with the statistics in its saved state.
+In: a session, and the module whose buffers are the statistics; its editor changes them. Out: the same session, which
+saves them, and restores them where an edit cannot be made.
 """
 
-import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from mmke.editing.weight_session import WeightSession
-from mmke.editors.mend.network import Networks
 from mmke.errors import UserError
 from mmke.protocols import SessionState
 from mmke.types import Answer, Asks, Edit, Probe
@@ -20,21 +19,19 @@ STATISTICS = "statistics."
 """Before the name of a statistic in a saved session."""
 
 
-def renewed(networks: Networks) -> Networks:
-    """Return networks with the same trained tensors, and with statistics of their own, of no row yet."""
-    shared = {id(parameter): parameter for parameter in networks.parameters()}
-    own = copy.deepcopy(networks, shared)
-    for statistic in own.buffers():
-        statistic.zero_()
-    return own
-
-
 @dataclass
 class ObservingSession:
-    """A session of edits in weights, and the networks whose statistics it changes."""
+    """A session of edits in weights, and the module whose statistics it changes.
+
+    Attributes:
+        session: whose editor changes them.
+        statistics: its buffers are the statistics.
+        otherwise: the difference in settings by which a saved session has others, for a message.
+    """
 
     session: WeightSession
-    networks: Networks
+    statistics: nn.Module
+    otherwise: str
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Edit by one batch; an edit that cannot be made changes no statistics."""
@@ -64,16 +61,16 @@ class ObservingSession:
         missing = self._statistics().keys() ^ statistics.keys()
         if missing:
             raise UserError(
-                f"mend: the saved session does not fit: the tensor {min(missing)!r} is missing or surplus; it was "
-                "saved under another statistics_while_editing, so open the session with that setting"
+                f"{self.session.editor.name}: the saved session does not fit: the tensor {min(missing)!r} is missing "
+                f"or surplus; it was saved under {self.otherwise}, so open the session with that setting"
             )
         weights = {name: tensor for name, tensor in state.tensors.items() if name not in statistics}
         self.session.load_state(replace(state, tensors=weights))
         self._restore(statistics)
 
     def _statistics(self) -> dict[str, Tensor]:
-        return {STATISTICS + name: statistic.clone() for name, statistic in self.networks.named_buffers()}
+        return {STATISTICS + name: statistic.clone() for name, statistic in self.statistics.named_buffers()}
 
     def _restore(self, statistics: dict[str, Tensor]) -> None:
-        for name, statistic in self.networks.named_buffers():
+        for name, statistic in self.statistics.named_buffers():
             statistic.copy_(statistics[STATISTICS + name])
