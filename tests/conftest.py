@@ -12,6 +12,7 @@ import pytest
 # for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MMKE_WORKERS"] = "1"
 # What the user's own cache holds must not decide a test, nor what another worker writes; removed when the session ends.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="mmke-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)

@@ -46,9 +46,9 @@ def test_a_run_says_what_it_uses_and_prints_the_table(
 def test_what_is_kept_on_disk_can_be_limited(small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int | None] = []
 
-    def limited(device: torch.device, *, on_disk: int | None) -> MemoryStore:
+    def limited(device: torch.device, *, on_disk: int | None, share: int) -> MemoryStore:
         asked.append(on_disk)
-        return store_for(device, on_disk=on_disk)
+        return store_for(device, on_disk=on_disk, share=share)
 
     monkeypatch.setattr("mmke.running.execution.store_for", limited)
     given = ["run", "--backbone", "tiny-llava", "--editor", "none", "--benchmark", "mmke-entity", "--limit", "1"]

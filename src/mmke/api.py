@@ -41,11 +41,11 @@ from mmke.protocols import Answerer, Backbone, EditSession, Store, TrainableEdit
 from mmke.report.cells import CellSummary, read_cells
 from mmke.report.streams import summaries
 from mmke.report.streams.summaries import StreamSummary
+from mmke.running.by_workers import run_by
 from mmke.running.editors import make_editor
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request, check_request
-from mmke.running.run import run
 from mmke.running.stream_settings import StreamSettings
 from mmke.types import (
     PAPER,
@@ -59,6 +59,7 @@ from mmke.types import (
     ProbeKind,
     Query,
 )
+from mmke.workers.settings import WorkerSettings
 
 __all__ = [
     "PAPER",
@@ -201,35 +202,40 @@ def say(
     return answer.text
 
 
-def run_benchmark(request: Request) -> list[CellSummary]:
+def run_benchmark(request: Request, *, workers: int = 1) -> list[CellSummary]:
     """Do what `mmke run` does and return its cells, as `mmke table --format json` prints them.
 
     The caller's random generators (of Python, numpy and torch, on every device) are left as they were.
 
+    Args:
+        request: what is run.
+        workers: how many processes do it side by side, with the same rows; 1: this one. With "cuda" each has a GPU.
+
     Raises:
-        UserError: a mistake in the request, found before any weights are read.
+        UserError: a mistake in the request, found before any weights are read; or a record that was left out.
     """
     if request.stream is not None:
         raise UserError("this request is a stream, whose figures are others: run_stream(request)")
     with _generators_kept():
-        return read_cells(request.out, only=run(plan(request)))
+        return read_cells(request.out, only=_run(request, workers))
 
 
-def run_stream(request: Request) -> list[StreamSummary]:
+def run_stream(request: Request, *, workers: int = 1) -> list[StreamSummary]:
     """Do what `mmke stream` does and return its figures, as `mmke table --stream --format json` prints them.
 
     The caller's random generators are left as they were.
 
     Args:
         request: with `stream` and `order_seeds`.
+        workers: see `run_benchmark`; each stream is done by one.
 
     Raises:
-        UserError: a mistake in the request, found before any weights are read.
+        UserError: a mistake in the request, found before any weights are read; or a stream that was left out.
     """
     if request.stream is None:
         raise UserError("this request is no stream: give it stream=, or call run_benchmark(request)")
     with _generators_kept():
-        return summaries.read_streams(request.out, only=run(plan(request)))
+        return summaries.read_streams(request.out, only=_run(request, workers))
 
 
 def read_streams(out: str | Path, *, by: str | None = None) -> list[StreamSummary]:
@@ -243,6 +249,17 @@ def read_streams(out: str | Path, *, by: str | None = None) -> list[StreamSummar
         UserError: no stream there, two of one editor and order, a broken file, or a tag that no probe has.
     """
     return summaries.read_streams(Path(out), by=by)
+
+
+def _run(request: Request, workers: int) -> list[Path]:
+    if workers < 1:
+        raise UserError(f"workers = {workers}; give a number from 1 up")
+    settings = WorkerSettings(workers, device=request.device, threads=torch.get_num_threads(), folder=request.out)
+    outcome = run_by(plan(request), settings)
+    if outcome.problems:
+        told = "\n".join(f"{problem.what}: {problem.why}" for problem in outcome.problems)
+        raise UserError(f"left out, and everything else was run:\n{told}")
+    return outcome.folders
 
 
 @contextmanager

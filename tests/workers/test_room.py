@@ -30,20 +30,20 @@ GIB = 1 << 30
 def test_workers_are_as_many_as_there_are_cores_memory_and_jobs_for(
     count: int | None, jobs: int, cores: int, free: int | None, started: int
 ) -> None:
-    assert how_many(count, jobs=jobs, need=2 * GIB, cores=cores, free=free) == started
+    assert how_many(count, jobs=jobs, need=lambda: 2 * GIB, cores=cores, free=free) == started
 
 
 def test_fewer_than_there_are_cores_are_explained(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "mmke"):
-        how_many(None, jobs=100, need=2 * GIB, cores=8, free=5 * GIB)
-    assert caplog.messages == ["2 of 8 workers: each takes 2.0 GiB of memory, and 5.0 GiB are free"]
+        how_many(None, jobs=100, need=lambda: 2 * GIB, cores=8, free=5 * GIB)
+    assert caplog.messages == ["2 of 8 workers: each takes about 2.0 GiB of memory, and 5.0 GiB are free"]
 
 
 def test_more_workers_than_memory_has_room_for_are_refused() -> None:
     with pytest.raises(
         UserError, match=r"--workers 20: each takes about 1\.5 GiB .* 16\.0 GiB are free; give --workers 10"
     ):
-        how_many(20, jobs=100, need=3 * GIB // 2, cores=2, free=16 * GIB)
+        how_many(20, jobs=100, need=lambda: 3 * GIB // 2, cores=2, free=16 * GIB)
 
 
 def test_each_worker_sees_its_own_cards() -> None:

@@ -34,7 +34,7 @@ from mmke.cli.table import table
 from mmke.cli.track import track
 from mmke.cli.train import train
 from mmke.cli.version import root
-from mmke.cli.words import WORDS
+from mmke.cli.words import WORDS, spelled_out
 from mmke.errors import UserError, did_you_mean
 from mmke.exits import exit_code
 
@@ -87,6 +87,7 @@ def parse(words: Sequence[str]) -> Mapping[str, Any]:
     Raises:
         UserError: a mistake in it.
     """
+    words = spelled_out(words)
     with _mistakes_told(), get_command(app).make_context("mmke", list(words)) as context:
         found: Any = context.command
         name: Any = "mmke"
@@ -107,7 +108,7 @@ def _invoke(words: Sequence[str]) -> int:
     # Not through `app(…)`: it would end an interrupted command without a word.
     command = get_command(app)
     try:
-        with _mistakes_told(), command.make_context("mmke", list(words) or ["--help"]) as context:
+        with _mistakes_told(), command.make_context("mmke", spelled_out(words) or ["--help"]) as context:
             return int(command.invoke(context))
     except typer.Exit as ended:
         return ended.exit_code

@@ -132,6 +132,14 @@ def _keep(gib: float | None) -> float | None:
     return gib
 
 
+def _cards(cards: float | None) -> float | None:
+    if cards is not None:
+        from mmke.workers.cards import check_cards
+
+        check_cards(cards)
+    return cards
+
+
 BackboneName = Annotated[
     str,
     typer.Option(
@@ -294,6 +302,35 @@ Threads = Annotated[
         metavar="N",
         help="Threads of the processor (default: 1; with --device cuda, what PyTorch takes).",
         callback=number("--threads", 1),
+        rich_help_panel=WHERE,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        envvar="MMKE_WORKERS",
+        help="Processes that do the work side by side, with the same rows (default: on a processor as many as there "
+        "are cores and memory for; on GPUs 1).",
+        callback=number("--workers", 1),
+        rich_help_panel=WHERE,
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        help="Work on the Ray cluster behind this address (auto: the one that this machine is part of); without one, "
+        "on all GPUs or cores of this machine.",
+        rich_help_panel=WHERE,
+    ),
+]
+CardsPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F",
+        help="GPUs of each worker: 2 where a model needs two, 0.5 where two workers share one (default: 1).",
+        callback=_cards,
         rich_help_panel=WHERE,
     ),
 ]

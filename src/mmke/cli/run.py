@@ -3,6 +3,7 @@
 In: options. Out: a `Request` for `mmke.running`, which does the work; here it is announced, watched and shown.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ from mmke.threads import limit_threads
 if TYPE_CHECKING:
     from mmke.running.planning import Plan
     from mmke.running.request import Request
+    from mmke.workers.settings import WorkerSettings
 
 QUICK_LIMIT = 6
 FLOOR = "none"
@@ -52,6 +54,9 @@ def run(
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    ray: options.Ray = None,
+    cards_per_worker: options.CardsPerWorker = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
     track: options.Track = None,
@@ -65,6 +70,7 @@ def run(
     if benchmark is None and data is not None:
         raise UserError(options.OWN_DATA.format(data=data))
     limit_threads(threads)
+    from mmke.cli.workers import worker_settings
     from mmke.editing.settings import read_changes
     from mmke.running.request import Request, check_request
 
@@ -91,7 +97,8 @@ def run(
         on_disk=options.in_bytes(keep),
     )
     check_request(request)
-    return carry_out(request, command_line(), threads=threads, track=track, dry=dry)
+    settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)
+    return carry_out(request, command_line(), settings_of_workers, track=track, dry=dry)
 
 
 def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
@@ -110,7 +117,9 @@ def checkpoints(assignments: Sequence[str]) -> Mapping[str, Path]:
     return given
 
 
-def carry_out(request: "Request", command: Sequence[str], *, threads: int | None, track: str | None, dry: bool) -> int:
+def carry_out(
+    request: "Request", command: Sequence[str], workers: "WorkerSettings", *, track: str | None, dry: bool
+) -> int:
     """Plan a request, announce it, run it and show its table, and send it to a tracker where one is named."""
     # In this order, so that a mistake is told before the libraries that it does not need are loaded.
     from mmke.trackers.sending import open_tracker
@@ -123,10 +132,10 @@ def carry_out(request: "Request", command: Sequence[str], *, threads: int | None
     if request.probes != "published":
         _without_bars()  # a sentence encoder is read to find partners
     planned = plan(request)
-    limit_threads(threads)
+    limit_threads(workers.threads)
     _announce(planned)
+    from mmke.running.by_workers import run_by
     from mmke.running.run import check_sites
-    from mmke.running.run import run as run_plan
 
     _without_bars()
     if dry:
@@ -135,11 +144,13 @@ def carry_out(request: "Request", command: Sequence[str], *, threads: int | None
         print("names, settings, data, weights and edit sites resolve; nothing was run")
         return 0
     with progress(planned.records) as shown:
-        folders = run_plan(planned, command=command, on_record=shown.step)
-    _show(planned, folders)
+        outcome = run_by(planned, workers, command=command, on_record=shown.step)
+    _show(planned, outcome.folders)
     if tracker is not None:
-        print("\n".join(f"{track}: {seen}" for seen in send(tracker, folders)))
-    return 0
+        print("\n".join(f"{track}: {seen}" for seen in send(tracker, outcome.folders)))
+    for problem in outcome.problems:
+        print(f"mmke: left out: {problem.what}: {problem.why}", file=sys.stderr)
+    return 1 if outcome.problems else 0
 
 
 def _without_bars() -> None:

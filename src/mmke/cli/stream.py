@@ -98,6 +98,9 @@ def stream(
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    ray: options.Ray = None,
+    cards_per_worker: options.CardsPerWorker = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
     track: options.Track = None,
@@ -110,6 +113,7 @@ def stream(
     if benchmark is None and data is not None:
         raise UserError(options.OWN_DATA.format(data=data))
     limit_threads(threads)
+    from mmke.cli.workers import worker_settings
     from mmke.editing.settings import read_changes
     from mmke.running import stream_settings
     from mmke.running.request import Request, check_request
@@ -158,4 +162,5 @@ def stream(
         order_seeds=tuple(dict.fromkeys(seed)) if seed else (chosen.seeds if chosen else (0,)),
     )
     check_request(request)
-    return carry_out(request, command_line(), threads=threads, track=track, dry=dry)
+    settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)
+    return carry_out(request, command_line(), settings_of_workers, track=track, dry=dry)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextvars import ContextVar
+from itertools import zip_longest
 
 WORDS: ContextVar[Sequence[str]] = ContextVar("WORDS", default=())
 
@@ -9,3 +10,14 @@ WORDS: ContextVar[Sequence[str]] = ContextVar("WORDS", default=())
 def command_line() -> list[str]:
     """Return the words of the command that is being carried out, `mmke` in front."""
     return ["mmke", *WORDS.get()]
+
+
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """Return a command line with `here` behind a `--ray` that has no address: typer knows no option with and without.
+
+    In: `run --ray --limit 3`. Out: `run --ray here --limit 3`.
+    """
+    spelled: list[str] = []
+    for word, next_one in zip_longest(words, words[1:], fillvalue="--"):
+        spelled += [word, "here"] if word == "--ray" and next_one.startswith("-") else [word]
+    return spelled

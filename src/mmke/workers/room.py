@@ -7,7 +7,7 @@ number. What a container allows counts, not what its machine has.
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mmke.counting import counted
@@ -20,35 +20,31 @@ MEMINFO = Path("/proc/meminfo")
 logger = logging.getLogger(__name__)
 
 
-def how_many(count: int | None, *, jobs: int, need: int, cores: int, free: int | None) -> int:
+def how_many(count: int | None, *, jobs: int, need: Callable[[], int], cores: int, free: int | None) -> int:
     """Return how many workers to start on a processor.
 
     Args:
         count: as the user gave it; None: as many as there are cores and memory for.
         jobs: more workers than jobs are of no use.
-        need: bytes that one worker takes.
+        need: returns the bytes that one worker takes; called where more than one is wanted.
         cores: that this process may use.
         free: bytes of memory; None: not known.
 
     Raises:
         UserError: so many as the user gave do not fit.
     """
-    fit = None if free is None else free // need
+    wanted = min(cores if count is None else count, max(jobs, 1))
+    if wanted == 1:
+        return 1
+    each = need()
+    fit = wanted if free is None else max(free // each, 1)
+    told = f"each takes about {each / 2**30:.1f} GiB of memory, and {(free or 0) / 2**30:.1f} GiB are free"
     if count is None:
-        wanted = min(cores, max(jobs, 1))
-        if fit is None or wanted <= fit:
-            return wanted
-        few = max(fit, 1)
-        logger.info(
-            "%d of %d workers: each takes %s GiB of memory, and %s GiB are free", few, wanted, _gib(need), _gib(free)
-        )
-        return few
-    wanted = min(count, max(jobs, 1))
-    if wanted > 1 and fit is not None and wanted > fit:
-        raise UserError(
-            f"--workers {count}: each takes about {_gib(need)} GiB of memory, and {_gib(free)} GiB are free; give "
-            f"--workers {max(fit, 1)}, or end what else takes memory"
-        )
+        if fit < wanted:
+            logger.info("%d of %d workers: %s", fit, wanted, told)
+        return min(wanted, fit)
+    if fit < wanted:
+        raise UserError(f"--workers {count}: {told}; give --workers {fit}, or end what else takes memory")
     if wanted > cores:
         logger.warning("%d workers share %s: more workers than cores are no faster", wanted, counted(cores, "core"))
     return wanted
@@ -110,7 +106,3 @@ def _words(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").split()
     except OSError:
         return []
-
-
-def _gib(size: int | None) -> str:
-    return f"{(size or 0) / 2**30:.1f}"

@@ -10,8 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmke.errors import TooLittleMemoryError, UserError
 from mmke.results.folder import set_aside
@@ -19,6 +18,7 @@ from mmke.results.rows import RecordKey
 from mmke.running.execution import ChangedBackboneError
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR, Request
+from mmke.running.shards.outcome import Outcome, Problem
 from mmke.running.shards.records import Finished, Records, Void
 from mmke.running.shards.share import Share
 from mmke.running.shards.streams import Scored, Streamed
@@ -33,20 +33,6 @@ MOST_PROBLEMS = 20
 """A run in which more is left out than this ends: then it is no single record that is at fault."""
 
 logger = logging.getLogger(__name__)
-
-
-class Problem(NamedTuple):
-    """What was left out, and why."""
-
-    what: str
-    why: str
-
-
-class Outcome(NamedTuple):
-    """The folders of all cells, and what was left out."""
-
-    folders: list[Path]
-    problems: list[Problem]
 
 
 def run_sharded(

@@ -1,0 +1,34 @@
+"""What a command's options say of workers."""
+
+from typing import TYPE_CHECKING
+
+from mmke.errors import UserError
+from mmke.workers.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from mmke.running.request import Request
+
+
+def worker_settings(
+    request: "Request", count: int | None, *, ray: str | None, cards: float | None, threads: int | None
+) -> WorkerSettings:
+    """Return what was asked for. On GPUs it is this process alone where nothing was said.
+
+    Raises:
+        UserError: GPUs of a worker that computes on the processor.
+    """
+    on_cards = request.device != "cpu"
+    if cards is not None and not on_cards:
+        raise UserError(
+            f"--cards-per-worker {cards:g} is for GPUs, and --device is cpu; leave it out, or give --device cuda"
+        )
+    if count is None and on_cards and ray is None and cards is None:
+        count = 1
+    return WorkerSettings(
+        count=count,
+        ray=ray,
+        cards=1.0 if cards is None else cards,
+        device=request.device,
+        threads=threads or 1,
+        folder=request.out,
+    )
