@@ -127,7 +127,7 @@ def measure(planned: Plan, how: str, workers: int) -> dict[str, Any]:
                 workers, HERE if how == "ray" else None, device=request.device, folder=request.out
             )
             timed: list[Timed] = []
-            run_sharded([planned], _timed(open_pool(settings, jobs=planned.records, need=1 << 30), timed))
+            run_sharded([planned], _timed(open_pool(settings, workers), timed))
             times = [when for when, _ in timed[0].results]
             loaded = max(next(when for when, who in timed[0].results if who == each) for each in range(workers))
     end = time.perf_counter()

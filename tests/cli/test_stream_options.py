@@ -14,7 +14,7 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     """Catch the request in place of carrying it out."""
     found: list[Request] = []
 
-    def carry_out(request: Request, words: Any, *, threads: int | None, track: Any, dry: bool) -> int:
+    def carry_out(request: Request, words: Any, workers: Any, *, track: Any, dry: bool) -> int:
         found.append(request)
         return 0
 
