@@ -21,7 +21,7 @@ from mmke.editing.objective import ASKED
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.running.memory import forget_peaks, peaks
-from mmke.training.step import NotFiniteError, take_step
+from mmke.training.step import NotFiniteError, Optimization, take_step
 from mmke.types import Ask, EditCase, Switches
 from mmke_bench.plain import Forward, PlainBackbone
 
@@ -90,7 +90,7 @@ class Trainer:
 
     def run(self, cases: Sequence[EditCase], steps: int) -> Iterator[Step]:
         """Take some steps, each twice: on new records, and on the same again."""
-        optimization = self.editor.optimizer()
+        optimization = Optimization(*self.editor.optimizer())
         number = self.editor.training.gradient_accumulation_steps
         store = HostStore()
         for begin in range(0, steps * number, number):

@@ -27,7 +27,8 @@ from mmke.training.curves import Curves
 from mmke.training.last_checkpoint import TrainingState, digest, network_named, restore, write_last
 from mmke.training.processes import Processes
 from mmke.training.progress import Progress
-from mmke.training.step import NotFiniteError, take_step, to_floats
+from mmke.training.recording import Recorder
+from mmke.training.step import NotFiniteError, Optimization, take_step, to_floats
 from mmke.types import EditCase
 
 SAVE_SECONDS = 60.0
@@ -48,6 +49,7 @@ class TrainingLoop:
         folder: for checkpoints and curves.
         processes: this process and those that train with it.
         store: keeps what the backbone computes below the edited layers.
+        records: whether passes of records that were seen before are recorded (`recording`), on a GPU.
         current: id of the record at work, for messages.
     """
 
@@ -60,6 +62,7 @@ class TrainingLoop:
     folder: Path
     processes: Processes
     store: Store = field(default_factory=MemoryStore)
+    records: bool = False
     current: str = "none yet"
 
     def run(self, *, last: Checkpoint | None, on_step: Callable[[int], None] = lambda _: None) -> Path:
@@ -78,19 +81,29 @@ class TrainingLoop:
         state = TrainingState(self.editor.network, optimizer, schedule, self.progress)
         if last is not None:
             restore(state, last)
+        recorder = self._recorder(optimizer)
         try:
-            self._train(state, on_step)
+            self._train(state, on_step, recorder)
         except torch.OutOfMemoryError as error:
             when = f"at record {self.current}; {self._kept()}"
             raise UserError(out_of_memory(self.editor.name, self.backbone, when)) from error
+        finally:
+            if recorder is not None:
+                recorder.close()
         return self.folder / BEST
 
-    def _train(self, state: TrainingState, on_step: Callable[[int], None]) -> None:
+    def _recorder(self, optimizer: torch.optim.Optimizer) -> Recorder | None:
+        """Return what records passes; None on a processor, and for an editor that does not say that it can be."""
+        if not self.records or self.backbone.device.type != "cuda" or not getattr(self.editor, "recordable", False):
+            return None
+        return Recorder([parameter for group in optimizer.param_groups for parameter in group["params"]])
+
+    def _train(self, state: TrainingState, on_step: Callable[[int], None], recorder: Recorder | None) -> None:
         data, saved = digest(self.cases, self.validation_cases), time.monotonic()
         with Curves(self.folder, records=self.progress.done, write=self.processes.first) as curves:
             while not self.progress.finished():
                 before = self.progress.done
-                losses = self._step(state)
+                losses = self._step(state, recorder)
                 curves.add("train", self.progress.done, losses)
                 on_step(self.progress.done)
                 validated = self.progress.validation_due(since=before)
@@ -101,7 +114,7 @@ class TrainingLoop:
                     saved = time.monotonic()
             self._save(state, data)
 
-    def _step(self, state: TrainingState) -> dict[str, float]:
+    def _step(self, state: TrainingState, recorder: Recorder | None) -> dict[str, float]:
         """Take one step of the optimizer, and return the parts of the loss, each the mean over its records."""
         cases: list[EditCase] = []
         while len(cases) < self.editor.training.gradient_accumulation_steps and not self.progress.finished():
@@ -111,7 +124,7 @@ class TrainingLoop:
                 self.editor,
                 self.backbone,
                 self._own(cases),
-                (state.optimizer, state.schedule),
+                Optimization(state.optimizer, state.schedule, recorder),
                 store=self.store,
                 add_gradients=self.processes.add_gradients,
             )

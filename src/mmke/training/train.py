@@ -37,6 +37,7 @@ from mmke.results.folder import locked
 from mmke.running import beforehand
 from mmke.running.loading import load
 from mmke.running.request import Request, check_seed, check_writable, resolve_protocol
+from mmke.training import recording
 from mmke.training.last_checkpoint import digest
 from mmke.training.loop import TrainingLoop, out_of_memory
 from mmke.training.processes import Processes, find_processes
@@ -241,6 +242,7 @@ def train(
     on_step: Callable[[int], None] = lambda _: None,
     backbone: Backbone | None = None,
     share: int = 1,
+    records: bool | None = None,
 ) -> Path:
     """Train, from the last checkpoint if there is one, and return the path of the best checkpoint.
 
@@ -249,6 +251,7 @@ def train(
         on_step: called after each step with the number of records trained on.
         backbone: loaded as the request says; None: it is loaded here.
         share: how many processes of this machine train, and divide its memory.
+        records: whether passes of records that were seen before are recorded; None: `recording.ON`.
 
     Raises:
         UserError: weights are missing, the folder holds a training with other settings or is being written by another
@@ -279,6 +282,7 @@ def train(
                 folder=planned.folder,
                 processes=processes,
                 store=store,
+                records=recording.ON if records is None else records,
             )
             return loop.run(last=last, on_step=on_step)
 

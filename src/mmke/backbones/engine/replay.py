@@ -7,7 +7,7 @@ step (a CUDA graph) asks for all of them at once; it runs the same kernels on th
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -74,9 +74,14 @@ def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
     finally:
         torch.cuda.synchronize(device)
         del recorded
-        # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
-        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
-        torch.cuda.empty_cache()
+        give_back()
+
+
+def give_back() -> None:
+    """Give the memory of recordings that are gone back to the device."""
+    # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
+    torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
+    torch.cuda.empty_cache()
 
 
 def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph | None:
@@ -84,10 +89,27 @@ def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGr
     # A recording has memory of its own: what the steps before it took is given back first.
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
-    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+    return record(step, device, Place.on(device))
+
+
+class Place(NamedTuple):
+    """Where recordings are made: those of one place share its memory, so that they are replayed one after the other."""
+
+    stream: torch.cuda.Stream
+    pool: Any
+
+    @classmethod
+    def on(cls, device: torch.device) -> "Place":
+        """Return a new one."""
+        return cls(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
+
+
+def record(step: Callable[[], None], device: torch.device, place: Place) -> torch.cuda.CUDAGraph | None:
+    """Record a step, without running it; None, and a word in the log, when it cannot be."""
+    graph, pool = torch.cuda.CUDAGraph(), place.pool
     generator = torch.cuda.default_generators[_index(device)]
     drawn = generator.clone_state()
-    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(place.stream):
         graph.capture_begin(pool=pool, capture_error_mode="thread_local")
         try:
             step()

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmke.backbones.engine.taping import same
+
 AT_ONCE = 1 << 16
 """Smaller copies are taken over by the GPU's driver at once; for larger ones it waits for its stream."""
 
@@ -15,8 +17,13 @@ AT_ONCE = 1 << 16
 def sent(values: Sequence[Any] | np.ndarray | Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """Return numbers, an array or a tensor as a tensor on a device.
 
-    The GPU uses it after the work that was queued before; the caller does not wait.
+    The GPU uses it after the work that was queued before; the caller does not wait. In a step that is taken again it is
+    the same tensor (`taping`).
     """
+    return same(lambda: _copied(values, device, dtype))
+
+
+def _copied(values: Sequence[Any] | np.ndarray | Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
     # numpy reads a list of numbers in half the time.
     read = np.array(values) if isinstance(values, list | tuple) and values else values
     tensor = torch.as_tensor(read, dtype=dtype)

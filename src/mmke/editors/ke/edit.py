@@ -86,6 +86,7 @@ class KnowledgeEditor:
     single_process_reason: str | None = None
     published: PublishedTraining = PUBLISHED
     second_model: Backbone | None = None
+    recordable: bool = True
     published_schedule: Literal["epochs", "steps"] = "steps"
 
     @property

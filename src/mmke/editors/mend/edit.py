@@ -110,6 +110,7 @@ class Mend:
     network: Networks | None = None
     published: PublishedTraining = PUBLISHED
     second_model: Backbone | None = None
+    recordable: bool = True
     published_schedule: Literal["epochs", "steps"] = "epochs"
 
     @property

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mmke.backbones.engine.taping import same
 from mmke.editing.factors import Factors
 from mmke.editing.moments import Moments, observed
 from mmke.errors import UserError
@@ -87,7 +88,7 @@ class Statistics(nn.Module):
         Raises:
             UserError: it is the first row and there is no second.
         """
-        if number == 1 and self.count == 0:
+        if number == 1 and same(lambda: bool(self.count == 0)):
             raise UserError("mend: an edit gave a single row; its statistics need two, so give a longer answer")
 
     def forward(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows size"]:
@@ -125,13 +126,20 @@ class Network(nn.Module):
 
 def informative(found: Mapping[str, Factors]) -> dict[str, Factors]:
     """Return of each matrix the rows in which neither the input nor the gradient is all zero."""
-    keep = {name: each.inputs.ne(0).any(1) & each.gradients.ne(0).any(1) for name, each in found.items()}
-    # Mostly all rows are: one check for all matrices, so that a GPU is not waited for once per matrix.
-    whole = torch.stack([some.all() for some in keep.values()]).tolist()
+    # In training the factors of a record are those of the unedited model each time, and so are their rows.
+    kept = same(lambda: _informative(found))
     return {
-        name: each if all_rows else Factors(each.inputs[keep[name]], each.gradients[keep[name]])
-        for (name, each), all_rows in zip(found.items(), whole, strict=True)
+        name: each if rows is None else Factors(each.inputs[rows], each.gradients[rows])
+        for (name, each), rows in zip(found.items(), kept, strict=True)
     }
+
+
+def _informative(found: Mapping[str, Factors]) -> list[Tensor | None]:
+    """Return the places of these rows; None where they are all rows."""
+    keep = [each.inputs.ne(0).any(1) & each.gradients.ne(0).any(1) for each in found.values()]
+    # Mostly all rows are: one check for all matrices, so that a GPU is not waited for once per matrix.
+    whole = torch.stack([some.all() for some in keep]).tolist()
+    return [None if all_rows else some.nonzero()[:, 0] for some, all_rows in zip(keep, whole, strict=True)]
 
 
 def shapes(weights: Sequence[Tensor]) -> dict[tuple[int, int], int]:

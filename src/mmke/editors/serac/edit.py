@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mmke import steps
 from mmke.backbones.engine.answering import by_ask, read_off, wanted_logits
+from mmke.backbones.engine.taping import same
 from mmke.editing.filling import fill
 from mmke.editing.routed_session import RoutedSession, noted
 from mmke.editing.settings import build
@@ -140,6 +141,7 @@ class Serac:
     second_model: Backbone | None = None
     keys: Keys = field(default_factory=QuestionKeys)
     single_process_reason: str | None = None
+    recordable: bool = True
     published: PublishedTraining = PUBLISHED
     published_schedule: Literal["epochs", "steps"] = "epochs"
 
@@ -193,7 +195,7 @@ class Serac:
         if not model.projects:
             return named
         if self.settings.projection == "random":
-            return named | draw(model.reader, f"{self.seed} {edit.query.text} {edit.target}")
+            return named | same(lambda: draw(model.reader, f"{self.seed} {edit.query.text} {edit.target}"))
         return named | {name: tensor for name, tensor in trained.items() if name.startswith(PROJECTION)}
 
     def check(self, backbone: Backbone) -> None:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mmke.backbones.engine.taping import same
 from mmke.errors import UserError
 
 TOGETHER = 1 << 24
@@ -35,7 +36,7 @@ class EditKeys(NamedTuple):
     @property
     def edits(self) -> int:
         """Return how many edits there are."""
-        return int(self.of[-1]) + 1
+        return same(lambda: int(self.of[-1])) + 1
 
     def joined(self, newer: "EditKeys") -> "EditKeys":
         """Return these keys, and behind them those of later edits."""

@@ -26,6 +26,7 @@ from torch.nn.functional import layer_norm
 from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.taping import same
 from mmke.backbones.hf.folder import find_folder
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.loading import RANDOM
@@ -113,8 +114,8 @@ class Encoder:
 
     def _states(self, texts: Sequence[str], pooling: Literal["first", "mean"]) -> Tensor:
         limit = self.model.config.max_position_embeddings
-        read = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=limit)
-        read = read.to(self._device)
+        how: dict[str, Any] = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": limit}
+        read = same(lambda: self.tokenizer(list(texts), **how).to(self._device))
         hidden: Tensor = self.model(**read).last_hidden_state
         if pooling == "first":
             return hidden[:, 0]
@@ -249,8 +250,8 @@ class Scope(nn.Module):
         embedded = self.embed(distinct, store)
         place = {text: i for i, text in enumerate(distinct)}
         asked, known = shown or Shown([None] * len(probes), [None] * len(edits))
-        keys = self._keys(edits, embedded[[place[text] for texts in edits for text in texts]], known)
-        return self._compare(embedded[[place[text] for text in probes]], asked, keys)
+        keys = self._keys(edits, _rows(embedded, [place[text] for texts in edits for text in texts]), known)
+        return self._compare(_rows(embedded, [place[text] for text in probes]), asked, keys)
 
     def keys(
         self, edits: Sequence[Sequence[str]], pictures: Sequence[Float[Tensor, "hidden"] | None], store: Store
@@ -268,7 +269,7 @@ class Scope(nn.Module):
         """Return the nearest edit of each probe, as `nearest` does, from the keys of the edits."""
         distinct = list(dict.fromkeys(probes))
         place = {text: i for i, text in enumerate(distinct)}
-        return self._compare(self.embed(distinct, store)[[place[text] for text in probes]], pictures, keys)
+        return self._compare(_rows(self.embed(distinct, store), [place[text] for text in probes]), pictures, keys)
 
     def _keys(self, edits: Sequence[Sequence[str]], embedded: Tensor, pictures: Sequence[Tensor | None]) -> EditKeys:
         of = sent([i for i, texts in enumerate(edits) for _ in texts], embedded.device)
@@ -288,7 +289,9 @@ class Scope(nn.Module):
         distances = keys.distances(probes, shown, whose)
         # The first of the smallest in reversed order is the newest of the nearest.
         found = distances.flip(1).min(1)
-        return Nearness(keys.of[keys.of.numel() - 1 - found.indices].tolist(), -self.scale * found.values)
+        # In training there is one edit, which is the nearest each time.
+        nearest = same((keys.of[keys.of.numel() - 1 - found.indices]).tolist)
+        return Nearness(nearest, -self.scale * found.values)
 
 
 class Shown(NamedTuple):
@@ -313,6 +316,10 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
         return layer_norm(mean, mean.shape)
 
     return store.get(("serac", backbone.state, "picture", query.image.key), embed)
+
+
+def _rows(embedded: Tensor, places: Sequence[int]) -> Tensor:
+    return embedded[sent(list(places), embedded.device, torch.long)]
 
 
 def _head(into: int, out: int) -> nn.Linear:
