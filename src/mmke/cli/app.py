@@ -21,6 +21,7 @@ from mmke.cli.grid import grid
 from mmke.cli.importing import import_
 from mmke.cli.leaderboard import leaderboard
 from mmke.cli.ls import ls
+from mmke.cli.merge import merge
 from mmke.cli.offer import with_offer
 from mmke.cli.play import play
 from mmke.cli.plot import plot
@@ -29,6 +30,7 @@ from mmke.cli.report import report
 from mmke.cli.run import run
 from mmke.cli.score import score
 from mmke.cli.setup import setup
+from mmke.cli.status import status
 from mmke.cli.stream import stream
 from mmke.cli.table import table
 from mmke.cli.track import track
@@ -56,6 +58,8 @@ app.command("run")(run)
 app.command("stream")(stream)
 app.command("grid")(grid)
 app.command("play")(play)
+app.command("merge")(merge)
+app.command("status")(status)
 app.command("table")(table)
 app.command("plot")(plot)
 app.command("report")(report)

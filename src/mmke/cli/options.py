@@ -10,6 +10,7 @@ import typer
 
 from mmke import registry
 from mmke.errors import UserError
+from mmke.results.shard import parse_shard
 
 QUICK_BENCHMARKS = ("mini-entity", "mini-visual", "mini-user")
 
@@ -118,6 +119,12 @@ def _device(name: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UserError(f"--device {name}: give cpu, cuda or cuda:1")
     return name
+
+
+def _shard(text: str | None) -> str | None:
+    if text is not None:
+        parse_shard(text)
+    return text
 
 
 def _seed(seed: int) -> int:
@@ -264,6 +271,16 @@ Checkpoints = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", callback=home, rich_help_panel=WHERE)]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do only part I of N, for job arrays; each part into an --out of its own, put together by mmke merge.",
+        callback=_shard,
+        rich_help_panel=WHERE,
+    ),
+]
 Track = Annotated[
     str | None,
     typer.Option(

@@ -80,10 +80,11 @@ class Lines:
             return
         left = (self.total - self.done) / rate
         done = f"{self.done} of {self.total} {self.of}"
-        logger.info("%s, %.3g a minute, %s left", done, 60 * rate, _duration(left))
+        logger.info("%s, %.3g a minute, %s left", done, 60 * rate, duration(left))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in words: seconds, minutes, or hours and minutes."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{seconds:.0f} s"

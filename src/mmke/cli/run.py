@@ -15,6 +15,7 @@ from mmke.cli import options
 from mmke.cli.progress import progress
 from mmke.cli.words import command_line
 from mmke.errors import UserError
+from mmke.results.shard import parse_shard
 from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run(
     cards_per_worker: options.CardsPerWorker = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
+    shard: options.ShardOf = None,
     track: options.Track = None,
     dry: options.Dry = False,
 ) -> int:
@@ -95,6 +97,7 @@ def run(
         weights=weights,
         seed=seed,
         on_disk=options.in_bytes(keep),
+        shard=None if shard is None else parse_shard(shard),
     )
     check_request(request)
     settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)
@@ -145,6 +148,9 @@ def carry_out(
         return 0
     with progress(planned.records) as shown:
         outcome = run_by(planned, workers, command=command, on_record=shown.step)
+    if not planned.cells:
+        print(f"shard {request.shard} is empty: there is less to divide than shards; mmke merge takes it as it is")
+        return 0
     _show(planned, outcome.folders)
     if tracker is not None:
         print("\n".join(f"{track}: {seen}" for seen in send(tracker, outcome.folders)))
@@ -175,12 +181,15 @@ def _show_settings(planned: "Plan") -> None:
 def _announce(planned: "Plan") -> None:
     """Say what is about to be done, with the number of records used and dropped."""
     request = planned.request
-    editors = dict.fromkeys(cell.editor.name for cell in planned.cells)
+    editors = dict.fromkeys(cell.editor.name for cell in planned.whole)
     precision = request.dtype or "its own precision"
     print(f"{request.backbone} on {request.device}, {precision}, protocol {request.protocol}, hop {request.hop}")
     print(f"editors: {', '.join(editors)} (none is the floor)")
-    for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
+    for cell in {cell.benchmark.name: cell for cell in planned.whole}.values():
         print(f"{cell.benchmark.name}: {cell.text()}", flush=True)
+    if request.shard is not None:
+        whole = sum(len(cell.keys) for cell in planned.whole)
+        print(f"shard {request.shard}: {planned.records} of {whole} records of all editors", flush=True)
 
 
 def _show(planned: "Plan", folders: Sequence[Path]) -> None:
@@ -200,6 +209,8 @@ def _show(planned: "Plan", folders: Sequence[Path]) -> None:
     shown = read_cells(request.out, only=folders)
     print(render(shown, "text"))
     print(f"\nrows, settings and timings: {request.out}/  (mmke table {request.out})")
+    if request.shard is not None:
+        return
     # A folder may hold more than this command asked for.
     available = {cell.benchmark.name: cell.available for cell in planned.cells}
     if any(cell.n < available[cell.benchmark] for cell in shown):

@@ -12,6 +12,7 @@ from mmke.cli import options
 from mmke.cli.run import carry_out, checkpoints
 from mmke.cli.words import command_line
 from mmke.errors import UserError
+from mmke.results.shard import parse_shard
 from mmke.threads import limit_threads
 
 WHEN = "Stream"
@@ -103,6 +104,7 @@ def stream(
     cards_per_worker: options.CardsPerWorker = None,
     weights: options.WeightsFolder = None,
     keep: options.Keep = None,
+    shard: options.ShardOf = None,
     track: options.Track = None,
     dry: options.Dry = False,
 ) -> int:
@@ -158,6 +160,7 @@ def stream(
         dtype=dtype,
         weights=weights,
         on_disk=options.in_bytes(keep),
+        shard=None if shard is None else parse_shard(shard),
         stream=stream_settings.settings_of(chosen, given),
         order_seeds=tuple(dict.fromkeys(seed)) if seed else (chosen.seeds if chosen else (0,)),
     )

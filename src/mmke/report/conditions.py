@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mmke.results.shard import shard_of
+
 
 class Conditions(NamedTuple):
     """What stands under a table beside the figures.
@@ -14,6 +16,7 @@ class Conditions(NamedTuple):
         trained_on: evaluated records that the editor's checkpoint was trained on.
         chosen_by: evaluated records by which the checkpoint was chosen among others.
         deviations: in what the editor differs from the published code.
+        shard: which part of a run it is, such as "1/4"; None: the whole.
     """
 
     devices: tuple[str, ...] = ()
@@ -22,6 +25,7 @@ class Conditions(NamedTuple):
     trained_on: int = 0
     chosen_by: int = 0
     deviations: tuple[str, ...] = ()
+    shard: str | None = None
 
 
 def conditions_of(run: Mapping[str, Any]) -> Conditions:
@@ -43,6 +47,7 @@ def conditions_of(run: Mapping[str, Any]) -> Conditions:
         trained_on=records.get("trained_on", 0),
         chosen_by=records.get("chosen_by", 0),
         deviations=_distinct([each for start in history for each in start.get("deviations", ())]),
+        shard=None if (shard := shard_of(run)) is None else str(shard),
     )
 
 

@@ -176,6 +176,8 @@ def condition_notes(named: Sequence[tuple[str, Conditions]]) -> Iterator[str]:
     if len({device for _, conditions in named for device in conditions.devices}) > 1:
         devices = together(named, lambda conditions: " and ".join(conditions.devices))
         yield f"made on different devices: {'; '.join(f'{text} ({lines})' for text, lines in devices)}"
+    for text, lines in together(named, lambda conditions: conditions.shard):
+        yield f"a part of a run, shard {text} ({lines}); mmke merge puts the parts together"
     for text, lines in together(named, lambda conditions: ", ".join(conditions.mixed)):
         yield f"made in several starts that differ: {text} ({lines})"
     for _, lines in together(named, lambda conditions: "uncommitted" if conditions.uncommitted else None):

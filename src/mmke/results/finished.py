@@ -6,12 +6,12 @@ a kill leaves half a record at its end, or lines of the other files whose rows a
 Anything else was done by hand, and is an error that names the line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmke.errors import UserError
-from mmke.lines import Line, json_object, read_lines
+from mmke.lines import ANEW, Content, Line, json_object, read_lines
 from mmke.results import v1
 from mmke.results.answers import ProbeAnswer, parse_answers
 from mmke.results.cases import KeptCase, parse_case
@@ -116,6 +116,46 @@ def finished_ends(folder: Path) -> Ends:
     }
     kept = {line.content["case_id"] for line in cases if line.end <= sizes[CASES]}
     return Ends(sizes, frozenset(groups), frozenset(kept))
+
+
+class RawRecord(NamedTuple):
+    """A finished record as the bytes of its lines; its timing is empty where there is none."""
+
+    case: bytes
+    answers: bytes
+    timing: bytes
+    rows: bytes
+
+
+def read_raw(folder: Path) -> dict[RecordKey, RawRecord]:
+    """Return the finished records of a run's folder as bytes, in the order written; none where there is no run.
+
+    Raises:
+        UserError: a line is broken, missing or repeated.
+    """
+    groups = _groups(folder)
+    cases = _raw(read_lines(folder / CASES, json_object), lambda plain: plain.get("case_id"))
+    answers = _raw(read_lines(folder / ANSWERS, parse_answers), lambda record: record.key)
+    timings = _raw(read_lines(folder / TIMINGS, parse_timing), lambda record: record.key)
+    rows = _raw((line for group in groups.values() for line in group), _key)
+    for file, kept in ((CASES, {key for key in groups if key.case_id in cases}), (ANSWERS, answers)):
+        lacking = [key.case_id for key in groups if key not in kept]
+        if lacking:
+            raise UserError(f"{folder / file} lacks record {lacking[0]!r}; was it edited? Restore it, or {ANEW}")
+    return {key: RawRecord(cases[key.case_id], answers[key], timings.get(key, b""), rows[key]) for key in groups}
+
+
+def _raw(lines: Iterable[Line[Content]], key: Callable[[Content], object]) -> dict[Any, bytes]:
+    """Return the bytes of lines, those of one key together."""
+    found: dict[Any, bytes] = {}
+    read: dict[Path, bytes] = {}
+    for line in lines:
+        if line.file not in read:
+            read[line.file] = line.file.read_bytes()
+        begin = read[line.file].rfind(b"\n", 0, line.end - 1) + 1
+        which = key(line.content)
+        found[which] = found.get(which, b"") + read[line.file][begin : line.end]
+    return found
 
 
 def _groups(folder: Path) -> dict[RecordKey, list[Line[RowLine]]]:

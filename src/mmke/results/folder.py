@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -31,6 +32,7 @@ from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, wr
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.run_json import RUN, read_run
 from mmke.results.saved_session import SESSION
+from mmke.results.shard import Shard, refuse_other, shard_of
 from mmke.results.states import STATES
 from mmke.results.steps import STEPS
 from mmke.results.timings import TIMINGS, TimedRecord, Timing, timing_line
@@ -40,6 +42,8 @@ FILES = (CASES, ANSWERS, TIMINGS, ROWS)
 """In the order in which a record is written: its rows, which say that it is finished, come last."""
 
 LOCK = ".lock"
+INSTANT = 0.2
+"""Seconds after which a lock is tried for once more."""
 LONGEST = 100
 """Characters of a folder's name; file systems take 255 bytes."""
 
@@ -173,16 +177,19 @@ def _folder_name(part: str) -> str:
     return f"{plain[-LONGEST:]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
-def check_continues(out: Path, settings: RunSettings, cases: Sequence[EditCase] = ()) -> None:
+def check_continues(
+    out: Path, settings: RunSettings, cases: Sequence[EditCase] = (), *, shard: Shard | None = None
+) -> None:
     """Refuse to continue a run that was made with other settings, of other data, or in another format.
 
     Args:
         out: the results folder.
         settings: of the run that is to continue.
         cases: its data, to say which record changed.
+        shard: which part of a run it is.
 
     Raises:
-        UserError: the message lists every difference.
+        UserError: the message lists every difference, or names the other shard.
     """
     old = _place(out, settings) / _folder_name(settings.editor)
     before = read_run(old)
@@ -193,6 +200,9 @@ def check_continues(out: Path, settings: RunSettings, cases: Sequence[EditCase] 
         )
     path = run_path(out, settings)
     check_same_settings(path, settings, data_changes=lambda: changed_data(read_cases(path), cases))
+    there = read_run(path)
+    if there is not None:
+        refuse_other(path, shard_of(there), shard)
 
 
 @contextmanager
@@ -219,12 +229,12 @@ def open_run(
     with locked(path), ExitStack() as stack:
         if read_run(path) is None and (path / ROWS).exists():
             raise UserError(f"{path} has {ROWS} but no {RUN}; delete the folder, or choose another --out")
-        check_continues(out, settings)
+        check_continues(out, settings, shard=facts.shard)
         ends = finished_ends(path)
         # Rows, written last, are cut first: should this be interrupted too, the other files only hold too much.
         for name in reversed(FILES):
             _cut(path / name, ends.sizes[name])
-        write_run(path, settings, facts)
+        write_run(path, settings, facts, done=len(ends.records))
         files = {name: stack.enter_context((path / name).open("ab")) for name in FILES}
         sync_folder(path)
         yield RunFolder(path, set(ends.records), cases=set(ends.cases), files=files, prompt_of=prompt_of)
@@ -259,13 +269,20 @@ def locked(path: Path) -> Iterator[None]:
     """
     # The file stays: deleting it would let two programs hold locks on two files of one name.
     with (path / LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{path} is being written by another program; wait for it, or choose another --out"
-            ) from error
+        if not _taken(lock):
+            time.sleep(INSTANT)  # `mmke status` may be looking at this moment
+            if not _taken(lock):
+                raise UserError(f"{path} is being written by another program; wait for it, or choose another --out")
         yield
+
+
+def _taken(lock: BinaryIO) -> bool:
+    """Take a lock; false where another program has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def check_free(path: Path) -> None:

@@ -17,6 +17,7 @@ from mmke.errors import UserError
 from mmke.results.described import describe_columns, describe_kinds, describe_metrics
 from mmke.results.provenance import project_commit, versions
 from mmke.results.run_json import SCHEMA, plain_value, read_run, save_run
+from mmke.results.shard import Shard
 from mmke.types import Dropped, Metric, ProbeKind, Switches
 
 NOT_KNOWN = ""
@@ -100,6 +101,9 @@ class RunFacts:
         chosen_by: by how many of them it was chosen among other checkpoints.
         deviations: in what the editor differs from the published code, in sentences.
         available: how many records there are without a limit; None where it is not known.
+        wanted: how many records of the results this start is to write, with those that are there; None: not known.
+        steps: of a stream, how many there are; None where each record is alone.
+        shard: which part of a run; None: the whole.
     """
 
     records_used: int
@@ -111,6 +115,9 @@ class RunFacts:
     chosen_by: int = 0
     deviations: tuple[str, ...] = ()
     available: int | None = None
+    wanted: int | None = None
+    steps: int | None = None
+    shard: Shard | None = None
 
     def records(self) -> dict[str, Any]:
         """Return what `run.json` says of the records."""
@@ -120,6 +127,9 @@ class RunFacts:
             "dropped": [drop._asdict() for drop in self.dropped],
             "trained_on": self.trained_on,
             "chosen_by": self.chosen_by,
+            **({} if self.wanted is None else {"wanted": self.wanted}),
+            **({} if self.steps is None else {"steps": self.steps}),
+            **({} if self.shard is None else {"shard": self.shard._asdict()}),
         }
 
 
@@ -179,13 +189,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def write_run(folder: Path, settings: RunSettings, facts: RunFacts) -> None:
-    """Write `run.json` at once, keeping the history of earlier starts and what this version does not know."""
+def write_run(folder: Path, settings: RunSettings, facts: RunFacts, *, done: int = 0) -> None:
+    """Write `run.json` at once, keeping the history of earlier starts and what this version does not know.
+
+    `done` is the number of records that are finished when this start begins.
+    """
     before: dict[str, Any] = read_run(folder) or {"history": [], "kinds": {}, "columns": {}}
     commit = project_commit()
     start = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(facts.command),
+        "done": done,
         "device": settings.device,
         "threads": facts.threads,
         "deviations": list(facts.deviations),

@@ -5,7 +5,7 @@ In: a `Request`. Out: a `Plan`, whose cells say which editor is run on which rec
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from mmke.results.folder import run_path
 from mmke.results.manifest import NOT_KNOWN, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
+from mmke.results.shard import Shard, check_shard
 from mmke.running.arranging import arrange
 from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.running.schedule import Event, Schedule, Single, record_key, scores
+from mmke.running.schedule import Event, Examine, Schedule, Score, Single, record_key, remaining, scores
+from mmke.running.shards.dealing import StreamName, cases_of, streams_of
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, ProbeKind, Split, Switches
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,20 @@ class Cell:
         return tuple(record_key(event, self.schedule) for event in scores(self.events))
 
     @property
+    def streamed(self) -> bool:
+        """Whether its session goes on from case to case; the floor's has nothing to go on from."""
+        return self.schedule.described() is not None and self.editor.name != FLOOR
+
+    def without(self, keys: Collection[RecordKey]) -> "Cell":
+        """Return the cell without some of its records, with the edits that the others need."""
+        done = frozenset(keys)
+
+        def is_done(event: Score | Examine) -> bool:
+            return isinstance(event, Score) and record_key(event, self.schedule) in done
+
+        return replace(self, events=tuple(remaining(self.events, is_done)))
+
+    @property
     def limited(self) -> bool:
         """Whether the limit leaves records out."""
         return len(self.split.cases) < self.available
@@ -82,10 +98,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request whose names, settings and data are resolved."""
+    """A request whose names, settings and data are resolved.
+
+    Attributes:
+        request: what the user asked for.
+        cells: what is to be done; of a shard those cells that have records in it, with these records alone.
+        whole: the cells of all shards, with all records.
+    """
 
     request: Request
     cells: tuple[Cell, ...]
+    whole: tuple[Cell, ...] = ()
 
     @property
     def records(self) -> int:
@@ -117,7 +140,23 @@ def plan(request: Request) -> Plan:
     for name, checkpoint in dict.fromkeys((cell.editor.name, cell.checkpoint) for cell in cells):
         if checkpoint is not None and name not in request.checkpoints:
             logger.info("%s: with the checkpoint %s", name, checkpoint)
-    return Plan(request, tuple(cells))
+    whole = tuple(cells)
+    return Plan(request, whole if request.shard is None else tuple(_dealt(whole, request.shard)), whole)
+
+
+def _dealt(cells: Sequence[Cell], shard: Shard) -> Iterator[Cell]:
+    """Yield the cells of a shard: single edits with its records alone; streams whole, each with its floor."""
+    check_shard(shard)
+    if any(cell.schedule.described() is not None for cell in cells):
+        names = [StreamName(cell.benchmark.name, cell.editor.name) for cell in cells]
+        yield from (cells[place] for place in sorted(streams_of(names, shard)))
+        return
+    for cell in cells:
+        keys = cell.keys
+        cases = cases_of([key.case_id for key in keys], shard)
+        part = cell.without([key for key in keys if key.case_id not in cases])
+        if part.events:
+            yield part
 
 
 def plan_benchmark(

@@ -11,6 +11,7 @@ from typing import Any
 
 from mmke import registry
 from mmke.errors import UserError
+from mmke.results.shard import Shard
 from mmke.running.stream_settings import StreamSettings, check_stream
 from mmke.types import PROTOCOLS, Switches, WeightSource
 
@@ -50,6 +51,7 @@ class Request:
             what is free.
         stream: edit the records one on top of the other; None: each alone.
         order_seeds: of a stream's order; each is a stream of its own.
+        shard: do only this part of the run; None: the whole.
     """
 
     backbone: str
@@ -75,6 +77,7 @@ class Request:
     on_disk: int | None = None
     stream: StreamSettings | None = None
     order_seeds: tuple[int, ...] = (0,)
+    shard: Shard | None = None
 
     def editor_names(self) -> list[str]:
         """Return the names of the editors in the order in which they are run, the floor first."""

@@ -18,6 +18,7 @@ from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, check_free, finished_keys, floor_path, open_run, run_path, set_aside
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.plans import check_shard_of
 from mmke.results.saved_session import Origin, digest_of
 from mmke.results.states import read_states
 from mmke.running import beforehand
@@ -29,6 +30,7 @@ from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
 from mmke.running.schedule import Apply, Examine
 from mmke.running.scoring import Floor
+from mmke.running.written_plan import announce
 from mmke.types import Ask
 
 
@@ -51,7 +53,9 @@ def run(
         UserError: a folder holds a run with other settings, or is being written by another program.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    check_sites(planned)
+    announce(planned, check_sites(planned))
+    if not planned.cells:
+        return []
     backbone = load(planned.request) if backbone is None else backbone
     folders: list[Path] = []
     untouched = fingerprint(backbone.module)
@@ -124,6 +128,9 @@ def facts_of(request: Request, cell: Cell, *, command: Sequence[str], threads: i
         chosen_by=cell.overlap.chosen_by,
         deviations=deviations(cell.editor.name, request.backbone, request.protocol),
         available=cell.available,
+        wanted=len(cell.keys),
+        steps=sum(isinstance(event, Apply) for event in cell.events) if cell.streamed else None,
+        shard=request.shard,
     )
 
 
@@ -135,15 +142,10 @@ def is_finished(path: Path, cell: Cell) -> bool:
 
 def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
     """Open what a stream writes beside rows; nothing for the floor, and where each record is alone."""
-    if not is_streamed(cell, settings):
+    if not cell.streamed:
         return nullcontext()
     locality = frozenset(kind.name for kind in cell.split.kinds if kind.role == "locality")
     return open_journal(path, _origin(cell, settings), cell.events, locality=locality)
-
-
-def is_streamed(cell: Cell, settings: RunSettings) -> bool:
-    """Tell whether a cell's session goes on from case to case; the floor's has nothing to go on from."""
-    return settings.stream is not None and cell.editor.name != FLOOR
 
 
 def _origin(cell: Cell, settings: RunSettings) -> Origin:
@@ -157,13 +159,14 @@ def _read_floor(folder: Path) -> Floor:
     return Floor.of(row for record in read_finished(folder, answers=True) for row in record.rows)
 
 
-def check_sites(planned: Plan) -> None:
-    """Look at the backbone's skeleton: resolve every editor's sites, and refuse folders of other settings.
+def check_sites(planned: Plan) -> Backbone:
+    """Look at the backbone's skeleton and return it: resolve every editor's sites, refuse folders of other settings.
 
     Raises:
         UserError: weights are missing or wrong, the backbone lacks a site, a checkpoint is of other shapes, or a folder
-            was made with other settings.
+            was made with other settings or is another shard.
     """
+    check_shard_of(planned.request.out, planned.request.shard)
     backbone = load(planned.request, skeleton=True)
     for cell in planned.cells:
         cell.editor.check(backbone)
@@ -172,12 +175,13 @@ def check_sites(planned: Plan) -> None:
             cell.editor.load_state_dict(backbone, read_shapes(cell.checkpoint))
             cell.editor.release()
         settings = run_settings(planned.request, cell, backbone)
-        check_continues(planned.request.out, settings, cell.split.cases)
+        check_continues(planned.request.out, settings, cell.split.cases, shard=planned.request.shard)
         path = run_path(planned.request.out, settings)
-        streamed = is_streamed(cell, settings)
+        streamed = cell.streamed
         if streamed or not is_finished(path, cell):  # several programs share a floor that is finished
             check_free(path)
         if streamed:
             read_journal(path, _origin(cell, settings), cell.events)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))
+    return backbone

@@ -12,14 +12,14 @@ from mmke.results.folder import floor_path, run_path
 from mmke.results.manifest import NOT_KNOWN, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
-from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
-from mmke.running.run import check_sites, facts_of, is_finished, is_streamed
+from mmke.running.run import check_sites, facts_of, is_finished
 from mmke.running.shards.blocks import cut
 from mmke.running.shards.records import Finished, Part, Records
 from mmke.running.shards.streams import Streamed
 from mmke.running.shards.writer import Writer, unfinished
+from mmke.running.written_plan import announce
 from mmke.types import ScoreRow
 from mmke.workers.protocols import Facts, Job
 
@@ -56,8 +56,8 @@ class Share:
         Raises:
             UserError: see `run.check_sites`.
         """
-        check_sites(planned)
-        backbone = load(planned.request, skeleton=True)
+        backbone = check_sites(planned)
+        announce(planned, backbone)
         devices = (run_settings(planned.request, cell, backbone).device for cell in planned.cells)
         device = next((device for device in devices if device != NOT_KNOWN), NOT_KNOWN)
         return cls(planned, backbone, spelled_out(planned), tuple(command), threads, device)
@@ -93,7 +93,7 @@ class Share:
     def jobs(self) -> Iterator[Job]:
         """Yield what is left to do: blocks of records, then streams."""
         cells = [(place, cell) for place, cell in enumerate(self.planned.cells) if not self._is_finished(cell)]
-        streams = [(place, cell) for place, cell in cells if is_streamed(cell, self.settings(cell))]
+        streams = [(place, cell) for place, cell in cells if cell.streamed]
         alone = [each for each in cells if each not in streams]
         for benchmark, group in groupby(alone, key=lambda each: each[1].benchmark.name):
             yield from self._blocks(benchmark, list(group))
