@@ -154,11 +154,12 @@ def test_a_cluster_of_this_machine_ends_with_the_pool(tmp_path: Path) -> None:
     assert not is_running(pid)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # only since Ray is imported
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("127.0.0.1:1", "--ray 127.0.0.1:1: "),
+        ("127.0.0.1:1", "--ray 127.0.0.1:1: nothing answers there"),
+        ("head", "give HOST:PORT of the cluster's head, or auto on a machine of the cluster"),
         ("ray://head:10001", "is the address of a client's server; give the command on a machine of the cluster"),
     ],
 )

@@ -6,6 +6,7 @@ In: the settings. Out: a process that is connected, and how many workers the clu
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from mmke.workers.settings import HERE, WorkerSettings
 
 STORE = 256 * 2**20
 """Bytes of memory that Ray may take for what is on its way between processes: rows are small."""
+START = "start a cluster with `ray start --head`, and give the command on one of its machines"
 PASSED_ON = ("HF_", "MMKE_", "CUBLAS_", "TOKENIZERS_")
 """Beginnings of the names of environment variables that workers take from the process that asks."""
 
@@ -122,15 +124,29 @@ def _started(settings: WorkerSettings, size: int | None) -> Iterator[None]:
 def _joined(address: str) -> Iterator[None]:
     import ray
 
+    if address != "auto":
+        _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, AssertionError, OSError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"--ray {address}: {told[:300]}; start a cluster with `ray start --head`, and give the command on one of "
-            "its machines"
-        ) from error
+        raise UserError(f"--ray {address}: {told[:300]}; {START}") from error
     yield
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing answers: Ray itself would try for minutes.
+
+    Raises:
+        UserError: it is no address, or nothing answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray {address}: give HOST:PORT of the cluster's head, or auto on a machine of the cluster")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(f"--ray {address}: nothing answers there ({error}); {START}") from error
 
 
 def _be_quiet() -> None:
