@@ -5,6 +5,7 @@ In: options. Out: a `Request` for `mmke.running`, which does the work; here it i
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,7 +135,7 @@ def carry_out(
 
     if request.probes != "published":
         _without_bars()  # a sentence encoder is read to find partners
-    planned = plan(request)
+    planned = plan(replace(request, elsewhere=workers.elsewhere))
     limit_threads(workers.threads)
     _announce(planned)
     from mmke.running.by_workers import run_by

@@ -24,7 +24,7 @@ def size_of(settings: WorkerSettings, *, jobs: int, need: Callable[[], int]) -> 
     Raises:
         UserError: there is no room for as many as the user asked for.
     """
-    if settings.ray is not None:
+    if settings.elsewhere:
         return None if settings.count is None else min(settings.count, max(jobs, 1))
     if settings.count == 1:
         return 1

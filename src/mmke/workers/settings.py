@@ -26,3 +26,8 @@ class WorkerSettings:
     device: str = "cpu"
     threads: int = 1
     folder: Path = Path("results")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other machines compute: this one need not have their device, nor room for a worker."""
+        return self.ray not in (None, HERE)
