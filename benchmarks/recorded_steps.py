@@ -35,7 +35,6 @@ from mmke.types import EditCase
 from mmke_bench.bench import BenchRequest, lay_out, resolve_pairs
 
 EDITORS = ("ke", "mend", "serac")
-RECORDS = 4
 EPOCHS = 6
 """The first is on new records, in the second they are recorded; the last one is profiled, and the others are timed."""
 WITHOUT_A_HUB = ("serac.encoder=random", "serac.picture_head=0")
@@ -48,6 +47,7 @@ def main() -> None:
     parser.add_argument("--weights", default="random")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--words", type=int, default=76)
+    parser.add_argument("--records", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=280.0, help="no editor is begun after so many")
     parser.add_argument("--editor", action="append")
     parser.add_argument("--set", action="append", default=[])
@@ -74,7 +74,7 @@ def main() -> None:
             try:
                 cell = resolve_pairs(BenchRequest(request, records=1, words=given.words))[0].cell
                 backbone = backbone or load(request)
-                lines: Iterator[Mapping[str, Any]] = measured(cell, backbone)
+                lines: Iterator[Mapping[str, Any]] = measured(cell, backbone, given.records)
                 for line in lines:
                     told(file, {"editor": name, "device": device_name(resolve_device(given.device)), **line})
             except Exception:  # noqa: BLE001 - the others are measured all the same
@@ -91,11 +91,11 @@ def told(file: Any, line: Mapping[str, Any]) -> None:
     file.flush()
 
 
-def measured(cell: Cell, backbone: Backbone) -> Iterator[Mapping[str, Any]]:
+def measured(cell: Cell, backbone: Backbone, records: int) -> Iterator[Mapping[str, Any]]:
     """Yield what one editor's steps take, first computed anew and then recorded, and whether the networks are equal."""
     made = []
     for recorded in (False, True):
-        line, networks = steps(cell, backbone, recorded=recorded)
+        line, networks = steps(cell, backbone, records, recorded=recorded)
         made.append(networks)
         yield line
     others = [name for name, tensor in made[0].items() if not torch.equal(tensor, made[1][name])]
@@ -103,11 +103,13 @@ def measured(cell: Cell, backbone: Backbone) -> Iterator[Mapping[str, Any]]:
     yield {"equal": not others, "others": others[:5], "apart": apart, "tensors": len(made[0])}
 
 
-def steps(cell: Cell, backbone: Backbone, *, recorded: bool) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+def steps(
+    cell: Cell, backbone: Backbone, records: int, *, recorded: bool
+) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     """Return what the steps take in one way, and the networks behind them."""
     editor: Any = cell.editor
     looped: Any = backbone
-    cases = list(lay_out(cell, looped, looped))[:RECORDS]
+    cases = list(lay_out(cell, looped, looped))[:records]
     optimizer, schedule = editor.optimizer()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     recorder = Recorder(parameters) if recorded and backbone.device.type == "cuda" else None

@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from mmke.backbones.engine.replay import Place, give_back, record
 from mmke.backbones.engine.taping import Tape, reading, writing
 
-ON = False
+ON = True
 """Whether trainings on a GPU do so."""
+FREE_AT_FIRST = 1 / 4
+"""Share of a GPU's memory that has to be free for the first recording, which takes most: gradients of its own, and what
+a pass needs while it is computed. The recordings behind it share both."""
 LEAST_FREE = 1 / 8
-"""Share of a GPU's memory that has to be free for one more recording."""
+"""The same for each of the others, so that other records and validations find room."""
 
 Pass = Callable[[], Mapping[str, Tensor]]
 """Computes a record's loss, adds its gradient to that of the parameters, and returns the parts of the loss without
@@ -62,16 +65,11 @@ class Recorded:
 class Recorder:
     """The recordings of one training."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], *, least_free: float = LEAST_FREE) -> None:
-        """Take all parameters that are trained; they lie on one GPU.
-
-        Args:
-            parameters: whose gradients passes add to.
-            least_free: see `LEAST_FREE`.
-        """
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Take all parameters that are trained; they lie on one GPU."""
         self.recorded: dict[Hashable, Recorded] = {}
         self.open = True
-        self._parameters, self._least_free = list(parameters), least_free
+        self._parameters = list(parameters)
         self._device = self._parameters[0].device
         self._place: Place | None = None
         self._met: set[Hashable] = set()
@@ -101,7 +99,7 @@ class Recorder:
     def _has_room(self) -> bool:
         if self.open and self._device.type == "cuda":
             free, whole = torch.cuda.mem_get_info(self._device)
-            if free < self._least_free * whole:
+            if free < (LEAST_FREE if self.recorded else FREE_AT_FIRST) * whole:
                 self._stop(f"{free / 2**30:.1f} GiB of the GPU's memory are free")
         return self.open
 
