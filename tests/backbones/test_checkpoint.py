@@ -43,6 +43,10 @@ def empty() -> nn.Module:
     return build_skeleton(Small)
 
 
+def on_cpu(_: str) -> torch.device:
+    return CPU
+
+
 def full(_: str) -> torch.dtype:
     return torch.float32
 
@@ -52,7 +56,7 @@ def test_each_tensor_gets_its_own_precision(stored: torch.dtype, tmp_path: Path)
     found = {name: tensor.to(stored) for name, tensor in tensors().items()}
     module = empty()
     checkpoint(tmp_path, found).fill(
-        module, dtype=lambda name: torch.float32 if name.startswith("norm") else torch.float16, device=CPU
+        module, dtype=lambda name: torch.float32 if name.startswith("norm") else torch.float16, device=on_cpu
     )
     for name, tensor in module.state_dict().items():
         wanted = torch.float32 if name.startswith("norm") else torch.float16
@@ -63,7 +67,7 @@ def test_each_tensor_gets_its_own_precision(stored: torch.dtype, tmp_path: Path)
 @pytest.mark.parametrize("safe", [True, False])
 def test_the_model_does_not_hang_on_its_file(safe: bool, tmp_path: Path) -> None:  # noqa: FBT001
     found, module = tensors(), empty()
-    checkpoint(tmp_path, found, safe=safe).fill(module, dtype=full, device=CPU)
+    checkpoint(tmp_path, found, safe=safe).fill(module, dtype=full, device=on_cpu)
     file = next(tmp_path.glob("x.*"))
     with file.open("r+b") as opened:
         opened.write(b"\0" * file.stat().st_size)
@@ -81,7 +85,7 @@ def test_all_that_does_not_fit_is_told_at_once_and_nothing_is_filled(tmp_path: P
     }
     module = empty()
     with pytest.raises(UserError) as caught:
-        checkpoint(tmp_path, found).fill(module, dtype=full, device=CPU)
+        checkpoint(tmp_path, found).fill(module, dtype=full, device=on_cpu)
     file = f"{tmp_path.name}/x.safetensors"
     assert str(caught.value) == (
         f"the weights in {tmp_path} (a layout) are not this model's: of another shape: {file}: old_linear.weight is "
@@ -105,7 +109,7 @@ def test_a_later_source_stands_in_and_the_earlier_is_listed(tmp_path: Path) -> N
     save_file({"old_norm.bias": torch.full((3,), 5.0)}, second)
     found = assemble("two", tmp_path, [Source([first], RULES), Source([second], RULES)])
     module = empty()
-    found.fill(module, dtype=full, device=CPU)
+    found.fill(module, dtype=full, device=on_cpu)
     assert module.state_dict()["norm.bias"].tolist() == [5, 5, 5]
     assert found.unused == (f"{tmp_path.name}/1.safetensors: old_norm.bias",)
 
@@ -114,7 +118,7 @@ def test_tables_that_no_file_holds_keep_their_values_and_precision(tmp_path: Pat
     model = llava()
     model.save_pretrained(model_folder(tmp_path, {}))
     filled = build_skeleton(lambda: type(model)(model.config))
-    locate(tmp_path).fill(filled, dtype=lambda _: torch.float16, device=CPU)
+    locate(tmp_path).fill(filled, dtype=lambda _: torch.float16, device=on_cpu)
     theirs = dict(model.named_buffers())
     assert {name: tensor.dtype for name, tensor in filled.named_buffers()} == {n: t.dtype for n, t in theirs.items()}
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in filled.named_buffers())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import OPTConfig, OPTForCausalLM
 
+from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.weights import memory
 from mmke.backbones.weights.loading import (
@@ -32,6 +33,7 @@ from mmke.running.request import Request
 from mmke.types import ImageRef
 
 GIB = 1 << 30
+NAMES = Names("model.decoder", "lm_head")
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 SITES = {
     "llava-1.5-7b": ("model.language_model.layers.31.mlp.down_proj", "model.multi_modal_projector"),
@@ -56,7 +58,7 @@ def loaded(*, skeleton: bool = False) -> Loaded:
         vocab_size=60, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2
     )
     model = build_skeleton(lambda: OPTForCausalLM(config))
-    return load_weights(request(skeleton=skeleton), model, never, read=never, vocabulary=60)
+    return load_weights(request(skeleton=skeleton), model, never, read=never, vocabulary=60, names=NAMES)
 
 
 def never(_: object) -> Any:

@@ -165,3 +165,40 @@ def test_a_card_is_left_as_it_was_after_an_error_in_a_step() -> None:
         repeat(step, 10, device=GPU)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.ones(3, device=GPU).sum().item() == 3
+
+
+TWO = [torch.device("cuda", 0), torch.device("cuda", 1)]
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+
+
+@pytest.mark.gpu
+@two_gpus
+@pytest.mark.parametrize("card", TWO)
+def test_a_step_on_one_of_several_cards_is_recorded_there(card: torch.device) -> None:
+    ran: list[bool] = []
+
+    def training_there(step: Callable[[], None], times: int) -> None:
+        def counted() -> None:
+            ran.append(True)
+            step()
+
+        repeat(counted, times, device=TWO[0], cards=TWO)
+
+    recorded = trained(card, 40, training_there)
+    assert len(ran) == 2  # the first, and the one that is recorded
+    for one, other in zip(recorded, trained(TWO[0], 40, plainly), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.gpu
+@two_gpus
+def test_a_step_that_crosses_cards_runs_as_it_is() -> None:
+    begin, end, ran = torch.zeros((), device=TWO[0]), torch.zeros((), device=TWO[1]), []
+
+    def step() -> None:
+        ran.append(True)
+        end.add_((begin + 1).to(TWO[1]))
+
+    repeat(step, 20, device=TWO[0], cards=TWO)
+    assert len(ran) == 20
+    assert end.item() == 20

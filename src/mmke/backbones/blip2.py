@@ -5,6 +5,7 @@ Prompt as MMKE-Bench (arXiv:2502.19870) runs it: the picture's 32 positions, `</
 begins with `</s>`. OPT has learned position embeddings, 2,048 of them: a longer prompt is an error.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration, OPTConfig
 
 from mmke.backbones import qformer
 from mmke.backbones.engine import decoder
+from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.blip2 import locate
@@ -19,12 +21,19 @@ from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_
 from mmke.types import WeightSource
 
 VOCABULARY = 50272
+NAMES = Names("language_model.model.decoder", "language_model.lm_head")
 BEGIN = 2
 """The id of `</s>`, with which OPT begins every text; not every stored tokenizer names it as `bos_token`."""
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    skeleton: bool = False,
+    cards: Sequence[torch.device] = (),
 ) -> ComposedBackbone:
     """BLIP2-OPT-2.7B; needs its weights (mmke fetch blip2-opt-2.7b).
 
@@ -32,10 +41,10 @@ def load(
         UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
-    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton, cards)
     model = build_skeleton(lambda: Blip2ForConditionalGeneration(config()))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    loaded = load_weights(request, model, locate, read=read_tokenizer, vocabulary=VOCABULARY)
+    loaded = load_weights(request, model, locate, read=read_tokenizer, vocabulary=VOCABULARY, names=NAMES)
     return compose(
         loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
@@ -80,7 +89,7 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         module=model,
         vision=qformer.vision(model, pixels),
         decoder=decoder.opt_parts(model.language_model.model.decoder, model.language_model.lm_head),
-        decoder_name="language_model.model.decoder",
+        decoder_name=NAMES.decoder,
         prompt=prompt,
         published_autocast=True,
     )

@@ -10,6 +10,7 @@ Differs from there: a prompt is never cut. There, with a checkpoint that states 
 a longer prompt with a picture was lost.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from mmke.backbones import llama_tokenizer
 from mmke.backbones.engine import decoder
+from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
@@ -31,13 +33,20 @@ from mmke.types import WeightSource
 SIDE = 336
 PATCHES = 24**2
 VOCABULARY = 32000
+NAMES = Names("model.language_model", "lm_head")
 MOST_PIXELS = 10**8
 """The most pixels of a resized picture, before the centre crop."""
 PROCESSOR = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    skeleton: bool = False,
+    cards: Sequence[torch.device] = (),
 ) -> ComposedBackbone:
     """LLaVA-1.5-7B; needs its weights (mmke fetch llava-1.5-7b).
 
@@ -45,9 +54,9 @@ def load(
         UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
-    request = LoadRequest(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton)
+    request = LoadRequest(name, weights, lambda tensor: tensor_dtype(tensor, half), device, skeleton, cards)
     model = build_skeleton(lambda: LlavaForConditionalGeneration(config()))
-    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
+    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY, names=NAMES)
     return compose(loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=pixels)
 
 
@@ -126,7 +135,7 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         module=model,
         vision=Vision(pixels, encode, stacked(projector), "model.vision_tower", "model.multi_modal_projector"),
         decoder=decoder.llama_parts(model.model.language_model, model.lm_head),
-        decoder_name="model.language_model",
+        decoder_name=NAMES.decoder,
         prompt=prompt,
         # The library returns LLaVA's logits in float32, in whatever precision the language model is.
         logits_dtype=torch.float32,

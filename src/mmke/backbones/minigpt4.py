@@ -7,6 +7,7 @@ end of the turn. A query without a picture is the text alone. The published code
 beginning-of-sequence token before a query with a picture: `Ask.begin` asks for it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers import Blip2QFormerModel, Blip2VisionModel, LlamaConfig, Llama
 
 from mmke.backbones import llama_tokenizer, qformer
 from mmke.backbones.engine import decoder
+from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights
@@ -22,6 +24,7 @@ from mmke.backbones.weights.minigpt4 import locate
 from mmke.types import WeightSource
 
 VOCABULARY = 32000
+NAMES = Names("language_model.model", "language_model.lm_head")
 
 
 class MiniGPT4(nn.Module):
@@ -38,7 +41,13 @@ class MiniGPT4(nn.Module):
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    skeleton: bool = False,
+    cards: Sequence[torch.device] = (),
 ) -> ComposedBackbone:
     """MiniGPT-4 on Vicuna-7B; needs its weights (mmke fetch minigpt4-7b).
 
@@ -46,11 +55,11 @@ def load(
         UserError: no weights, wrong ones, or too little memory on the GPU.
     """
     half = half_on_gpu(dtype, device)
-    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton)
+    request = LoadRequest(name, weights, lambda tensor: qformer.tensor_dtype(tensor, half), device, skeleton, cards)
     parts = qformer.vision_config(), qformer.qformer_config(), text_config()
     model = build_skeleton(lambda: MiniGPT4(*parts, query_tokens=qformer.QUERIES))
     model.vision_model.post_layernorm.eps = qformer.LN_VISION_EPS
-    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY)
+    loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY, names=NAMES)
     return compose(
         loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
@@ -86,7 +95,7 @@ def compose(model: Any, *, name: str, revision: str, prompt: Prompt, pixels: Any
         module=model,
         vision=qformer.vision(model, pixels),
         decoder=decoder.llama_parts(model.language_model.model, model.language_model.lm_head),
-        decoder_name="language_model.model",
+        decoder_name=NAMES.decoder,
         prompt=prompt,
         published_autocast=True,
     )

@@ -4,7 +4,7 @@ Out: backbones of the library's own classes, composed by the same functions as t
 prompts and precisions. Each byte of a text is a token, and pictures are resized to 28 x 28 pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from mmke.backbones import blip2, llava, minigpt4, qformer
+from mmke.backbones.engine.cards import Names, lay
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.minigpt4 import MiniGPT4
 from mmke.backbones.weights.loading import RANDOM, RANDOM_REVISION, check_none_named, set_precision
@@ -46,7 +47,13 @@ SPREAD = 0.3
 
 
 def load_llava(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    cards: Sequence[torch.device] = (),
+    **_: object,
 ) -> ComposedBackbone:
     """A random four-layer LLaVA, for tests."""
     _check_own(name, weights)
@@ -60,24 +67,36 @@ def load_llava(
     )
     config = LlavaConfig(vision_config=vision, text_config=_llama(), image_token_index=VOCABULARY - 1)
     model = _seeded(lambda: LlavaForConditionalGeneration(config))
-    placed = _placed(model, llava.tensor_dtype, dtype=dtype, device=device)
+    placed = _placed(model, llava.tensor_dtype, dtype, llava.NAMES, cards or (device,))
     prompt = llava.prompt(byte_tokenizer(), image_tokens=PATCHES)
     return llava.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
 def load_minigpt4(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    cards: Sequence[torch.device] = (),
+    **_: object,
 ) -> ComposedBackbone:
     """A random four-layer MiniGPT-4, for tests."""
     _check_own(name, weights)
     model = _seeded(lambda: MiniGPT4(_blip2_vision(), _qformer(), _llama(), query_tokens=QUERIES))
-    placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
+    placed = _placed(model, qformer.tensor_dtype, dtype, minigpt4.NAMES, cards or (device,))
     prompt = minigpt4.prompt(byte_tokenizer(), image_tokens=QUERIES)
     return minigpt4.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
 
 def load_blip2(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, **_: object
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    cards: Sequence[torch.device] = (),
+    **_: object,
 ) -> ComposedBackbone:
     """A random four-layer BLIP2-OPT, for tests."""
     _check_own(name, weights)
@@ -102,7 +121,7 @@ def load_blip2(
         image_token_index=VOCABULARY - 1,
     )
     model = _seeded(lambda: Blip2ForConditionalGeneration(config))
-    placed = _placed(model, qformer.tensor_dtype, dtype=dtype, device=device)
+    placed = _placed(model, qformer.tensor_dtype, dtype, blip2.NAMES, cards or (device,))
     prompt = blip2.prompt(byte_tokenizer(), image_tokens=QUERIES, begin=BOS)
     return blip2.compose(placed, name=name, revision=RANDOM_REVISION, prompt=prompt, pixels=_pixels)
 
@@ -135,12 +154,18 @@ def _seeded(build: Callable[[], Any]) -> Any:
 
 
 def _placed(
-    model: Any, precision: Callable[[str, torch.dtype], torch.dtype], *, dtype: torch.dtype | None, device: torch.device
+    model: Any,
+    precision: Callable[[str, torch.dtype], torch.dtype],
+    dtype: torch.dtype | None,
+    names: Names,
+    cards: Sequence[torch.device],
 ) -> Any:
-    """Convert a module to its precisions, without gradients and in evaluation mode, and move it to the device."""
+    """Convert a module to its precisions, without gradients and in evaluation mode, and move it to its devices."""
     set_precision(model, lambda name: precision(name, dtype or torch.float32))
+    model.requires_grad_(requires_grad=False).eval()
     # These have no skeletons: their weights are made in a moment.
-    return model.requires_grad_(requires_grad=False).eval().to(device="meta" if is_elsewhere(device) else device)
+    lay(model, names, [torch.device("meta")] if is_elsewhere(cards[0]) else cards)
+    return model
 
 
 def _pixels(picture: Image.Image) -> Tensor:

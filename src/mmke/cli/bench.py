@@ -158,6 +158,8 @@ def bench(
         raise UserError(options.OWN_DATA.format(data=data))
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it")
+    if "," in device:
+        raise UserError(f"--device {device}: mmke bench compares on one GPU; name one")
     given = {"tests": tests, "batch": batch, "score": score, "panel": panel}
     about_streams = {**given, "seconds": seconds}
     stray = next((name for name, value in about_streams.items() if value is not None), None)

@@ -116,8 +116,8 @@ def _weights(named: str | None) -> str | None:
 
 
 def _device(name: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UserError(f"--device {name}: give cpu, cuda or cuda:1")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?(,cuda:\d+)*", name):
+        raise UserError(f"--device {name}: give cpu, cuda or cuda:1, or several GPUs: cuda:0,cuda:1")
     return name
 
 
@@ -303,7 +303,13 @@ SettingsFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="For everything that is drawn at random.", callback=_seed, rich_help_panel=HOW)]
 Device = Annotated[
-    str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1.", callback=_device, rich_help_panel=WHERE)
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="cpu, cuda, cuda:1; cuda:0,cuda:1: a model that needs two GPUs.",
+        callback=_device,
+        rich_help_panel=WHERE,
+    ),
 ]
 Dtype = Annotated[
     DtypeName | None,

@@ -31,6 +31,10 @@ class Factors:
     inputs: Float[Tensor, "rows into"]
     gradients: Float[Tensor, "rows out"]
 
+    def to(self, device: torch.device) -> "Factors":
+        """Return the same on a device."""
+        return Factors(self.inputs.to(device), self.gradients.to(device))
+
     def gradient(self) -> Float[Tensor, "out into"]:
         """Return the gradient of the matrix."""
         return self.gradients.T @ self.inputs

@@ -6,17 +6,48 @@ from mmke.errors import UserError
 from mmke.results.provenance import processor_name
 
 
-def resolve_device(name: str, *, elsewhere: bool = False) -> torch.device:
-    """Return a device; one of another machine is a GPU without a number.
+def resolve_devices(name: str, *, elsewhere: bool = False) -> tuple[torch.device, ...]:
+    """Return the devices over which a model is laid; of another machine one GPU without a number stands for all.
 
     Args:
-        name: "cpu", "cuda", "cuda:1", …
+        name: "cpu", "cuda", "cuda:1", … or several GPUs, such as "cuda:0,cuda:1".
         elsewhere: of another machine, so that this one need not have it.
 
     Raises:
-        UserError: no such device, or it is not there.
+        UserError: no such device, it is not there, or one is named twice.
     """
-    unknown = f"unknown device {name!r}; give cpu, cuda or cuda:1"
+    devices = tuple(_resolved(each, name, elsewhere=elsewhere) for each in name.split(","))
+    if len(devices) > 1 and any(device.type != "cuda" for device in devices):
+        raise UserError(f"device {name!r}: a model can be laid over several GPUs alone; give cpu, or cuda:0,cuda:1")
+    if len(set(devices)) < len(devices):
+        raise UserError(f"device {name!r} names a GPU twice; name each once, such as cuda:0,cuda:1")
+    return (torch.device("cuda"),) if elsewhere and devices[0].type == "cuda" else devices
+
+
+def resolve_device(name: str, *, elsewhere: bool = False) -> torch.device:
+    """Return a device; of several the first, on which a model begins.
+
+    Raises:
+        UserError: as `resolve_devices`.
+    """
+    return resolve_devices(name, elsewhere=elsewhere)[0]
+
+
+def over_cards(device: str, cards: int) -> str:
+    """Return the devices of a process that sees `cards` GPUs for one model: "cuda" over two is "cuda:0,cuda:1".
+
+    Raises:
+        UserError: the device is no GPU, or names one already.
+    """
+    if cards == 1:
+        return device
+    if device != "cuda":
+        raise UserError(f"--cards-per-worker {cards} with --device {device}: give --device cuda")
+    return ",".join(f"cuda:{number}" for number in range(cards))
+
+
+def _resolved(name: str, whole: str, *, elsewhere: bool) -> torch.device:
+    unknown = f"unknown device {whole!r}; give cpu, cuda, cuda:1, or several GPUs: cuda:0,cuda:1"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -25,9 +56,7 @@ def resolve_device(name: str, *, elsewhere: bool = False) -> torch.device:
         raise UserError(unknown)
     if device.type == "cuda" and not elsewhere and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name!r} is not there: this PyTorch {_gpus()}")
-    if device.type != "cuda":
-        return device
-    return torch.device("cuda") if elsewhere else torch.device("cuda", device.index or 0)
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 def _gpus() -> str:
@@ -59,22 +88,22 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def check_dtype(dtype: torch.dtype | None, device: torch.device) -> None:
-    """Ask whether a device computes in a dtype.
+def check_dtype(dtype: torch.dtype | None, *devices: torch.device) -> None:
+    """Ask whether devices compute in a dtype.
 
     Raises:
         UserError: it does not.
     """
-    if dtype != torch.bfloat16 or device.type != "cuda":
-        return
-    major, minor = torch.cuda.get_device_capability(device)
-    if major < 8:  # Ampere is the first that has it; before, it is emulated, many times slower
-        raise UserError(
-            f"{device_name(device)} (compute capability {major}.{minor}) does not compute in bfloat16; "
-            "take --dtype float16 or float32"
-        )
+    for device in devices if dtype == torch.bfloat16 else ():
+        major, minor = torch.cuda.get_device_capability(device) if device.type == "cuda" else (8, 0)
+        if major < 8:  # Ampere is the first that has it; before, it is emulated, many times slower
+            raise UserError(
+                f"{device_name(device)} (compute capability {major}.{minor}) does not compute in bfloat16; "
+                "take --dtype float16 or float32"
+            )
 
 
-def device_name(device: torch.device) -> str:
-    """Return the model of the GPU, or of the processor."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+def device_name(*devices: torch.device) -> str:
+    """Return the model of the GPU, or of the processor; of several GPUs each model once."""
+    names = [torch.cuda.get_device_name(each) if each.type == "cuda" else processor_name() for each in devices]
+    return " and ".join(dict.fromkeys(names))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mmke import registry
+from mmke.backbones.engine.cards import cards_of
 from mmke.backbones.engine.store import store_for
 from mmke.editing.trained import network_tensors, read
 from mmke.editors.none.edit import prepare_for
@@ -96,9 +97,9 @@ def execute(
         UserError: a broken checkpoint, too little memory.
         ChangedBackboneError: the editor has changed the backbone.
     """
-    device = job.backbone.device
-    release(device)
-    forget_peaks(device)
+    devices = cards_of(job.backbone.module)
+    release(*devices)
+    forget_peaks(*devices)
     with filled(cell, job.backbone), registry.named("editors", cell.editor.name):
         editor = prepare_for(cell.editor, job.editors)
         events = remaining(cell.events, lambda event: is_done(event, cell.schedule, keeper, journal))

@@ -4,14 +4,18 @@ A skeleton has the modules on the meta device, the tokenizer and the image proce
 to check records within seconds.
 """
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mmke import registry
 from mmke.errors import UserError
 from mmke.protocols import Backbone
-from mmke.running.devices import check_dtype, resolve_device, resolve_dtype
+from mmke.running.devices import check_dtype, resolve_devices, resolve_dtype
 from mmke.running.request import Request
 from mmke.types import WeightSource
 
@@ -30,7 +34,7 @@ def load_backbone(
     Args:
         name: registered name.
         dtype: the language model's precision; None: as the backbone was published for the device.
-        device: "cpu", "cuda", "cuda:1", …
+        device: "cpu", "cuda", "cuda:1", or several GPUs over which the model is laid: "cuda:0,cuda:1".
         weights: folder with its weights, or "random"; None: `hugging_cache` in the current folder, then the hub's.
         skeleton: everything but the weights, in order to look up names, shapes and edit sites within seconds.
         elsewhere: of a skeleton: the device is another machine's.
@@ -40,17 +44,28 @@ def load_backbone(
     """
     source: WeightSource = "random" if weights == "random" else None if weights is None else Path(weights)
     make = registry.factory("backbones", name)
-    precision, place = resolve_dtype(dtype), resolve_device(device, elsewhere=elsewhere)
+    precision, devices = resolve_dtype(dtype), resolve_devices(device, elsewhere=elsewhere)
     if not elsewhere:
-        check_dtype(precision, place)
+        check_dtype(precision, *devices)
+    if "," in device and not _takes_cards(make):
+        raise UserError(f"--device {device}: {name} cannot be laid over several GPUs; name one, such as cuda:0")
+    several = {"cards": devices} if len(devices) > 1 else {}
     try:
-        backbone: Backbone = make(name=name, dtype=precision, device=place, weights=source, skeleton=skeleton)
+        backbone: Backbone = make(
+            name=name, dtype=precision, device=devices[0], weights=source, skeleton=skeleton, **several
+        )
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"{place} has too little memory to load {name}; end what else runs there (nvidia-smi), take "
+            f"{device} has too little memory to load {name}; end what else runs there (nvidia-smi), take "
             "--dtype float16, or another --device"
         ) from error
     return backbone
+
+
+def _takes_cards(make: Callable[..., Any]) -> bool:
+    # The factory of another package is wrapped, and is the last of what the wrapper was given.
+    made = make.args[-1] if isinstance(make, partial) else make
+    return "cards" in inspect.signature(made).parameters
 
 
 def load(request: Request, *, skeleton: bool = False) -> Backbone:

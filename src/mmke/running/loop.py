@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from mmke.backbones.engine.cards import cards_of
 from mmke.backbones.engine.disk import OnDisk
 from mmke.editing.states import persistent_bytes
 from mmke.errors import CannotAskError, TooLittleMemoryError
@@ -135,7 +136,7 @@ class _Now:
     def open(self) -> None:
         """Open a session on the unedited backbone."""
         self.refused, self.own, self.applied = {}, {}, []
-        self.watch = Stopwatch(self.task.backbone.device)
+        self.watch = Stopwatch(cards_of(self.task.backbone.module))
         torch.manual_seed(self.task.seed)
         self.session = self.opened.enter_context(self.task.editor.open(self.task.backbone, self.task.store))
 
@@ -166,7 +167,7 @@ class _Now:
                 journal.load(self.session)
         else:
             torch.manual_seed(self.task.seed)
-            watch = Stopwatch(self.task.backbone.device)
+            watch = Stopwatch(cards_of(self.task.backbone.module))
             with self.watch.phase("edit"), watch.phase("edit"):
                 refused = _apply(self.session, self.task.backbone, event.cases)
             self.refused |= refused
@@ -226,7 +227,7 @@ class _Now:
             own=self.own.get(case.id, range(0)),
         )
         rows = make_rows(case, task.metrics, answers, floor=task.floor, when=when)
-        timing, self.watch = self.watch.timing(), Stopwatch(task.backbone.device)
+        timing, self.watch = self.watch.timing(), Stopwatch(cards_of(task.backbone.module))
         self.left[case.id] -= 1
         if not self.left[case.id]:
             self.references.forget(case.id)
@@ -277,12 +278,13 @@ def _out_of_memory_told(task: Task, event: Event) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        device = task.backbone.device
-        held = torch.cuda.memory_reserved(device) / 2**30 if device.type == "cuda" else 0.0
+        devices = cards_of(task.backbone.module)
+        held = sum(torch.cuda.memory_reserved(each) for each in devices if each.type == "cuda") / 2**30
         raise TooLittleMemoryError(
-            f"{device} has too little memory for {task.editor.name} on {task.backbone.name} at {_place(event)} "
-            f"({held:.1f} GiB are held); what is finished is kept. End what else runs there (nvidia-smi), take "
-            "--dtype float16, fewer demonstrations (--set ike.demonstrations=8), or a larger GPU"
+            f"{', '.join(map(str, devices))} has too little memory for {task.editor.name} on {task.backbone.name} "
+            f"at {_place(event)} ({held:.1f} GiB are held); what is finished is kept. End what else runs there "
+            "(nvidia-smi), take --dtype float16, fewer demonstrations (--set ike.demonstrations=8), a larger GPU, or "
+            "several for the model (--device cuda:0,cuda:1)"
         ) from error
 
 

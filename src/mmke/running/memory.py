@@ -8,16 +8,16 @@ import ctypes
 import gc
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 
-def release(device: torch.device) -> None:
-    """Give free memory back: to the GPU, and on Linux to the system."""
+def release(*devices: torch.device) -> None:
+    """Give free memory back: to the GPUs, and on Linux to the system."""
     gc.collect()
-    if device.type == "cuda":
+    if _are_cards(devices):
         torch.cuda.empty_cache()
     elif sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
@@ -25,12 +25,13 @@ def release(device: torch.device) -> None:
             trim(0)
 
 
-def forget_peaks(device: torch.device) -> None:
+def forget_peaks(*devices: torch.device) -> None:
     """Begin to look for the peak anew."""
-    if device.type == "cuda":
+    if _are_cards(devices):
         # Before anything was computed there, the library has no counters to reset.
         torch.cuda.init()  # type: ignore[no-untyped-call]
-        torch.cuda.reset_peak_memory_stats(device)
+        for device in devices:
+            torch.cuda.reset_peak_memory_stats(device)
         return
     clear = Path("/proc/self/clear_refs")
     try:
@@ -39,15 +40,19 @@ def forget_peaks(device: torch.device) -> None:
         return
 
 
-def peaks(device: torch.device) -> Mapping[str, int]:
-    """Return the most bytes since `forget_peaks` by kind: reserved and allocated on a GPU, else resident."""
-    if device.type == "cuda":
+def peaks(*devices: torch.device) -> Mapping[str, int]:
+    """Return the most bytes since `forget_peaks` by kind: reserved and allocated on all GPUs, else resident."""
+    if _are_cards(devices):
         return {
-            "reserved": torch.cuda.max_memory_reserved(device),
-            "allocated": torch.cuda.max_memory_allocated(device),
+            "reserved": sum(map(torch.cuda.max_memory_reserved, devices)),
+            "allocated": sum(map(torch.cuda.max_memory_allocated, devices)),
         }
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
     # Without that file it is the peak since the process began. Linux counts in KiB, macOS in bytes.
     whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"resident": next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), whole)}
+
+
+def _are_cards(devices: Sequence[torch.device]) -> bool:
+    return any(device.type == "cuda" for device in devices)

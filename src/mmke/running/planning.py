@@ -21,7 +21,7 @@ from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
 from mmke.results.shard import Shard, check_shard
 from mmke.running.arranging import arrange
-from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_device, resolve_dtype
+from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_devices, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
@@ -123,9 +123,9 @@ def plan(request: Request) -> Plan:
         UserError: an unknown name, a wrong setting, broken data, no such device or dtype.
     """
     check_request(request)
-    device = resolve_device(request.device, elsewhere=request.elsewhere)
+    devices = resolve_devices(request.device, elsewhere=request.elsewhere)
     if not request.elsewhere:
-        check_dtype(resolve_dtype(request.dtype), device)
+        check_dtype(resolve_dtype(request.dtype), *devices)
     editors = request.editor_names()
     cells: list[Cell] = []
     left_out: set[str] = set()
@@ -263,7 +263,7 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
 
     Where other machines compute, the model of their device is the one with which the folder was begun, or `NOT_KNOWN`.
     """
-    device = resolve_device(request.device, elsewhere=request.elsewhere)
+    devices = resolve_devices(request.device, elsewhere=request.elsewhere)
     settings = RunSettings(
         backbone=backbone.name,
         editor=cell.editor.name,
@@ -277,8 +277,8 @@ def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSetting
         probes=request.probes,
         partners=None if request.probes == "published" else request.partners,
         dtype=dtype_name(backbone.dtype),
-        device_type=device.type,
-        device=NOT_KNOWN if request.elsewhere else device_name(device),
+        device_type=devices[0].type,
+        device=NOT_KNOWN if request.elsewhere else device_name(*devices),
         data_revision=cell.data_revision,
         weights_revision=backbone.revision,
         prompt_revision=backbone.prompt_revision,

@@ -42,7 +42,7 @@ class Request:
         untrained: make trained editors without a checkpoint; the caller lays out their networks.
         data: folder of benchmarks that are not embedded.
         out: where results go.
-        device: "cpu", "cuda", "cuda:1", …
+        device: "cpu", "cuda", "cuda:1", or several GPUs for one model: "cuda:0,cuda:1".
         elsewhere: other machines compute, so that this one needs no such device.
         dtype: of the backbone's language model; None: as the backbone was published for the device.
         weights: folder with the backbone's weights, or "random"; None: the usual places.

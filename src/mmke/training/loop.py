@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from mmke.backbones.engine.cards import cards_of
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.trained import BEST, LAST, Checkpoint, TrainedFor, write
 from mmke.errors import UserError
@@ -190,9 +191,11 @@ class TrainingLoop:
 
 def out_of_memory(editor: str, backbone: Backbone, when: str) -> str:
     """Return the message that there is too little memory, and what helps."""
-    device = backbone.device
-    held = f" ({torch.cuda.memory_reserved(device) / 2**30:.1f} GiB are held)" if device.type == "cuda" else ""
+    devices = cards_of(backbone.module)
+    reserved = sum(torch.cuda.memory_reserved(each) for each in devices if each.type == "cuda")
+    held = f" ({reserved / 2**30:.1f} GiB are held)" if reserved else ""
+    named = ", ".join(map(str, devices))
     return (
-        f"{device} has too little memory to train {editor} on {backbone.name} {when}{held}. End what else runs there "
+        f"{named} has too little memory to train {editor} on {backbone.name} {when}{held}. End what else runs there "
         "(nvidia-smi), take --dtype float16, smaller networks (--set, the sizes in its settings), or a larger GPU"
     )

@@ -63,5 +63,7 @@ def find_processes(device: str, *, gradient_accumulation_steps: int, single_proc
             f"{state.num_processes} processes cannot share the {gradient_accumulation_steps} records of a step; set "
             f"gradient_accumulation_steps to a multiple of {state.num_processes}, or start another number of processes"
         )
+    if state.num_processes > 1 and "," in device:
+        raise UserError(f"--device {device}: {state.num_processes} processes were started; give --device cuda")
     own = f"cuda:{state.local_process_index}" if state.num_processes > 1 and device == "cuda" else device
     return Processes(state.process_index, state.num_processes, own)

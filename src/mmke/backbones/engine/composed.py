@@ -6,17 +6,19 @@ In: queries. Out: logits, answers, gradients. Every backbone file builds one of 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmke.backbones.engine import answering, greedy, packing, replay
+from mmke.backbones.engine.cards import card_of, cards_of
 from mmke.backbones.engine.decoder import Decoder
 from mmke.backbones.engine.projections import find_projections, projection
 from mmke.backbones.engine.reach import check_above
+from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with
 from mmke.backbones.engine.turns import alone, lent, turn
@@ -115,7 +117,9 @@ class ComposedBackbone:
         # Larger packs do not use a GPU any better, and need more memory.
         limit = 2 * int(self.decoder.config.hidden_size)
         groups = [-1 if query.image is None else images.index(query.image) for query in queries]
-        return packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
+        batch = packing.make_batch(encoded, images, groups, limit=limit, device=self.device)
+        # Where the logits will be, so that no step has to bring it there.
+        return replace(batch, order=sent(batch.order, card_of(self.decoder.head) or self.device))
 
     def length(self, query: Query, target: str) -> int:
         """Return how many positions a query with its answer takes."""
@@ -202,7 +206,7 @@ class ComposedBackbone:
         """Run a step many times; on a GPU it is recorded once (a CUDA graph) and replayed."""
         # Deterministic sums, and a recording, are the whole process's; on a processor there are neither.
         with alone() if self.device.type == "cuda" else nullcontext():
-            replay.repeat(step, times, device=self.device)
+            replay.repeat(step, times, device=self.device, cards=cards_of(self.module))
 
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
         """Return the name of the submodule that plays a role."""
@@ -281,7 +285,8 @@ class ComposedBackbone:
 
     def _tail(self, trunk: Trunk) -> Tensor:
         rows = [self._above(begin, pack) for pack, begin in zip(trunk.batch.packs, self._states(trunk), strict=True)]
-        logits: Tensor = self.decoder.head(torch.cat(rows)[trunk.batch.order])
+        order = trunk.batch.order
+        logits: Tensor = self.decoder.head(torch.cat(rows).to(order.device)[order])
         return logits if self.logits_dtype is None else logits.to(self.logits_dtype)
 
     def _above(self, begin: _State, pack: Pack) -> Tensor:
@@ -289,7 +294,7 @@ class ComposedBackbone:
         if begin.cut == OUTPUT:
             return begin.hidden
         if not self.decoder.mlp.known:
-            return self._run_from(begin, pack)()[0, pack.rows]
+            return _picked(self._run_from(begin, pack)(), pack.rows)
         # After the last attention no position depends on another, so only the wanted rows are computed.
         rows = self._before_last_mlp(begin, pack)
         return self.decoder.finish(self.decoder.mlp.run(self.decoder.layers[-1], rows))
@@ -298,7 +303,8 @@ class ComposedBackbone:
         last = self.layers - 1
         if begin.cut.place == "mlp" and self._layer(begin.cut) == last:
             return begin.hidden
-        return self.decoder.capture(self._run_from(begin, pack), layer=last, before_mlp=True).hidden[0, pack.rows]
+        state = self.decoder.capture(self._run_from(begin, pack), layer=last, before_mlp=True)
+        return _picked(state.hidden, pack.rows)
 
     def _run_from(self, begin: _State, pack: Pack) -> Callable[[], Tensor]:
         """Return a function that computes a pack's final hidden states [1 seq hidden] from the state at a cut."""
@@ -317,3 +323,8 @@ class ComposedBackbone:
         if cut.layer is None or not -self.layers <= cut.layer < self.layers:
             raise ValueError(f"cut {cut} names no layer of {self.name}, which has {self.layers}")
         return cut.layer % self.layers
+
+
+def _picked(hidden: Float[Tensor, "1 seq hidden"], rows: Int[Tensor, "rows"]) -> Float[Tensor, "rows hidden"]:
+    """Return some rows, which may lie on another card than their numbers."""
+    return hidden[0, rows.to(hidden.device)]

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmke.backbones.engine.attention import attend_in_packs, attending
+from mmke.backbones.engine.cards import card_of
+from mmke.backbones.engine.structure import moved, tensors_in
 from mmke.protocols import TrieSpan
 
 
@@ -115,7 +117,8 @@ class Decoder:
             forward()
         except _StopForwardError:
             # Some layers flatten the batch before their MLP.
-            return Captured(hidden[0].reshape(1, -1, hidden[0].shape[-1]), context)
+            state = Captured(hidden[0].reshape(1, -1, hidden[0].shape[-1]), context)
+            return _brought(state, card_of(target))
         finally:
             for handle in handles:
                 handle.remove()
@@ -127,6 +130,13 @@ class Decoder:
             for module in list(self.layers)[layer:]:
                 hidden = module(hidden, **context)
         return self.finish(hidden)
+
+
+def _brought(state: Captured, card: torch.device | None) -> Captured:
+    """Bring a state to the card of the layers that go on from it, so that not each of their passes has to."""
+    if card is None or all(tensor.device == card for tensor in tensors_in(state)):
+        return state
+    return Captured(moved(state.hidden, card), moved(state.context, card))
 
 
 def fuse_norms(model: nn.Module) -> None:

@@ -38,7 +38,8 @@ def _continue_pack(
     decoder: Decoder, pack: Pack, embeds: Tensor, limits: Sequence[int], ends: Ends
 ) -> dict[int, Written]:
     cache = DynamicCache(config=decoder.config)
-    hidden = decoder.run(embeds, pack.mask, pack.position_ids, tries=pack.tries, cache=cache)[0, pack.ends]
+    whole = decoder.run(embeds, pack.mask, pack.position_ids, tries=pack.tries, cache=cache)[0]
+    hidden = whole[pack.ends.to(whole.device)]
     seen, position_ids = sight(pack, pack.ends), pack.position_ids[..., pack.ends]
     active = list(pack.members)
     written = {member: Written((), finished=False) for member in active}
@@ -51,10 +52,10 @@ def _continue_pack(
         active = [active[i] for i in keep]
         if not active:
             break
-        index = sent(keep, ids.device)
-        new = torch.eye(len(keep), dtype=torch.bool, device=ids.device)
+        index = sent(keep, seen.device)
+        new = torch.eye(len(keep), dtype=torch.bool, device=seen.device)
         seen, position_ids = torch.cat([seen[index], new], dim=1), position_ids[..., index] + 1
-        hidden = decoder.run(decoder.embed(ids[index])[None], seen, position_ids, cache=cache)[0]
+        hidden = decoder.run(decoder.embed(ids.to(seen.device)[index])[None], seen, position_ids, cache=cache)[0]
     return written
 
 

@@ -5,7 +5,7 @@ step (a CUDA graph) asks for all of them at once; it runs the same kernels on th
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -22,8 +22,15 @@ WORTH = 6
 logger = logging.getLogger(__name__)
 
 
-def repeat(step: Callable[[], None], times: int, *, device: torch.device) -> None:
+def repeat(step: Callable[[], None], times: int, *, device: torch.device, cards: Sequence[torch.device] = ()) -> None:
     """Run `step` `times` times, deterministically.
+
+    Args:
+        step: reads and writes the same tensors each time.
+        times: how often.
+        device: where it computes.
+        cards: all GPUs on which it may compute; none: on `device` alone. A step that computes on one of them is
+            recorded there. A recording is of one GPU, so that a step that crosses from one to another runs as it is.
 
     A step reads and writes the same tensors each time, and never waits for the device. One that does wait cannot be
     recorded; it is run as it is, and the log says so. After each step it says how many are done (`mmke.steps`).
@@ -34,7 +41,7 @@ def repeat(step: Callable[[], None], times: int, *, device: torch.device) -> Non
                 step()
                 steps.report(done + 1, times)
             return
-        _replay(step, times, device)
+        _replay(step, times, cards or (device,))
 
 
 @contextmanager
@@ -60,10 +67,15 @@ def deterministic(device: torch.device) -> Iterator[None]:
         settings.fill_uninitialized_memory = filling
 
 
-def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
+def _replay(step: Callable[[], None], times: int, cards: Sequence[torch.device]) -> None:
+    before = _allocations(cards)
     for _ in range(WARM):
         step()
-    recorded = _record(step, device)
+    taken = zip(cards, before, _allocations(cards), strict=True)
+    computing = [card for card, earlier, now in taken if now > earlier] or list(cards[:1])
+    recorded = _record(step, computing[0]) if len(computing) == 1 else None
+    if len(computing) > 1:
+        logger.info("a step crosses GPUs, so that it is not recorded and runs as it is")
     try:
         for done in range(WARM, times):
             if recorded is None:
@@ -72,7 +84,8 @@ def _replay(step: Callable[[], None], times: int, device: torch.device) -> None:
                 recorded.replay()
             steps.report(done + 1, times)
     finally:
-        torch.cuda.synchronize(device)
+        for card in computing:
+            torch.cuda.synchronize(card)
         del recorded
         give_back()
 
@@ -82,6 +95,11 @@ def give_back() -> None:
     # What a recording held serves nothing else: neither its memory nor, within it, the workspaces of its stream.
     torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
     torch.cuda.empty_cache()
+
+
+def _allocations(cards: Sequence[torch.device]) -> list[int]:
+    """Return how often memory was taken on each card so far: whatever computes on a card takes some."""
+    return [torch.cuda.memory_stats(card).get("allocation.all.allocated", 0) for card in cards]
 
 
 def _record(step: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph | None:

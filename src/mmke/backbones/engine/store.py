@@ -11,7 +11,8 @@ import torch
 
 from mmke.backbones.engine import disk
 from mmke.backbones.engine.disk import OnDisk
-from mmke.backbones.engine.structure import bytes_of, moved, tensors_in
+from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.structure import bytes_of, mapped, moved, tensors_in
 from mmke.backbones.engine.turns import alone
 from mmke.backbones.weights.memory import free_memory
 
@@ -115,14 +116,17 @@ class InMachine:
         return self._kept.holds(key)
 
     def find(self, key: tuple[object, ...]) -> Any:
-        """Return what is kept under `key`, on the device that it came from; None when it is not there."""
+        """Return what is kept under `key`, on the devices that it came from; None when it is not there."""
         kept = self._kept.find(key)
-        return None if kept is None else moved(*kept)
+        if kept is None:
+            return None
+        thing, devices = kept
+        back = iter(devices)
+        return mapped(thing, lambda tensor: sent(tensor, next(back)))
 
     def put(self, key: tuple[object, ...], thing: object) -> None:
         """Keep a copy of something."""
-        device = next((tensor.device for tensor in tensors_in(thing)), HOST)
-        self._kept.put(key, (moved(thing, HOST), device))
+        self._kept.put(key, (moved(thing, HOST), [tensor.device for tensor in tensors_in(thing)]))
 
 
 class HostStore(MemoryStore):

@@ -5,13 +5,14 @@ alignment by running the model's own code (`vision`), the prompt is its own chat
 apart is compared with the model itself before it is used (`check`). No code out of a model's folder is run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from mmke.backbones.engine.cards import Names, lay
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.hf.check import asked, check, check_prompt, own_logits, small_picture
 from mmke.backbones.hf.decoder import Seen, take_apart, watch
@@ -44,6 +45,7 @@ from mmke.backbones.weights.memory import is_elsewhere
 from mmke.errors import CannotAskError, UserError
 from mmke.types import WeightSource
 
+HOST = torch.device("cpu")
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -59,7 +61,13 @@ class Known:
 
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    skeleton: bool = False,
+    cards: Sequence[torch.device] = (),
 ) -> ComposedBackbone:
     """Any image-text-to-text model of the library, by its folder or its name on the hub.
 
@@ -72,22 +80,28 @@ def load(
     template = read_template(folder, config)
     model = lay_out_model(folder, config)
     own = precision(config, dtype, device)
-    request = LoadRequest(name, weights, lambda _: own, device, skeleton)
+    request = LoadRequest(name, weights, lambda _: own, device, skeleton, cards)
     set_precision(model, request.dtype)
     sites, stops = find_sites(model), stop_ids(folder, model, template)
     check_prompt(model, template, folder)
     if weights != RANDOM:
         check_weights(folder)
-    check_memory(request, model)
+    names = Names(sites.language, _head(model))
+    place = request.places(model, names)
+    check_memory(request, model, place)
+    if cards and weights != RANDOM:
+        # It is read into the machine's memory first: no card has room for all of it.
+        check_memory(replace(request, device=HOST), model)
     known = Known(name, RANDOM_REVISION if weights == RANDOM else revision(folder), sites, template, stops)
     if skeleton:
         return compose(model, known)
     if weights == RANDOM:
-        fill_at_random(model, request)
+        fill_at_random(model, request, place)
     else:
-        model = read_weights(folder, config, own, device)
+        model = read_weights(folder, config, own, HOST if cards else device)
         check_numbers(name, model)
         warn_of_zeros(name, model)
+    lay(model, names, request.laid_over)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
 
 
@@ -104,6 +118,12 @@ def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> t
     if own == torch.bfloat16 and (is_elsewhere(device) or torch.cuda.is_bf16_supported(including_emulation=False)):
         return torch.bfloat16
     return torch.float32 if own == torch.float32 else torch.float16
+
+
+def _head(model: Any) -> str:
+    head = model.get_output_embeddings()
+    names: list[str] = [name for name, part in model.named_modules() if part is head]
+    return names[0]
 
 
 def compose(model: Any, known: Known, seen: Seen | None = None) -> ComposedBackbone:

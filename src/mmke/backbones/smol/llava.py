@@ -4,9 +4,12 @@ Out: a loaded backbone. Prompt: the image's positions, then the text; no chat te
 token, which this language model does not use.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from mmke.backbones.engine import decoder
+from mmke.backbones.engine.cards import Names, lay
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.smol.language import load_tokenizer, read_language_file
@@ -16,9 +19,17 @@ from mmke.backbones.vision import Vision, stacked
 from mmke.backbones.weights.loading import check_none_named
 from mmke.types import WeightSource
 
+NAMES = Names("language_model.model", "language_model.lm_head")
+
 
 def load(
-    *, name: str, dtype: torch.dtype | None, device: torch.device, weights: WeightSource = None, skeleton: bool = False
+    *,
+    name: str,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    weights: WeightSource = None,
+    skeleton: bool = False,
+    cards: Sequence[torch.device] = (),
 ) -> ComposedBackbone:
     """The small LLaVA that comes with the package: EfficientNet-Lite0, a projector, SmolLM2-135M.
 
@@ -32,7 +43,7 @@ def load(
     parts = load_smol_llava(dtype or torch.float32, skeleton=skeleton, reader=reader)
     parts = parts.requires_grad_(requires_grad=False)
     if not skeleton:
-        parts = parts.to(device)
+        lay(parts, NAMES, cards or (device,))
     tokenizer = load_tokenizer(reader)
     return ComposedBackbone(
         name=name,
@@ -46,7 +57,7 @@ def load(
             alignment="multi_modal_projector",
         ),
         decoder=decoder.llama_parts(parts.language_model.model, parts.language_model.lm_head),
-        decoder_name="language_model.model",
+        decoder_name=NAMES.decoder,
         prompt=Prompt(tokenizer, Layout(IMAGE_TOKENS), frozenset({tokenizer.eos_token_id})),
         logits_dtype=torch.float32,
     )

@@ -90,14 +90,16 @@ class Checkpoint:
         """
         self._plan(module)
 
-    def fill(self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: torch.device) -> None:
+    def fill(
+        self, module: nn.Module, *, dtype: Callable[[str], torch.dtype], device: Callable[[str], torch.device]
+    ) -> None:
         """Read the tensors one at a time into a module that was built without weights.
 
         Args:
             module: all of its parameters are replaced, without gradient; its buffers are kept (see
                 `loading.build_skeleton`).
             dtype: of a tensor of the module, by its name.
-            device: for the tensors.
+            device: for a tensor, by its name.
 
         Raises:
             UserError: as `check` does; or tensors that the module ties differ.
@@ -108,9 +110,9 @@ class Checkpoint:
             log.info("in the files and not taken by this model: %s", _few(self.unused))
         for names, stored in tqdm(plan, unit="tensor", desc="weights", disable=None, leave=False):
             # Always a copy: the model must not depend on a file that may change or be removed.
-            tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device)
+            tensor = torch.empty(stored.shape, dtype=dtype(names[0]), device=device(names[0]))
             # Moved first, then converted: a GPU converts faster than the processor.
-            tensor.copy_(stored.read().to(device))
+            tensor.copy_(stored.read().to(tensor.device))
             if stored.note:
                 log.info("%s", stored.note)
             self._check_tied(names, tensor)

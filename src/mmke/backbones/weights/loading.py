@@ -7,7 +7,7 @@ read.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from accelerate import init_empty_weights
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel
 
+from mmke.backbones.engine.cards import Names, Place, lay, places
 from mmke.backbones.reason import reason
 from mmke.backbones.weights.checkpoint import Checkpoint
 from mmke.backbones.weights.fitting import SPARE_ROWS
@@ -48,8 +49,9 @@ class LoadRequest:
         name: of the backbone, for messages.
         weights: a folder, "random", or None for the usual places.
         dtype: of each tensor by its name in the module.
-        device: for the weights.
+        device: for the weights; the first one where there are several.
         skeleton: whether to leave the weights out.
+        cards: all devices over which the model is laid; empty: `device` alone.
     """
 
     name: str
@@ -57,6 +59,20 @@ class LoadRequest:
     dtype: Callable[[str], torch.dtype]
     device: torch.device
     skeleton: bool
+    cards: Sequence[torch.device] = ()
+
+    @property
+    def laid_over(self) -> Sequence[torch.device]:
+        """Return all devices."""
+        return self.cards or (self.device,)
+
+    def places(self, module: nn.Module, names: Names) -> Place:
+        """Return on which device each tensor is to lie; the module's tensors have their precisions.
+
+        Raises:
+            UserError: there are more cards than decoder layers.
+        """
+        return places(module, names, self.laid_over)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,7 @@ def load_weights(
     *,
     read: Callable[[Path], Any],
     vocabulary: int,
+    names: Names,
 ) -> Loaded:
     """Load weights into a module that was built without them, and read its tokenizer.
 
@@ -95,25 +112,28 @@ def load_weights(
         locate: finds the checkpoint, from the user's `--weights`.
         read: reads the tokenizer from a folder.
         vocabulary: number of rows of the embedding.
+        names: of the module's decoder and head.
 
     Raises:
         UserError: no weights, wrong ones, another model's tokenizer, or too little memory.
     """
     module.requires_grad_(requires_grad=False).eval()
     set_precision(module, request.dtype)
+    place = request.places(module, names)
     if request.weights == RANDOM:
-        check_memory(request, module)
+        check_memory(request, module, place)
         if not request.skeleton:
-            fill_at_random(module, request)
+            fill_at_random(module, request, place)
+            lay(module, names, request.laid_over)
         return Loaded(module, StandInTokenizer(vocabulary), RANDOM_REVISION)
     checkpoint = locate(request.weights)
     checkpoint.check(module)
-    check_memory(request, module)
+    check_memory(request, module, place)
     tokenizer = read(checkpoint.tokenizer)
     check_vocabulary(tokenizer, checkpoint.tokenizer, vocabulary)
     if not request.skeleton:
-        checkpoint.fill(module, dtype=request.dtype, device=request.device)
-        module.to(request.device)
+        checkpoint.fill(module, dtype=request.dtype, device=place)
+        lay(module, names, request.laid_over)
         check_numbers(request.name, module)
         warn_of_zeros(request.name, module)
     return Loaded(module, tokenizer, checkpoint.revision)
@@ -200,35 +220,48 @@ def check_vocabulary(tokenizer: Any, folder: Path, vocabulary: int) -> None:
         )
 
 
-def check_memory(request: LoadRequest, module: nn.Module) -> None:
+def check_memory(request: LoadRequest, module: nn.Module, place: Place | None = None) -> None:
     """Compare the memory that a model needs with what is free; for the processor only where weights will be read.
+
+    Args:
+        request: what is to be loaded.
+        module: its tensors may be on the meta device.
+        place: on which device each tensor is to lie; None: all on the request's.
 
     Raises:
         UserError: too little is free.
     """
-    on_gpu = request.device.type == "cuda"
-    free = free_memory(request.device) if on_gpu or not request.skeleton else None
-    weights = sum(
-        tensor.numel() * request.dtype(name).itemsize
-        for name, tensor in (*module.named_parameters(), *module.named_buffers())
-    )
-    if free is None or weights + (WORKSPACE if on_gpu else 0) <= free:
-        return
-    if not on_gpu:
+    needed: dict[torch.device, int] = {}
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        there = request.device if place is None else place(name)
+        needed[there] = needed.get(there, 0) + tensor.numel() * request.dtype(name).itemsize
+    for device, weights in needed.items():
+        on_gpu = device.type == "cuda"
+        free = free_memory(device) if on_gpu or not request.skeleton else None
+        if free is not None and weights + (WORKSPACE if on_gpu else 0) > free:
+            part = f" of its {sum(needed.values()) / 2**30:.1f} GiB" if len(needed) > 1 else ""
+            raise UserError(_too_little(request.name, device, weights, free, part))
+
+
+def _too_little(name: str, device: torch.device, weights: int, free: int, part: str) -> str:
+    if device.type != "cuda":
         # Otherwise the system would kill the process without a message.
-        raise UserError(
-            f"{request.name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB "
+        return (
+            f"{name} takes {weights / 2**30:.1f} GiB of weights, and this machine has {free / 2**30:.1f} GiB "
             "of memory free; end what else runs there, take --dtype bfloat16 and not float32, or a GPU: --device cuda"
         )
-    raise UserError(
-        f"{request.name} takes {weights / 2**30:.1f} GiB of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
-        f"and {request.device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
-        "another --device, or with --dtype float32 take float16"
+    return (
+        f"{name} takes {weights / 2**30:.1f} GiB{part} of weights and about {WORKSPACE / 2**30:.0f} GiB to work, "
+        f"and {device} has {free / 2**30:.1f} GiB free; end what else runs there (nvidia-smi), choose "
+        "another --device or several (--device cuda:0,cuda:1), or with --dtype float32 take float16"
     )
 
 
-def fill_at_random(module: nn.Module, request: LoadRequest) -> None:
-    """Fill a module with random weights: norms one, biases zero, the rest normally distributed."""
+def fill_at_random(module: nn.Module, request: LoadRequest, place: Place | None = None) -> None:
+    """Fill a module with random weights: norms one, biases zero, the rest normally distributed.
+
+    All are drawn on the request's device, so that several cards get the values that one card gets.
+    """
     generator = torch.Generator(request.device).manual_seed(0)
     drawn: dict[int, nn.Parameter] = {}
     for name, tensor in list(module.named_parameters(remove_duplicate=False)):
@@ -238,7 +271,9 @@ def fill_at_random(module: nn.Module, request: LoadRequest) -> None:
                 made.fill_(1.0 if name.endswith("weight") else 0.0)
             else:
                 made.normal_(std=SPREAD, generator=generator)
-            drawn[id(tensor)] = nn.Parameter(made, requires_grad=False)
+            there = made if place is None else made.to(place(name))
+            drawn[id(tensor)] = nn.Parameter(there, requires_grad=False)
         owner, _, attribute = name.rpartition(".")
         setattr(module.get_submodule(owner), attribute, drawn[id(tensor)])
-    module.to(request.device)
+    if place is None:
+        module.to(request.device)

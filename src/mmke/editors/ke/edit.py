@@ -71,7 +71,7 @@ class Change(NamedTuple):
     @property
     def sizes(self) -> list[Tensor]:
         """Return the size of each update."""
-        return [size(update) for update in self.updates.values()]
+        return [size(update).to(self.target.device) for update in self.updates.values()]
 
 
 @dataclass
@@ -153,12 +153,12 @@ class KnowledgeEditor:
         network = self.trained()
         change = self.change(backbone, case.edits[0], store=store, before={})
         # In this order: gradients of the same tensor are added in the reverse of it, and the order moves the last bit.
-        lp = torch.stack(change.sizes).mean()
+        lp = torch.stack(change.sizes).mean().to(network.alpha_lp.device)
         logits = backbone.tail(change.trunk, change.updates)
         nll = answer_loss(logits, change.target)
         right = (logits.argmax(-1) == change.target).sum()
         return {
-            "total": nll + network.penalty(lp),
+            "total": nll.to(lp.device) + network.penalty(lp),
             "nll": nll,
             "lp": lp,
             "alpha": network.alpha_lp.detach(),
@@ -202,12 +202,16 @@ class KnowledgeEditor:
         ask = Ask(labels=self.switches.labels, begin=self.settings.begin_before_image)
         batch = backbone.encode([edit.query], [edit.target], ask)
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
-        target = sent(batch.encoded[0].target_ids, backbone.device)
+        target = sent(batch.encoded[0].target_ids, batch.order.device)
         names = sites.parameters(backbone, self.sites)
         found = factors(backbone, trunk, names, target, before)
         ids = sent(self.condition(backbone, edit), backbone.device)
         vectors = self.trained().learner(ids, _table(backbone))
-        updates = {name: shift(found[name], vectors[name], max_scale=self.settings.max_scale) for name in names}
+        updates = {
+            # The matrices may lie on several cards; the learner is on one.
+            name: shift(found[name], vectors[name].to(found[name].inputs.device), max_scale=self.settings.max_scale)
+            for name in names
+        }
         return Change(updates, trunk, target)
 
     def lay_out(self, backbone: Backbone) -> None:

@@ -214,7 +214,7 @@ class Mend:
         """Return the factors of every edited matrix for an edit."""
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
-        target = sent(batch.encoded[0].target_ids, backbone.device)
+        target = sent(batch.encoded[0].target_ids, batch.order.device)
         return factors(backbone, trunk, sites.parameters(backbone, self.sites), target, weights)
 
     def asking(self, ask: Ask) -> Ask:

@@ -176,7 +176,7 @@ class Networks(nn.Module):
 
     def observe(self, found: Mapping[str, Factors]) -> None:
         """Take an edit's factors into the running statistics, matrix by matrix."""
-        rows = informative(found)
+        rows = self._informative(found)
         self._check(rows)
         for name, (shape, _) in self.places.items():
             self._network(shape).observe(rows[name])
@@ -189,16 +189,20 @@ class Networks(nn.Module):
             observe: whether each matrix's rows enter the statistics of its network before they are transformed, so
                 that the second matrix of a shape sees those of the first, as published.
         """
-        moves, rows = {}, informative(found)
+        moves, rows = {}, self._informative(found)
         if observe:
             self._check(rows)
         for (name, (shape, mode)), step in zip(self.places.items(), self.steps, strict=True):
             network = self._network(shape)
             if observe:
                 network.observe(rows[name])
-            pseudo = network(rows[name], mode)
-            moves[name] = LowRankUpdate(pseudo.inputs, step * pseudo.outputs)
+            pseudo, card = network(rows[name], mode), found[name].inputs.device
+            moves[name] = LowRankUpdate(pseudo.inputs.to(card), (step * pseudo.outputs).to(card))
         return moves
+
+    def _informative(self, found: Mapping[str, Factors]) -> dict[str, Factors]:
+        # The matrices may lie on several cards; the networks are on one.
+        return informative({name: each.to(self.steps.device) for name, each in found.items()})
 
     def _check(self, rows: Mapping[str, Factors]) -> None:
         # All of them before any: an edit that is refused has then changed no statistics.

@@ -321,7 +321,8 @@ class Serac:
         pictures = (language.get_input_embeddings().weight.shape[1], values.picture_head)
         made = fresh(encoder, trained, values, pictures=pictures if self.compares_pictures else None, seed=self.seed)
         encoder.model.to(backbone.device)
-        self.network = made.to(backbone.device)
+        made.scope.to(backbone.device)  # what is trained of the counterfactual model is where its layers are
+        self.network = made
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:

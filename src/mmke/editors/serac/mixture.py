@@ -18,7 +18,8 @@ def soft(
     `other` is aligned from the right: of its rows the last count, as many as `base` has.
     """
     old, new = base.float().softmax(-1), aligned(other, len(base)).float().softmax(-1)
-    return torch.log((1 - similarity) * old + similarity * new + EPSILON)
+    near, new = similarity.to(old.device), new.to(old.device)  # which may lie on several cards
+    return torch.log((1 - near) * old + near * new + EPSILON)
 
 
 def aligned(other: Float[Tensor, "more vocab"], rows: int) -> Float[Tensor, "rows vocab"]:

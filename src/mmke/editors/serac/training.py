@@ -59,7 +59,7 @@ def losses(editor: Any, backbone: Backbone, case: EditCase, *, store: Store) -> 
     total = total + values.locality_weight * sum(parts[name] for name in ("text", "image") if name in parts)
     if not editor.soft:
         parts |= _scope(editor, backbone, case, store)
-        total = total + values.scope_weight * parts["scope"]
+        total = total + values.scope_weight * parts["scope"].to(total.device)
     return {"total": total, **parts}
 
 
@@ -81,8 +81,8 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
         near = editor.networks().scope.nearest(texts, [editor.keys.of_edit(edit)], store).log_similarity.exp()
         after = [soft(old, new, s) for old, new, s in zip(base.logits, other.logits, near, strict=True)]
     else:
-        after = [aligned(new, len(old)) for old, new in zip(base.logits, other.logits, strict=True)]
-    targets = [sent(encoded.target_ids, backbone.device) for encoded in base.encoded]
+        after = [aligned(new, len(old)).to(old.device) for old, new in zip(base.logits, other.logits, strict=True)]
+    targets = [sent(encoded.target_ids, each.device) for encoded, each in zip(base.encoded, after, strict=True)]
     said = {name: answer_loss(after[i], targets[i]) for i, name in enumerate(("edit", "image_edit"))}
     kept = zip(("text", "image"), base.logits[2:], after[2:], strict=False)
     return said | {name: locality_divergence(old, new) for name, old, new in kept}
