@@ -45,7 +45,7 @@ def lesson(backbone: Backbone, edits: Sequence[Edit], cut: Cut, *, switches: Swi
     queries, targets = [edit.query for edit in edits], [edit.target for edit in edits]
     batch = backbone.encode(queries, targets, Ask(labels=switches.labels))
     trunk = backbone.trunk(batch, cut, store=store)
-    return Lesson(backbone, trunk, [sent(encoded.target_ids, backbone.device) for encoded in batch.encoded])
+    return Lesson(backbone, trunk, [sent(encoded.target_ids, batch.order.device) for encoded in batch.encoded])
 
 
 def refuse_unreached(editor: WeightEditor, edits: Sequence[Edit]) -> None:
@@ -93,7 +93,7 @@ def fit(
         stop: the loss below which nothing moves any more, in nats; 0: all steps are taken.
     """
     watching, last = steps.watching(), torch.zeros(())
-    reached = torch.zeros((), dtype=torch.bool, device=leaves[0].device)
+    reached = torch.zeros((), dtype=torch.bool, device=taught.ids[0].device)
 
     def step() -> None:
         nonlocal last
@@ -117,4 +117,4 @@ def _step_unless(reached: Tensor, leaves: Sequence[Tensor], optimizer: torch.opt
     before = [leaf.clone() for leaf in leaves]
     optimizer.step()
     for leaf, kept in zip(leaves, before, strict=True):
-        leaf.copy_(torch.where(reached, kept, leaf))
+        leaf.copy_(torch.where(reached.to(leaf.device), kept, leaf))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmke.backbones.engine.cards import cards_of
 from mmke.edits.files import write_edit
 from mmke.edits.record import EditRecord, MadeOn, MadeWith
 from mmke.errors import UserError
@@ -39,7 +40,7 @@ class KeptSession:
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Apply the edits of one batch together, on top of the batches before."""
-        devices = [self.backbone.device] if self.backbone.device.type == "cuda" else []
+        devices = [card for card in cards_of(self.backbone.module) if card.type == "cuda"]
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self.by.seed)
             self.session.apply(edits)

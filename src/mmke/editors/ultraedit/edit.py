@@ -98,8 +98,10 @@ class UltraEdit:
             steps.say(f"taking the gradient of edit {number + 1} of {len(edits)}")
             rows.append(self._rows(backbone, edit, store=store, weights=before))
         found = {name: _stacked([each[name] for each in rows]) for name in own}
-        normalisers.observe(found)
-        standardised = normalisers(found)
+        # The matrices may lie on several cards; the statistics are on one.
+        together = {name: each.to(backbone.device) for name, each in found.items()}
+        normalisers.observe(together)
+        standardised = {name: each.to(own[name].device) for name, each in normalisers(together).items()}
         moves = {name: move(found[name].inputs, values(standardised[name], self.settings.step)) for name in own}
         return {name: joined(own[name], before.get(name), each) for name, each in moves.items()}
 
@@ -108,7 +110,7 @@ class UltraEdit:
         batch = backbone.encode([edit.query], [edit.target], Ask(labels=self.switches.labels))
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         encoded = batch.encoded[0]
-        target = sent(encoded.target_ids, backbone.device)
+        target = sent(encoded.target_ids, batch.order.device)
         found = factors(backbone, trunk, sites.parameters(backbone, self.sites), target, weights)
         return {name: _at_the_target(each, encoded) for name, each in found.items()}
 
