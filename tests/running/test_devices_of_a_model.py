@@ -6,11 +6,13 @@ import torch
 from mmke import registry
 from mmke.backbones.weights.loading import RANDOM, LoadRequest, check_memory
 from mmke.cli.options import _device
+from mmke.cli.workers import laid_over
 from mmke.errors import UserError
 from mmke.running import loading
 from mmke.running.devices import device_name, over_cards, resolve_device, resolve_devices
 from mmke.running.loading import load_backbone
 from mmke.running.measuring import Stopwatch
+from mmke.running.request import Request
 
 ONE, TWO = torch.device("cuda", 0), torch.device("cuda", 1)
 
@@ -55,6 +57,11 @@ def test_a_worker_that_sees_two_gpus_lays_its_model_over_both() -> None:
     assert over_cards("cpu", 1) == "cpu"
     with pytest.raises(UserError, match="--cards-per-worker 2 with --device cuda:1: give --device cuda"):
         over_cards("cuda:1", 2)
+
+
+@pytest.mark.parametrize(("cards", "device"), [(None, "cuda"), (0.5, "cuda"), (1.0, "cuda"), (2.0, "cuda:0,cuda:1")])
+def test_the_model_of_a_worker_with_several_gpus_lies_over_all(cards: float | None, device: str) -> None:
+    assert laid_over(Request("a", None, (), device="cuda"), cards).device == device
 
 
 @pytest.mark.usefixtures("gpus")

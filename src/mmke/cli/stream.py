@@ -115,7 +115,7 @@ def stream(
     if benchmark is None and data is not None:
         raise UserError(options.OWN_DATA.format(data=data))
     limit_threads(threads)
-    from mmke.cli.workers import worker_settings
+    from mmke.cli.workers import laid_over, worker_settings
     from mmke.editing.settings import read_changes
     from mmke.running import stream_settings
     from mmke.running.request import Request, check_request
@@ -166,4 +166,5 @@ def stream(
     )
     check_request(request)
     settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)
+    request = laid_over(request, cards_per_worker)
     return carry_out(request, command_line(), settings_of_workers, track=track, dry=dry)

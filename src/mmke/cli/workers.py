@@ -1,8 +1,10 @@
 """What a command's options say of workers."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmke.errors import UserError
+from mmke.workers.cards import check_cards
 from mmke.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -32,3 +34,17 @@ def worker_settings(
         threads=threads or 1,
         folder=request.out,
     )
+
+
+def laid_over(request: "Request", cards: float | None) -> "Request":
+    """Return the request of workers that see so many GPUs each: with several, the model is laid over all of them.
+
+    Raises:
+        UserError: it is no number of GPUs, or the device names one already.
+    """
+    if cards is None or cards <= 1:
+        return request
+    from mmke.running.devices import over_cards
+
+    check_cards(cards)
+    return replace(request, device=over_cards(request.device, int(cards)))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from mmke import registry
+from mmke.backbones.engine.cards import cards_of
 from mmke.backbones.engine.replay import deterministic
 from mmke.backbones.engine.store import HostStore
 from mmke.benchmarks.digests import among, record_digests
@@ -282,7 +283,8 @@ def train(
                 folder=planned.folder,
                 processes=processes,
                 store=store,
-                records=recording.ON if records is None else records,
+                # A recording is of one GPU.
+                records=(recording.ON if records is None else records) and len(cards_of(backbone.module)) == 1,
             )
             return loop.run(last=last, on_step=on_step)
 
