@@ -4,6 +4,7 @@ In: the request, what is left to do of each cell, and the floor's rows that are 
 each cell its rows and timing, sent as soon as they are made. What was computed for the floor serves all editors.
 """
 
+import gc
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -183,7 +184,13 @@ def backbone_of(desk: Desk, request: Request) -> tuple[Backbone, str]:
     """Return the loaded backbone of a request, which is kept from job to job, and its fingerprint."""
 
     def make() -> tuple[Backbone, str]:
+        # Before each cell of each block memory is given back (`execution.execute`). To look through all objects of the
+        # libraries and of the model each time would take longer than the edit of a small model.
+        gc.unfreeze()
+        gc.collect()
         backbone = load(request)
+        gc.collect()
+        gc.freeze()
         return backbone, fingerprint(backbone.module)
 
     return desk.keep("backbone", (request.backbone, request.dtype, request.device, request.weights), make)
