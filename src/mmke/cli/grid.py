@@ -16,6 +16,7 @@ from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
     from mmke.grid.checks import Checked
+    from mmke.grid.expand import Place, Run
     from mmke.grid.problems import Problem
 
 STOPPED = "nothing was run; solve these, choose a part with --only, or do what can be done with --keep-going"
@@ -55,6 +56,14 @@ def grid(
             "--keep-going", help="Do what can be done, and list at the end what cannot.", rich_help_panel=options.HOW
         ),
     ] = False,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry",
+            help="Show the cells, how far they are, what they will cost and what cannot be made, and stop.",
+            rich_help_panel=options.WHERE,
+        ),
+    ] = False,
 ) -> int:
     """Run a grid: backbones x editors x benchmarks x hops x protocols x seeds, with the trainings that it needs.
 
@@ -75,10 +84,30 @@ def grid(
     from mmke.grid.checks import check
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if dry:
+        return _show(runs, place)
     checked = check(runs)
     if checked.problems and not keep_going:
         raise UserError(f"{_told(checked.problems)}\n{STOPPED}")
     return _carry_out(checked, keep_going=keep_going, out=out)
+
+
+def _show(runs: "list[Run]", place: "Place") -> int:
+    """Show what a grid comes to; exit code 1 where some of it cannot be made here."""
+    from mmke.grid.checks import check
+    from mmke.grid.done import read_done
+    from mmke.grid.estimate import estimate
+    from mmke.grid.measured import read
+    from mmke.grid.shown import shown
+    from mmke.grid.states import states
+
+    measured, done = read(), read_done(place.out)
+    found = states(runs, done, measured)
+    print(shown(found, estimate(found, done, measured, device=place.device), on=place.device), flush=True)
+    problems = check(runs).problems
+    if problems:
+        print(_told(problems))
+    return 1 if problems else 0
 
 
 def _carry_out(checked: "Checked", *, keep_going: bool, out: Path) -> int:
