@@ -87,6 +87,7 @@ def test_a_finished_training_is_not_repeated_and_a_killed_one_is(
     assert [planned.names for planned in check(runs).trainings.values()] == [("mmke-user",)]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_is_told_for_all_cells_before_anything_runs(
     small_grid: Path, own_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,9 @@
 In: a file, and options. Out: runs for `mmke.grid`, which does the work; here it is announced, watched and shown.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +89,8 @@ def grid(
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
     if dry:
         return _show(runs, place)
-    checked = check(runs)
+    with _each_once():
+        checked = check(runs)
     if checked.problems and not keep_going:
         raise UserError(f"{_told(checked.problems)}\n{STOPPED}")
     return _carry_out(checked, keep_going=keep_going, out=out)
@@ -102,9 +106,10 @@ def _show(runs: "list[Run]", place: "Place") -> int:
     from mmke.grid.states import states
 
     measured, done = read(), read_done(place.out)
-    found = states(runs, done, measured)
-    print(shown(found, estimate(found, done, measured, device=place.device), on=place.device), flush=True)
-    problems = check(runs).problems
+    with _each_once():
+        found = states(runs, done, measured)
+        print(shown(found, estimate(found, done, measured, device=place.device), on=place.device), flush=True)
+        problems = check(runs).problems
     if problems:
         print(_told(problems))
     return 1 if problems else 0
@@ -128,6 +133,28 @@ def _carry_out(checked: "Checked", *, keep_going: bool, out: Path) -> int:
         print(_told(problems))
         return 1
     return 0
+
+
+@contextmanager
+def _each_once() -> Iterator[None]:
+    """Within, a message that was shown is not shown again: many cells say the same."""
+    seen: set[str] = set()
+
+    def new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if text in seen:
+            return False
+        seen.add(text)
+        return True
+
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        handler.addFilter(new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(new)
 
 
 def _told(problems: "list[Problem]") -> str:

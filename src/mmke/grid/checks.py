@@ -13,6 +13,7 @@ from mmke.grid.expand import Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, checkpoint_of, key_of, text_of
 from mmke.running import planning
+from mmke.running.devices import resolve_device
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.run import check_sites
@@ -44,6 +45,10 @@ class Checked:
 def check(runs: Sequence[Run]) -> Checked:
     """Look at all trainings and runs of a grid."""
     found = Checked()
+    lacking = _no_device(runs)
+    if lacking is not None:  # then nothing else can be looked at as it will be run
+        found.problems.append(Problem(tuple(cell for run in runs for cell in run.cells()), lacking))
+        return found
     failed = _check_trainings(runs, found)
     for run in runs:
         found.problems += without(run, failed)
@@ -51,6 +56,16 @@ def check(runs: Sequence[Run]) -> Checked:
         if kept or not run.editors:
             _check_run(with_editors(run, kept), found)
     return found
+
+
+def _no_device(runs: Sequence[Run]) -> str | None:
+    """Say why there is no such device; None where there is."""
+    try:
+        for device in {run.request.device for run in runs}:
+            resolve_device(device)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def with_editors(run: Run, editors: Sequence[str]) -> Run:

@@ -5,7 +5,7 @@ the cell's own records, from others of the same backbone, editor, kind and proto
 `measured.toml`. What none of these knows is listed as unknown.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
@@ -42,6 +42,14 @@ class Part(NamedTuple):
     differs: str = ""
 
 
+class Unknown(NamedTuple):
+    """A figure that no measurement tells: what it is, of which editor on which backbone; "" where it has none."""
+
+    what: str
+    editor: str = ""
+    backbone: str = ""
+
+
 @dataclass
 class Estimate:
     """What is left.
@@ -55,7 +63,7 @@ class Estimate:
 
     seconds: list[Part] = field(default_factory=list)
     bytes: list[Part] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: list["Unknown"] = field(default_factory=list)
     validated: int = 0
 
     @property
@@ -79,7 +87,7 @@ def estimate(
     found = Estimate()
     for state in states:
         if state.left != 0:
-            _add_records(found, state, _seconds(state.cell, done, measured, device), "seconds a record")
+            _add_records(found, state, _seconds(state.cell, done, measured, device))
             _add_bytes(found, state, _bytes(state.cell, done, measured))
     trainings = {key_of(state.training): state.training for state in states if state.training is not None}
     for training in trainings.values():
@@ -88,18 +96,18 @@ def estimate(
     for backbone in dict.fromkeys([*busy, *(each.backbone for each in trainings.values())]):
         loading = measured.load(backbone, device=device)
         if loading is None:
-            found.unknown.append(f"seconds to load {backbone}")
+            found.unknown.append(Unknown("seconds to load", backbone=backbone))
         else:
             found.seconds.append(Part("loading", backbone, "", workers * loading.value, loading.source))
     return found
 
 
-def _add_records(found: Estimate, state: State, figure: Found | None, what: str) -> None:
+def _add_records(found: Estimate, state: State, figure: Found | None) -> None:
     cell = state.cell
     if state.left is None:
-        found.unknown.append(f"records of {cell.benchmark}{_schedule(cell)}")
+        found.unknown.append(Unknown(f"records of {cell.benchmark}{_schedule(cell)}"))
     elif figure is None:
-        found.unknown.append(f"{what}: {cell.editor} on {cell.backbone}{_schedule(cell)}")
+        found.unknown.append(Unknown(f"seconds a record{_schedule(cell)}", cell.editor, cell.backbone))
     else:
         amount = state.left * figure.value
         found.seconds.append(Part("records", cell.backbone, cell.editor, amount, figure.source, figure.differs))
@@ -111,7 +119,7 @@ def _add_bytes(found: Estimate, state: State, figure: Found | None) -> None:
         amount = state.left * figure.value
         found.bytes.append(Part("records", cell.backbone, cell.editor, amount, figure.source, figure.differs))
     elif figure is None:
-        found.unknown.append(f"bytes a record: {cell.editor}{_schedule(cell)}")
+        found.unknown.append(Unknown(f"bytes a record{_schedule(cell)}", cell.editor))
 
 
 def _add_training(found: Estimate, training: TrainRequest, measured: Measured, device: str) -> None:
@@ -120,15 +128,15 @@ def _add_training(found: Estimate, training: TrainRequest, measured: Measured, d
     steps = steps_of(training, measured)
     figures = measured.step(training.editor, training.backbone, kind, training.protocol, device=device)
     if steps is None:
-        found.unknown.append(f"records of the {text_of(training)}")
+        found.unknown.append(Unknown(f"records of the {text_of(training)}"))
     elif figures is None:
-        found.unknown.append(f"seconds a training step: {training.editor} on {training.backbone}")
+        found.unknown.append(Unknown("seconds a training step", training.editor, training.backbone))
     else:
         found.seconds.append(_training_part(training, steps, *figures))
         found.validated += steps.validated
     size = measured.bytes_of_checkpoints(training.editor, training.backbone)
     if size is None:
-        found.unknown.append(f"bytes of checkpoints: {training.editor} on {training.backbone}")
+        found.unknown.append(Unknown("bytes of checkpoints", training.editor, training.backbone))
     else:
         found.bytes.append(Part("training", training.backbone, training.editor, size.value, size.source))
 
@@ -175,12 +183,3 @@ def _signs(cell: Cell) -> tuple[str, ...]:
 
 def _schedule(cell: Cell) -> str:
     return "" if cell.schedule == "single" else f" in {cell.schedule}"
-
-
-def largest(parts: Sequence[Part], count: int) -> Iterator[tuple[str, float]]:
-    """Yield the largest sums over parts of the same kind, backbone and editor, with what they are of."""
-    sums: dict[str, float] = {}
-    for part in parts:
-        what = {"records": part.editor, "training": f"training of {part.editor}", "loading": "loading"}[part.what]
-        sums[f"{what} on {part.backbone}"] = sums.get(f"{what} on {part.backbone}", 0.0) + part.amount
-    yield from sorted(sums.items(), key=lambda each: -each[1])[:count]

@@ -1,6 +1,7 @@
 """What of a grid cannot be made, and why: one list for all cells."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import indent
 from typing import NamedTuple
 
 from mmke.grid.expand import Cell
@@ -19,7 +20,7 @@ def listed(problems: Iterable[Problem]) -> str:
     by_reason: dict[str, list[Cell]] = {}
     for problem in problems:
         by_reason.setdefault(problem.why, []).extend(problem.cells)
-    return "\n".join(f"  {described(cells)}: {why}" for why, cells in by_reason.items())
+    return "\n".join(f"  {described(cells)}: {indent(why, '    ').lstrip()}" for why, cells in by_reason.items())
 
 
 def described(cells: Sequence[Cell]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mmke.counting import counted
-from mmke.grid.estimate import HERE, Estimate, Part, largest
+from mmke.grid.estimate import HERE, Estimate, Part
 from mmke.grid.states import State
 from mmke.grid.trainings import key_of
 from mmke.running.request import FLOOR
@@ -67,7 +67,7 @@ def _hours(found: Estimate, on: str) -> Iterator[str]:
         if parts:
             yield f"  {what}: {_hours_of(parts):.1f}"
     if found.seconds:
-        told = [f"{name} {seconds / 3600:.1f}" for name, seconds in largest(found.seconds, LARGEST)]
+        told = [f"{name} {seconds / 3600:.1f}" for name, seconds in _largest(found.seconds, LARGEST)]
         yield f"  largest: {', '.join(told)}"
     if any(part.what == "training" for part in found.seconds):
         yield "  trainings count with all their steps; MEND and SERAC can stop earlier"
@@ -92,7 +92,25 @@ def _size(parts: Sequence[Part], what: str) -> str:
 
 
 def _unknown(found: Estimate) -> Iterator[str]:
-    unknown = list(dict.fromkeys(found.unknown))
-    if unknown:
-        yield f"unknown, and not in these sums (a run of a few records tells, which is then in {HERE}):"
-        yield from (f"  {each}" for each in unknown)
+    """Yield what is not known: a figure that several editors and backbones lack alike is one line."""
+    if not found.unknown:
+        return
+    yield f"unknown, and not in these sums (a run of a few records tells, which is then in {HERE}):"
+    backbones: dict[tuple[str, str], list[str]] = {}
+    for each in dict.fromkeys(found.unknown):
+        backbones.setdefault((each.what, each.editor), []).append(each.backbone)
+    editors: dict[tuple[str, str], list[str]] = {}
+    for (what, editor), on in backbones.items():
+        editors.setdefault((what, " ".join(on).strip()), []).append(editor)
+    for (what, on), names in editors.items():
+        of = " ".join(names).strip()
+        yield f"  {what}{f': {of}' if of else ''}{f' on {on}' if on and of else f' {on}' if on else ''}"
+
+
+def _largest(parts: Sequence[Part], count: int) -> Iterator[tuple[str, float]]:
+    """Yield the largest sums over parts of the same kind, backbone and editor, with what they are of."""
+    sums: dict[str, float] = {}
+    for part in parts:
+        what = {"records": part.editor, "training": f"training of {part.editor}", "loading": "loading"}[part.what]
+        sums[f"{what} on {part.backbone}"] = sums.get(f"{what} on {part.backbone}", 0.0) + part.amount
+    yield from sorted(sums.items(), key=lambda each: -each[1])[:count]
