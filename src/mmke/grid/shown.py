@@ -100,11 +100,12 @@ def _unknown(found: Estimate) -> Iterator[str]:
     for each in dict.fromkeys(found.unknown):
         backbones.setdefault((each.what, each.editor), []).append(each.backbone)
     editors: dict[tuple[str, str], list[str]] = {}
-    for (what, editor), on in backbones.items():
-        editors.setdefault((what, " ".join(on).strip()), []).append(editor)
-    for (what, on), names in editors.items():
-        of = " ".join(names).strip()
-        yield f"  {what}{f': {of}' if of else ''}{f' on {on}' if on and of else f' {on}' if on else ''}"
+    for (what, editor), names in backbones.items():
+        editors.setdefault((what, " ".join(names).strip()), []).append(editor)
+    for (what, backbone), those in editors.items():
+        of = " ".join(those).strip()
+        on = f" on {backbone}" if backbone else ""
+        yield f"  {what}: {of}{on}" if of else f"  {what} {backbone}".rstrip()
 
 
 def _largest(parts: Sequence[Part], count: int) -> Iterator[tuple[str, float]]:
