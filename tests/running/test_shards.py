@@ -93,6 +93,7 @@ def test_streams_are_dealt_out_whole_and_put_together(small_data: Path, tmp_path
     assert files(tmp_path / "merged") == files(request.out)
 
 
+@pytest.mark.slow
 def test_what_was_merged_goes_on_as_a_whole_run_that_has_nothing_to_do(once: Divided, tmp_path: Path) -> None:
     out = tmp_path / "merged"
     merge(once.parts, out)
@@ -190,6 +191,12 @@ def test_merging_into_a_folder_with_something_else_is_refused(once: Divided, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_merging_into_a_file_is_refused(once: Divided, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is a file; choose a new folder"):
+        merge(once.parts, tmp_path / "notes.txt")
+
+
 def test_merging_into_a_part_is_refused(once: Divided) -> None:
     with pytest.raises(UserError, match="choose a folder beside the parts"):
         merge(once.parts, once.parts[0] / "merged")
@@ -217,6 +224,7 @@ def test_the_table_of_a_shard_says_that_it_is_a_part(once: Divided) -> None:
     assert "a part of a run" not in render(read_cells(once.whole), "text")
 
 
+@pytest.mark.slow
 def test_an_empty_shard_is_merged_like_the_others(once: Divided, tmp_path: Path) -> None:
     request = replace(once.request, editors=("none",), changes={}, limit=1, out=tmp_path / "whole")
     parts = divided(request, 2)

@@ -43,6 +43,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     """
     parts = sorted(map(read_part, folders), key=lambda part: part.shard)
     check_parts(parts)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; choose a new folder")
     for part in parts:
         if out.resolve() == part.folder.resolve() or part.folder.resolve() in out.resolve().parents:
             raise UserError(f"--out {out} lies in {part}; choose a folder beside the parts")

@@ -6,9 +6,8 @@ goes, and whether a program writes it now. Nothing is changed, and no program th
 
 import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from mmke.errors import UserError
 from mmke.results.finished import ROWS, FinishedRecord, read_finished
 from mmke.results.folder import LOCK
 from mmke.results.plans import PLANS, PlannedCell, read_plans
+from mmke.results.rate import per_minute
 from mmke.results.run_json import RUN, read_run
 from mmke.results.shard import shard_of
 from mmke.results.steps import STEPS, read_steps
@@ -24,9 +24,6 @@ RECENT = 120.0
 """Seconds: a cell that was written since then may be being written, where its lock cannot be seen."""
 SLOW = 3
 """So many times as long as a record takes counts as recent, where that is longer."""
-LAST = 20
-"""Records whose times tell the rate, where the time of the start does not."""
-
 Writing = Literal["lock", "recent", "no"]
 """A lock is held on the folder; none is seen here, but it was written lately; neither."""
 
@@ -190,29 +187,6 @@ def last_write(folder: Path) -> float | None:
     """Return when a run's folder was last written, in seconds since 1970; None: nothing is written."""
     times = [(folder / name).stat().st_mtime for name in (ROWS, STEPS, RUN) if (folder / name).exists()]
     return max(times, default=None)
-
-
-def per_minute(records: Sequence[FinishedRecord], run: Mapping[str, Any], last: float | None) -> float | None:
-    """Return records a minute: since the last start, or by the times of the last records; None: not known.
-
-    The first counts what several workers do side by side, and what is done beside the records.
-    """
-    start = run["history"][-1] if run["history"] else {}
-    since, before = _seconds(start.get("started")), start.get("done")
-    if since is not None and last is not None and isinstance(before, int):
-        done, took = len(records) - before, last - since
-        # The time of the start has no fractions of a second.
-        if done >= 1 and took >= 1:
-            return 60 * done / took
-    times = [sum(record.timing.seconds.values()) for record in records[-LAST:] if record.timing is not None]
-    return 60 * len(times) / sum(times) if sum(times) > 0 else None
-
-
-def _seconds(started: object) -> float | None:
-    try:
-        return datetime.fromisoformat(started).timestamp() if isinstance(started, str) else None
-    except ValueError:
-        return None
 
 
 def _writing(folder: Path, now: float, rate: float | None, *, left: bool) -> Writing:
