@@ -4,17 +4,21 @@ All claims are tried on one architecture. On the others, where an editor could d
 shaped, one session tries the main claims. The whole grid is slow.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
 from quick import QUICK
 
 from mmke import registry
-from mmke.protocols import TrainableEditor
+from mmke.backbones.engine.store import MemoryStore
+from mmke.protocols import Router, TrainableEditor
 from mmke.testing import (
     ARCHITECTURES,
     IN_SHORT,
     editor_contract,
+    routing_contract,
     shared_kit,
     stream_contract,
     trained_editor_contract,
@@ -24,8 +28,15 @@ from mmke.types import PAPER, STRICT, Ask, Switches
 EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke")
 FIRST, *OTHERS = ARCHITECTURES
-DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random"))
-"""Editors that treat architectures in ways of their own: the floor only answers, and ike-random prompts as ike does."""
+ROUTING = ("ike", "ike-random", "serac")
+DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random", "lora", "ultraedit"))
+"""Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, and
+lora and ultraedit reach the matrices of ft-llm and mend."""
+PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
+BOTH: Mapping[str, Mapping[str, object]] = {
+    "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}
+}
+MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequence": "merge"}}
 
 test_all_claims_on_one_architecture = editor_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
 test_main_claims_on_the_others = editor_contract(*DIFFERENT, backbones=OTHERS, claims=IN_SHORT, changes=QUICK)
@@ -33,6 +44,16 @@ test_all_claims_on_the_others = pytest.mark.slow(editor_contract(*EDITORS, backb
 
 test_streams_on_one_architecture = stream_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
 test_streams_on_the_others = pytest.mark.slow(stream_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
+
+test_a_projectors_adapter = pytest.mark.slow(editor_contract("lora", backbones=ARCHITECTURES, changes=PROJECTOR))
+test_adapters_on_both_sides = pytest.mark.slow(editor_contract("lora", backbones=ARCHITECTURES, changes=BOTH))
+test_streams_of_projectors_adapters = pytest.mark.slow(
+    stream_contract("lora", backbones=ARCHITECTURES, changes=PROJECTOR)
+)
+test_streams_of_merged_adapters = pytest.mark.slow(stream_contract("lora", backbones=ARCHITECTURES, changes=MERGED))
+
+test_routing_on_one_architecture = routing_contract("ike", "serac", backbones=[FIRST], changes=QUICK)
+test_routing_on_the_others = pytest.mark.slow(routing_contract(*ROUTING, backbones=OTHERS, changes=QUICK))
 
 test_base_weights = trained_editor_contract(*TRAINED, backbones=[FIRST], changes=QUICK)
 test_base_weights_on_the_others = pytest.mark.slow(trained_editor_contract(*TRAINED, backbones=OTHERS, changes=QUICK))
@@ -43,6 +64,13 @@ def test_the_editors_that_are_trained_are_these(name: str, request: pytest.Fixtu
     kit = shared_kit(request)
     made = kit.editor(name, kit.backbone(FIRST), changes=QUICK)
     assert isinstance(made, TrainableEditor) == (name in TRAINED)
+
+
+@pytest.mark.parametrize("name", EDITORS)
+def test_the_editors_that_decide_which_edit_answers_are_these(name: str, request: pytest.FixtureRequest) -> None:
+    kit = shared_kit(request)
+    with kit.editor(name, kit.backbone(FIRST), changes=QUICK).open(kit.backbone(FIRST), MemoryStore()) as session:
+        assert isinstance(session, Router) == (name in ROUTING)
 
 
 @pytest.mark.parametrize("switches", [STRICT, PAPER], ids=["strict", "paper"])

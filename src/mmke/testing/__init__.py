@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmke.testing.editors import IN_SHORT, editor_contract
     from mmke.testing.kit import ARCHITECTURES, LIBRARY, TINY, Kit, shared_kit
     from mmke.testing.metrics import metric_contract
+    from mmke.testing.routing import routing_contract
     from mmke.testing.streams import STREAM_IN_SHORT, stream_contract
     from mmke.testing.trained import trained_editor_contract
 
@@ -39,6 +40,7 @@ __all__ = [
     "benchmark_contract",
     "editor_contract",
     "metric_contract",
+    "routing_contract",
     "shared_kit",
     "stream_contract",
     "trained_editor_contract",
@@ -50,6 +52,7 @@ _HOMES = {
     "editors": ("IN_SHORT", "editor_contract"),
     "kit": ("ARCHITECTURES", "LIBRARY", "TINY", "Kit", "shared_kit"),
     "metrics": ("metric_contract",),
+    "routing": ("routing_contract",),
     "streams": ("STREAM_IN_SHORT", "stream_contract"),
     "trained": ("trained_editor_contract",),
 }

@@ -39,6 +39,11 @@ def saved(session: EditSession) -> SessionState:
     return SessionState(load(save(dict(state.tensors))), json.loads(json.dumps(dict(state.facts))))
 
 
+def decided(answer: Answer) -> dict[str, int]:
+    """Return what an answer's notes say of the edit that was chosen for it."""
+    return {name: answer.notes[name] for name in CHOSEN if name in answer.notes}
+
+
 @dataclass(frozen=True)
 class Moment:
     """A session's state after some batches, and its answers then."""
@@ -109,13 +114,13 @@ def neither_gold_answers_nor_the_order_of_questions_decide_which_edit_answers(tr
     with trial.open() as session:
         for batch in batches(trial.cases):
             session.apply(batch)
-        decided = [_decided(answer) for answer in session.answer(probes, ASK)]
+        decided = [decided(answer) for answer in session.answer(probes, ASK)]
         other = [replace(probe, target="x") for probe in reversed(probes)]
-        assert [_decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
+        assert [decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
     with trial.open() as session:
         for batch in batches(trial.cases):
             session.apply(batch)
-        assert [_decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
+        assert [decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
         assert all(note.get("edit", 0) < len(batches(trial.cases)) + 1 for note in decided)
 
 
@@ -139,10 +144,6 @@ def weights_that_are_no_numbers_are_seen_in_the_answers_and_stop_nothing(trial: 
             session.answer(trial.to_write, WRITING)
             session.apply(trial.cases[1].edits)
         session.load_state(saved(session))
-
-
-def _decided(answer: Answer) -> dict[str, int]:
-    return {name: answer.notes[name] for name in CHOSEN if name in answer.notes}
 
 
 STREAM_CLAIMS: tuple[Claim, ...] = (
