@@ -114,14 +114,14 @@ def neither_gold_answers_nor_the_order_of_questions_decide_which_edit_answers(tr
     with trial.open() as session:
         for batch in batches(trial.cases):
             session.apply(batch)
-        decided = [decided(answer) for answer in session.answer(probes, ASK)]
+        first = [decided(answer) for answer in session.answer(probes, ASK)]
         other = [replace(probe, target="x") for probe in reversed(probes)]
-        assert [decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
+        assert [decided(answer) for answer in session.answer(other, ASK)] == first[::-1]
     with trial.open() as session:
         for batch in batches(trial.cases):
             session.apply(batch)
-        assert [decided(answer) for answer in session.answer(other, ASK)] == decided[::-1]
-        assert all(note.get("edit", 0) < len(batches(trial.cases)) + 1 for note in decided)
+        assert [decided(answer) for answer in session.answer(other, ASK)] == first[::-1]
+        assert all(note.get("edit", 0) < len(batches(trial.cases)) + 1 for note in first)
 
 
 def weights_that_are_no_numbers_are_seen_in_the_answers_and_stop_nothing(trial: EditorTrial) -> None:
