@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmke.workers.protocols import Desk, Facts
 from mmke.workers.settings import WorkerSettings
@@ -16,6 +17,11 @@ def set_up(settings: WorkerSettings) -> Facts:
 
 def cannot_start(settings: WorkerSettings) -> Facts:
     raise RuntimeError("this worker cannot start")
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 class FromAfarError(Exception):
@@ -60,6 +66,12 @@ def leave(desk: Desk) -> None:
 
 
 def sleep(desk: Desk) -> None:
+    time.sleep(600)
+
+
+def sleep_deaf(desk: Desk) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    desk.send("deaf")
     time.sleep(600)
 
 

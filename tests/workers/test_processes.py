@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import small_jobs
-from small_jobs import Small
+from small_jobs import Small, is_running
 
 from mmke.workers.processes import MOST_STARTS, Processes
 from mmke.workers.protocols import Done, Event, Failed, Lost, Pool, Ready, Result
@@ -23,11 +23,6 @@ def until(pool: Pool, *ends: type[Event]) -> list[Event]:
     while not isinstance(events[-1], ends):
         events.append(pool.next())
     return events
-
-
-def is_running(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/status")
-    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 def logs(folder: Path) -> Sequence[Path]:
