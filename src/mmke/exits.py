@@ -1,7 +1,7 @@
 """How a command ends: its exit code, and one message instead of a traceback where the cause lies outside the program.
 
-Exit codes: 0 done, 1 a bug (with its traceback), 2 the user's mistake or the disk's (the message alone), 130
-interrupted, 141 the reader of the output went away (`mmke table | head -1`).
+Exit codes: 0 done, 1 a bug (with its traceback) or a run that left something out, 2 the user's mistake or the disk's
+(the message alone), 130 interrupted, 141 the reader of the output went away (`mmke table | head -1`).
 """
 
 import errno
