@@ -79,7 +79,9 @@ class ComposedBackbone:
 
     @property
     def state(self) -> tuple[object, ...]:
-        return (self.name, self.revision, self.dtype, self.device, lent(self.module))
+        # Where layers lie on several cards, a state that is stored lies on one of them.
+        last = card_of(self.decoder.layers[-1])
+        return (self.name, self.revision, self.dtype, self.device, last, lent(self.module))
 
     @property
     def layers(self) -> int:
