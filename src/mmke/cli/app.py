@@ -13,9 +13,12 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from mmke.cli.ask import ask
 from mmke.cli.bench import bench
 from mmke.cli.build import build
 from mmke.cli.check import check
+from mmke.cli.edit import edit
+from mmke.cli.edits import edits
 from mmke.cli.fetch import fetch
 from mmke.cli.grid import grid
 from mmke.cli.importing import import_
@@ -57,6 +60,9 @@ app.command("check")(check)
 app.command("run")(run)
 app.command("stream")(stream)
 app.command("grid")(grid)
+app.command("edit")(edit)
+app.command("ask")(ask)
+app.add_typer(edits, name="edits")
 app.command("play")(play)
 app.command("merge")(merge)
 app.command("status")(status)

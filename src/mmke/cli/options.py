@@ -386,6 +386,68 @@ Weights = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+EditFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--edit",
+        metavar="FOLDER",
+        help="An edit that was saved; several stand on top of each other.",
+        callback=lambda folders: [expanded(each) for each in folders or []],
+        rich_help_panel=WHAT,
+    ),
+]
+EditOut = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="The new folder of the edit.", callback=home, rich_help_panel=WHERE)
+]
+NewEdit = Annotated[
+    Path,
+    typer.Option("--out", metavar="FOLDER", help="The new folder of the edit.", callback=home, rich_help_panel=WHERE),
+]
+Embed = Annotated[
+    bool,
+    typer.Option(
+        "--embed",
+        help="Put the pictures of all edits into the folder, and not only those that the editor needs to answer.",
+        rich_help_panel=WHERE,
+    ),
+]
+PicturesFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--pictures",
+        metavar="DIR",
+        help="Folder with the pictures of edits that are not embedded; they are found by their digests.",
+        callback=home,
+        rich_help_panel=WHERE,
+    ),
+]
+EditCheckpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="PATH",
+        help="The networks that the edit was made with (default: checkpoints/, then those that come with mmke).",
+        callback=home,
+        rich_help_panel=HOW,
+    ),
+]
+EditBackbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="B",
+        help="The edited model, where its folder is another one here (default: as when the edit was made).",
+        callback=known("backbones"),
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+def without_bars() -> None:
+    """Keep the library from showing how far it has read weights: ours are read in a moment."""
+    from transformers.utils import logging as library
+
+    library.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def in_bytes(gib: float | None) -> int | None:

@@ -135,14 +135,14 @@ def carry_out(
     from mmke.running.planning import plan
 
     if request.probes != "published":
-        _without_bars()  # a sentence encoder is read to find partners
+        options.without_bars()  # a sentence encoder is read to find partners
     planned = plan(replace(request, elsewhere=workers.elsewhere))
     limit_threads(workers.threads)
     _announce(planned)
     from mmke.running.by_workers import run_by
     from mmke.running.run import check_sites
 
-    _without_bars()
+    options.without_bars()
     if dry:
         check_sites(planned)
         _show_settings(planned)
@@ -159,13 +159,6 @@ def carry_out(
     for problem in outcome.problems:
         print(f"mmke: left out: {problem.what}: {problem.why}", file=sys.stderr)
     return 1 if outcome.problems else 0
-
-
-def _without_bars() -> None:
-    """Keep the library from showing how far it has read weights: ours are read in a moment."""
-    from transformers.utils import logging as library
-
-    library.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _show_settings(planned: "Plan") -> None:
