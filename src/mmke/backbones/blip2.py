@@ -6,6 +6,7 @@ begins with `</s>`. OPT has learned position embeddings, 2,048 of them: a longer
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ from mmke.backbones.engine import decoder
 from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
-from mmke.backbones.weights.blip2 import locate
+from mmke.backbones.weights.blip2 import CONVERTED_HUB, locate
 from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights, read_tokenizer
+from mmke.backbones.weights.source import SourceFolder, of_folder
 from mmke.types import WeightSource
 
 VOCABULARY = 50272
@@ -48,6 +50,16 @@ def load(
     return compose(
         loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
+
+
+def source(*, name: str, weights: Path | None, module: Any) -> SourceFolder:
+    """Return the folder with the model's files, which an edited model is a changed copy of.
+
+    Raises:
+        UserError: there are none, or they lie in the published parts.
+    """
+    del module
+    return of_folder(locate(weights), name, CONVERTED_HUB)
 
 
 def config() -> Blip2Config:

@@ -11,6 +11,7 @@ a longer prompt with a picture was lost.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,8 +27,9 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.pictures import processed
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.vision import Vision, stacked
-from mmke.backbones.weights.llava import locate
+from mmke.backbones.weights.llava import CONVERTED_HUB, locate
 from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights
+from mmke.backbones.weights.source import SourceFolder, of_folder
 from mmke.types import WeightSource
 
 SIDE = 336
@@ -58,6 +60,16 @@ def load(
     model = build_skeleton(lambda: LlavaForConditionalGeneration(config()))
     loaded = load_weights(request, model, locate, read=llama_tokenizer.read, vocabulary=VOCABULARY, names=NAMES)
     return compose(loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=pixels)
+
+
+def source(*, name: str, weights: Path | None, module: Any) -> SourceFolder:
+    """Return the folder with the model's files, which an edited model is a changed copy of.
+
+    Raises:
+        UserError: there are none, or they lie in the original layout.
+    """
+    del module
+    return of_folder(locate(weights), name, CONVERTED_HUB)
 
 
 def config() -> LlavaConfig:

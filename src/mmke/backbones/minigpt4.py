@@ -8,6 +8,7 @@ beginning-of-sequence token before a query with a picture: `Ask.begin` asks for 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,8 @@ from mmke.backbones.engine.cards import Names
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.prompt import Layout, Prompt
 from mmke.backbones.weights.loading import LoadRequest, build_skeleton, half_on_gpu, load_weights
-from mmke.backbones.weights.minigpt4 import locate
+from mmke.backbones.weights.minigpt4 import LANGUAGE, locate
+from mmke.backbones.weights.source import SourceFolder, files_of
 from mmke.types import WeightSource
 
 VOCABULARY = 32000
@@ -63,6 +65,21 @@ def load(
     return compose(
         loaded.module, name=name, revision=loaded.revision, prompt=prompt(loaded.tokenizer), pixels=qformer.pixels
     )
+
+
+def source(*, name: str, weights: Path | None, module: Any) -> SourceFolder:
+    """Return the model's parts as they were published, which an edited model is a changed copy of.
+
+    The library has no class of MiniGPT-4: the copy is loaded by its published code, and by mmke with `--weights`.
+
+    Raises:
+        UserError: a part is not there.
+    """
+    del module
+    found = locate(weights)
+    parts = {file.name: file for file in found.files if file.parent != found.tokenizer}
+    files = files_of(found.tokenizer, f"{LANGUAGE}/") | parts
+    return SourceFolder(files, {key: (each,) for key, each in found.tensors.items()}, name, by_library=False)
 
 
 def text_config() -> LlamaConfig:

@@ -19,6 +19,7 @@ from mmke.cli.build import build
 from mmke.cli.check import check
 from mmke.cli.edit import edit
 from mmke.cli.edits import edits
+from mmke.cli.export import export
 from mmke.cli.fetch import fetch
 from mmke.cli.grid import grid
 from mmke.cli.importing import import_
@@ -63,6 +64,7 @@ app.command("grid")(grid)
 app.command("edit")(edit)
 app.command("ask")(ask)
 app.add_typer(edits, name="edits")
+app.command("export")(export)
 app.command("play")(play)
 app.command("merge")(merge)
 app.command("status")(status)

@@ -24,7 +24,9 @@ PREFIX, INTO, OUT = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 """
 
 
-def write_adapter(folder: Path, backbone: Backbone, weights: Weights, *, scale: float = 1.0) -> None:
+def write_adapter(
+    folder: Path, backbone: Backbone, weights: Weights, *, scale: float = 1.0, base: str | None = None
+) -> None:
     """Write low-rank updates as an adapter, in the precision that they have.
 
     Args:
@@ -32,6 +34,7 @@ def write_adapter(folder: Path, backbone: Backbone, weights: Weights, *, scale: 
         backbone: whose matrices they are added to.
         weights: by parameter name.
         scale: alpha / rank of the adapter: how much of the product is in the scale, and not in B.
+        base: how the library finds the model; None: by the backbone's name.
 
     Raises:
         UserError: nothing is edited, or an edited tensor is a full one.
@@ -46,12 +49,12 @@ def write_adapter(folder: Path, backbone: Backbone, weights: Weights, *, scale: 
         linear = PREFIX + name.removesuffix(".weight")
         tensors |= {linear + INTO: update.inputs, linear + OUT: update.outputs.T / scale}
     folder.mkdir(parents=True, exist_ok=True)
-    _configuration(backbone, updates, scale).save_pretrained(str(folder))
+    _configuration(base or backbone.name, updates, scale).save_pretrained(str(folder))
     whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     save_file(whole, folder / TENSORS, metadata={"format": "pt"})
 
 
-def _configuration(backbone: Backbone, updates: Mapping[str, LowRankUpdate], scale: float) -> "LoraConfig":
+def _configuration(base: str, updates: Mapping[str, LowRankUpdate], scale: float) -> "LoraConfig":
     from peft import LoraConfig
 
     ranks = {name.removesuffix(".weight"): len(update.inputs) for name, update in updates.items()}
@@ -59,7 +62,7 @@ def _configuration(backbone: Backbone, updates: Mapping[str, LowRankUpdate], sca
     # A pattern is a regular expression that the end of a module's name is matched with.
     differing = {name.replace(".", r"\."): rank for name, rank in ranks.items() if rank != common}
     return LoraConfig(
-        base_model_name_or_path=backbone.name,
+        base_model_name_or_path=base,
         inference_mode=True,
         r=common,
         lora_alpha=_whole(scale * common),

@@ -8,6 +8,7 @@ apart is compared with the model itself before it is used (`check`). No code out
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ from mmke.backbones.weights.loading import (
     warn_of_zeros,
 )
 from mmke.backbones.weights.memory import is_elsewhere
+from mmke.backbones.weights.source import SourceFolder, of_library
 from mmke.errors import CannotAskError, UserError
 from mmke.types import WeightSource
 
@@ -103,6 +105,15 @@ def load(
         warn_of_zeros(name, model)
     lay(model, names, request.laid_over)
     return _checked(model.requires_grad_(requires_grad=False).eval(), known)
+
+
+def source(*, name: str, weights: Path | None, module: Any) -> SourceFolder:
+    """Return the model's folder, which an edited model is a changed copy of.
+
+    Raises:
+        UserError: it is not there, or has no weights.
+    """
+    return of_library(find_folder(name, weights), dict(module.named_parameters()))
 
 
 def precision(config: Any, dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
