@@ -143,3 +143,14 @@ def test_a_training_that_ends_with_a_mistake_takes_only_its_cells(
     problems = train_all(checked, keep_going=True)
     assert [cell.benchmark for problem in problems for cell in problem.cells] == ["mmke-entity", "mmke-user"]
     assert [cell.editor.name for planned in plans_of(checked) for cell in planned.cells] == ["none", "ft-llm"] * 2
+
+
+@pytest.mark.slow
+def test_workers_write_the_bytes_of_one_process(
+    small_grid: Path, own_pictures: Path, tmp_path: Path, runs_of: Callable[..., list[Run]]
+) -> None:
+    words = ["grid", str(small_grid), "--data", str(own_pictures), "--out", str(tmp_path / "two" / "results")]
+    words += ["--checkpoints", str(tmp_path / "two" / "checkpoints"), "--workers", "2"]
+    assert main(words) == 0
+    carried_out(runs_of(small_grid, place=tmp_path / "one"))
+    assert files(tmp_path / "two") == files(tmp_path / "one")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmke.grid.checks import Checked
     from mmke.grid.expand import Place, Run
     from mmke.grid.problems import Problem
+    from mmke.workers.settings import WorkerSettings
 
 STOPPED = "nothing was run; solve these, choose a part with --only, or do what can be done with --keep-going"
 
@@ -52,6 +53,9 @@ def grid(
     ] = Path("checkpoints"),
     device: options.Device = "cpu",
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    ray: options.Ray = None,
+    cards_per_worker: options.CardsPerWorker = None,
     keep: options.Keep = None,
     keep_going: Annotated[
         bool,
@@ -72,6 +76,11 @@ def grid(
 
     What is finished is passed over, so that the same command continues a grid that was stopped.
     """
+    from mmke.cli.workers import laid_over, worker_settings
+    from mmke.running.request import Request
+
+    asked = Request("", None, (), device=device, out=out)
+    settings = worker_settings(asked, workers, ray=ray, cards=cards_per_worker, threads=threads)
     limit_threads(threads)
     from mmke.grid.expand import Place, expand
     from mmke.grid.file import find, read
@@ -79,7 +88,8 @@ def grid(
 
     whole = read(find(file))
     part = narrowed(whole, only or [])
-    place = Place(out, checkpoints, data, device, options.in_bytes(keep))
+    on = laid_over(asked, cards_per_worker).device
+    place = Place(out, checkpoints, data, on, options.in_bytes(keep), settings.elsewhere)
     runs = expand(whole, part, place)
     limit_threads(threads)
     from transformers.utils import logging as library
@@ -88,15 +98,15 @@ def grid(
 
     library.disable_progress_bar()  # type: ignore[no-untyped-call]
     if dry:
-        return _show(runs, place)
+        return _show(runs, place, workers or 1)
     with _each_once():
         checked = check(runs)
     if checked.problems and not keep_going:
         raise UserError(f"{_told(checked.problems)}\n{STOPPED}")
-    return _carry_out(checked, keep_going=keep_going, out=out)
+    return _carry_out(checked, settings, keep_going=keep_going, out=out)
 
 
-def _show(runs: "list[Run]", place: "Place") -> int:
+def _show(runs: "list[Run]", place: "Place", workers: int) -> int:
     """Show what a grid comes to; exit code 1 where some of it cannot be made here."""
     from mmke.grid.checks import check
     from mmke.grid.done import read_done
@@ -108,14 +118,15 @@ def _show(runs: "list[Run]", place: "Place") -> int:
     measured, done = read(), read_done(place.out)
     with _each_once():
         found = states(runs, done, measured)
-        print(shown(found, estimate(found, done, measured, device=place.device), on=place.device), flush=True)
+        cost = estimate(found, done, measured, device=place.device, workers=workers)
+        print(shown(found, cost, on=place.device), flush=True)
         problems = check(runs).problems
     if problems:
         print(_told(problems))
     return 1 if problems else 0
 
 
-def _carry_out(checked: "Checked", *, keep_going: bool, out: Path) -> int:
+def _carry_out(checked: "Checked", workers: "WorkerSettings", *, keep_going: bool, out: Path) -> int:
     from mmke.grid.work import plans_of, run_all, train_all
 
     problems = list(checked.problems)
@@ -123,10 +134,10 @@ def _carry_out(checked: "Checked", *, keep_going: bool, out: Path) -> int:
         total = sum(planned.records for planned in checked.trainings.values())
         print(f"{len(checked.trainings)} trainings come first", flush=True)
         with progress(total) as shown:
-            problems += train_all(checked, keep_going=keep_going, on_records=shown.reach)
+            problems += train_all(checked, workers, keep_going=keep_going, on_records=shown.reach)
     plans = plans_of(checked)
     with progress(sum(planned.records for planned in plans)) as shown:
-        outcome = run_all(plans, keep_going=keep_going, command=command_line(), on_record=shown.step)
+        outcome = run_all(plans, workers, keep_going=keep_going, command=command_line(), on_record=shown.step)
     problems += outcome.problems
     print(f"{len(outcome.folders)} folders of results: {out}/  (mmke table {out})")
     if problems:

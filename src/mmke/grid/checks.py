@@ -61,8 +61,8 @@ def check(runs: Sequence[Run]) -> Checked:
 def _no_device(runs: Sequence[Run]) -> str | None:
     """Say why there is no such device; None where there is."""
     try:
-        for device in {run.request.device for run in runs}:
-            resolve_device(device)
+        for device, elsewhere in {(run.request.device, run.request.elsewhere) for run in runs}:
+            resolve_device(device, elsewhere=elsewhere)
     except UserError as error:
         return str(error)
     return None
@@ -111,7 +111,7 @@ def _check_trainings(runs: Sequence[Run], found: Checked) -> dict[Key | None, st
 
 
 def _planned(training: TrainRequest) -> TrainingPlan:
-    planned = train.plan(training)
+    planned = train.plan(training, alone=True)
     try:
         planned.editor.check(planned.skeleton)
     except UserError as error:

@@ -32,6 +32,7 @@ class Place:
         data: folder of benchmarks that are not embedded.
         device: "cpu", "cuda", …
         on_disk: see `running.request.Request`.
+        elsewhere: see `on_disk`.
     """
 
     out: Path = Path("results")
@@ -39,6 +40,7 @@ class Place:
     data: Path | None = None
     device: str = "cpu"
     on_disk: int | None = None
+    elsewhere: bool = False
 
 
 class Cell(NamedTuple):
@@ -158,6 +160,7 @@ def _run(
         weights=weights,
         seed=at.seed,
         on_disk=place.on_disk,
+        elsewhere=place.elsewhere,
         **_asked(part, table),
     )
     trained = [name for name in editors if name in at.trained]

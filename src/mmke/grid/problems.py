@@ -9,18 +9,22 @@ from mmke.running.request import FLOOR
 
 
 class Problem(NamedTuple):
-    """Cells that cannot be made, and why."""
+    """Cells that cannot be made, and why; or a part of them, by its name."""
 
     cells: tuple[Cell, ...]
     why: str
+    what: str = ""
 
 
 def listed(problems: Iterable[Problem]) -> str:
     """Return the list for the user: each reason once, with the cells that it concerns."""
+    named = [problem for problem in problems if problem.what]
     by_reason: dict[str, list[Cell]] = {}
     for problem in problems:
-        by_reason.setdefault(problem.why, []).extend(problem.cells)
-    return "\n".join(f"  {described(cells)}: {indent(why, '    ').lstrip()}" for why, cells in by_reason.items())
+        if problem not in named:
+            by_reason.setdefault(problem.why, []).extend(problem.cells)
+    lines = [(described(cells), why) for why, cells in by_reason.items()] + [(each.what, each.why) for each in named]
+    return "\n".join(f"  {what}: {indent(why, '    ').lstrip()}" for what, why in lines)
 
 
 def described(cells: Sequence[Cell]) -> str:

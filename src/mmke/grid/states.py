@@ -64,7 +64,7 @@ def states(runs: Sequence[Run], done: Mapping[Cell, Done], measured: Measured) -
 
 def _count(run: Run, measured: Measured) -> _Counted:
     # Untrained, so that nothing has to be there, and on the processor, which always is.
-    request = replace(run.request, untrained=True, device="cpu", dtype=None)
+    request = replace(run.request, untrained=True, device="cpu", dtype=None, elsewhere=False)
     for editors in (run.editors or (FLOOR,), (FLOOR,)):
         changes = {name: values for name, values in request.changes.items() if name in editors}
         try:

@@ -5,24 +5,30 @@ earlier start ended: a training from its last checkpoint, a run from its last re
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from mmke.editing.trained import BEST
 from mmke.errors import UserError
 from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_editors, without
-from mmke.grid.expand import Run
+from mmke.grid.expand import Cell, Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, text_of
-from mmke.protocols import Backbone
+from mmke.grid.workers import ALONE, Loaded, need_of_training, pool_for
 from mmke.results.folder import run_path
 from mmke.running import planning
+from mmke.running.by_workers import jobs_of, need_of
 from mmke.running.loading import load
 from mmke.running.planning import Plan, run_settings
-from mmke.running.request import Request
 from mmke.running.run import is_finished, run
-from mmke.training.train import TrainingPlan, train
+from mmke.running.shards.outcome import Outcome as Sharded
+from mmke.running.shards.sharded import run_sharded
+from mmke.training.side_by_side import train_side_by_side, training_of
+from mmke.training.train import TrainingPlan, train, wanted
+from mmke.workers.protocols import Pool
+from mmke.workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +42,17 @@ class Outcome:
 
 
 def train_all(
-    checked: Checked, *, keep_going: bool = False, on_records: Callable[[int], None] = lambda _: None
+    checked: Checked,
+    workers: WorkerSettings = ALONE,
+    *,
+    keep_going: bool = False,
+    on_records: Callable[[int], None] = lambda _: None,
 ) -> list[Problem]:
     """Do the trainings that come first; their checkpoints are then among the others.
 
     Args:
         checked: what can be done; it is brought up to date.
+        workers: by which trainings are done side by side.
         keep_going: whether others go on when one ends with a mistake.
         on_records: called with the number of records that all of them have trained on.
 
@@ -51,25 +62,54 @@ def train_all(
     Raises:
         UserError: a training ended with a mistake, and `keep_going` is False.
     """
-    failed: dict[Key | None, str] = {}
-    before = 0
-    for key, planned in list(checked.trainings.items()):
-        try:
-            checked.checkpoints[key] = _train(planned, before, on_records)
-        except UserError as error:
-            if not keep_going:
-                raise
-            logger.warning("left out: %s: %s", text_of(planned.request), error)
-            failed[key] = str(error)
-        before += planned.records
-        on_records(before)
+    plans = list(checked.trainings.values())
+    pool = pool_for(workers, jobs=len(plans), need=lambda: max(map(need_of_training, plans)))
+    if pool is None:
+        failed = _train_here(checked, keep_going=keep_going, on_records=on_records)
+    else:
+        failed = _train_side_by_side(checked, pool, on_records)
+        if failed and not keep_going:
+            raise UserError("\n".join(failed.values()))
     checked.trainings.clear()
     return [problem for each in checked.runs for problem in without(each, failed)]
 
 
-def _train(planned: TrainingPlan, before: int, on_records: Callable[[int], None]) -> Path:
+def _train_here(checked: Checked, *, keep_going: bool, on_records: Callable[[int], None]) -> dict[Key | None, str]:
+    """Train one after the other; return why some did not come to their end."""
+    failed: dict[Key | None, str] = {}
+    before, loaded = 0, Loaded()
+    for key, planned in checked.trainings.items():
+        try:
+            checked.checkpoints[key] = _train(planned, before, on_records, loaded)
+        except UserError as error:
+            if not keep_going:
+                raise
+            logger.warning("left out: %s: %s", text_of(planned.request), error)
+            failed[key] = f"{text_of(planned.request)}: {error}"
+        before += planned.records
+        on_records(before)
+    return failed
+
+
+def _train(planned: TrainingPlan, before: int, on_records: Callable[[int], None], loaded: Loaded) -> Path:
     logger.info("%s", text_of(planned.request))
-    return train(planned, on_step=lambda done: on_records(before + done))
+    backbone = loaded.of(wanted(planned.request, planned.request.device))
+    return train(planned, on_step=lambda done: on_records(before + done), backbone=backbone)
+
+
+def _train_side_by_side(
+    checked: Checked, pool: AbstractContextManager[Pool], on_records: Callable[[int], None]
+) -> dict[Key | None, str]:
+    outcome = train_side_by_side(list(checked.trainings.values()), pool, on_records=on_records)
+    reasons = {problem.what: problem.why for problem in outcome.problems}
+    failed: dict[Key | None, str] = {}
+    for key, planned in checked.trainings.items():
+        name = training_of(planned.request)
+        if name in reasons:
+            failed[key] = f"{text_of(planned.request)}: {reasons[name]}"
+        else:
+            checked.checkpoints[key] = planned.folder / BEST
+    return failed
 
 
 def plans_of(checked: Checked) -> list[Plan]:
@@ -92,15 +132,17 @@ def _trained(run: Run, checked: Checked) -> Run | None:
 
 def run_all(
     plans: Sequence[Plan],
+    workers: WorkerSettings = ALONE,
     *,
     keep_going: bool = False,
     command: Sequence[str] = (),
     on_record: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Run plans in this process, one after the other; a backbone is loaded once for all its neighbours.
+    """Run plans: in this process one after the other, or by workers, which go from one to the next without waiting.
 
     Args:
         plans: resolved.
+        workers: by which they are run.
         keep_going: whether others go on when one ends with a mistake.
         command: the command line, for run.json.
         on_record: called once for every record of every cell, also for those that were finished before.
@@ -109,50 +151,73 @@ def run_all(
         UserError: a run ended with a mistake, and `keep_going` is False.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    outcome, loaded = Outcome(), _Loaded()
+    outcome, left = Outcome(), []
+    for planned in plans:
+        done = _finished(planned)
+        outcome.folders += done or []
+        if done is None:
+            left.append(planned)
+        else:
+            for _ in range(planned.records):
+                on_record()
+    pool = pool_for(workers, jobs=sum(map(jobs_of, left)), need=lambda: max(map(need_of, left)))
+    if pool is None:
+        _run_here(left, outcome, keep_going=keep_going, command=command, on_record=on_record)
+        return outcome
+    try:
+        found = run_sharded(left, pool, command=command, on_record=on_record, threads=workers.threads)
+    except UserError as error:
+        if not keep_going or len(left) == 1:
+            if not keep_going:
+                raise
+            outcome.problems.append(Problem(tuple(_cells(left[0])), str(error)))
+            return outcome
+        return _one_by_one(left, workers, outcome, command=command)
+    return _with(outcome, found)
+
+
+def _one_by_one(plans: Sequence[Plan], workers: WorkerSettings, outcome: Outcome, *, command: Sequence[str]) -> Outcome:
+    """Run plans one after the other when one of them has ended the others; what is finished is passed over."""
+    for planned in plans:
+        found = run_all([planned], workers, keep_going=True, command=command)
+        outcome.folders += found.folders
+        outcome.problems += found.problems
+    return outcome
+
+
+def _with(outcome: Outcome, found: Sharded) -> Outcome:
+    outcome.folders += found.folders
+    outcome.problems += [Problem((), problem.why, problem.what) for problem in found.problems]
+    return outcome
+
+
+def _run_here(
+    plans: Sequence[Plan],
+    outcome: Outcome,
+    *,
+    keep_going: bool,
+    command: Sequence[str],
+    on_record: Callable[[], None],
+) -> None:
+    loaded = Loaded()
     for planned in plans:
         try:
-            done = _finished(planned)
-            if done is None:
-                backbone = loaded.of(planned.request)
-                done = run(planned, command=command, on_record=on_record, backbone=backbone)
-            else:
-                for _ in range(planned.records):
-                    on_record()
-            outcome.folders += done
+            backbone = loaded.of(planned.request)
+            outcome.folders += run(planned, command=command, on_record=on_record, backbone=backbone)
         except UserError as error:
             if not keep_going:
                 raise
             logger.warning("left out: %s", error)
             outcome.problems.append(Problem(tuple(_cells(planned)), str(error)))
-    return outcome
 
 
 def _finished(planned: Plan) -> list[Path] | None:
     """Return the folders of a plan that is finished; None where something is left."""
-    skeleton = load(planned.request, skeleton=True)
-    request = planned.request
+    skeleton, request = load(planned.request, skeleton=True), planned.request
     paths = [run_path(request.out, run_settings(request, cell, skeleton)) for cell in planned.cells]
     done = all(is_finished(path, cell) for path, cell in zip(paths, planned.cells, strict=True))
     return paths if done else None
 
 
-def _cells(planned: Plan) -> Any:
-    request = planned.request
-    stream = 0 if request.stream is None else 1
-    return Run(request, {}, stream).cells()
-
-
-class _Loaded:
-    """The backbone that was loaded last; it is let go before another is loaded."""
-
-    def __init__(self) -> None:
-        self._wanted: tuple[Any, ...] | None = None
-        self._backbone: Backbone | None = None
-
-    def of(self, request: Request) -> Backbone:
-        wanted = (request.backbone, request.dtype, request.device, request.weights)
-        if self._backbone is None or wanted != self._wanted:
-            self._backbone = None
-            self._backbone, self._wanted = load(request), wanted
-        return self._backbone
+def _cells(planned: Plan) -> Iterator[Cell]:
+    return Run(planned.request, {}, 0 if planned.request.stream is None else 1).cells()
