@@ -1,4 +1,4 @@
-"""By whom a grid is done: this process, or workers; and the backbone that this process keeps for the next part.
+"""By whom a grid is done: this process, or workers; and the backbone that this process keeps for the next part."""
 
 import logging
 from collections.abc import Callable
