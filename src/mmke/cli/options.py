@@ -174,6 +174,15 @@ EditorArgument = Annotated[
         metavar="EDITOR", help="A name (mmke ls editors).", autocompletion=names("editors"), callback=known("editors")
     ),
 ]
+EditorArguments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EDITOR",
+        help="Names (mmke ls editors): a training for each.",
+        autocompletion=names("editors"),
+        callback=_editors,
+    ),
+]
 Editors = Annotated[
     list[str] | None,
     typer.Option(

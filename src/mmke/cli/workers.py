@@ -9,10 +9,11 @@ from mmke.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from mmke.running.request import Request
+    from mmke.training.train import TrainRequest
 
 
 def worker_settings(
-    request: "Request", count: int | None, *, ray: str | None, cards: float | None, threads: int | None
+    request: "Request | TrainRequest", count: int | None, *, ray: str | None, cards: float | None, threads: int | None
 ) -> WorkerSettings:
     """Return what was asked for. On GPUs it is this process alone where nothing was said.
 

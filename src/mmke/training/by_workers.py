@@ -1,0 +1,75 @@
+"""Train in this process, one training after the other, or by as many workers as were asked for and have room.
+
+In: planned trainings and what the user said of workers. Out: the same checkpoints, and what did not come to its end.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from mmke.errors import UserError
+from mmke.training.side_by_side import Outcome, Problem, train_side_by_side, training_of
+from mmke.training.train import TrainingPlan, train
+from mmke.workers.opening import open_pool, size_of
+from mmke.workers.settings import WorkerSettings
+
+PROCESS = 1 << 30
+"""Bytes that a worker takes beside the model's weights: Python with its libraries, and what a step computes."""
+NETWORKS = 1 << 30
+"""Bytes of an editor's networks with their gradients, their optimizer and what is kept of the records."""
+
+logger = logging.getLogger(__name__)
+
+
+def train_by(
+    plans: Sequence[TrainingPlan], settings: WorkerSettings, *, on_records: Callable[[int], None] = lambda _: None
+) -> Outcome:
+    """Train.
+
+    Args:
+        plans: of trainings, each with a folder of its own.
+        settings: what the user said of workers.
+        on_records: called with the number of records that all of them have trained on.
+
+    Raises:
+        UserError: there is a single training and it cannot be done; or see `size_of`, `open_pool` and
+            `train_side_by_side`.
+    """
+    if settings.ray is None and len(plans) == 1:
+        if (settings.count or 1) > 1:
+            logger.info("one training is done by one worker; several processes share its steps by accelerate launch")
+        return Outcome([train(plans[0], on_step=on_records)], [])
+    if any(planned.processes.count > 1 for planned in plans):
+        raise UserError(
+            f"{len(plans)} trainings in processes that share their steps; train one at a time in these, or start one "
+            "process, with --workers N"
+        )
+    size = size_of(settings, jobs=len(plans), need=lambda: max(_need_of(planned) for planned in plans))
+    if settings.ray is None and size == 1:
+        return _one_by_one(plans, on_records)
+    logger.info("%s", "on a Ray cluster" if settings.ray is not None else f"{size} workers")
+    return train_side_by_side(plans, open_pool(settings, size, most=len(plans)), on_records=on_records)
+
+
+def _one_by_one(plans: Sequence[TrainingPlan], on_records: Callable[[int], None]) -> Outcome:
+    """Train in this process; a training that ends with a mistake does not stop the others."""
+    outcome, before = Outcome([], []), 0
+
+    def on_step(done: int) -> None:
+        on_records(before + done)
+
+    for planned in plans:
+        try:
+            outcome.best.append(train(planned, on_step=on_step))
+        except UserError as error:
+            logger.warning("left out: %s: %s", training_of(planned.request), error)
+            outcome.problems.append(Problem(training_of(planned.request), str(error)))
+        before += planned.records
+        on_records(before)
+    return outcome
+
+
+def _need_of(planned: TrainingPlan) -> int:
+    """Return about how many bytes of memory a worker takes that does a training on a processor."""
+    module = planned.skeleton.module
+    weights = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
+    return PROCESS + weights + NETWORKS
