@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from grid import first_quick
 from mmke.errors import UserError
 from mmke.report.cells import read_cells
 from mmke.report.table import render
@@ -19,7 +20,8 @@ from mmke.running.request import Request
 from mmke.running.run import run
 from mmke.running.stream_settings import StreamSettings
 
-QUICK = {"ft-llm": {"steps": 2}, "ike-random": {"demonstrations": 2}}
+ONE = {"ft-llm": {"steps": 2}}
+TWO = {**ONE, "ike-random": {"demonstrations": 2}}
 SAME = ("rows.jsonl", "answers.jsonl", "cases.jsonl", "states.jsonl", "session.json")
 CELL = Path("tiny-llava/mmke-entity/hop1/strict/seed0")
 
@@ -32,8 +34,8 @@ class Divided(NamedTuple):
     parts: list[Path]
 
 
-def request_of(data: Path, folder: Path) -> Request:
-    return Request("tiny-llava", tuple(QUICK), ("mmke-entity",), changes=QUICK, data=data, out=folder / "whole")
+def request_of(data: Path, folder: Path, changes: dict[str, dict[str, int]]) -> Request:
+    return Request("tiny-llava", tuple(changes), ("mmke-entity",), changes=changes, data=data, out=folder / "whole")
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -53,7 +55,7 @@ def divided(request: Request, of: int) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def once(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Divided:
-    request = request_of(small_data, tmp_path_factory.mktemp("once"))
+    request = request_of(small_data, tmp_path_factory.mktemp("once"), ONE)
     run(plan(request))
     return Divided(request, request.out, divided(request, 2))
 
@@ -74,7 +76,7 @@ def test_the_parts_together_are_the_bytes_of_one_process(once: Divided, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_three_parts_are_the_bytes_of_one_process(small_data: Path, tmp_path: Path, protocol: str) -> None:
-    request = replace(request_of(small_data, tmp_path), protocol=protocol)
+    request = replace(request_of(small_data, tmp_path, TWO), protocol=protocol)
     run(plan(request))
     merge(divided(request, 3), tmp_path / "merged")
     assert files(tmp_path / "merged") == files(request.out)
@@ -83,7 +85,7 @@ def test_three_parts_are_the_bytes_of_one_process(small_data: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_streams_are_dealt_out_whole_and_put_together(small_data: Path, tmp_path: Path) -> None:
     stream = StreamSettings(tests=3, score="right,end")
-    request = replace(request_of(small_data, tmp_path), stream=stream, order_seeds=(0, 1))
+    request = replace(request_of(small_data, tmp_path, TWO), stream=stream, order_seeds=(0, 1))
     run(plan(request))
     parts = divided(request, 3)
     assert sum(len(plan(replace(request, shard=Shard(number, 3))).cells) for number in (1, 2, 3)) == 8
@@ -153,11 +155,11 @@ def test_an_unfinished_part_is_named_with_how_far_it_is(copied: Callable[[], lis
     parts = copied()
     rows = parts[1] / CELL / "ft-llm" / "rows.jsonl"
     rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-1]))
-    shutil.rmtree(parts[1] / CELL / "ike-random")
+    shutil.rmtree(parts[1] / CELL / "none")
     with pytest.raises(UserError) as raised:
         merge(parts, tmp_path / "merged")
     assert f"shard 2/2 ({parts[1]}) has 1 of 2 records of {CELL}/ft-llm" in str(raised.value)
-    assert f"shard 2/2 ({parts[1]}) has not begun {CELL}/ike-random" in str(raised.value)
+    assert f"shard 2/2 ({parts[1]}) has not begun {CELL}/none" in str(raised.value)
 
 
 def test_a_part_of_other_settings_is_refused_with_the_difference(
@@ -202,7 +204,7 @@ def test_merging_into_a_part_is_refused(once: Divided) -> None:
         merge(once.parts, once.parts[0] / "merged")
 
 
-@pytest.mark.parametrize("other", [Shard(1, 2), None, Shard(2, 3)])
+@pytest.mark.parametrize("other", first_quick([None, Shard(1, 2), Shard(2, 3)]))
 def test_a_shard_is_not_continued_as_anything_else(once: Divided, other: Shard | None) -> None:
     with pytest.raises(UserError, match="holds shard 2/2 of a run, and this is"):
         run(plan(replace(once.request, out=once.parts[1], shard=other)))
@@ -213,6 +215,7 @@ def test_a_whole_run_is_not_continued_as_a_shard(once: Divided) -> None:
         run(plan(replace(once.request, shard=Shard(1, 2))))
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_copied_elsewhere_still_says_that_it_is_a_part(once: Divided, tmp_path: Path) -> None:
     shutil.copytree(once.parts[0] / CELL, tmp_path / CELL)
     with pytest.raises(UserError, match="holds shard 1/2 of a run, and this is a whole run"):
