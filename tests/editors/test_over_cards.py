@@ -11,6 +11,7 @@ from mmke import registry
 from mmke.backbones.engine.cards import cards_of
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
+from mmke.editing.settings import resolve_switches
 from mmke.protocols import Backbone, Editor
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loop import Task, run
@@ -79,7 +80,7 @@ def test_rows_are_those_of_one_card_on_the_other_architectures(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["serac", "mend", "ke", "ike"])
 def test_rows_under_paper_are_those_of_one_card(name: str, cards: TwoCards, request: pytest.FixtureRequest) -> None:
-    compared(shared_kit(request), cards, name, "tiny-minigpt4", PAPER)
+    compared(shared_kit(request), cards, name, "tiny-minigpt4", resolve_switches(PAPER, name))
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def read_off(
     All probes are read off together: a GPU is waited for a few times, however many there are.
     """
     answering = [
-        piece if _everywhere(each) else piece[list(each.answer_rows)]
+        piece if _everywhere(each) else piece[sent(each.answer_rows, piece.device, torch.long)]
         for each, piece in zip(encoded, logits, strict=True)
     ]
     sizes = [len(each) for each in answering]
