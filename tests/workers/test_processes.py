@@ -111,3 +111,20 @@ def test_a_folder_that_cannot_be_written_costs_the_log_alone(tmp_path: Path) -> 
         lost = until(workers, Lost)[-1]
         assert isinstance(lost, Lost)
         assert "these are its last words" in lost.log
+
+
+def test_each_worker_sees_its_own_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmke.workers.cards.visible_cards", lambda: ["3", "GPU-ab"])
+    settings = WorkerSettings(device="cuda", cards=0.5, folder=tmp_path)
+    with Processes(settings, 3, set_up=small_jobs.set_up) as workers:
+        seen: dict[int, str] = {}
+        done = 0
+        while done < 3:
+            match workers.next():
+                case Ready(worker):
+                    workers.give(worker, Small("environment", send=0, then=small_jobs.tell_environment))
+                case Result(worker, (card, *_)):
+                    seen[worker] = card
+                case _:
+                    done += 1
+    assert seen == {0: "3", 1: "3", 2: "GPU-ab"}
