@@ -128,3 +128,20 @@ def test_each_worker_sees_its_own_card(tmp_path: Path, monkeypatch: pytest.Monke
                 case _:
                     done += 1
     assert seen == {0: "3", 1: "3", 2: "GPU-ab"}
+
+
+def test_a_worker_that_cannot_be_started_again_is_lost_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pool(tmp_path) as workers:
+        workers.next()
+
+        def refuse(*_: object, **__: object) -> None:
+            raise BlockingIOError("no more processes")
+
+        monkeypatch.setattr("mmke.workers.processes.subprocess.Popen", refuse)
+        workers.give(0, Small("dies", then=small_jobs.die))
+        lost = until(workers, Lost)[-1]
+    assert isinstance(lost, Lost)
+    assert not lost.restarts
+    assert caplog.messages == ["worker 0 cannot be started again: no more processes"]

@@ -5,6 +5,7 @@ loaded is copied. What this process hears from a pipe is in the order in which i
 of its worker, and comes after all that the worker had sent.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -29,6 +30,8 @@ from mmke.workers.worker import Start
 
 # Not `-m`: what it defines would be of another module there than here, and could not be read from the pipe.
 PROGRAM = "from mmke.workers.worker import main; main()"
+
+logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
 """How often a worker is started again in a row without having done a job."""
@@ -122,17 +125,21 @@ class Processes:
         return self._settings.device.startswith("cuda")
 
     def _start(self, number: int) -> _Worker:
-        log = Log(self._settings.folder, number)
-        ours, theirs = Pipe()
-        with theirs, _without_interrupts():
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())],
-                env=self._environment(number),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log.file,
-                stderr=log.file,
-            )
+        with ExitStack() as undo:
+            log = Log(self._settings.folder, number)
+            undo.callback(log.close, keep=True)
+            ours, theirs = Pipe()
+            undo.callback(ours.close)
+            with theirs, _without_interrupts():
+                process = subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())],
+                    env=self._environment(number),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log.file,
+                    stderr=log.file,
+                )
+            undo.pop_all()
         with suppress(OSError):
             ours.send(Start(number, self.size, self._settings, self._set_up))
         return _Worker(number, process, ours, log)
@@ -176,13 +183,18 @@ class Processes:
         why, log = _why(worker.process.returncode), worker.log.end()
         worker.pipe.close()
         worker.log.close(keep=True)
-        restarts = worker.restarts < MOST_STARTS
         del self._workers[worker.number]
-        if restarts:
+        return Lost(worker.number, why, log, restarts=worker.restarts < MOST_STARTS and self._start_again(worker))
+
+    def _start_again(self, worker: _Worker) -> bool:
+        try:
             again = self._start(worker.number)
-            again.restarts, again.failed = worker.restarts + 1, True
-            self._workers[worker.number] = again
-        return Lost(worker.number, why, log, restarts)
+        except OSError as error:  # no memory for a process, or no more of them are allowed
+            logger.warning("worker %d cannot be started again: %s", worker.number, error)
+            return False
+        again.restarts, again.failed = worker.restarts + 1, True
+        self._workers[worker.number] = again
+        return True
 
     def _end(self, workers: list[_Worker]) -> None:
         _stop([worker.process for worker in workers])
