@@ -1,8 +1,8 @@
-"""A folder as a data set on the hub: what would be sent is told first, and nothing is sent without a yes."""
+"""A folder as a data set or a model on the hub: what would be sent is told first, and nothing is sent without a yes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mmke.counting import counted
 from mmke.errors import UserError
@@ -18,8 +18,9 @@ class Parcel(NamedTuple):
         repo: ORG/NAME on the hub; made where it is not there.
         named: how messages call the folder.
         message: of the commit.
-        private: make a new data set private.
+        private: make a new repository private.
         replaced: patterns of files that an earlier version may have had, and that go away where this one has them not.
+        kind: of the repository.
     """
 
     folder: Path
@@ -28,12 +29,14 @@ class Parcel(NamedTuple):
     message: str
     private: bool = False
     replaced: Sequence[str] = ()
+    kind: Literal["dataset", "model"] = "dataset"
 
     def told(self) -> str:
         """Return how much goes where."""
         files = [file for file in self.folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / UNIT
-        where = f"huggingface.co/datasets/{self.repo}{' (private)' * self.private}"
+        place = f"datasets/{self.repo}" if self.kind == "dataset" else self.repo
+        where = f"huggingface.co/{place}{' (private)' * self.private}"
         return f"{counted(len(files), 'file')} ({size:.1f} MB) of {self.named} to {where}"
 
 
@@ -96,10 +99,10 @@ def _upload(api: Any, parcel: Parcel) -> str:
     # What the hub's own library for HTTP raises, which is another one in another version: refusals and no connection.
     network: type[Exception] = HfHubHTTPError.__bases__[0]
     try:
-        api.create_repo(parcel.repo, repo_type="dataset", private=parcel.private, exist_ok=True)
+        api.create_repo(parcel.repo, repo_type=parcel.kind, private=parcel.private, exist_ok=True)
         done = api.upload_folder(
             repo_id=parcel.repo,
-            repo_type="dataset",
+            repo_type=parcel.kind,
             folder_path=parcel.folder,
             commit_message=parcel.message,
             delete_patterns=list(parcel.replaced) or None,

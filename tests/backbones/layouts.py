@@ -198,7 +198,7 @@ def filled(module: Any, checkpoint: Any) -> Any:
     empty = build_skeleton(
         lambda: type(module)(module.config) if hasattr(module, "config") else MiniGPT4(28, VOCABULARY)
     )
-    checkpoint.fill(empty, dtype=lambda _: torch.float32, device=torch.device("cpu"))
+    checkpoint.fill(empty, dtype=lambda _: torch.float32, device=lambda _: torch.device("cpu"))
     return empty.eval()
 
 

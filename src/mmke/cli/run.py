@@ -31,6 +31,7 @@ FLOOR = "none"
 def run(
     backbone: options.BackboneName = "smol-llava",
     editor: options.Editors = None,
+    edit: options.EditFolders = None,
     benchmark: options.Benchmarks = None,
     hop: options.Hop = 1,
     limit: Annotated[
@@ -67,6 +68,8 @@ def run(
 ) -> int:
     """Edit each record, ask its probes before and after, and score them beside the unedited model.
 
+    With --edit nothing is edited: every record is asked of the model with that saved edit in force.
+
     Without options: smol-llava, every editor that needs no training or has been trained, the first 6 records of each
     mini benchmark. A run that was stopped continues with the same command.
     """
@@ -101,6 +104,11 @@ def run(
         shard=None if shard is None else parse_shard(shard),
     )
     check_request(request)
+    if edit:
+        from mmke.cli.probing import probe
+
+        given = {"--editor": editor, "--set": assignments, "--settings": settings, "--ray": ray}
+        return probe(request, edit, given | {"--shard": shard, "--track": track}, threads=threads, dry=dry)
     settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)
     request = laid_over(request, cards_per_worker)
     return carry_out(request, command_line(), settings_of_workers, track=track, dry=dry)

@@ -93,17 +93,25 @@ class Stack:
         Raises:
             UserError: the weights are others, or a file is broken.
         """
-        first, *others = self.edits
         for found in self.edits:
             check_weights(found, backbone)
         self.editor.check(backbone)
         fill(self.editor.editor, backbone, self.checkpoint)
         with self.editor.open(backbone, MemoryStore() if store is None else store) as session:
-            restore(session, backbone, first.folder, first.record, first.find)
-            session.batches = first.batches
-            for batch in (batch for found in others for batch in found.batches):
-                session.apply(batch)
+            self.put_in_force(session, backbone)
             yield session
+
+    def put_in_force(self, session: KeptSession, backbone: Backbone) -> None:
+        """Load the first edit into a session of the editor, and apply the others again on top.
+
+        Raises:
+            UserError: a file is broken.
+        """
+        first, *others = self.edits
+        restore(session, backbone, first.folder, first.record, first.find)
+        session.batches = first.batches
+        for batch in (batch for found in others for batch in found.batches):
+            session.apply(batch)
 
 
 def find_edit(folder: str | Path, *, pictures: str | Path | None = None) -> Found:

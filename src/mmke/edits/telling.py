@@ -52,7 +52,17 @@ def _listed(place: Path) -> str:
 
 
 def described(folder: Path, record: EditRecord) -> Iterator[str]:
-    """Yield what an edit is, then its edits with their numbers."""
+    """Yield what an edit is, then its edits with their numbers; one that was made together with the last has a +."""
+    yield from summed_up(folder, record)
+    number = 0
+    for batch in record.batches:
+        for position, edit in enumerate(batch):
+            number += 1
+            yield f"{number:>4}{' ' if position == 0 else '+'} {told(edit)}"
+
+
+def summed_up(folder: Path, record: EditRecord) -> Iterator[str]:
+    """Yield what an edit is: its model, editor and settings, when it was made, and what its folder holds."""
     on, by = record.on, record.by
     yield f"{folder}: {counted(len(record.edits), 'edit')} in {counted(len(record.batches), 'batch', 'batches')}"
     yield f"model     {shown(on.backbone)}, {shown(on.weights_revision)}, {shown(on.dtype)} on {shown(on.device)}"
@@ -67,11 +77,6 @@ def described(folder: Path, record: EditRecord) -> Iterator[str]:
     yield f"pictures  {len(record.pictured)}, of which {embedded} embedded in {PICTURES}/"
     size = (folder / TENSORS).stat().st_size if (folder / TENSORS).is_file() else 0
     yield f"tensors   {size / 1e6:.1f} MB, sha256 {record.tensors[:16]}…"
-    number = 0
-    for batch in record.batches:
-        for position, edit in enumerate(batch):
-            number += 1
-            yield f"{number:>4}{' ' if position == 0 else '+'} {told(edit)}"
 
 
 def told(edit: PlainEdit) -> str:

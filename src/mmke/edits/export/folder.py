@@ -72,7 +72,7 @@ def export_model(stack: Stack, where: Where, to: Path, *, check: bool = True) ->
         own = dict(backbone.module.named_parameters())
         meant = {name: dense(own[name].detach(), each) for name, each in edited.items()}
         stored = {name: source.find(name, own[name].detach()) for name in edited}
-    rounding = _write(source, to, stored, meant, note="\n".join(_note(stack)))
+    rounding = write_folder(source, to, stored, meant, note="\n".join(_note(stack)))
     name, weights = _name_of(source, to)
     if check:
         _check(name, weights, where, meant, stored)
@@ -101,9 +101,21 @@ def _name_of(source: SourceFolder, to: Path) -> tuple[str, Path | None]:
     return named, None if named != source.loaded_as else to
 
 
-def _write(
+def write_folder(
     source: SourceFolder, to: Path, stored: Mapping[str, StoredTensor], meant: Mapping[str, Tensor], *, note: str
 ) -> float:
+    """Write a model's folder with other values in some tensors, whole or not at all; return the largest rounding.
+
+    Args:
+        source: the model's own folder.
+        to: the new one.
+        stored: the tensors that are changed, by the module's names.
+        meant: their new values.
+        note: what was edited.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     draft = to.with_name(f".{to.name}.{os.getpid()}.tmp")
     try:
         for place, file in source.files.items():
