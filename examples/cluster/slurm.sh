@@ -2,7 +2,7 @@
 # Run mmke on several nodes of a Slurm cluster. Give it from the folder in which the environment .venv lies, on a disk
 # that all nodes share; the arguments are a command of mmke:
 #
-#   sbatch examples/cluster/slurm.sh run --backbone llava-1.5-7b --out results
+#   sbatch examples/cluster/slurm.sh run --backbone llava-1.5-7b --device cuda --out results
 #
 # The same command continues after a time limit or a lost node: what is written is kept.
 #SBATCH --job-name=mmke
@@ -33,4 +33,4 @@ address=$first:6379
 srun --no-kill --kill-on-bad-exit=0 --wait=0 \
     ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
     --num-gpus="${SLURM_GPUS_ON_NODE:-0}" --num-cpus="${SLURM_CPUS_PER_TASK:-1}" --object-store-memory=1000000000 \
-    -- python -m mmke "$@" --device "${DEVICE:-cuda}" --ray "$address"
+    -- python -m mmke "$@" --ray "$address"
