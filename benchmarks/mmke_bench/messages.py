@@ -60,13 +60,12 @@ def measure(name: str, pool: AbstractContextManager[Pool], job: Any) -> None:
 
 def main() -> None:
     """Measure both, twice in turns."""
-    from mmke_bench import messages
+    from mmke_bench import messages  # noqa: PLW0406 - as a program it is another module than in the workers
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, required=True, help="the folder of a cell that has been run")
     parser.add_argument("--times", type=int, default=500, help="how often a record is sent (500)")
     asked = parser.parse_args()
-    # Of the module by its name: what this program defines is of another module in the workers.
     job = messages.Send(next(iter(read_finished(asked.rows, answers=True))), asked.times)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):

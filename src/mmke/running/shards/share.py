@@ -69,7 +69,10 @@ class Share:
 
     def refuses(self, facts: Facts) -> str | None:
         """Say why a worker must not compute for this plan: its device is another model. The first worker's decides."""
-        its = facts.cards[0] if facts.cards and self.request.device.startswith("cuda") else facts.processor
+        names = self.request.device.split(",")
+        its = facts.processor
+        if facts.cards and names[0].startswith("cuda"):
+            its = " and ".join(dict.fromkeys(facts.cards[: len(names)]))
         if self.device == NOT_KNOWN:
             self.device = its
             for writer in self.writers.values():
