@@ -57,7 +57,12 @@ def test_cards_for_a_worker_without_cards_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [("abc", "MMKE_WORKERS"), ("0", "--workers 0: give a number from 1 up"), ("-3", "--workers -3")]
+    ("value", "told"),
+    [
+        ("abc", "(env var: 'MMKE_WORKERS'): Input should be a valid integer, not 'abc'"),
+        ("0", "--workers 0: give a number from 1 up"),
+        ("-3", "--workers -3"),
+    ],
 )
 def test_a_wrong_number_of_workers_costs_one_line(
     value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

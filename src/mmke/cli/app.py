@@ -144,5 +144,14 @@ def _told(error: typer.TyperException, context: Any) -> str:
             return "unknown option --limit; a stream has --tests N in its place"
         known = [name for option in context.command.params for name in option.opts if name.startswith("-")]
         return f"unknown option {unknown}{did_you_mean(unknown, known)}"
-    told = " ".join(error.format_message().split()).rstrip(".")
-    return told.replace("Value error, ", "")
+    told = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    wrong = _wrong_value(error)
+    if wrong is None or repr(wrong) in told:
+        return told
+    return f"{told.partition(', unable to parse')[0]}, not {wrong!r}"
+
+
+def _wrong_value(error: typer.TyperException) -> str | None:
+    """Return the text that is no value of its option, where typer's own message leaves it out."""
+    found = getattr(error.__cause__, "errors", list)()  # of pydantic, which reads the values
+    return next((each["input"] for each in found if isinstance(each.get("input"), str)), None)
