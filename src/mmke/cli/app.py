@@ -153,5 +153,5 @@ def _told(error: typer.TyperException, context: Any) -> str:
 
 def _wrong_value(error: typer.TyperException) -> str | None:
     """Return the text that is no value of its option, where typer's own message leaves it out."""
-    found = getattr(error.__cause__, "errors", list)()  # of pydantic, which reads the values
+    found: list[Any] = getattr(error.__cause__, "errors", list)()  # of pydantic, which reads the values
     return next((each["input"] for each in found if isinstance(each.get("input"), str)), None)
