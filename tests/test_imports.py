@@ -53,7 +53,7 @@ LAYERS = {
     | {"pictures", "digests", "hub"},
     "build": CORE | {"hub", "lines", "registry", "digests", "downloads", "pictures", "benchmarks"},
     "web": CORE
-    | {"lines", "pictures", "build", "registry", "protocols", "backbones", "benchmarks", "editing", "running"},
+    | {"lines", "pictures", "build", "registry", "protocols", "backbones", "benchmarks", "editing", "running", "edits"},
     "testing": CORE
     | {"registry", "protocols", "backbones", "editing", "editors", "benchmarks", "metrics", "running"}
     | {"edits"},

@@ -14,7 +14,7 @@ export async function newTab() {
   page.tab = tab;
   sessionStorage.setItem(TAB, tab);
   mine(tab);
-  page.edits = fresh ? page.edits : edits;
+  page.edits = fresh && !edits.length ? page.edits : edits;
 }
 
 /** Return the tab's name unless another tab, of which this one is a copy, still has it. */

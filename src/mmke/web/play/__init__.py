@@ -16,13 +16,14 @@ from mmke.web import HOST
 
 @dataclass(frozen=True)
 class PlaySettings:
-    """What is played with; names and values as for `mmke run`."""
+    """What is played with; names and values as for `mmke run`. `edits`: folders of saved edits that tabs begin with."""
 
     backbone: str = "smol-llava"
     device: str = "cpu"
     dtype: str | None = None
     weights: str | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    edits: tuple[Path, ...] = ()
 
 
 def serve(settings: PlaySettings, *, port: int = 0, host: str = HOST, open_browser: bool = True) -> None:

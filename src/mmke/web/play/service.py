@@ -12,6 +12,7 @@ from mmke.errors import UserError
 from mmke.types import Edit, EditCase, ImageRef, Query
 from mmke.web.play import PlaySettings
 from mmke.web.play.asks import AskEdit, AskQuestion, AskRepeat, AskSave, AskUndo, PlainEdit
+from mmke.web.play.begun import Begun
 from mmke.web.play.gallery import Gallery
 from mmke.web.play.panel import panel
 from mmke.web.play.tabs import Tab, Tabs
@@ -37,6 +38,7 @@ class Service:
         self.settings = settings
         self.gallery = Gallery()
         self.uploads = Uploads(folder)
+        self.begun = Begun(settings.edits, self.uploads)
         self.worker = Worker()
         self.tabs = Tabs(self._put_away)
         self._room: Room | None = None
@@ -70,11 +72,11 @@ class Service:
     def open(self, name: str | None) -> Event:
         """Return a tab: the one of this name with what is in it, or a new one."""
         tab, new = self.tabs.open(name)
-        return {"tab": tab.id, "new": new, "edits": [] if tab.desk is None else _edits(tab.desk)}
+        return {"tab": tab.id, "new": new, "edits": self.begun.edits if tab.desk is None else _edits(tab.desk)}
 
     def picture(self, name: str) -> ImageRef | None:
         """Return a picture by the digest of its bytes."""
-        return self.gallery.pictures.get(name) or self.uploads.get(name)
+        return self.gallery.pictures.get(name) or self.uploads.get(name) or self.begun.picture(name)
 
     def ask(self, ask: AskQuestion) -> Job:
         """Ask a question before and after the edits."""
@@ -168,6 +170,7 @@ class Service:
 
         if tab.desk is None:
             tab.desk = Desk(self._room)
+            tab.desk.begin()
         return tab.desk
 
     def _put_away(self, tab: Tab) -> None:

@@ -52,6 +52,13 @@ class Desk:
         self.panel: list[Answered] = []
         self._columns: dict[str, Column] = {}
 
+    def begin(self) -> None:
+        """Take over the saved edits that every tab begins with, if there are any."""
+        if self.room.begun is not None:
+            column = Column(self.room, self.room.begun.editor)
+            column.load(self.room.begun.state)
+            self.layers, self._columns = [self.room.begun.edits], {column.name: column}
+
     @property
     def edits(self) -> list[Edit]:
         """Return all edits, the oldest first."""

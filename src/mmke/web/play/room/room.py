@@ -11,13 +11,14 @@ from mmke.backbones.engine.answering import answer
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import check_weights, network_tensors, read, read_facts
+from mmke.edits.loading import stack
 from mmke.errors import UserError
-from mmke.protocols import Editor, EditSession, TrainableEditor
+from mmke.protocols import Editor, EditSession, SessionState, TrainableEditor
 from mmke.running.editors import MadeEditor, make_editor
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.types import STRICT, Answer, Ask, EditCase, Probe, ProbeKind, Query
+from mmke.types import STRICT, Answer, Ask, Edit, EditCase, Probe, ProbeKind, Query
 from mmke.web.play import PlaySettings
 from mmke.web.play.gallery import KINDS
 
@@ -32,6 +33,14 @@ class Offer(NamedTuple):
     name: str
     summary: str
     reason: str | None
+
+
+class Begun(NamedTuple):
+    """The saved edits that every tab begins with: the editor's name, its state, and the edits."""
+
+    editor: str
+    state: SessionState
+    edits: tuple[Edit, ...]
 
 
 class Room:
@@ -63,6 +72,7 @@ class Room:
         self._made: dict[str, MadeEditor] = {}
         self._filled: dict[str, Editor] = {}
         self._before: OrderedDict[tuple[object, ...], list[Answer]] = OrderedDict()
+        self.begun = self._begin(settings) if settings.edits else None
         self.offers = [self._offer(name) for name in registry.names("editors") if name != FLOOR]
 
     def editor(self, name: str) -> Editor:
@@ -98,8 +108,19 @@ class Room:
                 self._before.popitem(last=False)
         return self._before[key]
 
+    def _begin(self, settings: PlaySettings) -> Begun:
+        """Put saved edits in force once, and keep the state and the editor, which has the settings of then."""
+        checkpoint = next(iter(settings.checkpoints.values()), None)
+        saved = stack(settings.edits, checkpoint=checkpoint)
+        with saved.open(self.backbone, self.store) as session:
+            state = session.state()
+        self._filled[saved.editor.name] = saved.editor.editor
+        return Begun(saved.editor.name, state, tuple(edit for batch in saved.batches for edit in batch))
+
     def _offer(self, name: str) -> Offer:
         summary = registry.summary(registry.import_string("editors", name))
+        if name in self._filled:
+            return Offer(name, summary, None)
         try:
             self._made[name] = make_editor(self._request, name, None, train=self._train)
             self._made[name].editor.check(self.backbone)
