@@ -16,6 +16,7 @@ from mmke.errors import UserError
 from mmke.workers.protocols import Done, Event, Failed, Lost, Pool, Ready, Result
 from mmke.workers.ray import MOST_STARTS, RayPool
 from mmke.workers.ray_actor import Start, Worker
+from mmke.workers.ray_cluster import workers_on
 from mmke.workers.settings import HERE, WorkerSettings
 
 
@@ -166,6 +167,19 @@ def test_a_cluster_of_this_machine_ends_with_the_pool(tmp_path: Path) -> None:
 def test_a_cluster_that_is_not_there_is_a_mistake(address: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told), RayPool(WorkerSettings(ray=address, folder=tmp_path)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("device", "cards", "threads", "workers"),
+    [("cuda", 1.0, 1, 8), ("cuda", 0.5, 1, 16), ("cuda", 0.1, 1, 80), ("cuda", 3.0, 1, 2), ("cpu", 1.0, 5, 12)],
+)
+def test_a_machine_has_room_for_as_many_workers_as_it_has_gpus_or_cores_for(
+    device: str, cards: float, threads: int, workers: int
+) -> None:
+    settings = WorkerSettings(ray="auto", device=device, cards=cards, threads=threads)
+    node = {"Alive": True, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+    assert workers_on(node, settings) == workers
+    assert workers_on({**node, "Alive": False}, settings) == 0
 
 
 def test_without_ray_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
