@@ -44,6 +44,16 @@ def test_the_median_of_what_was_measured_counts_for_the_records_that_are_left() 
     assert found.unknown == [Unknown("bytes a record", "ft-llm")]
 
 
+def test_a_newer_measurement_counts_in_the_place_of_an_older_one() -> None:
+    lines = [(2026, 9.0), (2027, 1.0), (2027, 3.0)]
+    made = [
+        Measurement(command="mmke bench", device=CARD, date=date(year, 1, 1), records=(record(seconds),))
+        for year, seconds in lines
+    ]
+    found = estimate([State(CELL, 10, 0)], {}, Measured(measured=tuple(made)), device="cuda")
+    assert found.seconds[0].amount == 20.0
+
+
 def test_the_cells_own_seconds_come_before_those_of_others_and_of_other_places() -> None:
     other = CELL._replace(benchmark="mini-entity")
     known = measured(records=(record(9.0),))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_turns import InTurns
 
 from mmke.cli import main
 from mmke.errors import UserError
@@ -12,6 +13,7 @@ from mmke.grid.checks import check
 from mmke.grid.expand import Run
 from mmke.grid.trainings import checkpoint_of
 from mmke.grid.work import plans_of, run_all, train_all
+from mmke.workers.protocols import Job
 
 SAME = ("rows.jsonl", "answers.jsonl", "cases.jsonl", "best.safetensors", "last.safetensors")
 
@@ -138,7 +140,7 @@ def test_a_training_that_ends_with_a_mistake_takes_only_its_cells(
     def fails(*_: object, **__: object) -> Path:
         raise UserError("no finite number")
 
-    monkeypatch.setattr("mmke.grid.work.train", fails)
+    monkeypatch.setattr("mmke.training.by_workers.train", fails)
     checked = check(runs_of(small_grid))
     problems = train_all(checked, keep_going=True)
     assert [cell.benchmark for problem in problems for cell in problem.cells] == ["mmke-entity", "mmke-user"]
@@ -154,3 +156,23 @@ def test_workers_write_the_bytes_of_one_process(
     assert main(words) == 0
     carried_out(runs_of(small_grid, place=tmp_path / "one"))
     assert files(tmp_path / "two") == files(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_with_keep_going_workers_do_the_other_runs_when_one_ends_with_a_mistake(
+    small_grid: Path, runs_of: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(job: Job, _sent: int, _worker: int) -> Exception | None:
+        return UserError("a broken picture") if job.name.startswith("mmke-entity") else None
+
+    plans = plans_of(check(runs_of(small_grid, "editor=ft-llm")))
+    monkeypatch.setattr("mmke.grid.work.pool_for", lambda *_, **__: InTurns(2, fails))
+    with pytest.raises(UserError, match="a broken picture"):
+        run_all(plans)
+    outcome = run_all(plans, keep_going=True)
+    assert [(cell.benchmark, cell.editor) for problem in outcome.problems for cell in problem.cells] == [
+        ("mmke-entity", "none"),
+        ("mmke-entity", "ft-llm"),
+    ]
+    assert {folder.name for folder in outcome.folders} == {"none", "ft-llm"}
+    assert {folder.parents[3].name for folder in outcome.folders} == {"mmke-user"}

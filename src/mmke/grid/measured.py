@@ -1,7 +1,7 @@
 """What records, training steps and loading were measured to take, on which device, and by which command.
 
-In: `measured.toml` beside this module. Out: the median of the measurements that fit a cell, or nothing. One of another
-kind of knowledge or of the other protocol is taken where there is none of the same, and said to be such.
+In: `measured.toml` beside this module. Out: the median of the newest measurements that fit a cell, or nothing. One of
+another kind of knowledge or of the other protocol is taken where there is none of the same, and said to be such.
 """
 
 import tomllib
@@ -127,13 +127,13 @@ class Measured(_Table):
         lines = [(each, one) for one in self.measured for each in one.bytes if each.editor == editor]
         same = [(each, one) for each, one in lines if each.kind == kind]
         chosen, differs = (same, "") if same else (lines, "kind")
-        return _found([each.bytes for each, _ in chosen], [one for _, one in chosen], differs)
+        return _found([float(each.bytes) for each, _ in chosen], [one for _, one in chosen], differs)
 
     def bytes_of_checkpoints(self, editor: str, backbone: str) -> Found | None:
         """Return bytes of a training's checkpoints."""
         lines = [(each, one) for one in self.measured for each in one.checkpoints]
         chosen = [(each, one) for each, one in lines if (each.editor, each.backbone) == (editor, backbone)]
-        return _found([each.bytes for each, _ in chosen], [one for _, one in chosen])
+        return _found([float(each.bytes) for each, _ in chosen], [one for _, one in chosen])
 
     def _on(self, device: str) -> list[Measurement]:
         """Return the measurements on a GPU, or those on a processor."""
@@ -167,6 +167,11 @@ def _nearest(
 
 
 def _found(values: Sequence[float], sources: Iterable[Measurement], differs: str = "") -> Found | None:
-    if not values:
+    measured = list(zip(values, sources, strict=True))
+    if not measured:
         return None
-    return Found(median(values), " and ".join(dict.fromkeys(each.device for each in sources)), differs)
+    # What was made faster since is measured again, and the older measurements stay in the file.
+    newest = max(one.date for _, one in measured)
+    measured = [(value, one) for value, one in measured if one.date == newest]
+    devices = dict.fromkeys(one.device for _, one in measured)
+    return Found(median(value for value, _ in measured), " and ".join(devices), differs)

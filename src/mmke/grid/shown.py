@@ -83,12 +83,10 @@ def _hours_of(parts: Sequence[Part]) -> float:
 
 
 def _disk(found: Estimate) -> Iterator[str]:
-    if found.bytes:
-        yield f"disk: {_size(found.bytes, 'records')} of results, {_size(found.bytes, 'training')} of checkpoints"
-
-
-def _size(parts: Sequence[Part], what: str) -> str:
-    return f"{sum(part.amount for part in parts if part.what == what) / 2**30:.2f} GiB"
+    for what, of in (("records", "results"), ("training", "checkpoints")):
+        parts = [part.amount for part in found.bytes if part.what == what]
+        if parts:
+            yield f"disk: {sum(parts) / 2**30:.2f} GiB of {of}"
 
 
 def _unknown(found: Estimate) -> Iterator[str]:

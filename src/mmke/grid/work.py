@@ -5,8 +5,7 @@ earlier start ended: a training from its last checkpoint, a run from its last re
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,18 +15,18 @@ from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_edit
 from mmke.grid.expand import Cell, Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, text_of
-from mmke.grid.workers import ALONE, Loaded, need_of_training, pool_for
+from mmke.grid.workers import ALONE, pool_for
 from mmke.results.folder import run_path
 from mmke.running import planning
 from mmke.running.by_workers import jobs_of, need_of
-from mmke.running.loading import load
+from mmke.running.loading import Loaded, load
 from mmke.running.planning import Plan, run_settings
 from mmke.running.run import is_finished, run
 from mmke.running.shards.outcome import Outcome as Sharded
 from mmke.running.shards.sharded import run_sharded
-from mmke.training.side_by_side import train_side_by_side, training_of
-from mmke.training.train import TrainingPlan, train, wanted
-from mmke.workers.protocols import Pool
+from mmke.training.by_workers import train_by
+from mmke.training.side_by_side import training_of
+from mmke.training.train import TrainingPlan
 from mmke.workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -53,63 +52,40 @@ def train_all(
     Args:
         checked: what can be done; it is brought up to date.
         workers: by which trainings are done side by side.
-        keep_going: whether others go on when one ends with a mistake.
+        keep_going: whether the runs go on without those that ended with a mistake; the other trainings do in any case.
         on_records: called with the number of records that all of them have trained on.
 
     Returns:
         The cells that have no checkpoint, and why.
 
     Raises:
-        UserError: a training ended with a mistake, and `keep_going` is False.
+        UserError: trainings ended with a mistake, and `keep_going` is False.
     """
-    plans = list(checked.trainings.values())
-    pool = pool_for(workers, jobs=len(plans), need=lambda: max(map(need_of_training, plans)))
-    if pool is None:
-        failed = _train_here(checked, keep_going=keep_going, on_records=on_records)
-    else:
-        failed = _train_side_by_side(checked, pool, on_records)
-        if failed and not keep_going:
-            raise UserError("\n".join(failed.values()))
-    checked.trainings.clear()
-    return [problem for each in checked.runs for problem in without(each, failed)]
-
-
-def _train_here(checked: Checked, *, keep_going: bool, on_records: Callable[[int], None]) -> dict[Key | None, str]:
-    """Train one after the other; return why some did not come to their end."""
     failed: dict[Key | None, str] = {}
-    before, loaded = 0, Loaded()
-    for key, planned in checked.trainings.items():
-        try:
-            checked.checkpoints[key] = _train(planned, before, on_records, loaded)
-        except UserError as error:
-            if not keep_going:
-                raise
-            logger.warning("left out: %s: %s", text_of(planned.request), error)
-            failed[key] = f"{text_of(planned.request)}: {error}"
-        before += planned.records
-        on_records(before)
-    return failed
-
-
-def _train(planned: TrainingPlan, before: int, on_records: Callable[[int], None], loaded: Loaded) -> Path:
-    logger.info("%s", text_of(planned.request))
-    backbone = loaded.of(wanted(planned.request, planned.request.device))
-    return train(planned, on_step=lambda done: on_records(before + done), backbone=backbone)
-
-
-def _train_side_by_side(
-    checked: Checked, pool: AbstractContextManager[Pool], on_records: Callable[[int], None]
-) -> dict[Key | None, str]:
-    outcome = train_side_by_side(list(checked.trainings.values()), pool, on_records=on_records)
-    reasons = {problem.what: problem.why for problem in outcome.problems}
-    failed: dict[Key | None, str] = {}
+    reasons = _train(list(checked.trainings.values()), workers, on_records)
     for key, planned in checked.trainings.items():
         name = training_of(planned.request)
         if name in reasons:
             failed[key] = f"{text_of(planned.request)}: {reasons[name]}"
         else:
             checked.checkpoints[key] = planned.folder / BEST
-    return failed
+    if failed and not keep_going:
+        raise UserError("\n".join(failed.values()))
+    checked.trainings.clear()
+    return [problem for each in checked.runs for problem in without(each, failed)]
+
+
+def _train(
+    plans: Sequence[TrainingPlan], workers: WorkerSettings, on_records: Callable[[int], None]
+) -> Mapping[str, str]:
+    """Train, and return why some trainings did not come to their end, by their names."""
+    try:
+        outcome = train_by(plans, workers, on_records=on_records)
+    except UserError as error:
+        if len(plans) > 1:
+            raise
+        return {training_of(plans[0].request): str(error)}
+    return {problem.what: problem.why for problem in outcome.problems}
 
 
 def plans_of(checked: Checked) -> list[Plan]:

@@ -82,3 +82,20 @@ def load(request: Request, *, skeleton: bool = False) -> Backbone:
         skeleton=skeleton,
         elsewhere=request.elsewhere,
     )
+
+
+class Loaded:
+    """The backbone that was loaded last; it is let go before another is loaded."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._wanted: tuple[Any, ...] | None = None
+        self._backbone: Backbone | None = None
+
+    def of(self, request: Request) -> Backbone:
+        """Return a request's backbone."""
+        wanted = (request.backbone, request.dtype, request.device, request.weights)
+        if self._backbone is None or wanted != self._wanted:
+            self._backbone = None
+            self._backbone, self._wanted = load(request), wanted
+        return self._backbone

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from mmke.errors import UserError
+from mmke.running.loading import Loaded
 from mmke.training.side_by_side import Outcome, Problem, train_side_by_side, training_of
-from mmke.training.train import TrainingPlan, train
+from mmke.training.train import TrainingPlan, train, wanted
 from mmke.workers.opening import open_pool, size_of
 from mmke.workers.settings import WorkerSettings
 
@@ -52,14 +53,15 @@ def train_by(
 
 def _one_by_one(plans: Sequence[TrainingPlan], on_records: Callable[[int], None]) -> Outcome:
     """Train in this process; a training that ends with a mistake does not stop the others."""
-    outcome, before = Outcome([], []), 0
+    outcome, before, loaded = Outcome([], []), 0, Loaded()
 
     def on_step(done: int) -> None:
         on_records(before + done)
 
     for planned in plans:
         try:
-            outcome.best.append(train(planned, on_step=on_step))
+            backbone = loaded.of(wanted(planned.request, planned.processes.device))
+            outcome.best.append(train(planned, on_step=on_step, backbone=backbone))
         except UserError as error:
             logger.warning("left out: %s: %s", training_of(planned.request), error)
             outcome.problems.append(Problem(training_of(planned.request), str(error)))
