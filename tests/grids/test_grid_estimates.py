@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from mmke.cli import main
+from mmke.grid import file as grid_file
 from mmke.grid.done import Done, read_done
 from mmke.grid.estimate import HERE, Unknown, estimate
-from mmke.grid.expand import Cell, Run
+from mmke.grid.expand import Cell, Place, Run, expand
 from mmke.grid.measured import CheckpointBytes, Counts, Loading, Measured, Measurement, Record, Step, read
 from mmke.grid.states import State, states
 from mmke.results.rows import RecordKey
@@ -148,3 +149,19 @@ def test_a_dry_run_needs_neither_data_nor_weights_nor_a_gpu(capsys: pytest.Captu
     assert "  seconds to load blip2-opt-2.7b" in told
     assert "6 cells (ike ke, for blip2-opt-2.7b, on mmke-entity mmke-visual mmke-user, hop 1, paper, seed 0)" in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_hours_in_the_documentation_are_those_of_the_estimate(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    whole, known = grid_file.read(grid_file.find("published")), read()
+    for protocol, column in (("paper", 0), ("strict", 1)):
+        grid = whole.model_copy(update={"protocols": (protocol,)})
+        runs = expand(grid, grid, Place(tmp_path / "out", tmp_path / "none", tmp_path, "cuda"))
+        found = estimate(states(runs, {}, known), {}, known, device="cuda")
+        hours = {
+            what: sum(p.amount for p in found.seconds if p.what == what) / 3600 for what in ("records", "training")
+        }
+        for row, told in (("all edits", hours["records"]), ("27 trainings", hours["training"]), ("sum", found.hours)):
+            line = next(each for each in page.splitlines() if each.startswith(f"| {row}"))
+            assert line.split("|")[2 + column].strip() == f"{told:.1f}"
