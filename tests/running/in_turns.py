@@ -71,7 +71,7 @@ class InTurns:
                 raise happens
             if happens is not None:
                 raise Ended(happens)
-            self.results.append((content.cell, getattr(content, "key", sent)))
+            self.results.append((getattr(content, "cell", job.name), getattr(content, "key", sent)))
             self._events.append(Result(worker, copied(content)))
 
         desk = self._desks[worker]

@@ -23,7 +23,7 @@ from mmke.backbones.engine.taping import Tape, reading, writing
 ON = True
 """Whether trainings on a GPU do so."""
 FREE_AT_FIRST = 1 / 4
-"""Share of a GPU's memory that has to be free for the first recording, which takes most: gradients of its own, and what
+"""Share of a GPU's memory that has to be free for the first recording, which also takes gradients of its own, and what
 a pass needs while it is computed. The recordings behind it share both."""
 LEAST_FREE = 1 / 8
 """The same for each of the others, so that other records and validations find room."""
