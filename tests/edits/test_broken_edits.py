@@ -87,6 +87,10 @@ def the_picture(folder: Path) -> Path:
     return next((folder / "pictures").iterdir())
 
 
+def nested(depth: int) -> object:
+    return [] if depth == 0 else [nested(depth - 1)]
+
+
 def spoil(folder: Path, name: str, tensor: torch.Tensor) -> None:
     replace_tensors(folder, lambda tensors: tensors.update({name: tensor}))
 
@@ -130,6 +134,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a picture of another name": (lambda f: change(f, "pictures", {"0" * 64: "1" * 64 + ".png"}), "by its own digest"),
     "a picture that is gone": (lambda f: the_picture(f).unlink(), "there is no such ordinary file"),
     "another picture": (lambda f: the_picture(f).write_bytes(b"x"), "another sha256 than its name says"),
+    "whole numbers": (
+        lambda f: replace_tensors(f, lambda t: t.update({name: each.int() for name, each in t.items()})),
+        "which are no weights",
+    ),
+    "deep facts": (lambda f: change(f, "facts.x", nested(60)), "nested more than 50 deep"),
+    "a steering name": (lambda f: change(f, "on.backbone", "\x1b[2J"), r"made on \\x1b\[2J with"),
+    "a long value": (lambda f: change(f, "by.settings.steps", "3" * 10_000), "by this version of mmke: settings"),
     "a path": (lambda f: change(f, "facts.path", "/etc/passwd"), "the facts name a path"),
     "facts of another editor": (lambda f: change(f, "facts.editor", "ke"), "a saved session of editor 'ke'"),
     "other edits within": (lambda f: change(f, "facts.edits", []), "own edits are not those that it lists"),

@@ -173,3 +173,32 @@ def test_a_smaller_rank_says_what_it_leaves_out(
     assert "rank 2, leaves out" in capsys.readouterr().out
     tensors = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert all(2 in tensor.shape for tensor in tensors.values())
+
+
+@pytest.mark.slow
+def test_an_editor_that_leaves_the_weights_is_refused_with_its_reason(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    save_llava(base)
+    train = mmke.open_benchmark("mini-user").load("train", hop=0, switches=mmke.STRICT).cases
+    edited(base, tmp_path / "edit", picture, "ike-random", train=train)
+    for more in ([], ["--adapter"]):
+        capsys.readouterr()
+        assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out"), *more]) == 2
+        told = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "cannot become a model of its own: ike-random edits the prompt and leaves the module as it is" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_model_without_a_folder_of_its_own_is_refused(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    editor = mmke.load_editor("ft-llm", backbone="tiny-llava", steps=1)
+    with editor.open(mmke.load_backbone("tiny-llava"), mmke.store()) as session:
+        session.apply([mmke.Edit(mmke.Query("Which?", mmke.picture(picture)), "Peru")])
+        session.save(tmp_path / "edit")
+    assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out")]) == 2
+    assert "tiny-llava has no folder of weights that other programs load" in capsys.readouterr().err

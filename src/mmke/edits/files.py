@@ -114,6 +114,7 @@ def restore(session: EditSession, backbone: Backbone, folder: Path, record: Edit
         UserError: the state is broken, or says something else than the record.
     """
     tensors = read_edit_tensors(folder, record)
+    _check_numbers(folder, tensors, backbone)
     try:
         facts = {**with_paths(record.facts, find), "backbone": backbone.name}
         edits = [edit for batch in batches_of(record, find) for edit in batch]
@@ -128,6 +129,15 @@ def restore(session: EditSession, backbone: Backbone, folder: Path, record: Edit
             folder / RECORD, f"{record.by.editor} cannot go on from it: {type(error).__name__}: {error}"
         ) from error
     _check_taken(folder, tensors, taken.tensors)
+
+
+def _check_numbers(folder: Path, tensors: Mapping[str, Tensor], backbone: Backbone) -> None:
+    """Refuse whole numbers in the place of weights: the model would fail in the middle of an answer."""
+    own = dict(backbone.module.named_parameters())
+    for name, tensor in tensors.items():
+        bare = name.removesuffix(states.INPUTS).removesuffix(states.OUTPUTS)
+        if bare in own and not tensor.is_floating_point():
+            raise broken(folder / TENSORS, f"the tensor {name!r} holds {tensor.dtype}, which are no weights")
 
 
 def _check_taken(folder: Path, given: Mapping[str, Tensor], taken: Mapping[str, Tensor]) -> None:

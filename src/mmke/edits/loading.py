@@ -16,6 +16,7 @@ from mmke.edits.kept import KeptEditor, KeptSession
 from mmke.edits.making import fill, make_again
 from mmke.edits.pictures import ABSENT, Find, finder
 from mmke.edits.record import EditRecord, read_record
+from mmke.edits.telling import shown
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Store
 from mmke.types import Edit, EditCase
@@ -196,8 +197,8 @@ def check_weights(found: Found, backbone: Backbone) -> None:
     moved = all(name.startswith(HF) for name in (on.backbone, backbone.name)) and on.weights_revision != RANDOM
     if on.weights_revision != backbone.revision or (on.backbone != backbone.name and not moved):
         raise UserError(
-            f"{found.folder} was made on {on.backbone} with the weights {on.weights_revision!r}, and this is "
-            f"{backbone.name} with {backbone.revision!r}; load those weights, or make the edit again on these"
+            f"{found.folder} was made on {shown(on.backbone)} with the weights {shown(on.weights_revision)!r}, and "
+            f"this is {backbone.name} with {backbone.revision!r}; load those weights, or make the edit again on these"
         )
 
 
@@ -212,5 +213,5 @@ def _check_together(first: Found, other: Found) -> None:
         if named(there)[key] != value:
             raise UserError(
                 f"{other.folder} cannot stand on {first.folder}: their {key.replace('_', ' ')} is not the same "
-                f"({str(named(there)[key])[:60]} and {str(value)[:60]}); a stack has one model and one editor"
+                f"({shown(str(named(there)[key]))} and {shown(str(value))}); a stack has one model and one editor"
             )

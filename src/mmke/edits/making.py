@@ -21,6 +21,9 @@ from mmke.types import STRICT, EditCase
 
 MINI = ("mini-entity", "mini-visual", "mini-user")
 
+LONGEST = 500
+"""Letters of an error that repeats what a file says."""
+
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +56,8 @@ def make_again(
         values = Values(by.settings, dict.fromkeys(by.settings, str(folder / RECORD)))
         editor = _with_records(by, values, switches, train)
     except UserError as error:
-        raise UserError(f"{folder} cannot be loaded by this version of mmke: {error}") from error
+        told = " ".join(str(error).split())[:LONGEST]
+        raise UserError(f"{folder} cannot be loaded by this version of mmke: {told}") from error
     if not isinstance(editor, TrainableEditor):
         if checkpoint is not None:
             raise UserError(f"{by.editor} is not trained, so that it takes no checkpoint")

@@ -17,6 +17,8 @@ from mmke.results.provenance import versions
 FORMAT: Literal[1] = 1
 """Of the folder; a reader refuses every other number."""
 RECORD, TENSORS, PICTURES = "edit.json", "tensors.safetensors", "pictures"
+DEEPEST = 50
+"""How deep the values of `edit.json` are nested at most."""
 LARGEST_RECORD = 64 << 20
 """Bytes of `edit.json` that are read at most: the texts of a hundred thousand edits are smaller."""
 
@@ -151,6 +153,8 @@ def read_record(folder: Path) -> EditRecord:
             f"{file} has the format {plain.get('format')!r:.20}, and this version of mmke reads {FORMAT}; load it with "
             "the version that made it"
         )
+    if _too_deep(plain):
+        raise broken(file, f"its values are nested more than {DEEPEST} deep")
     try:
         record = validated(EditRecord.model_validate, plain)
     except ValueError as error:
@@ -159,6 +163,15 @@ def read_record(folder: Path) -> EditRecord:
     if strange:
         raise broken(file, f"the picture {strange[0]} is not called by its own digest")
     return record
+
+
+def _too_deep(plain: object) -> bool:
+    """Tell whether values are nested so deep that what walks through them would not end well."""
+    layer = [plain]
+    for _ in range(DEEPEST):
+        inside = [list(each.values()) if isinstance(each, dict) else each for each in layer]
+        layer = [value for each in inside if isinstance(each, list) for value in each if isinstance(value, dict | list)]
+    return bool(layer)
 
 
 def broken(file: Path, why: str) -> UserError:

@@ -65,8 +65,8 @@ def export_model(stack: Stack, where: Where, to: Path, *, check: bool = True) ->
     """
     check_free(to)
     skeleton = skeleton_of(stack, where)
-    source = source_of(skeleton.name, where, skeleton.module)
     check_in_weights(stack, skeleton)
+    source = source_of(skeleton.name, where, skeleton.module)
     with in_force(stack, where) as (backbone, session):
         edited = changes_of(session.state().tensors, backbone.module)
         own = dict(backbone.module.named_parameters())

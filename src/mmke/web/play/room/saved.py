@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from mmke.edits.pictures import HERE, without_paths
 from mmke.errors import UserError
 from mmke.pictures import read_bytes
 from mmke.protocols import SessionState
@@ -25,8 +26,6 @@ from mmke.web.play.room.desk import plain
 
 FORMAT = "mmke play 1"
 STATE, PICTURE = "state.", "picture."
-HERE = "mmke-picture"
-"""In the facts, in the place of a picture's path and digest."""
 MOST_EDITS = 1_000
 
 
@@ -47,7 +46,7 @@ def pack(editor: str, state: SessionState, edits: Sequence[Edit]) -> bytes:
     metadata = {
         "format": FORMAT,
         "editor": editor,
-        "facts": json.dumps(_without_paths(dict(state.facts)), ensure_ascii=False),
+        "facts": json.dumps(without_paths(dict(state.facts)), ensure_ascii=False),
         "edits": json.dumps([plain(edit) for edit in edits], ensure_ascii=False),
     }
     return save(tensors, metadata)
@@ -129,14 +128,6 @@ def _checked(tensor: Tensor) -> Tensor:
     if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
         raise UserError("This file holds numbers that are not finite.")
     return tensor.clone()
-
-
-def _without_paths(value: Any) -> Any:
-    if isinstance(value, dict):
-        if {"path", "sha256"} <= value.keys():
-            return {HERE: value["sha256"]}
-        return {key: _without_paths(each) for key, each in value.items()}
-    return [_without_paths(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _with_pictures(value: Any, pictures: Mapping[str, ImageRef]) -> Any:
