@@ -140,6 +140,7 @@ def measure(planned: Plan, how: str, workers: int) -> dict[str, Any]:
         "seconds": round(end - begin, 2),
         "load_seconds": round(loaded - begin, 2),
         "record_cells_a_second": round(behind / (times[-1] - loaded), 4),
+        "phases": _phases(request.out),
         "rows": _digest(request.out),
     }
 
@@ -154,6 +155,16 @@ def _timed(pool: AbstractContextManager[Pool], timed: list[Timed]) -> Iterator[P
 def _stated(out: Path, key: str) -> Iterator[Any]:
     for file in sorted(out.rglob("run.json")):
         yield json.loads(file.read_text())[key]
+
+
+def _phases(out: Path) -> dict[str, float]:
+    """Return the seconds that records took in all, by phase; what is missing of the whole is between the records."""
+    found: dict[str, float] = {}
+    for file in sorted(out.rglob("timings.jsonl")):
+        for line in file.read_text().splitlines():
+            for phase, seconds in json.loads(line)["seconds"].items():
+                found[phase] = round(found.get(phase, 0.0) + seconds, 4)
+    return found
 
 
 def _digest(out: Path) -> str:
