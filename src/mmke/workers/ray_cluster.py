@@ -38,6 +38,8 @@ def connected(settings: WorkerSettings, size: int | None) -> Iterator[None]:
     """
     # Ray would report to its makers which of its parts are used.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would let every other process of the machine go before its workers, and a GPU would wait for its kernels.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

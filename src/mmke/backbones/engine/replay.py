@@ -144,11 +144,15 @@ def _break_off(graph: torch.cuda.CUDAGraph, pool: Any, generator: torch.Generato
 
     The allocator would give no memory back to the device as long as it waits.
     """
-    with suppress(RuntimeError):
-        graph.capture_end()
     device = _index(generator.device)
-    torch._C._cuda_endAllocateToPool(device, pool)  # noqa: SLF001
-    torch._C._cuda_releasePool(device, pool)  # noqa: SLF001
+    # Which of these the library has already done itself depends on what failed; it refuses to do one twice.
+    for end in (
+        graph.capture_end,
+        lambda: torch._C._cuda_endAllocateToPool(device, pool),  # noqa: SLF001
+        lambda: torch._C._cuda_releasePool(device, pool),  # noqa: SLF001
+    ):
+        with suppress(RuntimeError):
+            end()
     generator.graphsafe_set_state(drawn)
 
 
