@@ -59,6 +59,7 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "ke": "mmke.editors.ke.edit:make",
         "lora": "mmke.editors.lora.edit:make",
         "ultraedit": "mmke.editors.ultraedit.edit:make",
+        "grace": "mmke.editors.grace.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

@@ -9,6 +9,7 @@ QUICK: Mapping[str, Mapping[str, object]] = {
     "ft-alignment": {"steps": 4},
     "lora": {"steps": 4, "learning_rate": 1e-2},
     "ultraedit": {"step": 1e-2},
+    "grace": {"steps": 4},
     "ike": {"demonstrations": 3},
     "ike-random": {"demonstrations": 3},
     "mend": {"rank": 8, "learning_rate": 1e-2, "steps": 10 * LESSONS},

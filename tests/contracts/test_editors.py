@@ -28,7 +28,7 @@ from mmke.types import PAPER, STRICT, Ask, Switches
 EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke")
 FIRST, *OTHERS = ARCHITECTURES
-ROUTING = ("ike", "ike-random", "serac")
+ROUTING = ("ike", "ike-random", "serac", "grace")
 DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random", "lora", "ultraedit"))
 """Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, and
 lora and ultraedit reach the matrices of ft-llm and mend."""
@@ -52,7 +52,7 @@ test_streams_of_projectors_adapters = pytest.mark.slow(
 )
 test_streams_of_merged_adapters = pytest.mark.slow(stream_contract("lora", backbones=ARCHITECTURES, changes=MERGED))
 
-test_routing_on_one_architecture = routing_contract("ike", "serac", backbones=[FIRST], changes=QUICK)
+test_routing_on_one_architecture = routing_contract("ike", "serac", "grace", backbones=[FIRST], changes=QUICK)
 test_routing_on_the_others = pytest.mark.slow(routing_contract(*ROUTING, backbones=OTHERS, changes=QUICK))
 
 test_base_weights = trained_editor_contract(*TRAINED, backbones=[FIRST], changes=QUICK)

@@ -8,7 +8,7 @@ and where it is 1 `edit`, the chosen edit's index among all edits that were appl
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,13 @@ from mmke.protocols import Backbone, Route, SessionState, Store
 from mmke.types import Answer, Ask, Asks, Edit, Probe, Query
 
 M = TypeVar("M")
+
+
+class Chosen(NamedTuple):
+    """The remembered edit that answers a query: its index among all that were applied, and itself."""
+
+    index: int
+    edit: Edit
 
 
 @runtime_checkable
@@ -56,7 +63,14 @@ class RoutingEditor(Protocol[M]):
         ...
 
     def speak(
-        self, backbone: Backbone, probes: Sequence[Probe], edits: Sequence[Edit], ask: Ask, memory: M, *, store: Store
+        self,
+        backbone: Backbone,
+        probes: Sequence[Probe],
+        chosen: Sequence[Chosen],
+        ask: Ask,
+        memory: M,
+        *,
+        store: Store,
     ) -> list[Answer]:
         """Answer each probe by its edit's route."""
         ...
@@ -99,7 +113,7 @@ class RoutedSession(Generic[M]):
     @torch.no_grad()
     def _answer(self, probes: Sequence[Probe], ask: Ask) -> list[Answer]:
         routes = self.decide([probe.query for probe in probes])
-        inside = {i: self.edits[route] for i, route in enumerate(routes) if route is not None}
+        inside = {i: Chosen(route, self.edits[route]) for i, route in enumerate(routes) if route is not None}
         # The unedited model is asked all of them together, as it was before the edit: how many rows a product has
         # moves the last bit of each.
         said = [] if len(inside) == len(probes) else answer(self.backbone, probes, ask, store=self.store)

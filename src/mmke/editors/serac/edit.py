@@ -25,7 +25,7 @@ from mmke import steps
 from mmke.backbones.engine.answering import by_ask, read_off, wanted_logits
 from mmke.backbones.engine.taping import same
 from mmke.editing.filling import fill
-from mmke.editing.routed_session import RoutedSession, noted
+from mmke.editing.routed_session import Chosen, RoutedSession, noted
 from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.serac import replacement
@@ -252,14 +252,14 @@ class Serac:
         self,
         backbone: Backbone,
         probes: Sequence[Probe],
-        edits: Sequence[Edit],
+        chosen: Sequence[Chosen],
         ask: Ask,
         memory: Memory,
         *,
         store: Store,
     ) -> list[Answer]:
         """Answer with the counterfactual model, each probe behind its edit."""
-        model = self.counterfactual(backbone)
+        model, edits = self.counterfactual(backbone), [each.edit for each in chosen]
         if ask.decode == "generate":
             return model.write(probes, edits, ask, store=store, weights=memory.weights)
         asks = [ask] * len(probes)
