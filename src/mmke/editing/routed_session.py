@@ -23,9 +23,9 @@ M = TypeVar("M")
 
 
 class Chosen(NamedTuple):
-    """The remembered edit that answers a query: its index among all that were applied, and itself."""
+    """The remembered edit that answers a query: its number among all that were applied, from 0, and itself."""
 
-    index: int
+    number: int
     edit: Edit
 
 

@@ -153,7 +153,7 @@ class Grace:
     ) -> list[Answer]:
         """Answer each probe, one by one, with the value of its entry in place of the module's output."""
         entries = {edit: entry for entry, edit in enumerate(memory.book.edits.tolist())}
-        values = [memory.book.values[entries[each.index]] for each in chosen]
+        values = [memory.book.values[entries[each.number]] for each in chosen]
         return [self._answer(backbone, probe, ask, value, store) for probe, value in zip(probes, values, strict=True)]
 
     def key(self, backbone: Backbone, query: Query, *, store: Store) -> Float[Tensor, "into"]:
