@@ -110,6 +110,7 @@ def test_records_of_a_benchmark_are_edited_in_batches(place: Path, small_data: P
     assert record.pictures.keys() == record.pictured  # its session reads the pictures of its edits
 
 
+@pytest.mark.slow
 def test_a_text_of_somebody_else_cannot_steer_the_terminal(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make([{"query": "\x1b[2J\nWho?", "target": "a\x07"}], "loud")
     capsys.readouterr()
