@@ -43,7 +43,11 @@ def probe(
     on = stacked.edits[0].record.on
     named = request.backbone if request.backbone.startswith("hf:") else on.backbone
     # Rows of an edit in force stand beside those of no other edit.
-    out = OUT.with_name(f"results-{'+'.join(each.name for each in edit)}") if request.out == OUT else request.out
+    out = (
+        OUT.with_name(f"results-{'+'.join(each.resolve().name for each in edit)}")
+        if request.out == OUT
+        else request.out
+    )
     planned = plan_probing(replace(request, backbone=named, dtype=request.dtype or on.dtype, out=out), stacked)
     limit_threads(threads)
     if dry:

@@ -138,7 +138,7 @@ def plan_probing(request: Request, stack: Stack) -> Plan:
     planned = plan(replace(request, editors=(FLOOR,), changes={}, checkpoints={}))
     edits = tuple(edit for batch in stack.batches for edit in batch)
     settings = {**by.settings, "edit": digest_of([found.record.model_dump() for found in stack.edits])}
-    name = "edit-" + "+".join(found.folder.name for found in stack.edits)
+    name = "edit-" + "+".join(found.folder.resolve().name for found in stack.edits)
     cells: list[Cell] = []
     for floor in planned.cells:
         schedule = Standing(floor.split.cases, EditCase(name, edits, ()), name)
