@@ -2,7 +2,7 @@
 # 1,000 edits in one LLaVA-1.5-7B with random weights, on one GPU held to 22.5 GiB; then the first edits beside the
 # plain loop, without that limit (its fine-tuning takes 28 GiB).
 #
-#   bash benchmarks/long_stream.sh EDITOR FOLDER        # ft-llm, mend, serac; each by itself, 8 minutes at most
+#   bash benchmarks/long_stream.sh EDITOR FOLDER        # ft-llm, lora, ultraedit, mend, serac; each by itself, 8 minutes at most
 #
 # FOLDER gets stream-BACKBONE-EDITOR.json and -plain.json (everything that was measured) and a .log of each. Python
 # is $PYTHON. For a trial on a processor: BACKBONE=tiny-llava DEVICE=cpu TESTS=20.

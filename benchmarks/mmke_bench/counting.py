@@ -11,7 +11,8 @@ counted. The language model's are taken from its shapes, those of the image side
   through the unedited layers once (so every node of the trie of all queries), up to the last row that is wanted; the
   edited layers, the layers above them and the head on wanted rows alone where positions no longer mix.
 
-The choice of demonstrations is left out on both sides.
+The choice of demonstrations is left out on both sides. A step that trains adapters beside matrices (LoRA) is counted as
+one that trains the matrices, on both sides, so that its bound is a little too low.
 """
 
 from collections.abc import Callable, Iterable, Sequence

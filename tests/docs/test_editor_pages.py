@@ -17,7 +17,7 @@ SCALING = ROOT / "docs" / "scaling.md"
 PAGES = {
     name: INDEX.parent / page for name, page in re.findall(r"^\| \[`(\S+)`\]\((\S+)\)", INDEX.read_text(), re.MULTILINE)
 }
-EDITORS = ("none", "ft-llm", "ft-alignment", "ike", "ike-random", "serac", "mend", "ke")
+EDITORS = ("none", "ft-llm", "ft-alignment", "ike", "ike-random", "serac", "mend", "ke", "lora", "ultraedit")
 MEASURED = [
     *(ROOT / "docs" / name for name in ("results.md", "streams-results.md", "streams-speed.md")),
     *(ROOT / name for name in ("benchmarks/RESULTS.md", "benchmarks/FULL_SIZE.md", "recipes/settings/README.md")),
@@ -65,8 +65,9 @@ def in_page(text: str) -> Iterator[tuple[str, Setting]]:
 
 
 def stated(editor: str, ending: str) -> dict[str, Any]:
-    """Return a settings file of an editor."""
-    return tomllib.loads((registry.package_files("editors", editor) / f"{editor}{ending}").read_text(encoding="utf-8"))
+    """Return a settings file of an editor; an editor without one for `paper` has nothing that differs there."""
+    file = registry.package_files("editors", editor) / f"{editor}{ending}"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def in_file(editor: str, ending: str) -> dict[str, Setting]:

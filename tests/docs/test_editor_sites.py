@@ -45,6 +45,17 @@ def test_what_the_pages_say_is_edited(name: str) -> None:
     assert [first, first.removesuffix(first.split(".")[-2] + ".weight") + second.removeprefix("…")] == list(edited)
     assert numbers == millions(list(edited.values()))
 
+    edited = tensors("lora", backbone)
+    (first, second), _, numbers = row("lora", name)
+    assert [first, first.removesuffix(first.split(".")[-2] + ".weight") + second.removeprefix("…")] == list(edited)
+    rank = resolve("lora", name, {})["rank"]
+    assert numbers == millions([torch.empty(rank, sum(each.shape), device="meta") for each in edited.values()])
+
+    edited = tensors("ultraedit", backbone)
+    (first, second), _, numbers = row("ultraedit", name)
+    assert [first, first.partition(".layers.")[0] + ".layers" + second.removeprefix("…")] == list(edited)
+    assert numbers == millions(list(edited.values()))
+
     edited = tensors("ft-alignment", backbone)
     _, cell, numbers = row("ft-alignment", name)
     assert cell == f"all {len(edited)} of `{backbone.site('alignment')}`"

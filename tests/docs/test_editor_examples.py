@@ -1,0 +1,55 @@
+"""The examples by hand on the editors' pages, computed again by the editors' own functions."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mmke.backbones.engine.substitution import call_with
+from mmke.editing.factors import Factors
+from mmke.editors.lora.edit import Pair
+from mmke.editors.ultraedit.edit import move, values
+from mmke.editors.ultraedit.normaliser import Normaliser
+
+DOCS = Path(__file__).parents[2] / "docs" / "editors"
+
+
+def example(editor: str) -> dict[str, Any]:
+    """Return the rows of the tables under a page's example: numbers, and tensors where a row has a list."""
+    text = (DOCS / f"{editor}.md").read_text(encoding="utf-8").partition("## An example by hand")[2].partition("\n## ")[0]
+    rows = {what: json.loads(value) for what, value in re.findall(r"^\| ([^|]+) \| `(.+)` \|$", text, re.MULTILINE)}
+    return {
+        what: torch.tensor(value, dtype=torch.float32) if isinstance(value, list) else value
+        for what, value in rows.items()
+    }
+
+
+def test_lora() -> None:
+    page = example("lora")
+    linear, fed = nn.Linear(2, 2), page["x"][None]
+    edited = call_with(linear, {"weight": Pair(page["A"], page["B"]).update(page["alpha / rank"])}, linear, fed)
+    torch.testing.assert_close((edited - linear(fed))[0], page["added to the output"])
+
+
+def test_ultraedit() -> None:
+    page = example("ultraedit")
+    rows = page["H"]
+    wanted = values(Factors(rows, page["standardised gradients"]), step=1.0)
+    torch.testing.assert_close(wanted, page["V"])
+    change = move(rows, wanted).product()
+    torch.testing.assert_close(change, page["change of the matrix"])
+    torch.testing.assert_close(change @ rows[0], page["change of the output at the first row"])
+
+
+def test_ultraedits_normaliser() -> None:
+    page = example("ultraedit")
+    normaliser = Normaliser(1, 1)
+    seen = page["values so far"][:, None]
+    normaliser.observe(Factors(seen, seen))
+    assert normaliser.mean.tolist() == [page["mean"]] * 2
+    assert round(float(seen.std()), 4) == page["standard deviation"]
+    one = torch.ones(1, 1)
+    assert round(float(normaliser(Factors(one, one)).inputs), 4) == page["1, standardised"]
