@@ -19,7 +19,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "editors"
 
 def example(editor: str) -> dict[str, Any]:
     """Return the rows of the tables under a page's example: numbers, and tensors where a row has a list."""
-    text = (DOCS / f"{editor}.md").read_text(encoding="utf-8").partition("## An example by hand")[2].partition("\n## ")[0]
+    text = (
+        (DOCS / f"{editor}.md").read_text(encoding="utf-8").partition("## An example by hand")[2].partition("\n## ")[0]
+    )
     rows = {what: json.loads(value) for what, value in re.findall(r"^\| ([^|]+) \| `(.+)` \|$", text, re.MULTILINE)}
     return {
         what: torch.tensor(value, dtype=torch.float32) if isinstance(value, list) else value
@@ -30,7 +32,7 @@ def example(editor: str) -> dict[str, Any]:
 def test_lora() -> None:
     page = example("lora")
     linear, fed = nn.Linear(2, 2), page["x"][None]
-    edited = call_with(linear, {"weight": Pair(page["A"], page["B"]).update(page["alpha / rank"])}, linear, fed)
+    edited = call_with(linear, {"weight": Pair(page["A"], page["B"]).update(float(page["alpha / rank"]))}, linear, fed)
     torch.testing.assert_close((edited - linear(fed))[0], page["added to the output"])
 
 

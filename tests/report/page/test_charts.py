@@ -14,7 +14,7 @@ from mmke.errors import UserError
 from mmke.report.charts.collection import names_of, plots_of_block, plots_of_streams
 from mmke.report.charts.files import write_plots
 from mmke.report.charts.intervals import clipped, interval
-from mmke.report.charts.look import COLOURS, EDITORS, PAGE, PAPER, altair, places, to_svg
+from mmke.report.charts.look import COLOURS, EDITORS, PAGE, PAPER, SHAPES, altair, places, to_svg
 from mmke.report.charts.placing import WIDE, place
 from mmke.report.charts.tradeoff import tradeoff
 from mmke.report.page.blocks import Block, blocks_of
@@ -82,9 +82,11 @@ def test_an_editor_has_the_same_colour_in_every_report(tmp_path: Path) -> None:
 
 
 def test_editors_that_are_not_known_take_the_colours_that_are_left() -> None:
-    assert places(["own", "ke", "another", "ft-llm"]) == [7, 4, 0, 1]
-    assert places(["ike (seed 0)", "ike (seed 1)"]) == [2, 7]
-    assert sorted(places([*EDITORS, "own"])) == list(range(len(COLOURS)))
+    first = len(EDITORS)
+    assert places(["own", "ke", "another", "ft-llm"]) == [first, 4, first + 1, 1]
+    assert places(["ike (seed 0)", "ike (seed 1)"]) == [2, first]
+    more = [f"own {number}" for number in range(len(COLOURS) - first)]
+    assert sorted(places([*EDITORS, *more])) == list(range(len(COLOURS))) == list(range(len(SHAPES)))
 
 
 def test_names_of_points_in_one_place_lie_apart() -> None:

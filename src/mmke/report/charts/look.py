@@ -1,7 +1,7 @@
 """How all plots look: colours, shapes, sizes for a page and for a paper; from a chart to SVG, PNG or PDF.
 
-Each editor has a colour of Okabe and Ito, which colour-blind readers tell apart, and a shape; an editor of this package
-has the same ones in every report. The ground is white on dark pages too. Needs the extra `mmke[report]`.
+Each editor has a colour, of Okabe and Ito or of Tol, which colour-blind readers tell apart, and a shape; an editor of
+this package has the same ones in every report. The ground is white on dark pages too. Needs the extra `mmke[report]`.
 """
 
 import re
@@ -12,9 +12,19 @@ from typing import Any, Literal
 
 from mmke.errors import UserError
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
-EDITORS = ("ft-alignment", "ft-llm", "ike", "ike-random", "ke", "mend", "serac")
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C564B"),
+    *("#117733", "#882255", "#44AA99", "#999933", "#661100", "#332288"),
+)
+STAR = "M0,-1L.22,-.31L.95,-.31L.36,.12L.59,.81L0,.38L-.59,.81L-.36,.12L-.95,-.31L-.22,-.31Z"
+HEXAGON = "M-.5,-.87L.5,-.87L1,0L.5,.87L-.5,.87L-1,0Z"
+HOURGLASS = "M-.8,-.8L.8,-.8L-.8,.8L.8,.8Z"
+BOW_TIE = "M-.8,-.8L.8,.8L.8,-.8L-.8,.8Z"
+SHAPES = (
+    *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"),
+    *(STAR, HEXAGON, HOURGLASS, BOW_TIE, "wedge", "arrow"),
+)
+EDITORS = ("ft-alignment", "ft-llm", "ike", "ike-random", "ke", "mend", "serac", "lora", "ultraedit")
 """Have the first colours and shapes, in this order, whatever else a report shows."""
 GREY, INK, GRID, FAINT = "#5b6470", "#1c2128", "#e7e7e7", "#b3b8bf"
 FONT = "DejaVu Sans, Verdana, sans-serif"
