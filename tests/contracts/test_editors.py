@@ -17,6 +17,7 @@ from mmke.protocols import Router, TrainableEditor
 from mmke.testing import (
     ARCHITECTURES,
     IN_SHORT,
+    STREAM_IN_SHORT,
     editor_contract,
     routing_contract,
     shared_kit,
@@ -38,11 +39,18 @@ BOTH: Mapping[str, Mapping[str, object]] = {
 }
 MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequence": "merge"}}
 
-test_all_claims_on_one_architecture = editor_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
+ALL = tuple(name for name in EDITORS if name != "lora")
+"""Editors whose claims are all tried quickly on one architecture: lora has the session and the fitting of ft-llm."""
+
+test_all_claims_on_one_architecture = editor_contract(*ALL, backbones=[FIRST], changes=QUICK)
+test_main_claims_of_lora = editor_contract("lora", backbones=[FIRST], claims=IN_SHORT, changes=QUICK)
+test_all_claims_of_lora = pytest.mark.slow(editor_contract("lora", backbones=[FIRST], changes=QUICK))
 test_main_claims_on_the_others = editor_contract(*DIFFERENT, backbones=OTHERS, claims=IN_SHORT, changes=QUICK)
 test_all_claims_on_the_others = pytest.mark.slow(editor_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
 
-test_streams_on_one_architecture = stream_contract(*EDITORS, backbones=[FIRST], changes=QUICK)
+test_streams_on_one_architecture = stream_contract(*ALL, backbones=[FIRST], changes=QUICK)
+test_a_stream_of_lora = stream_contract("lora", backbones=[FIRST], claims=STREAM_IN_SHORT, changes=QUICK)
+test_all_streams_of_lora = pytest.mark.slow(stream_contract("lora", backbones=[FIRST], changes=QUICK))
 test_streams_on_the_others = pytest.mark.slow(stream_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
 
 test_a_projectors_adapter = pytest.mark.slow(editor_contract("lora", backbones=ARCHITECTURES, changes=PROJECTOR))
@@ -52,7 +60,8 @@ test_streams_of_projectors_adapters = pytest.mark.slow(
 )
 test_streams_of_merged_adapters = pytest.mark.slow(stream_contract("lora", backbones=ARCHITECTURES, changes=MERGED))
 
-test_routing_on_one_architecture = routing_contract("ike", "serac", "grace", backbones=[FIRST], changes=QUICK)
+test_routing_on_one_architecture = routing_contract("serac", "grace", backbones=[FIRST], changes=QUICK)
+test_routing_of_ike = pytest.mark.slow(routing_contract("ike", "ike-random", backbones=[FIRST], changes=QUICK))
 test_routing_on_the_others = pytest.mark.slow(routing_contract(*ROUTING, backbones=OTHERS, changes=QUICK))
 
 test_base_weights = trained_editor_contract(*TRAINED, backbones=[FIRST], changes=QUICK)
