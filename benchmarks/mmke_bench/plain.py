@@ -93,7 +93,7 @@ class PlainBackbone:
             for query, target, each in zip(queries, targets, asks, strict=True)
         )
         images = tuple(query.image for query in queries if query.image is not None)
-        nothing = torch.zeros(0, dtype=torch.long)
+        nothing = torch.zeros(0, dtype=torch.long, device=self.device)
         return Batch(encoded, images, (), nothing, str(hash((encoded, images))))
 
     def trunk(self, batch: Batch, cut: Cut, *, store: Store, begun: Trunk | None = None) -> Trunk:

@@ -36,8 +36,8 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "none": {},
     "ft-llm": {"steps": [5, 10, 20, 40], "learning_rate": [1e-4, 3e-4, 1e-3]},
     "ft-alignment": {"steps": [5, 10, 20], "learning_rate": [3e-4, 1e-3, 3e-3]},
-    "lora": {"steps": [10, 30], "learning_rate": [3e-4, 1e-3, 3e-3]},
-    "ultraedit": {"step": [1e-6, 1e-5, 1e-4, 1e-3]},
+    "lora": {"steps": [10, 30], "learning_rate": [1e-3, 3e-3, 1e-2]},
+    "ultraedit": {"step": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
