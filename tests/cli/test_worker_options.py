@@ -11,8 +11,9 @@ from mmke.errors import UserError
 from mmke.running import by_workers
 from mmke.running.planning import Plan, plan
 from mmke.running.request import Request
-from mmke.running.shards.outcome import Outcome, Problem
+from mmke.running.shards.outcome import Outcome
 from mmke.running.stream_settings import StreamSettings
+from mmke.workers.problems import Problem
 from mmke.workers.settings import HERE
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=1", "--benchmark", "mmke-entity"]

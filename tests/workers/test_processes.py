@@ -9,8 +9,8 @@ import pytest
 import small_jobs
 from small_jobs import Small, is_running
 
-from mmke.workers.processes import MOST_STARTS, Processes
-from mmke.workers.protocols import Done, Event, Failed, Lost, Pool, Ready, Result
+from mmke.workers.processes import Processes
+from mmke.workers.protocols import MOST_STARTS, Done, Event, Failed, Lost, Pool, Ready, Result
 from mmke.workers.settings import WorkerSettings
 
 

@@ -13,8 +13,8 @@ from local_cluster import add_node, is_running, local_cluster, log_folder, withi
 from small_jobs import Small
 
 from mmke.errors import UserError
-from mmke.workers.protocols import Done, Event, Failed, Lost, Pool, Ready, Result
-from mmke.workers.ray import MOST_STARTS, RayPool
+from mmke.workers.protocols import MOST_STARTS, Done, Event, Failed, Lost, Pool, Ready, Result
+from mmke.workers.ray import RayPool
 from mmke.workers.ray_actor import Start, Worker
 from mmke.workers.ray_cluster import workers_on
 from mmke.workers.settings import HERE, WorkerSettings

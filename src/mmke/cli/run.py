@@ -165,7 +165,7 @@ def carry_out(
     if tracker is not None:
         print("\n".join(f"{track}: {seen}" for seen in send(tracker, outcome.folders)))
     for problem in outcome.problems:
-        print(f"mmke: left out: {problem.what}: {problem.why}", file=sys.stderr)
+        print(f"mmke: {problem}", file=sys.stderr)
     return 1 if outcome.problems else 0
 
 

@@ -96,7 +96,7 @@ def train(
     if first:
         _show(outcome.best)
     for problem in outcome.problems:
-        print(f"mmke: left out: {problem.what}: {problem.why}", file=sys.stderr)
+        print(f"mmke: {problem}", file=sys.stderr)
     return 1 if outcome.problems else 0
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 from mmke.errors import UserError
 from mmke.running.loading import Loaded
-from mmke.training.side_by_side import Outcome, Problem, train_side_by_side, training_of
+from mmke.training.side_by_side import Outcome, train_side_by_side, training_of
 from mmke.training.train import TrainingPlan, train, wanted
 from mmke.workers.opening import open_pool, size_of
+from mmke.workers.problems import Problem
 from mmke.workers.settings import WorkerSettings
 
 PROCESS = 1 << 30
@@ -63,8 +64,8 @@ def _one_by_one(plans: Sequence[TrainingPlan], on_records: Callable[[int], None]
             backbone = loaded.of(wanted(planned.request, planned.processes.device))
             outcome.best.append(train(planned, on_step=on_step, backbone=backbone))
         except UserError as error:
-            logger.warning("left out: %s: %s", training_of(planned.request), error)
             outcome.problems.append(Problem(training_of(planned.request), str(error)))
+            logger.warning("%s", outcome.problems[-1])
         before += planned.records
         on_records(before)
     return outcome

@@ -19,11 +19,10 @@ from mmke.running.shards.records import backbone_of
 from mmke.training.train import TrainingPlan, TrainRequest, facts_of, plan, records_done, train, wanted
 from mmke.workers.dispatch import NotThisWorkerError, work_off
 from mmke.workers.facts import refusal
+from mmke.workers.problems import TRIES, Problem, why_lost
 from mmke.workers.protocols import Desk, Facts, Job, Lost, Pool
-from mmke.workers.signs import is_signed, signed
+from mmke.workers.signs import check_signed, signed
 
-TRIES = 3
-"""A training with which so many workers were lost is left out."""
 TOLD_EVERY = 1.0
 """Seconds between two messages of a worker that say how many records it has trained on."""
 
@@ -40,13 +39,6 @@ class Trained(NamedTuple):
     """A training is done; its best checkpoint lies there."""
 
     best: Path
-
-
-class Problem(NamedTuple):
-    """A training that did not come to its end, and why."""
-
-    what: str
-    why: str
 
 
 class Outcome(NamedTuple):
@@ -92,10 +84,7 @@ class Training:
             UserError: as `train.train` does.
         """
         request = self.request
-        if not is_signed(request.out, self.sign):
-            raise NotThisWorkerError(
-                f"--out {request.out} is another folder there; trainings need one that all machines share"
-            )
+        check_signed(request.out, self.sign, what="trainings")
         planned = plan(request, alone=True)
         self._check_same(facts_of(planned))
         backbone, _ = backbone_of(desk, wanted(request, request.device))
@@ -196,10 +185,9 @@ class Trainings:
         tries = job.tries + 1
         if tries < TRIES:
             return [replace(job, tries=tries)]
-        log = f"\n{lost.log}" if lost.log else ""
-        return self._leave_out(job, f"{tries} workers were lost with it, the last one: {lost.why}{log}")
+        return self._leave_out(job, why_lost(tries, lost))
 
     def _leave_out(self, job: Job, why: str) -> Sequence[Job]:
         self.problems.append(Problem(job.name, why))
-        logger.warning("left out: %s: %s", *self.problems[-1])
+        logger.warning("%s", self.problems[-1])
         return []

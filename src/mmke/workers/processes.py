@@ -23,7 +23,7 @@ from mmke.errors import UserError
 from mmke.threads import VARIABLES
 from mmke.workers import cards, serving
 from mmke.workers.logs import Log
-from mmke.workers.protocols import Done, Event, Facts, Failed, Job, Lost
+from mmke.workers.protocols import MOST_STARTS, Done, Event, Facts, Failed, Job, Lost
 from mmke.workers.serving import BROKEN
 from mmke.workers.settings import WorkerSettings
 from mmke.workers.worker import Start
@@ -33,8 +33,6 @@ PROGRAM = "from mmke.workers.worker import main; main()"
 
 logger = logging.getLogger(__name__)
 
-MOST_STARTS = 3
-"""How often a worker is started again in a row without having done a job."""
 PATIENCE = 3.0
 """Seconds that a worker which was asked to end has before it is killed."""
 LOOK = 1.0

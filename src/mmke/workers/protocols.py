@@ -5,11 +5,13 @@ pools are `processes.py` (plain processes of this machine) and `ray.py` (the car
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
+
+MOST_STARTS = 3
+"""How often a pool starts a worker again in a row without a job done."""
 
 
 @dataclass
@@ -155,7 +157,7 @@ Event = Ready | Result | Done | Failed | Lost
 class Pool(Protocol):
     """Some workers. They start when the pool is entered, and end when it is left, whatever they do then.
 
-    A worker that is lost is started again, a bounded number of times in a row without a job done.
+    A worker that is lost is started again, at most `MOST_STARTS` times in a row without a job done.
 
     Attributes:
         size: how many workers there are.
@@ -175,6 +177,3 @@ class Pool(Protocol):
     def dismiss(self, worker: int) -> None:
         """End a worker for good; nothing more is heard of it."""
         ...
-
-
-OpenPool = Callable[[], AbstractContextManager[Pool]]

@@ -14,13 +14,11 @@ from typing import Any
 from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.workers.logs import Log
-from mmke.workers.protocols import Event, Facts, Failed, Job, Lost, Pool, Ready, Result
+from mmke.workers.protocols import MOST_STARTS, Event, Facts, Failed, Job, Lost, Pool, Ready, Result
 from mmke.workers.ray_actor import Start, Worker
 from mmke.workers.ray_cluster import connected, environment, resources, room
 from mmke.workers.settings import WorkerSettings
 
-MOST_STARTS = 3
-"""How often a worker is started again in a row without having done a job."""
 LOOK = 5.0
 """Seconds after which a pool that hears nothing looks whether workers wait for room."""
 SAID_AFTER = 30.0

@@ -1,9 +1,14 @@
-"""A sign in a folder, by which a worker sees that the folder of this name is the same one there as here."""
+"""A sign in a folder, by which a worker sees that the folder of this name is the same one there as here.
+
+In: a folder that workers write into themselves. Out: the name of a file in it, as long as the jobs last.
+"""
 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mmke.workers.dispatch import NotThisWorkerError
 
 
 @contextmanager
@@ -18,6 +23,11 @@ def signed(folder: Path) -> Iterator[str]:
         sign.unlink(missing_ok=True)
 
 
-def is_signed(folder: Path, sign: str) -> bool:
-    """Tell whether the file lies in the folder of this name here."""
-    return (folder / sign).is_file()
+def check_signed(folder: Path, sign: str, *, what: str) -> None:
+    """Refuse a worker on which the folder of this name is another one; `what` writes into it, such as "streams".
+
+    Raises:
+        NotThisWorkerError: the sign is not in the folder.
+    """
+    if not (folder / sign).is_file():
+        raise NotThisWorkerError(f"--out {folder} is another folder there; {what} need one that all machines share")

@@ -3,12 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-
-class Problem(NamedTuple):
-    """What was left out, and why."""
-
-    what: str
-    why: str
+from mmke.workers.problems import Problem
 
 
 class Outcome(NamedTuple):

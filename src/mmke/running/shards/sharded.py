@@ -18,17 +18,16 @@ from mmke.results.rows import RecordKey
 from mmke.running.execution import ChangedBackboneError
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR, Request
-from mmke.running.shards.outcome import Outcome, Problem
+from mmke.running.shards.outcome import Outcome
 from mmke.running.shards.records import Finished, Records, Void
 from mmke.running.shards.share import Share
 from mmke.running.shards.streams import Scored, Streamed
 from mmke.types import ScoreRow
 from mmke.workers.dispatch import work_off
 from mmke.workers.facts import refusal
+from mmke.workers.problems import TRIES, Problem, why_lost
 from mmke.workers.protocols import Facts, Job, Lost, Pool
 
-TRIES = 3
-"""A record and an editor, or a stream, with which so many workers were lost are left out."""
 MOST_PROBLEMS = 20
 """A run in which more is left out than this ends: then it is no single record that is at fault."""
 
@@ -136,8 +135,7 @@ class _Run:
     def lost(self, job: Job, lost: Lost) -> Sequence[Job]:
         """Try again what is left of a job, in smaller parts; leave out what has been tried too often."""
         tries = getattr(job, "tries", 0) + 1
-        log = f"\n{lost.log}" if lost.log else ""
-        return self._rest(job, f"{tries} workers were lost with it, the last one: {lost.why}{log}", tries=tries)
+        return self._rest(job, why_lost(tries, lost), tries=tries)
 
     def _rest(self, job: Job, why: str, *, tries: int) -> list[Job]:
         if isinstance(job, Streamed):
@@ -164,7 +162,7 @@ class _Run:
             for part in job.parts:
                 for key in part.left:
                     share.give_up(part.cell, key)
-        logger.warning("left out: %s: %s", *self.problems[-1])
+        logger.warning("%s", self.problems[-1])
         if len(self.problems) > MOST_PROBLEMS:
             raise UserError(f"{len(self.problems)} parts of the run were left out, the last one: {why}")
         return []

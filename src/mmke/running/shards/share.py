@@ -1,7 +1,7 @@
 """One plan of a sharded run: which jobs it is made of, and the folders that are written for it."""
 
-import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from mmke.running.shards.writer import Writer, unfinished
 from mmke.running.written_plan import announce
 from mmke.types import ScoreRow
 from mmke.workers.protocols import Facts, Job
+from mmke.workers.signs import signed
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Share:
     device: str
     writers: dict[Path, Writer] = field(default_factory=dict)
     written: dict[int, int] = field(default_factory=dict)
-    _sign: Path | None = None
+    _sign: str | None = None
+    _signs: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
     def of(cls, planned: Plan, *, command: Sequence[str], threads: int) -> "Share":
@@ -124,8 +126,7 @@ class Share:
         """Close the folders."""
         for writer in self.writers.values():
             writer.close()
-        if self._sign is not None:
-            self._sign.unlink(missing_ok=True)
+        self._signs.close()
 
     def _is_finished(self, cell: Cell) -> bool:
         return is_finished(self.path(cell), cell)
@@ -173,11 +174,8 @@ class Share:
     def _signed(self) -> str:
         """Leave a file in the results folder, by which workers see that theirs is the same folder; return its name."""
         if self._sign is None:
-            out = self.planned.request.out
-            out.mkdir(parents=True, exist_ok=True)
-            self._sign = out / f".workers-{secrets.token_hex(8)}"
-            self._sign.touch()
-        return self._sign.name
+            self._sign = self._signs.enter_context(signed(self.planned.request.out))
+        return self._sign
 
 
 def spelled_out(planned: Plan) -> Request:

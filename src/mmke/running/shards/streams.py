@@ -15,8 +15,8 @@ from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run_cell
 from mmke.running.shards.records import Void, check_same, floor_of, job_of
-from mmke.workers.dispatch import NotThisWorkerError
 from mmke.workers.protocols import Desk
+from mmke.workers.signs import check_signed
 
 
 class Scored(NamedTuple):
@@ -73,9 +73,7 @@ class Streamed:
             ChangedBackboneError: the editor has changed the backbone.
             UserError: too little memory, a broken checkpoint.
         """
-        out = self.request.out
-        if not (out / self.sign).is_file():
-            raise NotThisWorkerError(f"--out {out} is another folder there; streams need one that all machines share")
+        check_signed(self.request.out, self.sign, what="streams")
         planned = desk.keep("plan", self.request, lambda: plan(self.request))
         job, cell = job_of(desk, planned, self.benchmark), planned.cells[self.cell]
         check_same(self.request, cell, job, self.settings)
