@@ -108,6 +108,9 @@ def test_records_of_a_benchmark_are_edited_in_batches(place: Path, small_data: P
     record = read_record(place / "records")
     assert [len(batch) for batch in record.batches] == [2, 1]
     assert record.pictures.keys() == record.pictured  # its session reads the pictures of its edits
+    file = ["--edits", str(small_data / "data_json" / "user_eval.json"), "--limit", "3", "--batch", "2"]
+    assert cli.main(["edit", *TINY, "--editor", "ike-random", *file, "--out", "by-file"]) == 0
+    assert read_record(place / "by-file").batches == record.batches
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+import hf_more_folders
 import mmke
 from grid import first_quick
 from hf_more_folders import save_llava
@@ -24,6 +25,7 @@ from mmke.testing.records import draw_picture
 from mmke.types import Ask
 
 SAVED: dict[str, Callable[[Path], None]] = {"llava": save_llava, **FOLDERS}
+FURTHER: dict[str, Callable[[Path], None]] = {"blip2": hf_more_folders.save_blip2}
 STEPS = 4
 QUESTIONS = ("Which flag?", "Which flag is this one, and where is it flown?", "Who?")
 WRITING = Ask(decode="generate", max_new=STEPS)
@@ -96,17 +98,17 @@ def test_the_exported_model_writes_as_the_session_also_in_a_padded_batch(
     assert library(models["base"], tmp_path / "base", picture, QUESTIONS) != together
 
 
-@pytest.mark.parametrize("name", first_quick(["llava", *FOLDERS]))
+@pytest.mark.parametrize("name", first_quick(["llava", *FOLDERS, *FURTHER]))
 def test_only_the_edited_tensors_of_the_folder_are_others(name: str, tmp_path: Path, picture: Path) -> None:
     (tmp_path / "base").mkdir()
-    SAVED[name](tmp_path / "base")
+    {**SAVED, **FURTHER}[name](tmp_path / "base")
     edited(tmp_path / "base", tmp_path / "edit", picture, steps=1)
     assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out"), "--no-check"]) == 0
     before, after = (load_file(tmp_path / each / "model.safetensors") for each in ("base", "out"))
     assert list(before) == list(after)
     changed = [each for each in before if not torch.equal(before[each], after[each])]
     assert len(changed) == 2
-    assert all("mlp" in each or "feed_forward" in each for each in changed)
+    assert all("mlp" in each or ".fc" in each for each in changed)
     files = {file.name for file in (tmp_path / "base").iterdir()}
     assert {file.name for file in (tmp_path / "out").iterdir()} == files | {NOTE}
     for file in files - {"model.safetensors"}:
