@@ -67,16 +67,27 @@ def export_model(stack: Stack, where: Where, to: Path, *, check: bool = True) ->
     skeleton = skeleton_of(stack, where)
     check_in_weights(stack, skeleton)
     source = source_of(skeleton.name, where, skeleton.module)
-    with in_force(stack, where) as (backbone, session):
-        edited = changes_of(session.state().tensors, backbone.module)
-        own = dict(backbone.module.named_parameters())
-        meant = {name: dense(own[name].detach(), each) for name, each in edited.items()}
-        stored = {name: source.find(name, own[name].detach()) for name in edited}
+    meant, stored = _meant(stack, where, source)
     rounding = write_folder(source, to, stored, meant, note="\n".join(_note(stack)))
     name, weights = _name_of(source, to)
     if check:
         _check(name, weights, where, meant, stored)
     return Exported(tuple(each.name for each in stored.values()), rounding, source.by_library, name, weights)
+
+
+def _meant(stack: Stack, where: Where, source: SourceFolder) -> tuple[dict[str, Tensor], dict[str, StoredTensor]]:
+    """Return the edited tensors, and where they stand in the files; the model is not kept, since it is loaded again."""
+    with in_force(stack, where) as (backbone, session):
+        edited = changes_of(session.state().tensors, backbone.module)
+        own = dict(backbone.module.named_parameters())
+        stored = {name: source.find(name, own[name].detach()) for name in edited}
+        meant = {name: dense(own[name].detach(), each).clone() for name, each in edited.items()}
+        with session.module():
+            for name, tensor in meant.items():
+                # A later kind of editor could lend something else than its state says.
+                if not torch.equal(own[name].detach(), tensor.to(own[name].dtype)):
+                    raise UserError(f"{stack.edits[0].folder}: the edited model has another {name} than its state says")
+    return meant, stored
 
 
 def source_of(name: str, where: Where, module: nn.Module) -> SourceFolder:
