@@ -153,7 +153,7 @@ def test_a_metric_of_ones_own_scores_kept_answers_and_keeps_its_contract(
             claim(metrics.MetricTrial(shared_kit(request), "contains"))
 
 
-@pytest.mark.parametrize("page", first_quick(["questions.md", "python.md"]))
+@pytest.mark.parametrize("page", first_quick(["questions.md", "python.md", "edits.md"]))
 def test_the_programs_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     draw_picture(Path("flag.png"), "red")
