@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mmke.backbones.engine import replay
 from mmke.backbones.engine.replay import WORTH, deterministic, repeat
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -123,6 +125,34 @@ def test_a_step_that_waits_for_the_device_runs_as_it_is_and_the_log_says_so(
     assert count.item() == 10
     assert seen[-1] == 10
     assert "a step cannot be recorded and runs as it is" in caplog.text
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_a_recording_that_failed_is_ended_once(*, broken_off: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library ends the pool itself with a recording that ends; a second end would end the process."""
+    ended: list[str] = []
+
+    def capture_end() -> None:
+        ended.append("recording")
+        if broken_off:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        monkeypatch.setattr(torch._C, name, lambda *_, name=name: ended.append(name), raising=False)
+    graph = Mock(spec=torch.cuda.CUDAGraph, capture_end=capture_end)
+    generator = Mock(spec=torch.Generator, device=torch.device("cuda", 0))
+    generator.graphsafe_set_state = lambda _: ended.append("draws")
+    replay._break_off(graph, "the pool", generator, torch.Generator())
+    pool = ["_cuda_endAllocateToPool", "_cuda_releasePool"] if broken_off else []
+    assert ended == ["recording", *pool, "draws"]
+
+
+@pytest.mark.gpu
+def test_a_step_that_the_library_itself_refuses_to_record_runs_as_it_is() -> None:
+    count, one = torch.zeros(3, device=GPU), torch.ones(3)
+    repeat(lambda: count.add_(one.to(GPU)), 10, device=GPU)  # type: ignore[arg-type,return-value]
+    assert count.tolist() == [10, 10, 10]
+    test_a_step_is_recorded_once_and_not_asked_for_again()
 
 
 @pytest.mark.gpu

@@ -6,7 +6,7 @@ step (a CUDA graph) asks for all of them at once; it runs the same kernels on th
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -140,19 +140,18 @@ def record(step: Callable[[], None], device: torch.device, place: Place) -> torc
 
 
 def _break_off(graph: torch.cuda.CUDAGraph, pool: Any, generator: torch.Generator, drawn: torch.Generator) -> None:
-    """End a recording that failed; the library leaves its generator and its allocator waiting for the end.
+    """End a recording that failed.
 
-    The allocator would give no memory back to the device as long as it waits.
+    Where the failure is one of Python alone, such as a copy that the library refuses, the recording itself still ends
+    as any other. Where the device has broken it off, the library leaves its generator and its allocator waiting for the
+    end, and the allocator would give no memory back as long as it waits.
     """
-    device = _index(generator.device)
-    # Which of these the library has already done itself depends on what failed; it refuses to do one twice.
-    for end in (
-        graph.capture_end,
-        lambda: torch._C._cuda_endAllocateToPool(device, pool),  # noqa: SLF001
-        lambda: torch._C._cuda_releasePool(device, pool),  # noqa: SLF001
-    ):
-        with suppress(RuntimeError):
-            end()
+    try:
+        graph.capture_end()
+    except RuntimeError:
+        device = _index(generator.device)
+        torch._C._cuda_endAllocateToPool(device, pool)  # noqa: SLF001
+        torch._C._cuda_releasePool(device, pool)  # noqa: SLF001
     generator.graphsafe_set_state(drawn)
 
 

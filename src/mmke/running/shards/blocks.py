@@ -1,4 +1,4 @@
-"""Cut the records of a benchmark into blocks, by their places in the evaluation order alone."""
+"""Cut records into blocks, by their places in the order of a whole command alone."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,16 @@ PARTS = 8
 at about the same time."""
 
 
-def cut(records: int) -> Iterator[range]:
-    """Yield the places of each block, in order."""
+def cut(records: int, *, behind: int = 0) -> Iterator[range]:
+    """Yield the places of each block, in order.
+
+    Args:
+        records: of one benchmark.
+        behind: records that come after them, of other benchmarks and plans: while there are many, blocks are large.
+    """
     begin = 0
     while begin < records:
-        size = min(LARGEST, max(1, (records - begin) // PARTS))
+        left = records - begin
+        size = min(LARGEST, left, max(1, (left + behind) // PARTS))
         yield range(begin, begin + size)
         begin += size

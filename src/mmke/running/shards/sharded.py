@@ -7,7 +7,7 @@ are found that do it; these are left out and named, and all others go on.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def run_sharded(
         on_record()
     run = _Run(shares, on_record)
     try:
-        jobs = [job for share in shares for job in share.jobs()]
+        jobs = list(_jobs(shares))
         if jobs:
             with pool as workers:
                 work_off(workers, jobs, run)
@@ -69,6 +69,13 @@ def run_sharded(
         for share in shares:
             share.close()
     return Outcome([share.path(cell) for share in shares for cell in share.planned.cells], run.problems)
+
+
+def _jobs(shares: Sequence[Share]) -> Iterator[Job]:
+    behind = sum(share.cases for share in shares)
+    for share in shares:
+        behind -= share.cases
+        yield from share.jobs(behind=behind)
 
 
 class _Run:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from mmke.protocols import Backbone
 from mmke.results.finished import read_finished
@@ -23,6 +24,20 @@ from mmke.running.written_plan import announce
 from mmke.types import ScoreRow
 from mmke.workers.protocols import Facts, Job
 from mmke.workers.signs import signed
+
+
+class _Group(NamedTuple):
+    """The cells of one benchmark by their places in the plan, and the ids of their records in evaluation order.
+
+    Blocks are cut of all of these, also of those that are finished: by their place in the order alone.
+    """
+
+    cells: Sequence[tuple[int, Cell]]
+    cases: Sequence[str]
+
+    @classmethod
+    def of(cls, cells: Sequence[tuple[int, Cell]]) -> "_Group":
+        return cls(cells, tuple(dict.fromkeys(key.case_id for _, cell in cells for key in cell.keys)))
 
 
 @dataclass
@@ -95,14 +110,21 @@ class Share:
         left = {(self.path(cell), key) for cell in self.planned.cells for key in unfinished(self.path(cell), cell.keys)}
         return len(left)
 
-    def jobs(self) -> Iterator[Job]:
-        """Yield what is left to do: blocks of records, then streams."""
-        cells = [(place, cell) for place, cell in enumerate(self.planned.cells) if not self._is_finished(cell)]
-        streams = [(place, cell) for place, cell in cells if cell.streamed]
-        alone = [each for each in cells if each not in streams]
-        for benchmark, group in groupby(alone, key=lambda each: each[1].benchmark.name):
-            yield from self._blocks(benchmark, list(group))
-        for place, cell in streams:
+    @property
+    def cases(self) -> int:
+        """Return how many records all blocks together have, finished ones too; streams have none."""
+        return sum(len(group.cases) for group in self._groups())
+
+    def jobs(self, *, behind: int = 0) -> Iterator[Job]:
+        """Yield what is left to do: blocks of records, then streams; `behind`: see `blocks.cut`."""
+        groups = self._groups()
+        behind += sum(len(group.cases) for group in groups)
+        for group in groups:
+            behind -= len(group.cases)
+            yield from self._blocks(group, behind=behind)
+        for place, cell in enumerate(self.planned.cells):
+            if not cell.streamed or self._is_finished(cell):
+                continue
             self.written[place] = len(cell.keys) - len(unfinished(self.path(cell), cell.keys))
             yield Streamed(
                 request=self.request,
@@ -131,15 +153,21 @@ class Share:
     def _is_finished(self, cell: Cell) -> bool:
         return is_finished(self.path(cell), cell)
 
-    def _blocks(self, benchmark: str, cells: Sequence[tuple[int, Cell]]) -> Iterator[Records]:
+    def _groups(self) -> list["_Group"]:
+        """Return the cells of each benchmark, by their places in the plan, without streams."""
+        alone = [(place, cell) for place, cell in enumerate(self.planned.cells) if not cell.streamed]
+        return [_Group.of(list(cells)) for _, cells in groupby(alone, key=lambda each: each[1].benchmark.name)]
+
+    def _blocks(self, group: "_Group", *, behind: int) -> Iterator[Records]:
         """Yield blocks of the records of some cells, with what is left of each cell in them."""
-        # Blocks are cut of all records, also of those that are finished: by their place in the order alone.
-        cases = list(dict.fromkeys(key.case_id for _, cell in cells for key in cell.keys))
+        cells = [(place, cell) for place, cell in group.cells if not self._is_finished(cell)]
+        if not cells:
+            return
         left = {place: self._claimed(cell) for place, cell in cells}
         settings = {place: self.settings(cell).as_dict() for place, cell in cells}
         floor = self._floor(cells[0][1])
-        for places in cut(len(cases)):
-            some = frozenset(cases[i] for i in places)
+        for places in cut(len(group.cases), behind=behind):
+            some = frozenset(group.cases[i] for i in places)
             parts = [
                 Part(place, settings[place], tuple(key for key in left[place] if key.case_id in some))
                 for place, _ in cells
@@ -147,7 +175,7 @@ class Share:
             parts = [part for part in parts if part.left]
             if parts:
                 known = tuple(row for row in floor if row.case_id in some)
-                yield Records(self.request, benchmark, tuple(parts), known)
+                yield Records(self.request, cells[0][1].benchmark.name, tuple(parts), known)
 
     def _claimed(self, cell: Cell) -> list[RecordKey]:
         """Return which records of a cell are left, and expect them; two floors of streams can share a folder."""
