@@ -7,6 +7,7 @@ import typer
 
 from mmke.cli import options
 from mmke.cli.progress import progress
+from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.threads import limit_threads
 
@@ -107,7 +108,7 @@ def edit(
         show(each)
     if len(heard) > SHOWN:
         print(f"… and {len(heard) - SHOWN} more")
-    print(f"\n{len(record.edits)} in {out}/  (mmke ask --edit {out} QUESTION --image FILE)")
+    print(f"\n{counted(len(record.edits), 'edit')} in {out}/  (mmke ask --edit {out} QUESTION --image FILE)")
     return 0
 
 

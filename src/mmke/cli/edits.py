@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmke.cli import options
+from mmke.counting import counted
 from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def stack(
     stacked = read_stack([options.expanded(each) for each in edit], pictures=pictures, checkpoint=checkpoint)
     where = _where(device, dtype, weights, backbone)
     record = join(stacked, where, out, embed=embed)
-    print(f"{len(record.edits)} edits in {out}/")
+    print(f"{counted(len(record.edits), 'edit')} in {out}/")
     return 0
 
 
@@ -107,7 +108,7 @@ def drop(
     stacked = read_stack([edit], pictures=pictures, checkpoint=checkpoint)
     where = _where(device, dtype, weights, backbone)
     record = drop_edits(stacked, number, where, out, embed=embed)
-    print(f"{len(record.edits)} edits in {out}/")
+    print(f"{counted(len(record.edits), 'edit')} in {out}/")
     return 0
 
 

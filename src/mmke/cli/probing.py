@@ -7,6 +7,7 @@ from pathlib import Path
 from mmke.cli import options
 from mmke.cli.progress import progress
 from mmke.cli.words import command_line
+from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.running.request import Request
 from mmke.threads import limit_threads
@@ -55,7 +56,7 @@ def probe(
         print("names, settings, data, weights and edit sites resolve; nothing was run")
         return 0
     count = len(planned.cells[-1].schedule.edit.edits)  # type: ignore[attr-defined] # the last cell is the edit's
-    print(f"{named} with {count} edits of {stacked.editor.name} in force; none is the floor", flush=True)
+    print(f"{named} with {counted(count, 'edit')} of {stacked.editor.name} in force; none is the floor", flush=True)
     with progress(planned.records) as shown:
         folders = run(planned, command=command_line(), on_record=shown.step)
     from mmke.report.cells import read_cells

@@ -48,7 +48,7 @@ def _listed(place: Path) -> str:
         return str(error)
     size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file()) / 1e6
     what = f"{counted(len(record.edits), 'edit')} by {shown(record.by.editor)} on {shown(record.on.backbone)}"
-    return f"{place}  {what}, {size:.1f} MB, {shown(record.made)}"
+    return f"{place}  {what}, {size:.2g} MB, {shown(record.made)}"
 
 
 def described(folder: Path, record: EditRecord) -> Iterator[str]:
