@@ -4,7 +4,7 @@ In: a `Job` (the loaded backbone and what its cells share), the cell, and the ke
 keeper. The caller decides which cells are run, where rows go, what is locked and what is shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -97,6 +97,35 @@ def execute(
         UserError: a broken checkpoint, too little memory.
         ChangedBackboneError: the editor has changed the backbone.
     """
+    edit_and_score(job, cell, keeper, floor=floor, on_record=on_record, journal=journal)
+    check_untouched(job, [cell.editor.name])
+
+
+def check_untouched(job: Job, editors: Sequence[str]) -> None:
+    """Compare the backbone with its fingerprint from before the edits of some editors.
+
+    Raises:
+        ChangedBackboneError: it is another one.
+    """
+    if fingerprint(job.backbone.module) != job.untouched:
+        who = "editor" if len(editors) == 1 else "one of the editors"
+        raise ChangedBackboneError(f"{who} {', '.join(map(repr, editors))} has changed the backbone")
+
+
+def edit_and_score(
+    job: Job,
+    cell: Cell,
+    keeper: Keeper,
+    *,
+    floor: Floor | None,
+    on_record: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
+) -> None:
+    """Do what `execute` does, without the look at the backbone at the end.
+
+    Raises:
+        UserError: see `execute`.
+    """
     devices = cards_of(job.backbone.module)
     release(*devices)
     forget_peaks(*devices)
@@ -118,8 +147,6 @@ def execute(
             on_disk=job.on_disk,
         )
         run(task, keeper, on_record=on_record)
-    if fingerprint(job.backbone.module) != job.untouched:
-        raise ChangedBackboneError(f"editor {cell.editor.name!r} has changed the backbone")
 
 
 def is_done(event: Score | Examine, schedule: Schedule, keeper: Keeper, journal: Journal | None) -> bool:

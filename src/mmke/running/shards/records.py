@@ -13,7 +13,7 @@ from mmke.protocols import Backbone
 from mmke.results.manifest import NOT_KNOWN, differences
 from mmke.results.rows import RecordKey
 from mmke.results.timings import Timing
-from mmke.running.execution import ChangedBackboneError, Job, execute
+from mmke.running.execution import ChangedBackboneError, Job, check_untouched, edit_and_score
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
 from mmke.running.planning import Cell, Plan, plan, run_settings
@@ -34,7 +34,7 @@ class Finished(NamedTuple):
 
 
 class Void(NamedTuple):
-    """An editor has changed the backbone: what it wrote into the cell at this place of the plan is not valid."""
+    """The backbone was changed: what was written into the cell at this place of the plan may not be valid."""
 
     cell: int
 
@@ -103,17 +103,31 @@ class Records:
         for part in self.parts:
             check_same(self.request, planned.cells[part.cell], job, part.settings)
         floor = list(self.floor)
-        for part in self.parts:
-            cell = planned.cells[part.cell]
-            keeper = _Sending(desk, part, cell)
-            is_floor = cell.editor.name == FLOOR
-            try:
-                execute(job, cell, keeper, floor=None if is_floor else Floor.of(floor))
-            except ChangedBackboneError:
+        begun: list[Part] = []
+        try:
+            for part in self.parts:
+                cell = planned.cells[part.cell]
+                keeper = _Sending(desk, part, cell)
+                is_floor = cell.editor.name == FLOOR
+                begun += [part] * (not is_floor)
+                edit_and_score(job, cell, keeper, floor=None if is_floor else Floor.of(floor))
+                if is_floor:
+                    floor += keeper.rows
+        finally:
+            self._check_untouched(desk, job, planned, begun)
+
+    def _check_untouched(self, desk: Desk, job: Job, planned: Plan, parts: Sequence[Part]) -> None:
+        """Look at the backbone once for all editors of the block: of a large model that takes longer than an edit.
+
+        Raises:
+            ChangedBackboneError: one of them has changed it; what they wrote is not valid.
+        """
+        try:
+            check_untouched(job, [planned.cells[part.cell].editor.name for part in parts])
+        except ChangedBackboneError:
+            for part in parts:
                 desk.send(Void(part.cell))
-                raise
-            if is_floor:
-                floor += keeper.rows
+            raise
 
     def without(self, finished: Collection[tuple[int, RecordKey]], floor: Sequence[ScoreRow]) -> "Records | None":
         """Return what is left when some records of some cells are finished, with the floor's rows among these."""

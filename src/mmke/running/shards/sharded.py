@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mmke.errors import TooLittleMemoryError, UserError
@@ -86,7 +87,7 @@ class _Run:
         self.on_record = on_record
         self.problems: list[Problem] = []
         self._finished: dict[int, tuple[set[tuple[int, RecordKey]], list[ScoreRow]]] = {}
-        self._void: dict[int, int] = {}
+        self._void: set[Path] = set()
 
     def refuses(self, facts: Facts) -> str | None:
         """Refuse a worker of another version, or with another device: its rows could be others."""
@@ -106,7 +107,8 @@ class _Run:
             case Scored(cell, records):
                 self._count(job, cell, records)
             case Void(cell):
-                self._void[id(job)] = cell
+                share = self._share(job)
+                self._void.add(share.path(share.planned.cells[cell]))
 
     def _count(self, job: Job, cell: int, records: int) -> None:
         """Count what a stream has written since it was heard of last; a worker that was lost may not have told all."""
@@ -128,11 +130,11 @@ class _Run:
             ChangedBackboneError: an editor has changed the backbone; what it wrote is set aside.
         """
         if isinstance(error, ChangedBackboneError):
-            share = self._share(job)
-            path = share.path(share.planned.cells[self._void[id(job)]])
-            share.close()
-            set_aside(path)
-            raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error
+            self._share(job).close()
+            for path in self._void:
+                set_aside(path)
+            where = " and ".join(f"{path}/*.void" for path in sorted(self._void))
+            raise ChangedBackboneError(f"{error}; what was written is void and set aside as {where}") from error
         if isinstance(error, UserError) and not isinstance(error, TooLittleMemoryError):
             raise error
         if not isinstance(error, UserError):
