@@ -20,6 +20,7 @@ from mmke.editors.grace.codebook import Codebook
 from mmke.editors.grace.edit import Grace
 from mmke.errors import UserError
 from mmke.types import STRICT, Ask, Edit, EditCase, Probe, Query
+from mmke_bench.plain import PlainBackbone
 
 ASK = Ask(logprobs=True)
 SITE = "language.1.mlp_out"
@@ -170,6 +171,18 @@ def test_an_answer_is_the_whole_models_with_the_value_put_in(
     expected = logits[list(encoded.rows)].log_softmax(-1)
     assert said.logprobs is not None
     np.testing.assert_allclose(said.logprobs, expected.numpy(), atol=1e-5)
+
+
+def test_the_plain_loop_gives_the_same_answers(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:
+    probes, editor = [own_question(cases[0]), *cases[1].probes[:2]], make(learning_rate=0.1)
+    heard = []
+    for asked in (backbone, PlainBackbone(backbone)):
+        with editor.open(asked, MemoryStore()) as session:
+            session.apply(cases[0].edits)
+            heard.append(session.answer(probes, ASK))
+    for one, other in zip(*heard, strict=True):
+        assert one.notes == other.notes
+        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-4)  # type: ignore[arg-type]
 
 
 def test_a_value_is_trained_on_the_target(backbone: ComposedBackbone, cases: tuple[EditCase, ...]) -> None:

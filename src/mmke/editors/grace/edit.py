@@ -170,7 +170,9 @@ class Grace:
             with turn(backbone.module):
                 hook = linear.register_forward_hook(lambda _module, args, _output: fed.append(args[0]))
                 try:
-                    backbone.trunk(batch, above, store=store)
+                    trunk = backbone.trunk(batch, above, store=store)
+                    if not fed:  # of a backbone that cannot be cut there
+                        backbone.tail(trunk, {})
                 finally:
                     hook.remove()
             return fed[0].flatten(0, -2)[-1].clone()
