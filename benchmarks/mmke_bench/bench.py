@@ -292,12 +292,17 @@ def _count(
             return [], []
         reach = backbone.layers - (cut.layer or 0) % backbone.layers if cut.place == "mlp" else 1
         how: Callable[..., Count] = partial(count_trained, shape=shapes(backbone), work=Trained(reach))
-    elif is_counted(cut, backbone.layers):
+    # Of an editor that trains something beside the model it is not known which layers a gradient crosses.
+    elif is_counted(cut, backbone.layers) and not (cut == OUTPUT and _trains(laps)):
         how = partial(count, shape=shapes(backbone), cut=cut)
     else:
         return [], []
     records = [Counts(how(lap.log), how([*lap.floor_log, *lap.log])) for lap in laps]
     return records, [Counts(how(step.log), _with_asides(how, step)) for step in steps]
+
+
+def _trains(laps: Sequence[Lap]) -> bool:
+    return any(forward.step for lap in laps for forward in lap.log)
 
 
 def _with_asides(how: Callable[..., Count], step: Step) -> Count:

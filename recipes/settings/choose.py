@@ -38,6 +38,8 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "ft-alignment": {"steps": [5, 10, 20], "learning_rate": [3e-4, 1e-3, 3e-3]},
     "lora": {"steps": [10, 30], "learning_rate": [1e-3, 3e-3, 1e-2]},
     "ultraedit": {"step": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]},
+    # One site a call, with the radius that belongs to it (radius.py): --set site=… --set radius=…
+    "grace": {"positions": ["prompt", "last"], "learning_rate": [0.3, 1.0], "steps": [20, 50, 100]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
@@ -51,17 +53,28 @@ def main() -> None:
     parser.add_argument("--editor", choices=list(GRIDS), required=True)
     parser.add_argument("--records", type=int, default=10, help="edited records of each kind")
     parser.add_argument("--only", help="one value of the grid, such as learning_rate=0.001, to divide the work")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all tries")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone, device=arguments.device)
     splits = [open_benchmark(name, data=None).load("train", hop=1, switches=STRICT).cases for name in BENCHMARKS]
+    fixed = dict(map(_setting, arguments.set))
     for changes in _grid(GRIDS[arguments.editor], arguments.only):
-        tried = _try(backbone, arguments.editor, changes, splits, arguments.records)
+        tried = _try(backbone, arguments.editor, fixed | changes, splits, arguments.records)
         line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
         print(json.dumps(line), flush=True)
         with arguments.out.open("a") as out:
             out.write(json.dumps(line) + "\n")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return a setting that is written as KEY=VALUE; a value that is no JSON is a text."""
+    key, _, value = text.partition("=")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def _grid(grid: dict[str, list[Any]], only: str | None) -> Iterator[dict[str, Any]]:

@@ -30,27 +30,29 @@ EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke")
 FIRST, *OTHERS = ARCHITECTURES
 ROUTING = ("ike", "ike-random", "serac", "grace")
-DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random", "lora", "ultraedit"))
-"""Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, and
-lora and ultraedit reach the matrices of ft-llm and mend."""
+DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random", "lora", "ultraedit", "grace"))
+"""Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora
+and ultraedit reach the matrices of ft-llm and mend, and grace reads one of these."""
 PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
 BOTH: Mapping[str, Mapping[str, object]] = {
     "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}
 }
 MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequence": "merge"}}
 
-ALL = tuple(name for name in EDITORS if name != "lora")
-"""Editors whose claims are all tried quickly on one architecture: lora has the session and the fitting of ft-llm."""
+BRIEF = ("lora", "grace")
+"""Editors of which one session is tried quickly: lora fits as ft-llm does, and grace has the session of serac."""
+ALL = tuple(name for name in EDITORS if name not in BRIEF)
 
 test_all_claims_on_one_architecture = editor_contract(*ALL, backbones=[FIRST], changes=QUICK)
-test_main_claims_of_lora = editor_contract("lora", backbones=[FIRST], claims=IN_SHORT, changes=QUICK)
-test_all_claims_of_lora = pytest.mark.slow(editor_contract("lora", backbones=[FIRST], changes=QUICK))
+test_main_claims_on_one_architecture = editor_contract(*BRIEF, backbones=[FIRST], claims=IN_SHORT, changes=QUICK)
+test_all_claims_of_the_brief_ones = pytest.mark.slow(editor_contract(*BRIEF, backbones=[FIRST], changes=QUICK))
 test_main_claims_on_the_others = editor_contract(*DIFFERENT, backbones=OTHERS, claims=IN_SHORT, changes=QUICK)
+test_grace_beside_another_mlp = editor_contract("grace", backbones=["tiny-blip2"], claims=IN_SHORT, changes=QUICK)
 test_all_claims_on_the_others = pytest.mark.slow(editor_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
 
 test_streams_on_one_architecture = stream_contract(*ALL, backbones=[FIRST], changes=QUICK)
-test_a_stream_of_lora = stream_contract("lora", backbones=[FIRST], claims=STREAM_IN_SHORT, changes=QUICK)
-test_all_streams_of_lora = pytest.mark.slow(stream_contract("lora", backbones=[FIRST], changes=QUICK))
+test_a_stream_in_short = stream_contract(*BRIEF, backbones=[FIRST], claims=STREAM_IN_SHORT, changes=QUICK)
+test_all_streams_of_the_brief_ones = pytest.mark.slow(stream_contract(*BRIEF, backbones=[FIRST], changes=QUICK))
 test_streams_on_the_others = pytest.mark.slow(stream_contract(*EDITORS, backbones=OTHERS, changes=QUICK))
 
 test_a_projectors_adapter = pytest.mark.slow(editor_contract("lora", backbones=ARCHITECTURES, changes=PROJECTOR))
