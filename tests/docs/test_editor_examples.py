@@ -10,6 +10,7 @@ from torch import nn
 
 from mmke.backbones.engine.substitution import call_with
 from mmke.editing.factors import Factors
+from mmke.editors.grace.codebook import Codebook
 from mmke.editors.lora.edit import Pair
 from mmke.editors.ultraedit.edit import move, values
 from mmke.editors.ultraedit.normaliser import Normaliser
@@ -55,3 +56,21 @@ def test_ultraedits_normaliser() -> None:
     assert round(float(seen.std()), 4) == page["standard deviation"]
     one = torch.ones(1, 1)
     assert round(float(normaliser(Factors(one, one)).inputs), 4) == page["1, standardised"]
+
+
+def test_grace() -> None:
+    page = example("grace")
+    first, value = page["key of the first edit"], torch.zeros(1)
+    empty = Codebook.empty(first, 1)
+    place = empty.place(first, radius=1.0, same=lambda _: False)
+    book = empty.written(place, key=first, value=value, edit=0)
+    assert book.radii.tolist() == [page["its radius"]]
+    assert book.hit(page["a question that is hit"]) == 0
+    assert book.hit(page["a question that is not"]) is None
+    for key, radii, same in (
+        ("key of the second edit", "both radii, if it has another target", False),
+        ("key of the second edit", "the only radius, if it has the same target", True),
+        ("key of a second edit that is far away", "both radii then", False),
+    ):
+        found = book.place(page[key], radius=1.0, same=[same].__getitem__).radii
+        torch.testing.assert_close(found.float(), page[radii])

@@ -56,6 +56,11 @@ def test_what_the_pages_say_is_edited(name: str) -> None:
     assert [first, first.partition(".layers.")[0] + ".layers" + second.removeprefix("…")] == list(edited)
     assert numbers == millions(list(edited.values()))
 
+    ((module, matrix),) = sites.tensors(backbone, (resolve("grace", name, {})["site"],)).items()
+    (beside,), _, numbers = row("grace", name)
+    assert f"{beside}.weight" == module
+    assert numbers == f"{sum(matrix.shape):,}"
+
     edited = tensors("ft-alignment", backbone)
     _, cell, numbers = row("ft-alignment", name)
     assert cell == f"all {len(edited)} of `{backbone.site('alignment')}`"
