@@ -15,8 +15,9 @@ logger = logging.getLogger(__name__)
 FIRST = 30.0
 """Seconds before the first line. Each later one waits at least as long, and at least a tenth of the time so far."""
 
-AT_ONCE = 0.01
-"""Seconds; a record that follows sooner was finished by an earlier command and says nothing of the rate."""
+AT_ONCE = 1e-4
+"""Seconds; a record that follows sooner was finished by an earlier command and says nothing of the rate. Records of
+several workers can come close together, but each is written in between, which takes longer."""
 
 
 class Shown(Protocol):
@@ -34,29 +35,21 @@ def progress(total: int, *, initial: int = 0, silent: bool = False) -> Iterator[
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, initial=initial, unit="record", smoothing=0.05) as bar:
+    with tqdm(total=total, initial=initial, unit="record", smoothing=0) as bar:
         yield _Bar(bar)
 
 
-class _Bar:
-    def __init__(self, bar: "tqdm[None]") -> None:
-        self.bar = bar
+class _Counting:
+    """Counts records, and finds out from which of them on the rate is counted.
 
-    def step(self) -> None:
-        self.bar.update()
+    That is the first one that this command has done: what comes before it is the start of workers and the loading of
+    the model.
+    """
 
-    def reach(self, done: int) -> None:
-        self.bar.update(done - self.bar.n)
-
-
-class Lines:
-    """Progress as lines for a file: few, and none where a command ends soon."""
-
-    def __init__(self, total: int, initial: int = 0, *, silent: bool = False, of: str = "records") -> None:
-        now = time.monotonic()
-        self.total, self.done, self.silent, self.of = total, initial, silent, of
-        self.began, self.last, self.told = now, now, now
-        self.counted_from = (now, initial)
+    def __init__(self, done: int) -> None:
+        self.done = done
+        self._last = -AT_ONCE
+        self._begins = True
 
     def step(self) -> None:
         """One more record is done."""
@@ -64,10 +57,40 @@ class Lines:
 
     def reach(self, done: int) -> None:
         """So many records are done in all."""
-        now, self.done = time.monotonic(), done
-        if now - self.last < AT_ONCE:
-            self.counted_from = (now, done)
-        self.last = now
+        now = time.monotonic()
+        before = now - self._last < AT_ONCE
+        anew, self._begins = before or self._begins, before
+        self.done, self._last = done, now
+        self._show(now, anew=anew)
+
+    def _show(self, now: float, *, anew: bool) -> None:
+        raise NotImplementedError
+
+
+class _Bar(_Counting):
+    def __init__(self, bar: "tqdm[None]") -> None:
+        super().__init__(int(bar.n))
+        self.bar = bar
+
+    def _show(self, now: float, *, anew: bool) -> None:
+        if anew:
+            self.bar.start_t, self.bar.initial = time.time(), self.done
+        self.bar.update(self.done - self.bar.n)
+
+
+class Lines(_Counting):
+    """Progress as lines for a file: few, and none where a command ends soon."""
+
+    def __init__(self, total: int, initial: int = 0, *, silent: bool = False, of: str = "records") -> None:
+        super().__init__(initial)
+        now = time.monotonic()
+        self.total, self.silent, self.of = total, silent, of
+        self.began, self.told = now, now
+        self.counted_from = (now, initial)
+
+    def _show(self, now: float, *, anew: bool) -> None:
+        if anew:
+            self.counted_from = (now, self.done)
         if not self.silent and now - self.told >= max(FIRST, (now - self.began) / 10):
             self.told = now
             self._tell(now)
