@@ -1,6 +1,7 @@
 """Trainings by several workers write the checkpoints that each writes alone, whatever happens to the workers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def test_a_worker_that_sees_another_folder_trains_nothing(asked: Asked, tmp_path
     job = Training(planned.request, side_by_side.facts_of(planned), sign=".workers-1")
     with pytest.raises(UserError, match=r"--out .* is another folder there"):
         job.do(Desk(0, 1, lambda _: None))
+
+
+def test_a_machine_without_the_device_plans_what_workers_train_on_theirs(asked: Asked) -> None:
+    request = asked(device="cuda:7")
+    with pytest.raises(UserError, match="'cuda:7' is not there"):
+        plan(request)
+    planned = plan(replace(request, elsewhere=True))
+    outcome = train_side_by_side([planned], InTurns(1))
+    assert ["'cuda:7' is not there" in problem.why for problem in outcome.problems] == [True]
 
 
 def test_two_trainings_of_one_folder_are_refused(asked: Asked) -> None:

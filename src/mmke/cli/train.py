@@ -6,6 +6,7 @@ best checkpoints are shown here.
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,7 +83,7 @@ def train(
         for on in ([(one,) for one in benchmarks] if each else [benchmarks])
     ]
     by = worker_settings(requests[0], workers, ray=ray, cards=cards_per_worker, threads=threads)
-    plans = [plan(request) for request in requests]
+    plans = [plan(replace(request, elsewhere=by.elsewhere)) for request in requests]
     limit_threads(threads)
     from transformers.utils import logging as library
 

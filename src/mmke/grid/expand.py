@@ -219,4 +219,5 @@ def _training(request: Request, editor: str, on: tuple[str, ...], seed: int, pla
         dtype=request.dtype,
         weights=request.weights,
         seed=seed,
+        elsewhere=request.elsewhere,
     )

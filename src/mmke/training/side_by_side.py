@@ -132,7 +132,9 @@ def train_side_by_side(
         raise UserError(f"two trainings would write into {twice[0]}; name each editor and each benchmark once")
     with ExitStack() as signs:
         sign = {out: signs.enter_context(signed(out)) for out in {each.request.out for each in plans}}
-        jobs = [Training(each.request, facts_of(each), sign[each.request.out]) for each in plans]
+        jobs = [
+            Training(replace(each.request, elsewhere=False), facts_of(each), sign[each.request.out]) for each in plans
+        ]
         owner = Trainings(dict(zip([job.name for job in jobs], plans, strict=True)), on_records)
         with pool as workers:
             work_off(workers, jobs, owner)

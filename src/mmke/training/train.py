@@ -65,6 +65,7 @@ class TrainRequest:
         dtype: see `device`.
         weights: see `device`.
         seed: of the fresh networks, the order and the held-out records.
+        elsewhere: see `device`.
     """
 
     editor: str
@@ -78,6 +79,7 @@ class TrainRequest:
     dtype: str | None = None
     weights: WeightSource = None
     seed: int = 0
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def plan(request: TrainRequest, *, alone: bool = False) -> TrainingPlan:
     # Made of the records it is trained on and no others: it must not draw anything from validation records.
     editor = _make(request, values, switches, cases)
     _tell_overlap(cases, benchmarks, switches)
-    processes = Processes(device=request.device) if alone else _processes(request, editor)
+    own = alone or request.elsewhere
+    processes = Processes(device=request.device) if own else _processes(request, editor)
     planned = TrainingPlan(
         request, editor, values, switches, tuple(cases), tuple(validation_cases), names, processes, skeleton
     )
@@ -197,7 +200,15 @@ def _make(
 
 def wanted(request: TrainRequest, device: str) -> Request:
     """Return the request for the backbone."""
-    return Request(request.backbone, None, (), device=device, dtype=request.dtype, weights=request.weights)
+    return Request(
+        request.backbone,
+        None,
+        (),
+        device=device,
+        dtype=request.dtype,
+        weights=request.weights,
+        elsewhere=request.elsewhere,
+    )
 
 
 def _askable(backbone: Backbone, cases: Sequence[EditCase]) -> list[EditCase]:
