@@ -1,20 +1,22 @@
 """What the command line says of workers, and how a run ends that left something out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from in_turns import InTurns
 
 from mmke.cli import main, parse, run
 from mmke.cli.workers import worker_settings
 from mmke.errors import UserError
-from mmke.running import by_workers
+from mmke.protocols import Backbone
+from mmke.running import by_workers, loading
 from mmke.running.planning import Plan, plan
 from mmke.running.request import Request
 from mmke.running.shards.outcome import Outcome
 from mmke.running.stream_settings import StreamSettings
 from mmke.workers.problems import Problem
-from mmke.workers.settings import HERE
+from mmke.workers.settings import HERE, WorkerSettings
 
 RUN = ["run", "--backbone", "tiny-llava", "--editor", "ft-llm", "--set", "ft-llm.steps=1", "--benchmark", "mmke-entity"]
 
@@ -82,6 +84,36 @@ def test_jobs_are_blocks_of_records_and_streams(small_data: Path) -> None:
         order_seeds=(0, 1),
     )  # fmt: skip
     assert by_workers.jobs_of(plan(streams)) == 4 + 4
+
+
+def test_the_command_looks_at_the_skeleton_once(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[bool] = []
+
+    def load_backbone(*names: Any, skeleton: bool, **values: Any) -> Backbone:
+        loaded.append(skeleton)
+        return LOAD(*names, skeleton=skeleton, **values)
+
+    monkeypatch.setattr(loading, "load_backbone", load_backbone)
+    monkeypatch.setattr("mmke.workers.opening.open_pool", lambda *_, **__: NotEntered())
+    request = Request("tiny-llava", ("none",), ("mmke-entity",), limit=2, data=small_data, out=tmp_path)
+    with pytest.raises(InterruptedError):
+        by_workers.run_by(plan(request), WorkerSettings(count=2, folder=tmp_path))
+    assert loaded == [True]
+
+
+class NotEntered(InTurns):
+    """A pool whose workers do not start."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def __enter__(self) -> Self:
+        raise InterruptedError
+
+
+LOAD = loading.load_backbone
 
 
 def test_what_was_left_out_is_named_below_the_table(

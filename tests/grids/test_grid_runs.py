@@ -13,6 +13,7 @@ from mmke.grid.checks import check
 from mmke.grid.expand import Run
 from mmke.grid.trainings import checkpoint_of
 from mmke.grid.work import plans_of, run_all, train_all
+from mmke.results.status import Looker
 from mmke.workers.protocols import Job
 
 SAME = ("rows.jsonl", "answers.jsonl", "cases.jsonl", "best.safetensors", "last.safetensors")
@@ -61,6 +62,21 @@ def test_a_grid_trains_runs_and_is_passed_over_when_it_is_finished(
     assert len(checked.plans) == 2
     assert main(words) == 0
     assert files(tmp_path) == first
+
+
+def test_all_cells_are_seen_from_the_start_also_those_that_wait_for_a_training(
+    small_grid: Path, own_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("mmke.grid.work.train_by", killed)
+    words = ["grid", str(small_grid), "--data", str(own_pictures), "--out", str(tmp_path / "results")]
+    with pytest.raises(Killed):
+        main([*words, "--checkpoints", str(tmp_path / "checkpoints")])
+    found = Looker(tmp_path / "results").look().cells
+    assert [cell.place.split("/")[-1] for cell in found] == ["ft-llm", "mend", "none"] * 2
+    assert [(cell.done, cell.wanted) for cell in found] == [(0, 2)] * 6
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from in_turns import InTurns
 
 from mmke.errors import UserError
 from mmke.results.run_json import read_run
+from mmke.running.loading import Loaded
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.shards.sharded import run_sharded
@@ -40,7 +41,7 @@ def test_a_run_on_gpus_is_planned_without_one(asked: Request) -> None:
     request = replace(asked, device="cuda")
     with pytest.raises(UserError, match="device 'cuda' is not there"):
         plan(replace(request, elsewhere=False))
-    share = Share.of(plan(request), command=(), threads=1)
+    share = Share.of(plan(request), Loaded(skeleton=True), command=(), threads=1)
     list(share.jobs())
     assert share.refuses(on(H100)) is None
     assert {share.settings(cell).device for cell in share.planned.cells} == {H100}

@@ -127,8 +127,9 @@ def _show(runs: "list[Run]", place: "Place", workers: int) -> int:
 
 
 def _carry_out(checked: "Checked", workers: "WorkerSettings", *, keep_going: bool, out: Path) -> int:
-    from mmke.grid.work import plans_of, run_all, train_all
+    from mmke.grid.work import announce_all, plans_of, run_all, train_all
 
+    announce_all(checked)
     problems = list(checked.problems)
     if checked.trainings:
         total = sum(planned.records for planned in checked.trainings.values())

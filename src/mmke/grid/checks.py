@@ -14,6 +14,7 @@ from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, checkpoint_of, key_of, text_of
 from mmke.running import planning
 from mmke.running.devices import resolve_device
+from mmke.running.loading import Loaded
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.run import check_sites
@@ -31,7 +32,8 @@ class Checked:
         checkpoints: those that are there, by key.
         plans: of the runs that wait for no training, by the place of the run in `runs`.
         problems: what cannot be made.
-        records: how many records all runs write, the floors' included.
+        looked_at: a plan of every cell that can be made; those that wait for trainings have no checkpoint there.
+        skeletons: the backbones on which it was looked.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -39,7 +41,8 @@ class Checked:
     checkpoints: dict[Key, Path] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    records: int = 0
+    looked_at: list[Plan] = field(default_factory=list)
+    skeletons: Loaded = field(default_factory=lambda: Loaded(skeleton=True))
 
 
 def check(runs: Sequence[Run]) -> Checked:
@@ -143,13 +146,7 @@ def _accept(run: Run, plans: Sequence[Plan], found: Checked) -> None:
     if len(plans) == 1 and not plans[0].request.untrained:
         found.plans[len(found.runs)] = plans[0]
     found.runs.append(run)
-    # The floor is in each of the plans.
-    found.records += sum(
-        len(cell.keys)
-        for number, planned in enumerate(plans)
-        for cell in planned.cells
-        if not number or cell.editor.name != FLOOR
-    )
+    found.looked_at += plans
 
 
 def _why_not(run: Run, found: Checked) -> str | None:
@@ -168,7 +165,7 @@ def _resolved(run: Run, found: Checked) -> list[Plan]:
     """
     plans = [planning.plan(request) for request in _checkable(run, found)]
     for planned in plans:
-        check_sites(planned)
+        check_sites(planned, found.skeletons)
     return plans
 
 

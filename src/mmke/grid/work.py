@@ -15,19 +15,20 @@ from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_edit
 from mmke.grid.expand import Cell, Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, text_of
-from mmke.grid.workers import ALONE, pool_for
 from mmke.results.folder import run_path
 from mmke.running import planning
 from mmke.running.by_workers import jobs_of, need_of
-from mmke.running.loading import Loaded, load
+from mmke.running.loading import Loaded
 from mmke.running.planning import Plan, run_settings
 from mmke.running.run import is_finished, run
 from mmke.running.shards.outcome import Outcome as Sharded
 from mmke.running.shards.sharded import run_sharded
+from mmke.running.written_plan import announce
 from mmke.training.by_workers import train_by
 from mmke.training.side_by_side import training_of
 from mmke.training.train import TrainingPlan
-from mmke.workers.settings import WorkerSettings
+from mmke.workers.opening import pool_for
+from mmke.workers.settings import ALONE, WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,16 @@ class Outcome:
 
     folders: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+
+def announce_all(checked: Checked) -> None:
+    """Write which cells there will be, so that `mmke status` shows also those that wait for trainings and other runs.
+
+    Raises:
+        UserError: the results folder cannot be written to.
+    """
+    for planned in checked.looked_at:
+        announce(planned, checked.skeletons.of(planned.request))
 
 
 def train_all(
@@ -127,28 +138,32 @@ def run_all(
         UserError: a run ended with a mistake, and `keep_going` is False.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    outcome, left = Outcome(), []
+    outcome, left, skeletons = Outcome(), [], Loaded(skeleton=True)
     for planned in plans:
-        done = _finished(planned)
+        done = _finished(planned, skeletons)
         outcome.folders += done or []
         if done is None:
             left.append(planned)
         else:
             for _ in range(planned.records):
                 on_record()
-    pool = pool_for(workers, jobs=sum(map(jobs_of, left)), need=lambda: max(map(need_of, left)))
+    pool = pool_for(
+        workers, jobs=sum(map(jobs_of, left)), need=lambda: max(need_of(planned, skeletons) for planned in left)
+    )
     if pool is None:
-        _run_here(left, outcome, keep_going=keep_going, command=command, on_record=on_record)
+        _run_here(left, outcome, skeletons, keep_going=keep_going, command=command, on_record=on_record)
         return outcome
     try:
-        found = run_sharded(left, pool, command=command, on_record=on_record, threads=workers.threads)
+        found = run_sharded(
+            left, pool, command=command, on_record=on_record, threads=workers.threads, skeletons=skeletons
+        )
     except UserError as error:
-        if not keep_going or len(left) == 1:
-            if not keep_going:
-                raise
-            outcome.problems.append(Problem(tuple(_cells(left[0])), str(error)))
-            return outcome
-        return _one_by_one(left, workers, outcome, command=command)
+        if not keep_going:
+            raise
+        if len(left) > 1:
+            return _one_by_one(left, workers, outcome, command=command)
+        outcome.problems.append(Problem(tuple(_cells(left[0])), str(error)))
+        return outcome
     return _with(outcome, found)
 
 
@@ -170,6 +185,7 @@ def _with(outcome: Outcome, found: Sharded) -> Outcome:
 def _run_here(
     plans: Sequence[Plan],
     outcome: Outcome,
+    skeletons: Loaded,
     *,
     keep_going: bool,
     command: Sequence[str],
@@ -179,7 +195,9 @@ def _run_here(
     for planned in plans:
         try:
             backbone = loaded.of(planned.request)
-            outcome.folders += run(planned, command=command, on_record=on_record, backbone=backbone)
+            outcome.folders += run(
+                planned, command=command, on_record=on_record, backbone=backbone, skeletons=skeletons
+            )
         except UserError as error:
             if not keep_going:
                 raise
@@ -187,9 +205,9 @@ def _run_here(
             outcome.problems.append(Problem(tuple(_cells(planned)), str(error)))
 
 
-def _finished(planned: Plan) -> list[Path] | None:
+def _finished(planned: Plan, skeletons: Loaded) -> list[Path] | None:
     """Return the folders of a plan that is finished; None where something is left."""
-    skeleton, request = load(planned.request, skeleton=True), planned.request
+    skeleton, request = skeletons.of(planned.request), planned.request
     paths = [run_path(request.out, run_settings(request, cell, skeleton)) for cell in planned.cells]
     done = all(is_finished(path, cell) for path, cell in zip(paths, planned.cells, strict=True))
     return paths if done else None

@@ -3,19 +3,17 @@
 In: a plan and what the user said of workers. Out: the same folders with the same bytes, and what was left out.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from mmke.running.loading import load
+from mmke.protocols import Backbone
+from mmke.running.loading import Loaded
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR
 from mmke.running.run import run
 from mmke.running.shards.blocks import cut
 from mmke.running.shards.outcome import Outcome
 from mmke.workers.settings import WorkerSettings
-
-logger = logging.getLogger(__name__)
 
 PROCESS = 1 << 30
 """Bytes that a worker takes beside the model's weights and trained networks: Python with its libraries, what it has
@@ -41,18 +39,16 @@ def run_by(
         UserError: see `run.run` and `sharded.run_sharded`; there is no room for as many workers as were asked for.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    if settings.ray is None and settings.count == 1:
-        return Outcome(run(planned, command=command, on_record=on_record), [])
     from mmke.running.shards.sharded import run_sharded
-    from mmke.workers.opening import open_pool, size_of
+    from mmke.workers.opening import pool_for
 
-    jobs = jobs_of(planned)
-    size = size_of(settings, jobs=jobs, need=lambda: need_of(planned))
-    if settings.ray is None and size == 1:
-        return Outcome(run(planned, command=command, on_record=on_record), [])
-    pool = open_pool(settings, size, most=jobs)
-    logger.info("%s", "on a Ray cluster" if settings.ray is not None else f"{size} workers")
-    return run_sharded([planned], pool, command=command, on_record=on_record, threads=settings.threads)
+    skeletons = Loaded(skeleton=True)
+    pool = pool_for(settings, jobs=jobs_of(planned), need=lambda: need_of(planned, skeletons))
+    if pool is None:
+        return Outcome(run(planned, command=command, on_record=on_record, skeletons=skeletons), [])
+    return run_sharded(
+        [planned], pool, command=command, on_record=on_record, threads=settings.threads, skeletons=skeletons
+    )
 
 
 def jobs_of(planned: Plan) -> int:
@@ -66,13 +62,17 @@ def jobs_of(planned: Plan) -> int:
     return jobs
 
 
-def need_of(planned: Plan) -> int:
+def need_of(planned: Plan, skeletons: Loaded) -> int:
     """Return about how many bytes of memory a worker takes that runs a plan on a processor.
 
     Raises:
         UserError: weights are missing or wrong.
     """
-    module = load(planned.request, skeleton=True).module
-    weights = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
     networks = [cell.checkpoint.stat().st_size for cell in planned.cells if cell.checkpoint is not None]
-    return PROCESS + weights + max(networks, default=0)
+    return bytes_of(skeletons.of(planned.request)) + max(networks, default=0)
+
+
+def bytes_of(skeleton: Backbone) -> int:
+    """Return about how many bytes of memory a worker takes that has loaded a backbone, without what an editor adds."""
+    module = skeleton.module
+    return PROCESS + sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))

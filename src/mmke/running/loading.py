@@ -87,15 +87,16 @@ def load(request: Request, *, skeleton: bool = False) -> Backbone:
 class Loaded:
     """The backbone that was loaded last; it is let go before another is loaded."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, *, skeleton: bool = False) -> None:
+        """Begin with none; skeletons have everything but weights."""
+        self._skeleton = skeleton
         self._wanted: tuple[Any, ...] | None = None
         self._backbone: Backbone | None = None
 
     def of(self, request: Request) -> Backbone:
         """Return a request's backbone."""
-        wanted = (request.backbone, request.dtype, request.device, request.weights)
+        wanted = (request.backbone, request.dtype, request.device, request.weights, request.elsewhere)
         if self._backbone is None or wanted != self._wanted:
             self._backbone = None
-            self._backbone, self._wanted = load(request), wanted
+            self._backbone, self._wanted = load(request, skeleton=self._skeleton), wanted
         return self._backbone

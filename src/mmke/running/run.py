@@ -25,7 +25,7 @@ from mmke.running import beforehand
 from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
 from mmke.running.journal import Journal, open_journal, read_journal
-from mmke.running.loading import load
+from mmke.running.loading import Loaded, load
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
 from mmke.running.schedule import Apply, Examine
@@ -40,6 +40,7 @@ def run(
     command: Sequence[str] = (),
     on_record: Callable[[], None] = lambda: None,
     backbone: Backbone | None = None,
+    skeletons: Loaded | None = None,
 ) -> list[Path]:
     """Work through a plan and return the folders of its cells.
 
@@ -48,12 +49,13 @@ def run(
         command: the command line, for run.json.
         on_record: called once for every record of every cell, also for those that were finished before.
         backbone: the request's, where it is loaded already.
+        skeletons: see `check_sites`.
 
     Raises:
         UserError: a folder holds a run with other settings, or is being written by another program.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    announce(planned, check_sites(planned))
+    announce(planned, check_sites(planned, skeletons))
     if not planned.cells:
         return []
     backbone = load(planned.request) if backbone is None else backbone
@@ -159,15 +161,19 @@ def _read_floor(folder: Path) -> Floor:
     return Floor.of(row for record in read_finished(folder, answers=True) for row in record.rows)
 
 
-def check_sites(planned: Plan) -> Backbone:
+def check_sites(planned: Plan, skeletons: Loaded | None = None) -> Backbone:
     """Look at the backbone's skeleton and return it: resolve every editor's sites, refuse folders of other settings.
+
+    Args:
+        planned: the resolved request.
+        skeletons: where the skeleton is loaded, if it is not there already; None: it is loaded here.
 
     Raises:
         UserError: weights are missing or wrong, the backbone lacks a site, a checkpoint is of other shapes, or a folder
             was made with other settings or is another shard.
     """
     check_shard_of(planned.request.out, planned.request.shard)
-    backbone = load(planned.request, skeleton=True)
+    backbone = (skeletons or Loaded(skeleton=True)).of(planned.request)
     for cell in planned.cells:
         cell.editor.check(backbone)
         if cell.checkpoint is not None and isinstance(cell.editor, TrainableEditor):

@@ -7,15 +7,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 from mmke.errors import UserError
+from mmke.running.by_workers import bytes_of
 from mmke.running.loading import Loaded
 from mmke.training.side_by_side import Outcome, train_side_by_side, training_of
 from mmke.training.train import TrainingPlan, train, wanted
-from mmke.workers.opening import open_pool, size_of
+from mmke.workers.opening import pool_for
 from mmke.workers.problems import Problem
 from mmke.workers.settings import WorkerSettings
 
-PROCESS = 1 << 30
-"""Bytes that a worker takes beside the model's weights: Python with its libraries, and what a step computes."""
 NETWORKS = 1 << 30
 """Bytes of an editor's networks with their gradients, their optimizer and what is kept of the records."""
 
@@ -33,8 +32,7 @@ def train_by(
         on_records: called with the number of records that all of them have trained on.
 
     Raises:
-        UserError: there is a single training and it cannot be done; or see `size_of`, `open_pool` and
-            `train_side_by_side`.
+        UserError: there is a single training and it cannot be done; or see `pool_for` and `train_side_by_side`.
     """
     if settings.ray is None and len(plans) == 1:
         if (settings.count or 1) > 1:
@@ -45,11 +43,11 @@ def train_by(
             f"{len(plans)} trainings in processes that share their steps; train one at a time in these, or start one "
             "process, with --workers N"
         )
-    size = size_of(settings, jobs=len(plans), need=lambda: max(_need_of(planned) for planned in plans))
-    if settings.ray is None and size == 1:
+    need = NETWORKS + max(bytes_of(planned.skeleton) for planned in plans)
+    pool = pool_for(settings, jobs=len(plans), need=lambda: need)
+    if pool is None:
         return _one_by_one(plans, on_records)
-    logger.info("%s", "on a Ray cluster" if settings.ray is not None else f"{size} workers")
-    return train_side_by_side(plans, open_pool(settings, size, most=len(plans)), on_records=on_records)
+    return train_side_by_side(plans, pool, on_records=on_records)
 
 
 def _one_by_one(plans: Sequence[TrainingPlan], on_records: Callable[[int], None]) -> Outcome:
@@ -69,10 +67,3 @@ def _one_by_one(plans: Sequence[TrainingPlan], on_records: Callable[[int], None]
         before += planned.records
         on_records(before)
     return outcome
-
-
-def _need_of(planned: TrainingPlan) -> int:
-    """Return about how many bytes of memory a worker takes that does a training on a processor."""
-    module = planned.skeleton.module
-    weights = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
-    return PROCESS + weights + NETWORKS

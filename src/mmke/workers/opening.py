@@ -1,5 +1,6 @@
 """Where a command's workers come from: processes of this machine, or a Ray cluster."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -11,9 +12,11 @@ from mmke.workers.protocols import Pool
 from mmke.workers.room import free_bytes, free_cores, how_many
 from mmke.workers.settings import WorkerSettings
 
+logger = logging.getLogger(__name__)
 
-def size_of(settings: WorkerSettings, *, jobs: int, need: Callable[[], int]) -> int | None:
-    """Return how many workers to start, at least one and never more than jobs; None: the cluster decides.
+
+def pool_for(settings: WorkerSettings, *, jobs: int, need: Callable[[], int]) -> AbstractContextManager[Pool] | None:
+    """Return workers for some jobs; None where this process does them: it was asked to, or there is room for no other.
 
     Args:
         settings: what the user asked for.
@@ -22,8 +25,20 @@ def size_of(settings: WorkerSettings, *, jobs: int, need: Callable[[], int]) -> 
             this machine. Of GPUs their number is enough.
 
     Raises:
-        UserError: there is no room for as many as the user asked for.
+        UserError: there is no room for as many as the user asked for; Ray was asked for and is not installed; the
+            device is one of several GPUs.
     """
+    if not jobs or (settings.ray is None and settings.count == 1):
+        return None
+    size = _size_of(settings, jobs, need)
+    if settings.ray is None and size == 1:
+        return None
+    logger.info("%s", "on a Ray cluster" if settings.ray is not None else f"{size} workers")
+    return open_pool(settings, size, most=jobs)
+
+
+def _size_of(settings: WorkerSettings, jobs: int, need: Callable[[], int]) -> int | None:
+    """Return how many workers to start, at least one and never more than jobs; None: the cluster decides."""
     if settings.elsewhere:
         return None if settings.count is None else min(settings.count, max(jobs, 1))
     if settings.count == 1:
@@ -34,12 +49,12 @@ def size_of(settings: WorkerSettings, *, jobs: int, need: Callable[[], int]) -> 
 
 
 def open_pool(settings: WorkerSettings, size: int | None, *, most: int | None = None) -> AbstractContextManager[Pool]:
-    """Return a pool; its workers start when it is entered.
+    """Return a pool, whose workers start when it is entered.
 
     Args:
         settings: what the user asked for.
-        size: how many workers, by `size_of`.
-        most: where a cluster decides, more than so many are of no use.
+        size: how many workers; None: the cluster decides.
+        most: where it decides, more than so many are of no use.
 
     Raises:
         UserError: Ray was asked for and is not installed; the device is one of several GPUs.

@@ -31,3 +31,7 @@ class WorkerSettings:
     def elsewhere(self) -> bool:
         """Whether other machines compute: this one need not have their device, nor room for a worker."""
         return self.ray not in (None, HERE)
+
+
+ALONE = WorkerSettings(count=1)
+"""This process does everything."""

@@ -17,6 +17,7 @@ from mmke.errors import TooLittleMemoryError, UserError
 from mmke.results.folder import set_aside
 from mmke.results.rows import RecordKey
 from mmke.running.execution import ChangedBackboneError
+from mmke.running.loading import Loaded
 from mmke.running.planning import Plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.shards.outcome import Outcome
@@ -42,6 +43,7 @@ def run_sharded(
     command: Sequence[str] = (),
     on_record: Callable[[], None] = lambda: None,
     threads: int = 1,
+    skeletons: Loaded | None = None,
 ) -> Outcome:
     """Let workers work through plans.
 
@@ -51,13 +53,15 @@ def run_sharded(
         command: the command line, for run.json.
         on_record: called once for every record of every cell, also for those that were finished before.
         threads: of each worker.
+        skeletons: see `run.check_sites`; plans with the same backbone share one.
 
     Raises:
         UserError: a folder holds a run with other settings or is being written by another program, no worker is left,
             or too much would be left out.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    shares = [Share.of(planned, command=command, threads=threads) for planned in plans]
+    skeletons = skeletons or Loaded(skeleton=True)
+    shares = [Share.of(planned, skeletons, command=command, threads=threads) for planned in plans]
     for _ in range(sum(share.planned.records - share.left() for share in shares)):
         on_record()
     run = _Run(shares, on_record)

@@ -13,6 +13,7 @@ from mmke.results.folder import floor_path, run_path
 from mmke.results.manifest import NOT_KNOWN, RunSettings
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
+from mmke.running.loading import Loaded
 from mmke.running.planning import Cell, Plan, run_settings
 from mmke.running.request import FLOOR, Request
 from mmke.running.run import check_sites, facts_of, is_finished
@@ -67,13 +68,13 @@ class Share:
     _signs: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
-    def of(cls, planned: Plan, *, command: Sequence[str], threads: int) -> "Share":
+    def of(cls, planned: Plan, skeletons: Loaded, *, command: Sequence[str], threads: int) -> "Share":
         """Look at the backbone's skeleton and at the folders.
 
         Raises:
             UserError: see `run.check_sites`.
         """
-        backbone = check_sites(planned)
+        backbone = check_sites(planned, skeletons)
         announce(planned, backbone)
         devices = (run_settings(planned.request, cell, backbone).device for cell in planned.cells)
         device = next((device for device in devices if device != NOT_KNOWN), NOT_KNOWN)
