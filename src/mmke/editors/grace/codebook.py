@@ -99,20 +99,20 @@ class Codebook(NamedTuple):
         new = len(self.keys)
         near = self.nearest(key) if new else Nearest(0, float("inf"))
         if not new or near.distance > radius + float(self.radii[near.entry]):
-            return Place(new, _with(self.radii, self.radii.new_tensor(radius)))
+            return Place(new, _with(self.radii, self.radii.new_full((), radius)))
         radii = self.radii.clone()
         if same(near.entry):
             radii[near.entry] = max(near.distance, float(radii[near.entry]))
             return Place(near.entry, radii)
         radii[near.entry] = near.distance / 2 - MARGIN
-        return Place(new, _with(radii, radii.new_tensor(near.distance / 2)))
+        return Place(new, _with(radii, radii.new_full((), near.distance / 2)))
 
     def written(
         self, place: Place, *, key: Float[Tensor, "into"], value: Float[Tensor, "out"], edit: int
     ) -> "Codebook":
         """Return the codebook after an edit was written to its place; an entry that is there keeps its key."""
         if place.entry == len(self.keys):
-            number = self.edits.new_tensor(edit)
+            number = self.edits.new_full((), edit)
             return Codebook(_with(self.keys, key), _with(self.values, value), place.radii, _with(self.edits, number))
         values, edits = self.values.clone(), self.edits.clone()
         values[place.entry], edits[place.entry] = value, edit
