@@ -11,8 +11,9 @@ import pytest
 from mmke.metrics.accuracy import Accuracy
 from mmke.report.figures import Scale
 from mmke.results import manifest
-from mmke.results.folder import open_run, run_path
+from mmke.results.folder import open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.timings import Timing
 from mmke.results.v1 import COLUMNS, KINDS
 from mmke.types import PROTOCOLS, Ask, Dropped, EditCase, Probe, ProbeKind, Query, ScoreRow

@@ -11,8 +11,9 @@ import pytest
 from mmke.errors import UserError
 from mmke.results import manifest
 from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_answers, read_cases, read_finished
-from mmke.results.folder import FILES, open_run, run_path
+from mmke.results.folder import FILES, open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.timings import TIMINGS, Timing
 from mmke.types import EditCase, ScoreRow
 

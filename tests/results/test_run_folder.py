@@ -18,8 +18,10 @@ from mmke.errors import UserError
 from mmke.metrics.accuracy import Accuracy
 from mmke.results import folder as folder_module
 from mmke.results.finished import ROWS, read_finished
-from mmke.results.folder import RunFolder, check_continues, open_run, run_path
+from mmke.results.folder import RunFolder, check_continues, open_run
+from mmke.results.locks import LOCK
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.run_json import read_run
 from mmke.results.timings import Timing
 from mmke.types import PAPER, Ask, EditCase, ImageRef, ScoreRow
@@ -67,7 +69,7 @@ def test_a_second_writer_is_refused_by_name_of_the_folder(
 
 
 def test_a_second_process_is_refused_too(tmp_path: Path, settings: RunSettings, facts: RunFacts) -> None:
-    lock = run_path(tmp_path, settings) / folder_module.LOCK
+    lock = run_path(tmp_path, settings) / LOCK
     program = (
         "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
     )

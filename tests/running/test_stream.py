@@ -16,7 +16,7 @@ from mmke.editors.none.edit import NullEditor, NullSession
 from mmke.errors import UserError
 from mmke.protocols import Backbone, EditSession, Store
 from mmke.results.finished import read_finished
-from mmke.results.folder import locked
+from mmke.results.locks import locked
 from mmke.results.rows import RecordKey
 from mmke.results.states import read_states
 from mmke.results.steps import read_steps

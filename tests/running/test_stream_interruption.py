@@ -301,7 +301,7 @@ def test_a_session_that_does_not_fit_is_refused_before_any_weights_are_read(
 def test_a_folder_that_another_program_writes_is_told_before_any_weights_are_read(
     half: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmke.results.folder import locked
+    from mmke.results.locks import locked
 
     monkeypatch.setattr("mmke.running.run.fingerprint", lambda module: pytest.fail("weights were read"))
     with locked(folder_of(half.out)), pytest.raises(UserError, match="is being written by another program"):

@@ -15,7 +15,7 @@ from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_edit
 from mmke.grid.expand import Cell, Run
 from mmke.grid.problems import Problem
 from mmke.grid.trainings import Key, text_of
-from mmke.results.folder import run_path
+from mmke.results.places import run_path
 from mmke.running import planning
 from mmke.running.by_workers import jobs_of, need_of
 from mmke.running.loading import Loaded

@@ -3,22 +3,15 @@
 In: a finished record with its rows and timing. Out: a line for each row in `rows.jsonl`, and lines in the files beside
 it.
 
-The folder is `DIR/<backbone>/<benchmark>/hop<N>/<protocol>/seed<S>/<editor>/`, with `run.json` and the four files of
-`finished.py`. That of a stream is `…/<protocol>/<schedule>/order<S>/seed<S>/<editor>/`, and without `order<S>` for its
-floor. A folder that is opened again is continued: finished records are not asked or written again, and half a
-record is removed.
+The folder (`places.py` says where it lies) has `run.json` and the four files of `finished.py`. One that is opened again
+is continued: finished records are not asked or written again, and half a record is removed.
 """
 
-import fcntl
-import hashlib
 import logging
 import os
-import re
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +21,9 @@ from mmke.results.answers import answers_line, distinct
 from mmke.results.cases import case_line
 from mmke.results.changed import changed_data
 from mmke.results.finished import ANSWERS, CASES, ROWS, finished_ends, read_cases, read_finished
+from mmke.results.locks import locked
 from mmke.results.manifest import RunFacts, RunSettings, check_same_settings, write_run
+from mmke.results.places import first_format_path, run_path
 from mmke.results.rows import RecordKey, row_line
 from mmke.results.run_json import RUN, read_run
 from mmke.results.saved_session import SESSION
@@ -40,12 +35,6 @@ from mmke.types import EditCase, Query, ScoreRow, StoredAnswer
 
 FILES = (CASES, ANSWERS, TIMINGS, ROWS)
 """In the order in which a record is written: its rows, which say that it is finished, come last."""
-
-LOCK = ".lock"
-INSTANT = 0.2
-"""Seconds after which a lock is tried for once more."""
-LONGEST = 100
-"""Characters of a folder's name; file systems take 255 bytes."""
 
 PromptOf = Callable[[Query], str | None]
 
@@ -147,36 +136,6 @@ class RunFolder:
             )
 
 
-def run_path(out: Path, settings: RunSettings) -> Path:
-    """Return the folder of a run below `out`; what cannot stand in a folder's name becomes `_`.
-
-    A name that is a path, such as `hf:org/model`, or that is long carries a digest: `hf:org_model` is another model.
-    """
-    place = _place(out, settings)
-    if settings.stream is not None:
-        place = place / _folder_name(settings.schedule)
-    if settings.order_seed is not None:
-        place = place / f"order{settings.order_seed}"
-    return place / f"seed{settings.seed}" / _folder_name(settings.editor)
-
-
-def floor_path(out: Path, settings: RunSettings, floor: str) -> Path:
-    """Return the folder of the floor's run beside a run below `out`; `floor` is the name of the unedited editor."""
-    return run_path(out, replace(settings, editor=floor, order_seed=None))
-
-
-def _place(out: Path, settings: RunSettings) -> Path:
-    parts = (settings.backbone, settings.benchmark, f"hop{settings.hop}", settings.switches.protocol)
-    return out.joinpath(*map(_folder_name, parts))
-
-
-def _folder_name(part: str) -> str:
-    plain = re.sub(r"[^\w.+-]|^\.+", "_", part)
-    if not set("/:") & set(part) and len(plain) <= LONGEST:
-        return plain
-    return f"{plain[-LONGEST:]}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
-
-
 def check_continues(
     out: Path, settings: RunSettings, cases: Sequence[EditCase] = (), *, shard: Shard | None = None
 ) -> None:
@@ -191,7 +150,7 @@ def check_continues(
     Raises:
         UserError: the message lists every difference, or names the other shard.
     """
-    old = _place(out, settings) / _folder_name(settings.editor)
+    old = first_format_path(out, settings)
     before = read_run(old)
     if before is not None and before["seed"] == settings.seed:
         raise UserError(
@@ -258,42 +217,6 @@ def set_aside(path: Path) -> None:
         if file.exists():
             file.replace(file.with_name(f"{file.name}.void"))
     shutil.rmtree(path / SESSION, ignore_errors=True)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep a folder from being written by another program.
-
-    Raises:
-        UserError: another program writes it.
-    """
-    # The file stays: deleting it would let two programs hold locks on two files of one name.
-    with (path / LOCK).open("ab") as lock:
-        if not _taken(lock):
-            time.sleep(INSTANT)  # `mmke status` may be looking at this moment
-            if not _taken(lock):
-                raise UserError(f"{path} is being written by another program; wait for it, or choose another --out")
-        yield
-
-
-def _taken(lock: BinaryIO) -> bool:
-    """Take a lock; false where another program has it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def check_free(path: Path) -> None:
-    """Refuse a folder that another program writes; one that is not there is free.
-
-    Raises:
-        UserError: another program writes it.
-    """
-    if (path / LOCK).exists():
-        with locked(path):
-            pass
 
 
 def _cut(file: Path, size: int) -> None:

@@ -15,7 +15,7 @@ from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.lines import sync_folder, write_file
 from mmke.results.finished import ANSWERS, CASES, ROWS, RawRecord, read_raw
-from mmke.results.folder import LOCK
+from mmke.results.locks import LOCK
 from mmke.results.parts import SHOWN, Part, check_parts, read_cell, read_part
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import save_run

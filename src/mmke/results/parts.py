@@ -8,7 +8,7 @@ from typing import Any
 from mmke.counting import counted
 from mmke.errors import UserError
 from mmke.results.finished import read_finished
-from mmke.results.folder import check_free
+from mmke.results.locks import check_free
 from mmke.results.manifest import differences
 from mmke.results.plans import PlannedCell, read_plans
 from mmke.results.run_json import read_run

@@ -4,7 +4,6 @@ In: a results folder. Out: for each cell how many of its records are done, when 
 goes, and whether a program writes it now. Nothing is changed, and no program that writes is held up.
 """
 
-import fcntl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from mmke.errors import UserError
 from mmke.results.finished import ROWS, FinishedRecord, read_finished
-from mmke.results.folder import LOCK
+from mmke.results.locks import is_locked
 from mmke.results.plans import PLANS, PlannedCell, read_plans
 from mmke.results.rate import per_minute
 from mmke.results.run_json import RUN, read_run
@@ -195,19 +194,6 @@ def _writing(folder: Path, now: float, rate: float | None, *, left: bool) -> Wri
     last = last_write(folder)
     long = max(RECENT, SLOW * 60 / rate if rate else 0.0)
     return "recent" if left and last is not None and now - last < long else "no"
-
-
-def is_locked(folder: Path) -> bool:
-    """Tell whether a program that this machine can see holds the lock of a run's folder."""
-    try:
-        with (folder / LOCK).open("rb") as lock:
-            # Shared and for an instant: others that look are not in the way, and `locked` waits for us.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file, or a file system without locks
-        return False
-    return False
 
 
 def as_dict(status: Status) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Editor
-from mmke.results.folder import run_path
 from mmke.results.manifest import NOT_KNOWN, RunSettings
+from mmke.results.places import run_path
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
 from mmke.results.shard import Shard, check_shard

@@ -18,7 +18,7 @@ from mmke.lines import write_at_once
 from mmke.results.answers import ProbeAnswer
 from mmke.results.described import describe_columns, describe_metrics, kinds_of
 from mmke.results.finished import ROWS, FinishedRecord, read_answers, read_cases, read_finished
-from mmke.results.folder import locked
+from mmke.results.locks import locked
 from mmke.results.rows import EMPTY, UNENDED, row_line
 from mmke.results.run_json import RUN, SCHEMA, read_run, save_run
 from mmke.running.metrics import check_columns, make_metrics

@@ -16,8 +16,10 @@ from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import Backbone, TrainableEditor
 from mmke.results.finished import read_finished
-from mmke.results.folder import check_continues, check_free, finished_keys, floor_path, open_run, run_path, set_aside
+from mmke.results.folder import check_continues, finished_keys, open_run, set_aside
+from mmke.results.locks import check_free
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import floor_path, run_path
 from mmke.results.plans import check_shard_of
 from mmke.results.saved_session import Origin, digest_of
 from mmke.results.states import read_states

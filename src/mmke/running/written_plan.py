@@ -1,7 +1,7 @@
 """What a run is going to write, for whoever looks at its folder: the file in `plans/` (`results/plans.py`)."""
 
 from mmke.protocols import Backbone
-from mmke.results.folder import run_path
+from mmke.results.places import run_path
 from mmke.results.plans import PlannedCell, WrittenPlan, write_plan
 from mmke.results.rows import RecordKey
 from mmke.running.planning import Cell, Plan, run_settings

@@ -34,7 +34,7 @@ from mmke.editing.trained import (
 )
 from mmke.errors import UserError
 from mmke.protocols import Backbone, TrainableEditor
-from mmke.results.folder import locked
+from mmke.results.locks import locked
 from mmke.running import beforehand
 from mmke.running.loading import load
 from mmke.running.request import Request, check_seed, check_writable, resolve_protocol

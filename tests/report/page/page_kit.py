@@ -9,8 +9,9 @@ from PIL import Image
 
 from mmke.metrics.accuracy import Accuracy
 from mmke.results import v1
-from mmke.results.folder import open_run, run_path
+from mmke.results.folder import open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.timings import Timing
 from mmke.types import PROTOCOLS, Ask, Edit, EditCase, ImageRef, Probe, Query, ScoreRow, StoredAnswer
 

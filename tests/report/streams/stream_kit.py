@@ -8,8 +8,9 @@ from typing import Any
 
 from mmke.metrics.accuracy import Accuracy
 from mmke.results import v1
-from mmke.results.folder import open_run, run_path
+from mmke.results.folder import open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.states import STATES, StateRecord, state_line
 from mmke.results.steps import STEPS, StepRecord, step_line
 from mmke.results.timings import Timing

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from mmke.protocols import Backbone
 from mmke.results.finished import read_finished
-from mmke.results.folder import floor_path, run_path
 from mmke.results.manifest import NOT_KNOWN, RunSettings
+from mmke.results.places import floor_path, run_path
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
 from mmke.running.loading import Loaded

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmke.results.folder import PromptOf, RunFolder, finished_keys, open_run, run_path
+from mmke.results.folder import PromptOf, RunFolder, finished_keys, open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.places import run_path
 from mmke.results.rows import RecordKey
 from mmke.running.shards.records import Finished
 from mmke.types import EditCase
