@@ -39,7 +39,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "lora": {"steps": [10, 30], "learning_rate": [1e-3, 3e-3, 1e-2]},
     "ultraedit": {"step": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]},
     # One site a call, with the radius that belongs to it (radius.py): --set site=… --set radius=…
-    "grace": {"positions": ["prompt", "last"], "learning_rate": [0.3, 1.0], "steps": [20, 50, 100]},
+    "grace": {"positions": ["prompt", "last"], "learning_rate": [1.0, 3.0, 10.0], "steps": [30, 60, 100]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }
