@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from in_turns import InTurns, Meddle
 
-from grid import first_quick
 from mmke.errors import TooLittleMemoryError, UserError
 from mmke.running.execution import ChangedBackboneError
 from mmke.running.planning import plan
@@ -86,7 +85,21 @@ def test_the_bytes_are_those_of_one_process(asked: Request, by_one: Any, protoco
     assert len(counted) == 16
 
 
-@pytest.mark.parametrize("sent", first_quick([2, 1, 3, 4]))
+def test_a_small_run_has_the_bytes_of_one_process_though_a_worker_is_lost(small_data: Path, tmp_path: Path) -> None:
+    small = Request(
+        "tiny-llava", ("ft-llm",), ("mmke-entity",), limit=2, changes={"ft-llm": {"steps": 1}}, data=small_data,
+        out=tmp_path / "sharded",
+    )  # fmt: skip
+    alone = replace(small, out=tmp_path / "by-one")
+    run(plan(alone))
+    pool = InTurns(2, lost_once(lambda _, now: now == 1))
+    run_sharded([plan(small)], pool)
+    assert files(small.out) == files(alone.out)
+    assert len(pool.results) == len(set(pool.results)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [2, 1, 3, 4])
 def test_a_lost_worker_costs_nothing_that_was_finished(
     asked: Request, by_one: Any, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

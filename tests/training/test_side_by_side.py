@@ -46,6 +46,7 @@ def losing(*, at: int, times: int) -> Meddle:
     return meddle
 
 
+@pytest.mark.slow
 def test_a_training_has_the_bytes_of_one_alone_and_two_count_together(asked: Asked, tmp_path: Path) -> None:
     few = {"steps": 4, "validate_every": 2}
     plans = [plan(asked(changes=few)), plan(asked(changes={**few, "rank": 3}, out=tmp_path / "other"))]
@@ -143,6 +144,7 @@ def test_two_trainings_of_one_folder_are_refused(asked: Asked) -> None:
         train_side_by_side([plan(asked())] * 2, InTurns(1))
 
 
+@pytest.mark.slow
 def test_a_worker_is_alone_even_where_several_processes_were_started(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
