@@ -19,10 +19,11 @@ from mmke.results.places import run_path
 from mmke.running import planning
 from mmke.running.by_workers import jobs_of, need_of
 from mmke.running.loading import Loaded
-from mmke.running.planning import Plan, run_settings
+from mmke.running.planning import Plan
 from mmke.running.run import is_finished, run
 from mmke.running.shards.outcome import Outcome as Sharded
 from mmke.running.shards.sharded import run_sharded
+from mmke.running.stated import run_settings
 from mmke.running.written_plan import announce
 from mmke.training.by_workers import train_by
 from mmke.training.side_by_side import training_of

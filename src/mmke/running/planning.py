@@ -12,16 +12,12 @@ from typing import Any
 
 from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
-from mmke.editing.trained import digest
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
-from mmke.protocols import Backbone, Editor
-from mmke.results.manifest import NOT_KNOWN, RunSettings
-from mmke.results.places import run_path
+from mmke.protocols import Editor
 from mmke.results.rows import RecordKey
-from mmke.results.run_json import read_run
 from mmke.results.shard import Shard, check_shard
 from mmke.running.arranging import arrange
-from mmke.running.devices import check_dtype, device_name, dtype_name, resolve_devices, resolve_dtype
+from mmke.running.devices import check_dtype, resolve_devices, resolve_dtype
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
@@ -256,42 +252,3 @@ def _pictures(cases: Sequence[EditCase]) -> str:
     """Return a digest of all pictures that a split asks about: a picture that was replaced is other data."""
     seen = {probe.query.image.sha256 for case in cases for probe in case.probes if probe.query.image}
     return hashlib.sha256("".join(sorted(seen)).encode()).hexdigest()[:16]
-
-
-def run_settings(request: Request, cell: Cell, backbone: Backbone) -> RunSettings:
-    """Return everything that decides the rows of a cell, as `run.json` states it.
-
-    Where other machines compute, the model of their device is the one with which the folder was begun, or `NOT_KNOWN`.
-    """
-    devices = resolve_devices(request.device, elsewhere=request.elsewhere)
-    settings = RunSettings(
-        backbone=backbone.name,
-        editor=cell.editor.name,
-        benchmark=cell.benchmark.name,
-        hop=request.hop,
-        switches=cell.switches,
-        settings=_with_checkpoint(cell),
-        metrics=cell.metrics,
-        generate=any(metric.ask.decode == "generate" for metric in cell.metrics),
-        seed=request.seed,
-        probes=request.probes,
-        partners=None if request.probes == "published" else request.partners,
-        dtype=dtype_name(backbone.dtype),
-        device_type=devices[0].type,
-        device=NOT_KNOWN if request.elsewhere else device_name(*devices),
-        data_revision=cell.data_revision,
-        weights_revision=backbone.revision,
-        prompt_revision=backbone.prompt_revision,
-        schedule=cell.schedule.name,
-        stream=cell.schedule.described(),
-        order_seed=cell.schedule.order_seed,
-    )
-    if not request.elsewhere:
-        return settings
-    begun = read_run(run_path(request.out, settings))
-    return settings if begun is None else replace(settings, device=str(begun["device"]))
-
-
-def _with_checkpoint(cell: Cell) -> Mapping[str, Any]:
-    """Return the editor's settings, and what it was trained to where it was."""
-    return cell.settings if cell.checkpoint is None else {**cell.settings, "checkpoint": digest(cell.checkpoint)}

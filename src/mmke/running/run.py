@@ -28,10 +28,11 @@ from mmke.running.execution import ChangedBackboneError, Job, execute
 from mmke.running.fingerprint import fingerprint
 from mmke.running.journal import Journal, open_journal, read_journal
 from mmke.running.loading import Loaded, load
-from mmke.running.planning import Cell, Plan, run_settings
+from mmke.running.planning import Cell, Plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.schedule import Apply, Examine
 from mmke.running.scoring import Floor
+from mmke.running.stated import run_settings
 from mmke.running.written_plan import announce
 from mmke.types import Ask
 

@@ -4,8 +4,9 @@ from mmke.protocols import Backbone
 from mmke.results.places import run_path
 from mmke.results.plans import PlannedCell, WrittenPlan, write_plan
 from mmke.results.rows import RecordKey
-from mmke.running.planning import Cell, Plan, run_settings
+from mmke.running.planning import Cell, Plan
 from mmke.running.schedule import Examine
+from mmke.running.stated import run_settings
 
 
 def announce(planned: Plan, backbone: Backbone) -> None:

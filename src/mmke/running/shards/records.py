@@ -16,9 +16,10 @@ from mmke.results.timings import Timing
 from mmke.running.execution import ChangedBackboneError, Job, check_untouched, edit_and_score
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
-from mmke.running.planning import Cell, Plan, plan, run_settings
+from mmke.running.planning import Cell, Plan, plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.scoring import Floor
+from mmke.running.stated import run_settings
 from mmke.types import EditCase, ScoreRow
 from mmke.workers.dispatch import NotThisWorkerError
 from mmke.workers.protocols import Desk

@@ -14,13 +14,14 @@ from mmke.results.places import floor_path, run_path
 from mmke.results.rows import RecordKey
 from mmke.results.run_json import read_run
 from mmke.running.loading import Loaded
-from mmke.running.planning import Cell, Plan, run_settings
+from mmke.running.planning import Cell, Plan
 from mmke.running.request import FLOOR, Request
 from mmke.running.run import check_sites, facts_of, is_finished
 from mmke.running.shards.blocks import cut
 from mmke.running.shards.records import Finished, Part, Records
 from mmke.running.shards.streams import Streamed
 from mmke.running.shards.writer import Writer, unfinished
+from mmke.running.stated import run_settings
 from mmke.running.written_plan import announce
 from mmke.types import ScoreRow
 from mmke.workers.protocols import Facts, Job
