@@ -17,6 +17,7 @@ from mmke.errors import UserError
 from mmke.training.by_workers import train_by
 from mmke.training.curves import CURVES
 from mmke.training.processes import Processes
+from mmke.training.side_by_side import Outcome
 from mmke.training.train import TrainRequest, plan, train
 from mmke.workers.settings import WorkerSettings
 
@@ -58,6 +59,10 @@ def test_one_training_ends_with_its_own_mistake_and_several_go_on(
     assert [each.parent.name for each in outcome.best] == ["ke"]
     assert [each.why for each in outcome.problems] == ["the disk is full"]
     assert (reached[0], reached[-1]) == (12, 24)
+
+
+def test_where_all_trainings_are_done_nothing_is_trained() -> None:
+    assert train_by([], HERE) == train_by([], WorkerSettings()) == Outcome([], [])
 
 
 def test_processes_that_share_a_step_do_one_training(asked: Asked) -> None:

@@ -43,8 +43,8 @@ def train_by(
             f"{len(plans)} trainings in processes that share their steps; train one at a time in these, or start one "
             "process, with --workers N"
         )
-    need = NETWORKS + max(bytes_of(planned.skeleton) for planned in plans)
-    pool = pool_for(settings, jobs=len(plans), need=lambda: need)
+    skeletons = [planned.skeleton for planned in plans]
+    pool = pool_for(settings, jobs=len(plans), need=lambda: NETWORKS + max(map(bytes_of, skeletons)))
     if pool is None:
         return _one_by_one(plans, on_records)
     return train_side_by_side(plans, pool, on_records=on_records)
