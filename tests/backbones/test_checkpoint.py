@@ -167,7 +167,7 @@ before = peak()
 found = assemble("large", folder, [Source([next(folder.glob("x.*"))], ((r"(.+)", r"\\1"),))])
 found.check(module)
 checked = peak()
-found.fill(module, dtype=lambda _: torch.float32, device=torch.device("cpu"))
+found.fill(module, dtype=lambda _: torch.float32, device=lambda _: torch.device("cpu"))
 print(before, checked, peak())
 """
 

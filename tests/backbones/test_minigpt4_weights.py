@@ -115,7 +115,7 @@ def test_an_empty_folder_says_which_files_go_where(tmp_path: Path) -> None:
 def test_a_larger_picture_gets_interpolated_positions(model: Any, tmp_path: Path) -> None:
     checkpoint = locate(write(tmp_path, model))
     ours = build_skeleton(lambda: MiniGPT4(42, 300))
-    checkpoint.fill(ours, dtype=lambda _: torch.float32, device=torch.device("cpu"))
+    checkpoint.fill(ours, dtype=lambda _: torch.float32, device=lambda _: torch.device("cpu"))
     pixels = torch.linspace(-1, 1, 3 * 42 * 42).view(1, 3, 42, 42)
     with torch.no_grad():
         library = model.vision_model(pixels, interpolate_pos_encoding=True).last_hidden_state
