@@ -105,3 +105,8 @@ def test_a_process_that_does_not_speak_is_silent(clock: Clock, caplog: pytest.Lo
         clock.now += 100.0
         bar.step()
     assert caplog.messages == []
+
+
+def test_a_rate_is_written_without_powers_of_ten() -> None:
+    rates = [shown.rounded(rate) for rate in (0.5, 59.94, 99.96, 340.2, 1530.0)]
+    assert rates == ["0.5", "59.9", "100", "340", "1,530"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from in_turns import InTurns, Meddle
 
-from mmke.errors import TooLittleMemoryError, UserError
+from mmke.errors import BrokenPluginError, TooLittleMemoryError, UserError
 from mmke.running.execution import ChangedBackboneError
 from mmke.running.planning import plan
 from mmke.running.request import Request
@@ -158,6 +158,15 @@ def test_too_little_memory_for_one_record_leaves_out_that_record(asked: Request)
     assert [(SECOND in what, why) for what, why in outcome.problems] == [
         (True, "cuda:0 has too little memory for record 2")
     ] * 3
+
+
+@pytest.mark.slow
+def test_a_record_on_which_an_editor_of_another_package_fails_is_left_out(asked: Request) -> None:
+    def meddle(job: Job, sent: int, _: int) -> Exception | None:
+        return BrokenPluginError("editor 'mine' failed: a bug") if edits_the_second(job, sent) else None
+
+    outcome = run_sharded([plan(asked)], InTurns(2, meddle))
+    assert [(SECOND in what, why) for what, why in outcome.problems] == [(True, "editor 'mine' failed: a bug")] * 3
 
 
 @pytest.mark.slow

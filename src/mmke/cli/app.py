@@ -40,7 +40,7 @@ from mmke.cli.table import table
 from mmke.cli.track import track
 from mmke.cli.train import train
 from mmke.cli.version import root
-from mmke.cli.words import WORDS, spelled_out
+from mmke.cli.words import WORDS, check_none_empty, spelled_out
 from mmke.errors import UserError, did_you_mean
 from mmke.exits import exit_code
 
@@ -119,6 +119,7 @@ def show_messages() -> None:
 def _invoke(words: Sequence[str]) -> int:
     # Not through `app(…)`: it would end an interrupted command without a word.
     command = get_command(app)
+    check_none_empty(words)
     try:
         with _mistakes_told(), command.make_context("mmke", spelled_out(words) or ["--help"]) as context:
             return int(command.invoke(context))

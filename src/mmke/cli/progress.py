@@ -103,7 +103,12 @@ class Lines(_Counting):
             return
         left = (self.total - self.done) / rate
         done = f"{self.done} of {self.total} {self.of}"
-        logger.info("%s, %.3g a minute, %s left", done, 60 * rate, duration(left))
+        logger.info("%s, %s a minute, %s left", done, rounded(60 * rate), duration(left))
+
+
+def rounded(rate: float) -> str:
+    """Return a rate for people: three digits, or all that stand before the point."""
+    return f"{rate:.3g}" if rate < 100 else f"{rate:,.0f}"
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from mmke.cli import options
-from mmke.cli.progress import duration
+from mmke.cli.progress import duration, rounded
 from mmke.counting import counted
 from mmke.results.status import CellStatus, Looker, Status, as_dict
 
@@ -91,7 +91,7 @@ def _cells(cell: CellStatus, now: float) -> tuple[str, ...]:
         f"{cell.done}/{wanted}",
         "" if cell.steps is None else f"{cell.steps}/{cell.steps_wanted or UNKNOWN}",
         f"{duration(max(0.0, now - cell.last_write))} ago",
-        "" if cell.per_minute is None else f"{cell.per_minute:.3g}",
+        "" if cell.per_minute is None else f"{rounded(cell.per_minute)}",
         "done" if cell.left == 0 else "" if cell.seconds_left is None else duration(cell.seconds_left),
         SIGNS[cell.writing],
     )
@@ -104,6 +104,6 @@ def _total(found: Status) -> str:
         return f"{told}, all done"
     if not any(cell.writing != "no" for cell in found.cells):
         return f"{told}; no program is seen to write"
-    if found.seconds_left is None:
+    if found.seconds_left is None or found.per_minute is None:
         return told
-    return f"{told}, {found.per_minute:.3g} a minute, {duration(found.seconds_left)} left at this rate"
+    return f"{told}, {rounded(found.per_minute)} a minute, {duration(found.seconds_left)} left at this rate"

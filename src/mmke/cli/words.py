@@ -4,12 +4,28 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from itertools import zip_longest
 
+from mmke.errors import UserError
+
 WORDS: ContextVar[Sequence[str]] = ContextVar("WORDS", default=())
 
 
 def command_line() -> list[str]:
     """Return the words of the command that is being carried out, `mmke` in front."""
     return ["mmke", *WORDS.get()]
+
+
+def check_none_empty(words: Sequence[str]) -> None:
+    """Refuse an empty word: as a path it would be the current folder.
+
+    Raises:
+        UserError: the message names what stands before it.
+    """
+    for place, word in enumerate(words):
+        before = word.removesuffix("=") if word.startswith("--") and word.endswith("=") else None
+        if not word:
+            before = words[place - 1] if place else "mmke"
+        if before is not None:
+            raise UserError(f"nothing stands behind {before}; a variable of the shell may be empty")
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmke.errors import TooLittleMemoryError, UserError
+from mmke.errors import BrokenPluginError, TooLittleMemoryError, UserError
 from mmke.results.folder import set_aside
 from mmke.results.rows import RecordKey
 from mmke.running.execution import ChangedBackboneError
@@ -139,7 +139,7 @@ class _Run:
                 set_aside(path)
             where = " and ".join(f"{path}/*.void" for path in sorted(self._void))
             raise ChangedBackboneError(f"{error}; what was written is void and set aside as {where}") from error
-        if isinstance(error, UserError) and not isinstance(error, TooLittleMemoryError):
+        if isinstance(error, UserError) and not isinstance(error, TooLittleMemoryError | BrokenPluginError):
             raise error
         if not isinstance(error, UserError):
             logger.warning("%s ended with an error:\n%s", job.name, trace)
