@@ -1,6 +1,6 @@
 """A run by several workers writes the bytes of a run by one process, whatever happens to the workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -51,8 +51,8 @@ def by_one(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     return make
 
 
-def files(out: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(out)): file.read_bytes() for name in SAME for file in sorted(out.rglob(name))}
+def files(out: Path, names: Sequence[str] = SAME) -> dict[str, bytes]:
+    return {str(file.relative_to(out)): file.read_bytes() for name in names for file in sorted(out.rglob(name))}
 
 
 def lost_once(when: Callable[[Job, int], bool], *, restarts: bool = True) -> Meddle:
@@ -130,7 +130,8 @@ def test_a_run_that_was_begun_by_one_process_goes_on(asked: Request, by_one: Any
 
 
 @pytest.mark.slow
-def test_what_loses_three_workers_is_left_out_and_named(asked: Request, by_one: Any) -> None:
+@pytest.mark.parametrize("again", ["by workers", "by one process"])
+def test_what_loses_three_workers_is_left_out_and_named(asked: Request, by_one: Any, again: str) -> None:
     def meddle(job: Job, sent: int, worker: int) -> Lost | None:
         return Lost(worker, "killed by signal 9", "no room", restarts=True) if edits_the_second(job, sent) else None
 
@@ -142,10 +143,12 @@ def test_what_loses_three_workers_is_left_out_and_named(asked: Request, by_one: 
     for name, content in files(asked.out).items():
         lines = [line for line in whole[name].splitlines() if f'"{SECOND}"'.encode() not in line]
         assert content.splitlines() == (whole[name].splitlines() if "/none/" in name else lines)
-    run_sharded([plan(asked)], InTurns(1))
-    assert {name: sorted(each.splitlines()) for name, each in files(asked.out).items()} == {
-        name: sorted(each.splitlines()) for name, each in whole.items()
-    }
+    if again == "by workers":
+        run_sharded([plan(asked)], InTurns(1))
+    else:
+        run(plan(asked))
+    assert files(asked.out) == whole
+    assert plan(asked).records == sum(len(each.splitlines()) for each in files(asked.out, ["timings.jsonl"]).values())
 
 
 @pytest.mark.slow

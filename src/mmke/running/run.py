@@ -19,6 +19,7 @@ from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, finished_keys, open_run, set_aside
 from mmke.results.locks import check_free
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.ordering import has_gaps, put_in_order
 from mmke.results.places import floor_path, run_path
 from mmke.results.plans import check_shard_of
 from mmke.results.saved_session import Origin, digest_of
@@ -108,6 +109,7 @@ def run_cell(
             on_record()
         return path
     facts = facts_of(request, cell, command=command, threads=torch.get_num_threads())
+    gaps = has_gaps(path, cell.keys)
     with open_run(request.out, settings, facts, prompt_of=job.backbone.prompt_text) as folder:
         floor = None if cell.editor.name == FLOOR else _read_floor(floor_path(request.out, settings, FLOOR))
         for _ in folder.done & wanted:
@@ -118,6 +120,8 @@ def run_cell(
         except ChangedBackboneError as error:
             set_aside(path)
             raise ChangedBackboneError(f"{error}; what it wrote is void and set aside as {path}/*.void") from error
+    if gaps:
+        put_in_order(path, cell.keys)
     return path
 
 

@@ -186,13 +186,11 @@ class Share:
             cases = {case.id: case for case in cell.split.cases}
             facts = facts_of(self.planned.request, cell, command=self.command, threads=self.threads)
             self.writers[path] = Writer(
-                self.planned.request.out, self.settings(cell), facts, self.backbone.prompt_text, cases, []
+                self.planned.request.out, self.settings(cell), facts, self.backbone.prompt_text, cases, [], []
             )
         writer = self.writers[path]
         writer.cases |= {case.id: case for case in cell.split.cases}
-        left = [key for key in unfinished(path, cell.keys) if key not in writer.order]
-        writer.order += left
-        return left
+        return writer.expect(cell.keys)
 
     def _floor(self, cell: Cell) -> list[ScoreRow]:
         """Return the floor's rows that are there already."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmke.results.folder import PromptOf, RunFolder, finished_keys, open_run
 from mmke.results.manifest import RunFacts, RunSettings
+from mmke.results.ordering import has_gaps, put_in_order
 from mmke.results.places import run_path
 from mmke.results.rows import RecordKey
 from mmke.running.shards.records import Finished
@@ -28,6 +29,7 @@ class Writer:
         prompt_of: see `results.folder.open_run`.
         cases: by id.
         order: the records that are not finished, as they are to be written.
+        keys: all records, in the same order.
     """
 
     out: Path
@@ -36,6 +38,8 @@ class Writer:
     prompt_of: PromptOf
     cases: dict[str, EditCase]
     order: list[RecordKey]
+    keys: list[RecordKey]
+    _gaps: bool = False
     _early: dict[RecordKey, Finished] = field(default_factory=dict)
     _given_up: set[RecordKey] = field(default_factory=set)
     _opened: ExitStack = field(default_factory=ExitStack)
@@ -45,6 +49,14 @@ class Writer:
     def path(self) -> Path:
         """Return the cell's folder."""
         return run_path(self.out, self.settings)
+
+    def expect(self, keys: Sequence[RecordKey]) -> list[RecordKey]:
+        """Expect the records of a cell behind those that are expected already, and return which of them are left."""
+        self.keys = list(dict.fromkeys([*self.keys, *keys]))
+        left = [key for key in unfinished(self.path, keys) if key not in self.order]
+        self.order += left
+        self._gaps = has_gaps(self.path, self.keys)
+        return left
 
     def take(self, record: Finished) -> None:
         """Write a record, with those behind it that were waiting; or let it wait for those before it.
@@ -74,6 +86,8 @@ class Writer:
                 self._open().append(self.cases[key.case_id], record.rows, record.timing)
         if not self.order:
             self.close()
+            if self._gaps and not self._given_up:
+                put_in_order(self.path, self.keys)
 
     def _open(self) -> RunFolder:
         if self._folder is None:
