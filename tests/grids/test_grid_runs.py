@@ -64,6 +64,7 @@ def test_a_grid_trains_runs_and_is_passed_over_when_it_is_finished(
     assert files(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_all_cells_are_seen_from_the_start_also_those_that_wait_for_a_training(
     small_grid: Path, own_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

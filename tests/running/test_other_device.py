@@ -49,6 +49,7 @@ def test_a_run_on_gpus_is_planned_without_one(asked: Request) -> None:
     assert f"it computes on {A100}, the run on {H100}" in str(share.refuses(on(A100)))
 
 
+@pytest.mark.slow
 def test_the_first_worker_decides_on_the_device_and_a_folder_keeps_it(
     asked: Request, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
