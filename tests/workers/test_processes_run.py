@@ -90,7 +90,7 @@ def test_a_run_goes_on_where_its_driver_was_killed(small_data: Path, tmp_path: P
 @pytest.mark.slow
 def test_one_worker_is_this_process_and_loads_nothing_of_pools(small_data: Path, tmp_path: Path) -> None:
     words = ["run", *CELLS, *SETTINGS, "--limit", "1", "--data", str(small_data), "--out", str(tmp_path)]
-    pools = ["mmke.workers.processes", "mmke.workers.opening", "mmke.running.shards.sharded"]
+    pools = ["mmke.workers.processes", "mmke.running.shards.sharded"]
     program = (
         f"import sys; from mmke.cli import main; assert main({[*words, '--workers', '1']}) == 0; "
         f"sys.exit(any(module in sys.modules for module in {pools}))"

@@ -39,13 +39,14 @@ def run_by(
         UserError: see `run.run` and `sharded.run_sharded`; there is no room for as many workers as were asked for.
         ChangedBackboneError: an editor has changed the backbone.
     """
-    from mmke.running.shards.sharded import run_sharded
     from mmke.workers.opening import pool_for
 
     skeletons = Loaded(skeleton=True)
     pool = pool_for(settings, jobs=jobs_of(planned), need=lambda: need_of(planned, skeletons))
     if pool is None:
         return Outcome(run(planned, command=command, on_record=on_record, skeletons=skeletons), [])
+    from mmke.running.shards.sharded import run_sharded
+
     return run_sharded(
         [planned], pool, command=command, on_record=on_record, threads=settings.threads, skeletons=skeletons
     )
