@@ -1,19 +1,19 @@
-"""The session of every editor whose edits live in weights: in an editor, out answers of the edited model.
+"""Editors whose edits live in weights, and their session: in an editor, out answers of the edited model.
 
 The edited tensors stand in for the module's own while a probe is answered (`engine.substitution`); nothing is written.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.backbones.engine.substitution import written
 from mmke.editing import sites, states
-from mmke.protocols import Backbone, SessionState, Store, Weights
+from mmke.protocols import Backbone, Cut, EditSession, SessionState, Store, Weights
 from mmke.types import Answer, Ask, Asks, Edit, Probe
 
 
@@ -42,6 +42,41 @@ class WeightEditor(Protocol):
     def asking(self, ask: Ask) -> Ask:
         """Return how the model is asked, before and after the edits."""
         ...
+
+
+class SiteEditor:
+    """What editors of weights have in common: their settings state by role what is edited.
+
+    A subclass has `settings`, `name` and `edited`, and replaces what it does in another way.
+    """
+
+    settings: Any
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Return what is edited, by role."""
+        return tuple(self.settings.sites)
+
+    def cut(self, backbone: Backbone) -> Cut:
+        """Return the highest cut below everything that is edited."""
+        return sites.cut_below(backbone, self.sites)
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve every edited tensor.
+
+        Raises:
+            UserError: the backbone lacks one.
+        """
+        sites.tensors(backbone, self.sites)
+
+    def asking(self, ask: Ask) -> Ask:
+        """Return how the model is asked: as the metric wants it."""
+        return ask
+
+    @contextmanager
+    def open(self: Any, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
+        yield WeightSession(self, backbone, store)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Edit by a single step along the gradient of the edits' loss, as long as the loss keeps falling."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ from torch.nn.functional import cross_entropy
 from mmke.backbones.engine.substitution import dense
 from mmke.editing import sites
 from mmke.editing.checked import EditorSettings, FromZero, Positive, build
-from mmke.editing.weight_session import WeightSession
-from mmke.protocols import Backbone, Cut, EditSession, Store, Trunk, Weights
+from mmke.editing.weight_session import SiteEditor
+from mmke.protocols import Backbone, Store, Trunk, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 
@@ -26,7 +25,7 @@ class OneStepSettings(EditorSettings):
 
 
 @dataclass(frozen=True)
-class OneStep:
+class OneStep(SiteEditor):
     """The editor: what is the same for all sessions. `WeightSession` asks, saves and lends what it has edited."""
 
     settings: OneStepSettings
@@ -37,23 +36,6 @@ class OneStep:
     def sites(self) -> tuple[str, ...]:
         """Return what is edited, by role: the first of the settings."""
         return self.settings.sites[:1]
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the place below which the edit changes nothing."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Refuse a backbone without the site, before anything is computed."""
-        sites.tensors(backbone, self.sites)
-
-    def asking(self, ask: Ask) -> Ask:
-        """Return how the model is asked: as the metric wants it."""
-        return ask
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is ever written into the model, so there is nothing to undo on leaving."""
-        yield WeightSession(self, backbone, store)
 
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Take one step for a batch of edits, from what earlier batches have made of the matrix."""

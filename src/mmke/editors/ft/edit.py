@@ -11,8 +11,7 @@ Deviations from the published code:
 - Weight decay is 0.01 under `paper` only (AdamW's default, which the published code left in).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +23,9 @@ from mmke.editing import fitting, sites
 from mmke.editing.checked import FromZero, NotNegative
 from mmke.editing.fitting import fit, lesson, refuse_unreached
 from mmke.editing.settings import EditorSettings, build
-from mmke.editing.weight_session import WeightSession
-from mmke.protocols import Backbone, Cut, EditSession, Store, Weights
-from mmke.types import Ask, Edit, EditCase, Switches
+from mmke.editing.weight_session import SiteEditor
+from mmke.protocols import Backbone, Store, Weights
+from mmke.types import Edit, EditCase, Switches
 
 
 class FTSettings(EditorSettings):
@@ -51,35 +50,13 @@ def adamw(tensors: Sequence[Tensor], settings: FTSettings) -> torch.optim.Optimi
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class FineTuning(SiteEditor):
     """FT-LLM or FT-Alignment, by its settings; `optimizer` makes the one of a batch of edits."""
 
     name: str
     settings: FTSettings
     switches: Switches
     optimizer: Callable[[Sequence[Tensor], FTSettings], torch.optim.Optimizer] = field(default=adamw)
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Return what is edited, by role."""
-        return self.settings.sites
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the highest cut below everything that is edited."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited parameter."""
-        sites.tensors(backbone, self.sites)
-
-    def asking(self, ask: Ask) -> Ask:
-        """Return how the model is asked: as the metric wants it."""
-        return ask
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
-        yield WeightSession(self, backbone, store)
 
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Fine-tune on a batch of edits, from `before` on, with an optimizer of its own; the loss is their mean.

@@ -35,13 +35,12 @@ from mmke.editing.filling import fill
 from mmke.editing.losses import answer_loss
 from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
-from mmke.editing.weight_session import WeightSession
+from mmke.editing.weight_session import SiteEditor, WeightSession
 from mmke.editors.ke.learner import Learner, Network, Widths, shift, size
 from mmke.editors.ke.published import translate
 from mmke.editors.ke.settings import KESettings, schedule
 from mmke.protocols import (
     Backbone,
-    Cut,
     EditSession,
     LowRankUpdate,
     PublishedTraining,
@@ -75,7 +74,7 @@ class Change(NamedTuple):
 
 
 @dataclass
-class KnowledgeEditor:
+class KnowledgeEditor(SiteEditor):
     """KE; it has a network after `prepare` or `load_state_dict`."""
 
     settings: KESettings
@@ -88,19 +87,6 @@ class KnowledgeEditor:
     second_model: Backbone | None = None
     recordable: bool = True
     published_schedule: Literal["epochs", "steps"] = "steps"
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Return the edited matrices, by role."""
-        return self.settings.sites
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the cut below the lowest edited matrix."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        sites.tensors(backbone, self.sites)
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:

@@ -14,8 +14,7 @@ layers are not put into the model: they would take the place of its modules, and
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -27,9 +26,9 @@ from mmke.editing import sites
 from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
 from mmke.editing.fitting import adamw, fit, lesson, refuse_unreached
 from mmke.editing.settings import EditorSettings, build
-from mmke.editing.weight_session import WeightSession
-from mmke.protocols import Backbone, Cut, EditSession, LowRankUpdate, Store, Weights
-from mmke.types import Ask, Edit, EditCase, Switches
+from mmke.editing.weight_session import SiteEditor
+from mmke.protocols import Backbone, LowRankUpdate, Store, Weights
+from mmke.types import Edit, EditCase, Switches
 
 
 class LoRASettings(EditorSettings):
@@ -66,7 +65,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LoRA:
+class LoRA(SiteEditor):
     """LoRA by its settings; `seed` is that of A."""
 
     settings: LoRASettings
@@ -75,31 +74,9 @@ class LoRA:
     name: str = "lora"
 
     @property
-    def sites(self) -> tuple[str, ...]:
-        """Return what is edited, by role."""
-        return self.settings.sites
-
-    @property
     def scale(self) -> float:
         """Return what an adapter's product is multiplied by."""
         return self.settings.alpha / self.settings.rank
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the highest cut below everything that is edited."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        sites.tensors(backbone, self.sites)
-
-    def asking(self, ask: Ask) -> Ask:
-        """Return how the model is asked: as the metric wants it."""
-        return ask
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
-        yield WeightSession(self, backbone, store)
 
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:
         """Train the adapters on a batch of edits, on top of what the batches before have made.

@@ -39,10 +39,10 @@ from mmke.editing.objective import ask_training
 from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import EditorSettings, build
 from mmke.editing.trained import laid_out
-from mmke.editing.weight_session import WeightSession
+from mmke.editing.weight_session import SiteEditor, WeightSession
 from mmke.editors.mend.network import Networks, renewed
 from mmke.editors.mend.published import translate
-from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Store, Training, Weights
+from mmke.protocols import Backbone, EditSession, PublishedTraining, Store, Training, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 PUBLISHED = PublishedTraining(whole_gradient=True, asks_all=True)
@@ -100,7 +100,7 @@ class MENDSettings(EditorSettings):
 
 
 @dataclass
-class Mend:
+class Mend(SiteEditor):
     """MEND; it has networks after `prepare` or `load_state_dict`."""
 
     settings: MENDSettings
@@ -112,19 +112,6 @@ class Mend:
     second_model: Backbone | None = None
     recordable: bool = True
     published_schedule: Literal["epochs", "steps"] = "epochs"
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Return the edited matrices, by role."""
-        return self.settings.sites
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the cut below the lowest edited matrix."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        sites.tensors(backbone, self.sites)
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
@@ -216,10 +203,6 @@ class Mend:
         trunk = kept_trunk(backbone, batch, self.cut(backbone), store)
         target = sent(batch.encoded[0].target_ids, batch.order.device)
         return factors(backbone, trunk, sites.parameters(backbone, self.sites), target, weights)
-
-    def asking(self, ask: Ask) -> Ask:
-        """Return how the model is asked: as the metric wants it."""
-        return ask
 
     @torch.no_grad()
     def edited(self, backbone: Backbone, edits: Sequence[Edit], *, store: Store, before: Weights) -> Weights:

@@ -33,9 +33,9 @@ from mmke.editing.checked import Positive
 from mmke.editing.factors import Factors, factors
 from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import EditorSettings, build
-from mmke.editing.weight_session import WeightSession
+from mmke.editing.weight_session import SiteEditor, WeightSession
 from mmke.editors.ultraedit.normaliser import Normalisers
-from mmke.protocols import Backbone, Cut, EditSession, Encoded, LowRankUpdate, Store, Weights
+from mmke.protocols import Backbone, EditSession, Encoded, LowRankUpdate, Store, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 
@@ -52,30 +52,13 @@ class UltraEditSettings(EditorSettings):
 
 
 @dataclass(frozen=True)
-class UltraEdit:
+class UltraEdit(SiteEditor):
     """UltraEdit by its settings; `normalisers` belong to a session."""
 
     settings: UltraEditSettings
     switches: Switches
     name: str = "ultraedit"
     normalisers: Normalisers | None = None
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Return the edited matrices, by role."""
-        return self.settings.sites
-
-    def cut(self, backbone: Backbone) -> Cut:
-        """Return the cut below the lowest edited matrix."""
-        return sites.cut_below(backbone, self.sites)
-
-    def check(self, backbone: Backbone) -> None:
-        """Resolve every edited matrix."""
-        sites.tensors(backbone, self.sites)
-
-    def asking(self, ask: Ask) -> Ask:
-        """Return how the model is asked: as the metric wants it."""
-        return ask
 
     @contextmanager
     def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
