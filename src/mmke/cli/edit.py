@@ -64,7 +64,7 @@ def edit(
     settings: options.SettingsFile = None,
     checkpoint: options.Checkpoints = None,
     seed: options.Seed = 0,
-    out: options.EditOut = Path("my-edit"),
+    out: options.NewEdit = Path("my-edit"),
     embed: options.Embed = False,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,

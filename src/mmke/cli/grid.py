@@ -20,7 +20,7 @@ from mmke.threads import limit_threads
 if TYPE_CHECKING:
     from mmke.grid.checks import Checked
     from mmke.grid.expand import Place, Run
-    from mmke.grid.problems import Problem
+    from mmke.grid.problems import Lacking
     from mmke.workers.settings import WorkerSettings
 
 STOPPED = "nothing was run; solve these, choose a part with --only, or do what can be done with --keep-going"
@@ -169,7 +169,7 @@ def _each_once() -> Iterator[None]:
             handler.removeFilter(new)
 
 
-def _told(problems: "list[Problem]") -> str:
+def _told(problems: "list[Lacking]") -> str:
     from mmke.grid.problems import listed
 
     return f"these cells cannot be made:\n{listed(problems)}"

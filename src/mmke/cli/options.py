@@ -405,9 +405,6 @@ EditFolders = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
-EditOut = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="The new folder of the edit.", callback=home, rich_help_panel=WHERE)
-]
 NewEdit = Annotated[
     Path,
     typer.Option("--out", metavar="FOLDER", help="The new folder of the edit.", callback=home, rich_help_panel=WHERE),

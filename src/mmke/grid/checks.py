@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmke.errors import UserError
 from mmke.grid.expand import Run
-from mmke.grid.problems import Problem
+from mmke.grid.problems import Lacking
 from mmke.grid.trainings import Key, checkpoint_of, key_of, text_of
 from mmke.running import planning
 from mmke.running.devices import resolve_device
@@ -40,7 +40,7 @@ class Checked:
     trainings: dict[Key, TrainingPlan] = field(default_factory=dict)
     checkpoints: dict[Key, Path] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Lacking] = field(default_factory=list)
     looked_at: list[Plan] = field(default_factory=list)
     skeletons: Loaded = field(default_factory=lambda: Loaded(skeleton=True))
 
@@ -50,7 +50,7 @@ def check(runs: Sequence[Run]) -> Checked:
     found = Checked()
     lacking = _no_device(runs)
     if lacking is not None:  # then nothing else can be looked at as it will be run
-        found.problems.append(Problem(tuple(cell for run in runs for cell in run.cells()), lacking))
+        found.problems.append(Lacking(tuple(cell for run in runs for cell in run.cells()), lacking))
         return found
     failed = _check_trainings(runs, found)
     for run in runs:
@@ -79,11 +79,11 @@ def with_editors(run: Run, editors: Sequence[str]) -> Run:
     return replace(run, request=replace(run.request, editors=own, changes=changes), trainings=trainings)
 
 
-def without(run: Run, failed: Mapping[Key | None, str]) -> Iterator[Problem]:
+def without(run: Run, failed: Mapping[Key | None, str]) -> Iterator[Lacking]:
     """Yield the cells of a run whose trainings cannot be made, or have failed."""
     for name, training in run.trainings.items():
         if key_of(training) in failed:
-            yield Problem(tuple(run.cells([name])), failed[key_of(training)])
+            yield Lacking(tuple(run.cells([name])), failed[key_of(training)])
 
 
 def key_of_editor(run: Run, editor: str) -> Key | None:
@@ -133,10 +133,10 @@ def _check_run(run: Run, found: Checked) -> None:
         return
     alone = _why_not(with_editors(run, ()), found)
     if alone is not None:
-        found.problems.append(Problem(tuple(run.cells()), alone))
+        found.problems.append(Lacking(tuple(run.cells()), alone))
         return
     reasons = {name: _why_not(with_editors(run, (name,)), found) for name in run.editors}
-    found.problems += [Problem(tuple(run.cells([name])), why) for name, why in reasons.items() if why is not None]
+    found.problems += [Lacking(tuple(run.cells([name])), why) for name, why in reasons.items() if why is not None]
     kept = with_editors(run, [name for name, why in reasons.items() if why is None])
     if kept.editors:
         _accept(kept, _resolved(kept, found), found)

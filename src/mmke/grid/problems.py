@@ -8,7 +8,7 @@ from mmke.grid.expand import Cell
 from mmke.running.request import FLOOR
 
 
-class Problem(NamedTuple):
+class Lacking(NamedTuple):
     """Cells that cannot be made, and why; or a part of them, by its name."""
 
     cells: tuple[Cell, ...]
@@ -16,7 +16,7 @@ class Problem(NamedTuple):
     what: str = ""
 
 
-def listed(problems: Iterable[Problem]) -> str:
+def listed(problems: Iterable[Lacking]) -> str:
     """Return the list for the user: each reason once, with the cells that it concerns."""
     named = [problem for problem in problems if problem.what]
     by_reason: dict[str, list[Cell]] = {}

@@ -13,7 +13,7 @@ from mmke.editing.trained import BEST
 from mmke.errors import UserError
 from mmke.grid.checks import Checked, key_of_editor, with_checkpoints, with_editors, without
 from mmke.grid.expand import Cell, Run
-from mmke.grid.problems import Problem
+from mmke.grid.problems import Lacking
 from mmke.grid.trainings import Key, text_of
 from mmke.results.places import run_path
 from mmke.running import planning
@@ -39,7 +39,7 @@ class Outcome:
     """What was done: the folders of all cells, and what was left out."""
 
     folders: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Lacking] = field(default_factory=list)
 
 
 def announce_all(checked: Checked) -> None:
@@ -58,7 +58,7 @@ def train_all(
     *,
     keep_going: bool = False,
     on_records: Callable[[int], None] = lambda _: None,
-) -> list[Problem]:
+) -> list[Lacking]:
     """Do the trainings that come first; their checkpoints are then among the others.
 
     Args:
@@ -163,7 +163,7 @@ def run_all(
             raise
         if len(left) > 1:
             return _one_by_one(left, workers, outcome, command=command)
-        outcome.problems.append(Problem(tuple(_cells(left[0])), str(error)))
+        outcome.problems.append(Lacking(tuple(_cells(left[0])), str(error)))
         return outcome
     return _with(outcome, found)
 
@@ -179,7 +179,7 @@ def _one_by_one(plans: Sequence[Plan], workers: WorkerSettings, outcome: Outcome
 
 def _with(outcome: Outcome, found: Sharded) -> Outcome:
     outcome.folders += found.folders
-    outcome.problems += [Problem((), problem.why, problem.what) for problem in found.problems]
+    outcome.problems += [Lacking((), problem.why, problem.what) for problem in found.problems]
     return outcome
 
 
@@ -203,7 +203,7 @@ def _run_here(
             if not keep_going:
                 raise
             logger.warning("left out: %s", error)
-            outcome.problems.append(Problem(tuple(_cells(planned)), str(error)))
+            outcome.problems.append(Lacking(tuple(_cells(planned)), str(error)))
 
 
 def _finished(planned: Plan, skeletons: Loaded) -> list[Path] | None:

@@ -19,7 +19,7 @@ from mmke.results.rows import RecordKey
 from mmke.running.execution import ChangedBackboneError
 from mmke.running.loading import Loaded
 from mmke.running.planning import Plan
-from mmke.running.request import FLOOR, Request
+from mmke.running.request import FLOOR
 from mmke.running.shards.outcome import Outcome
 from mmke.running.shards.records import Finished, Records, Void
 from mmke.running.shards.share import Share
@@ -99,9 +99,9 @@ class _Run:
 
     def take(self, job: Job, content: Any) -> None:
         """Write a record, or count one that a stream has written."""
+        share = self._share(job)
         match content:
             case Finished():
-                share = self._share(job)
                 share.take(content)
                 keys, floor = self._finished.setdefault(id(job), (set(), []))
                 keys.add((content.cell, content.key))
@@ -109,14 +109,12 @@ class _Run:
                     floor += content.rows
                 self.on_record()
             case Scored(cell, records):
-                self._count(job, cell, records)
+                self._count(share, cell, records)
             case Void(cell):
-                share = self._share(job)
                 self._void.add(share.path(share.planned.cells[cell]))
 
-    def _count(self, job: Job, cell: int, records: int) -> None:
+    def _count(self, share: Share, cell: int, records: int) -> None:
         """Count what a stream has written since it was heard of last; a worker that was lost may not have told all."""
-        share = self._share(job)
         known = share.written[cell]
         for _ in range(known, records):
             self.on_record()
@@ -147,15 +145,14 @@ class _Run:
 
     def lost(self, job: Job, lost: Lost) -> Sequence[Job]:
         """Try again what is left of a job, in smaller parts; leave out what has been tried too often."""
-        tries = getattr(job, "tries", 0) + 1
+        tries = _of_a_run(job).tries + 1
         return self._rest(job, why_lost(tries, lost), tries=tries)
 
     def _rest(self, job: Job, why: str, *, tries: int) -> list[Job]:
-        if isinstance(job, Streamed):
-            return [replace(job, tries=tries)] if tries < TRIES else self._leave_out(job, why)
-        if not isinstance(job, Records):
-            raise TypeError(f"{job!r} is no job of a run")
-        rest = job.without(*self._finished.pop(id(job), (set(), [])))
+        ours = _of_a_run(job)
+        if isinstance(ours, Streamed):
+            return [replace(ours, tries=tries)] if tries < TRIES else self._leave_out(ours, why)
+        rest = ours.without(*self._finished.pop(id(job), (set(), [])))
         if rest is None:
             return []
         parts = [replace(part, tries=0 if tries == TRIES else tries) for part in rest.divided()]
@@ -186,5 +183,10 @@ class _Run:
         return ", ".join(self._share(job).planned.cells[part.cell].editor.name for part in job.parts)
 
     def _share(self, job: Job) -> Share:
-        request: Request = getattr(job, "request")  # noqa: B009 - every job of a run has one
-        return next(share for share in self.shares if share.request is request)
+        return next(share for share in self.shares if share.request is _of_a_run(job).request)
+
+
+def _of_a_run(job: Job) -> Records | Streamed:
+    if not isinstance(job, Records | Streamed):
+        raise TypeError(f"{job!r} is no job of a run")
+    return job
