@@ -59,8 +59,10 @@ def test_no_worker_outlives_the_process_that_started_it(
     tmp_path: Path, how: signal.Signals, to: str, code: int
 ) -> None:
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    # A program that is started in the background of a shell ignores Ctrl-C, and so do all that it starts.
+    heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{PROGRAM}"
     driver = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        [sys.executable, "-c", heeding, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
