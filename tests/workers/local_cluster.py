@@ -20,7 +20,6 @@ def local_cluster(*cores: int) -> Iterator[Any]:
     """Start a node for each number of cores; the first one is the head, to which the test connects."""
     from ray.cluster_utils import Cluster
 
-    before = set(_programs_of_ray())
     with (
         # A short name: a socket's path has at most 107 bytes.
         tempfile.TemporaryDirectory(prefix="mmke-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
@@ -35,7 +34,8 @@ def local_cluster(*cores: int) -> Iterator[Any]:
             yield cluster
         finally:
             cluster.shutdown()
-            within(60, lambda: not set(_programs_of_ray()) - before)
+            # Another process that tests has a cluster of its own: only what writes into this one's folder must end.
+            within(60, lambda: not any(_writes_into(folder, process) for process in psutil.process_iter()))
 
 
 def add_node(cluster: Any, cores: int) -> Any:
@@ -58,12 +58,13 @@ def _node(cores: int, **more: Any) -> dict[str, Any]:
     return {"num_cpus": cores, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20, **more}
 
 
-def _programs_of_ray() -> Iterator[int]:
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = process.info["cmdline"] or [""]
-        is_ray = "site-packages/ray/" in " ".join(words) or words[0].startswith("ray::")
-        if is_ray and process.info["status"] != psutil.STATUS_ZOMBIE:
-            yield process.pid
+def _writes_into(folder: str, process: psutil.Process) -> bool:
+    if process.pid == os.getpid():  # Ray keeps the log of a process that was connected
+        return False
+    try:
+        return any(file.path.startswith(folder) for file in process.open_files())
+    except psutil.Error:  # it has ended, or it is of another user
+        return False
 
 
 def log_folder(out: Path) -> list[Path]:

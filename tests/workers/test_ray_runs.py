@@ -35,7 +35,8 @@ records = []
 
 def on_record():
     records.append(None)
-    if len(records) == 5:
+    # Rows are written in evaluation order: those of the first record may come last.
+    if len(records) >= 5 and any(request.out.rglob("rows.jsonl")):
         print(*(place.facts.pid for place in pool._places.values() if place.facts), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -137,8 +138,7 @@ def test_a_killed_command_goes_on_where_it_was(cluster: Any, asked: Request, by_
     pids = [int(pid) for pid in ended.stdout.split()]
     assert pids
     within(60, lambda: not any(map(is_running, pids)))
-    written = len((asked.out.rglob("rows.jsonl").__next__()).read_bytes())
-    assert written
+    assert any(path.stat().st_size for path in asked.out.rglob("rows.jsonl"))
     run_sharded([plan(asked)], pool(cluster.address, asked))
     assert files(asked.out) == by_one()
 
