@@ -79,6 +79,7 @@ class Encoded:
         rows: positions whose logits are wanted.
         answer_rows: those among `rows`, by index, that predict `target_ids`.
         position_ids: the position of each input id; None where it is its index.
+        question: the first position of the question's own text, and the one behind its last.
     """
 
     input_ids: tuple[int, ...]
@@ -86,6 +87,7 @@ class Encoded:
     rows: tuple[int, ...]
     answer_rows: tuple[int, ...]
     position_ids: PositionIds | None = None
+    question: tuple[int, int] = (0, 0)
 
 
 class TrieSpan(NamedTuple):

@@ -77,6 +77,7 @@ def check(
         assert encoded.rows == tuple(range(len(input_ids) - len(target) - 1, len(input_ids) - 1))
         assert encoded.answer_rows == tuple(range(len(target)))
         assert encoded.position_ids is None
+        assert encoded.input_ids[slice(*encoded.question)] in (LLAMA_QUESTION, OPT_QUESTION)
 
 
 def test_llava_puts_the_picture_between_the_beginning_and_the_bare_text(llama: Any) -> None:

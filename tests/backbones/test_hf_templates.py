@@ -46,6 +46,16 @@ def test_a_template_that_takes_one_text_is_given_one(copied: Path, picture: Imag
     assert backbone.prompt.slots(picture) == 4
 
 
+def test_of_a_rendered_prompt_the_questions_own_positions_are_known(copied: Path, picture: ImageRef) -> None:
+    (copied / JINJA).write_text(TEXT)
+    prompt = load(copied).prompt
+    for image in (None, picture):
+        for ask in (Ask(), Ask(decode="generate")):
+            encoded = prompt.encode("Who is it?", "I.", image=image, ask=ask)
+            begin, end = encoded.question
+            assert prompt.tokenizer.decode(encoded.input_ids[begin:end]).strip() == "Who is it?"
+
+
 def test_a_template_without_pictures_is_given_the_placeholder(copied: Path, picture: ImageRef) -> None:
     both = "message.content if message.content is string else message.content[-1].text"
     (copied / JINJA).write_text(TEXT.replace("message.content", f"({both})"))

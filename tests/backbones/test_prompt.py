@@ -72,3 +72,10 @@ def test_a_second_image_has_keys_of_its_own(spaced: Prompt) -> None:
     ask = Ask(decode="generate")
     assert spaced.encode("a", "", image=PICTURE, ask=ask).input_ids[:2] == (-1, -2)
     assert spaced.encode("a", "", image=PICTURE, first=2, ask=ask).input_ids[:2] == (-3, -4)
+
+
+@pytest.mark.parametrize("ask", [Ask(), Ask(labels="alone"), Ask(positions="all"), Ask(decode="generate")])
+def test_the_questions_own_positions_lie_between_the_frame_and_the_answer(spaced: Prompt, ask: Ask) -> None:
+    assert spaced.encode("a b", "paris", image=PICTURE, ask=ask).question == (2, 4)
+    assert spaced.encode("a b", "paris", image=None, ask=ask).question == (0, 2)
+    assert spaced.encode("", "paris", image=PICTURE, ask=Ask()).question == (2, 2)

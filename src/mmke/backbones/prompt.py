@@ -7,7 +7,7 @@ arXiv:2502.19870, as its published code computes it.
 import hashlib
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -135,13 +135,16 @@ class Prompt:
             CannotAskError: the answer has no tokens, nothing stands before it that could predict it, or a text holds
                 what can only be read as a special token.
         """
+        before = (*self._begin(image, ask), *self.frame(image))
         if ask.decode == "generate":
-            input_ids = (*self._begin(image, ask), *self.input_ids(question, image=image))
+            ids, ends = self._read(self._opening(question), image)
+            input_ids = (*before, *ids)
             if not input_ids:
                 raise CannotAskError("an empty question without a picture leaves nothing to continue")
-            return self._encoded(input_ids, (), (len(input_ids) - 1,), (), image=image, first=first)
+            encoded = Encoded(input_ids, (), (len(input_ids) - 1,), ())
+            return self._placed(encoded, image=image, first=first, question=_within(question, ends, len(before)))
         ids, ends = self._read(self._joint(question, answer), image)
-        input_ids = (*self._begin(image, ask), *self.frame(image), *ids)
+        input_ids = (*before, *ids)
         target = self._target(ids, ends, answer, begin=len(question) + len(self.between), labels=ask.labels)
         begin = len(input_ids) - len(target)
         if not target or begin < 1:
@@ -153,7 +156,8 @@ class Prompt:
         rows, among = tuple(answer_rows), tuple(range(len(target)))
         if ask.positions == "all":
             rows, among = tuple(range(len(input_ids))), rows
-        return self._encoded(input_ids, target, rows, among, image=image, first=first)
+        encoded = Encoded(input_ids, target, rows, among)
+        return self._placed(encoded, image=image, first=first, question=_within(question, ends, len(before)))
 
     def joint(self, question: str, answer: str) -> str:
         """Return question and answer as one text."""
@@ -203,23 +207,15 @@ class Prompt:
     def _begin(self, image: ImageRef | None, ask: Ask) -> tuple[int, ...]:
         return self.begin if ask.begin and image is not None else ()
 
-    def _encoded(
-        self,
-        input_ids: tuple[int, ...],
-        target: tuple[int, ...],
-        rows: tuple[int, ...],
-        answer_rows: tuple[int, ...],
-        *,
-        image: ImageRef | None,
-        first: int,
-    ) -> Encoded:
-        places = None if self.position_ids is None else self.position_ids(input_ids, image)
-        if image is not None:
-            ids = np.array(input_ids)
-            slots = ids == SLOT
-            ids[slots] = -(1 + first + np.arange(slots.sum()))
-            input_ids = tuple(ids.tolist())
-        return Encoded(input_ids, target, rows, answer_rows, places)
+    def _placed(self, encoded: Encoded, *, image: ImageRef | None, first: int, question: tuple[int, int]) -> Encoded:
+        """Return a query with the position of each input id, and with the numbers of its picture's positions."""
+        places = None if self.position_ids is None else self.position_ids(encoded.input_ids, image)
+        if image is None:
+            return replace(encoded, position_ids=places, question=question)
+        ids = np.array(encoded.input_ids)
+        slots = ids == SLOT
+        ids[slots] = -(1 + first + np.arange(slots.sum()))
+        return replace(encoded, input_ids=tuple(ids.tolist()), position_ids=places, question=question)
 
     def _joint(self, question: str, answer: str) -> tuple[Piece, ...]:
         return Piece(question), Piece(self.between, users=False), Piece(answer)
@@ -243,3 +239,15 @@ class Prompt:
         # The answer's tokens are those that reach into it: " Paris" begins at the joining space, "▁Paris" may too.
         count = sum(end > begin for end in ends)
         return tuple(ids[len(ids) - count :])
+
+
+def _within(question: str, ends: Sequence[int], before: int) -> tuple[int, int]:
+    """Return the positions of a question's text.
+
+    Args:
+        question: the bare question.
+        ends: where in the text behind the frame each token ends; those of the frame's head end before it begins.
+        before: positions of the frame.
+    """
+    begin = sum(end <= 0 for end in ends)
+    return before + begin, before + max(begin, sum(end <= len(question) for end in ends))
