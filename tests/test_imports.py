@@ -27,9 +27,10 @@ LAYERS = {
     "packaged": CORE | {"downloads"},
     "pictures": CORE,
     "benchmarks": CORE | {"registry", "downloads", "pictures"},
+    "abilities": CORE | {"metrics", "pictures", "benchmarks"},
     "results": CORE | {"lines"},
     "hub": CORE,
-    "report": CORE | {"results", "hub", "pictures"},
+    "report": CORE | {"results", "hub", "pictures", "abilities"},
     "workers": CORE | {"results", "threads"},
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
@@ -47,6 +48,7 @@ LAYERS = {
         "results",
         "lines",
         "workers",
+        "abilities",
     },
     "edits": CORE
     | {"registry", "protocols", "backbones", "editing", "benchmarks", "results", "lines", "running"}
@@ -80,6 +82,7 @@ WITHOUT_TORCH = (
     "pictures",
     "metrics",
     "benchmarks",
+    "abilities",
     "results",
     "lines",
     "report",

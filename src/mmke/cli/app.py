@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from mmke.cli.abilities import abilities
 from mmke.cli.ask import ask
 from mmke.cli.bench import bench
 from mmke.cli.build import build
@@ -33,6 +34,7 @@ from mmke.cli.push import push
 from mmke.cli.report import report
 from mmke.cli.run import run
 from mmke.cli.score import score
+from mmke.cli.serve import serve
 from mmke.cli.setup import setup
 from mmke.cli.status import status
 from mmke.cli.stream import stream
@@ -63,9 +65,11 @@ app.command("stream")(stream)
 app.command("grid")(grid)
 app.command("edit")(edit)
 app.command("ask")(ask)
+app.command("abilities")(abilities)
 app.add_typer(edits, name="edits")
 app.command("export")(export)
 app.command("play")(play)
+app.command("serve")(serve)
 app.command("merge")(merge)
 app.command("status")(status)
 app.command("table")(table)

@@ -5,7 +5,8 @@ cannot be asked, and the folder that is to be written.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from mmke.edits.given import Given
 from mmke.edits.kept import KeptEditor, KeptSession, records_digest
 from mmke.edits.loading import Stack
 from mmke.edits.making import fill, mini_training_records
-from mmke.edits.opening import Where, load_model, skeleton_of
+from mmke.edits.opening import InForce, Where, load_model, skeleton_of
 from mmke.edits.record import EditRecord, MadeWith
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone
@@ -42,18 +43,21 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """Edits that can be made: nothing is wrong as far as it is known without weights."""
+    """Edits that can be made: nothing is wrong as far as it is known without weights.
+
+    `out` is the folder that is to be written; None where the edits are not kept.
+    """
 
     request: Request
     editor: KeptEditor
     checkpoint: Path | None
     batches: Sequence[Sequence[Edit]]
-    out: Path
+    out: Path | None
     embed: bool = False
     train: Sequence[EditCase] = field(default=(), repr=False)
 
 
-def plan(request: Request, name: str, given: Given, *, out: Path, embed: bool) -> Planned:
+def plan(request: Request, name: str, given: Given, *, out: Path | None, embed: bool = False) -> Planned:
     """Resolve the editor and look at every edit on the model's skeleton.
 
     Raises:
@@ -61,7 +65,8 @@ def plan(request: Request, name: str, given: Given, *, out: Path, embed: bool) -
     """
     if name == FLOOR:
         raise UserError("--editor none edits nothing, so nothing could be saved; mmke ls editors lists the others")
-    check_free(out)
+    if out is not None:
+        check_free(out)
     check_request(request)
     made, train = _made(request, name, given)
     skeleton = load(request, skeleton=True)
@@ -104,12 +109,29 @@ def check_edits(skeleton: Backbone, batches: Sequence[Sequence[Edit]]) -> None:
             raise UserError(f"edit {number}: {problem}")
 
 
+@contextmanager
+def applied(planned: Planned) -> Iterator[InForce]:
+    """Load the model and make planned edits in a session that is not kept.
+
+    Raises:
+        UserError: an edit cannot be made, or too little memory.
+    """
+    backbone = load(planned.request)
+    fill(planned.editor.editor, backbone, planned.checkpoint)
+    with planned.editor.open(backbone, MemoryStore()) as session:
+        _apply(session, planned.batches)
+        yield InForce(backbone, session)
+
+
 def make(planned: Planned, *, on_batch: Callable[[], None] = lambda: None) -> tuple[EditRecord, list[Heard]]:
     """Make planned edits, write them, and ask the question of each before and after.
 
     Raises:
         UserError: an edit cannot be made, or the folder cannot be written; then nothing is written.
+        ValueError: the plan names no folder.
     """
+    if planned.out is None:
+        raise ValueError("these edits were planned without a folder to write them into")
     backbone = load(planned.request)
     fill(planned.editor.editor, backbone, planned.checkpoint)
     edits = [edit for batch in planned.batches for edit in batch]

@@ -2,7 +2,7 @@
 
 `safeguards.py` is what every request passes, `app.py` makes an application of a page and its calls, `server.py` runs
 it. `files/` and `templates/` are what the browser gets. `verify/` is the page where people decide on records, `play/`
-the one where they edit a model and ask it.
+the one where they edit a model and ask it. `serve/` has no page: other programs ask a model there.
 """
 
 HOST = "127.0.0.1"

@@ -2,7 +2,8 @@
 
 * Only known hosts: a foreign page that points its own name at this machine (DNS rebinding) gets 400.
 * Calls (`/api/`) carry the token of this start in a header, which a foreign page cannot send; it is compared in
-  constant time. The token stands in the address behind `#`, which browsers send to nobody.
+  constant time. The token stands in the address behind `#`, which browsers send to nobody. `mmke serve` has other calls
+  (`/v1/`), which carry it as other programs send it: `Carrying` says how.
 * Calls that write carry JSON, or a file where files are taken, come from this page, and are small.
 * The page runs its own scripts and styles alone, may be framed by nobody, sends no referrer, and is not kept.
 """
@@ -10,12 +11,13 @@
 import hmac
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CARRIED_IN = "x-mmke-token"
@@ -62,11 +64,38 @@ def _addresses(name: str) -> list[str]:
         return []
 
 
+def _told(status: int, told: str) -> Response:
+    return JSONResponse({"message": told}, status)
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """Which calls carry the token, how, and how a refusal is told; unless said otherwise, as a page of ours does.
+
+    Attributes:
+        calls: how the paths of calls begin.
+        token: reads it from the headers of a request.
+        stale: what is told to a call with another token, or without one.
+        told: makes the answer of a status and a reason.
+    """
+
+    calls: str = CALLS
+    token: Callable[[Headers], str] = lambda headers: headers.get(CARRIED_IN, "")
+    stale: str = "This page belongs to an earlier start. Open the address that the command printed last."
+    told: Callable[[int, str], Response] = _told
+
+
 class Safeguards:
     """The middleware; `scope["nonce"]` is what the page gives its scripts and styles."""
 
     def __init__(
-        self, app: ASGIApp, *, token: str, most_bytes: int, uploads: Mapping[str, int] = MappingProxyType({})
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        most_bytes: int,
+        uploads: Mapping[str, int] = MappingProxyType({}),
+        carrying: Carrying = Carrying(),
     ) -> None:
         """Let through to `app` what carries the token and is at most so big.
 
@@ -75,7 +104,9 @@ class Safeguards:
             token: that calls carry.
             most_bytes: of a call in JSON.
             uploads: calls that take a file, with the most bytes of each.
+            carrying: which calls carry the token, and how.
         """
+        self._carrying = carrying
         self.app, self._token, self._most_bytes, self._uploads = app, token, most_bytes, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,8 +123,7 @@ class Safeguards:
 
         refusal = self._refusal(scope)
         if refusal is not None:
-            status, told = refusal
-            await JSONResponse({"message": told}, status)(scope, receive, send_guarded)
+            await self._carrying.told(*refusal)(scope, receive, send_guarded)
             return
         await self.app(scope, _Capped(receive, self._most(scope)), send_guarded)
 
@@ -103,10 +133,10 @@ class Safeguards:
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and reason where a request is refused."""
         headers = Headers(scope=scope)
-        if not scope["path"].startswith(CALLS):
+        if not scope["path"].startswith(self._carrying.calls):
             return None
-        if not hmac.compare_digest(headers.get(CARRIED_IN, "").encode(), self._token.encode()):
-            return 401, "This page belongs to an earlier start. Open the address that the command printed last."
+        if not hmac.compare_digest(self._carrying.token(headers).encode(), self._token.encode()):
+            return 401, self._carrying.stale
         return None if scope["method"] in ("GET", "HEAD") else self._refusal_to_write(scope, headers)
 
     def _refusal_to_write(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:

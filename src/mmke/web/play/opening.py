@@ -20,13 +20,14 @@ def serve_page(settings: PlaySettings, *, port: int, host: str, open_browser: bo
         service = Service(settings, Path(folder))
         app = play_app(service, token=token, hosts=known_hosts(host))
         service.start()
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, end_by_signal)
         try:
             run(app, listening, address=address_of(listening, token), open_browser=open_browser)
         finally:
             service.close()
 
 
-def _end(*_: object) -> None:
+def end_by_signal(*_: object) -> None:
+    """End the command at SIGTERM as at its own end, with its temporary folder."""
     # The server ends well and then raises the signal again, which by itself would leave the folder behind.
     sys.exit(128 + signal.SIGTERM)
