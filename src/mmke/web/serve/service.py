@@ -37,7 +37,8 @@ class Service:
             folder: of the server's own, for pictures while they are looked at.
         """
         self._answering, self._edited, self._folder = answering, edited, folder
-        self._stack, self._opened = ExitStack(), None
+        self._stack = ExitStack()
+        self._opened: Opened | None = None
         self._failed: BaseException | None = None
         self._ready = Flag()
         self.worker = Worker()
