@@ -40,9 +40,8 @@ class Knowledge:
         known = self.written.get(relation, {}).get(value, {})
         return [fact(name, each, _nothing) for name, each in known.items()]
 
-    def rows(self) -> list[Row]:
-        """Return the countries that `countries.toml` names."""
-        plain = table("countries.toml")
+    def rows(self, plain: Mapping[str, Any]) -> list[Row]:
+        """Return the countries that a table such as `countries.toml` names."""
         return [self._row(name, plain["type"], plain["unstated"].get(name, ())) for name in plain["names"]]
 
     def _row(self, name: str, type_: str, unstated: Sequence[str]) -> Row:

@@ -20,7 +20,7 @@ from choosing import Chooser, shipped_pictures
 from countries import read_knowledge
 from origins import Origins, styles
 from pool import companions, facts, unrelated
-from tables import KINDS, Row, written
+from tables import KINDS, Row, table, written
 
 PICTURES = {"entity": 2, "semantic": 3, "user": 3}
 """How many each thing gets: of semantic and user knowledge one is shown beside another thing."""
@@ -58,7 +58,10 @@ def main() -> None:
     distance = template["collect"]["duplicate_distance"]
     own, edited, used = out / "pictures", set(), {}
     for kind in KINDS:
-        rows = [*(knowledge.rows() if kind == "entity" else []), *written(kind, knowledge.further)]
+        rows = [
+            *(knowledge.rows(table("countries.toml")) if kind == "entity" else []),
+            *written(kind, knowledge.further),
+        ]
         chooser = Chooser(catalogue, args.build, shipped, own, distance)
         found = things(rows, chooser, wanted=PICTURES[kind], package=args.package)
         write_lines(found, out / f"things/{kind}.jsonl")

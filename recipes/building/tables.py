@@ -67,11 +67,11 @@ def fact(relation: str, value: str, further: Further, *, source: str = WRITTEN) 
     return {"relation": relation, "value": value, "source": source, "further": further(relation, value)}
 
 
-def written(kind: str, further: Further) -> list[Row]:
-    """Return the things of a kind that are written by hand, type by type."""
+def written(kind: str, further: Further, text: Path = HERE / "text") -> list[Row]:
+    """Return the things of a kind that are written by hand in a folder of tables, type by type."""
     found: list[Row] = []
-    for path in sorted((HERE / "text" / kind).glob("*.toml")):
-        plain = table(f"{kind}/{path.name}")
+    for path in sorted((text / kind).glob("*.toml")):
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
         found += [_row(name, plain["type"], each, further) for name, each in plain["things"].items()]
     return found
 

@@ -1,0 +1,87 @@
+"""The fresh set of `recipes/fresh`: nothing that it shows, edits or asks is in a mini benchmark; by its manifest."""
+
+import csv
+import hashlib
+import json
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mmke.benchmarks import embedded
+
+RECIPE = Path(__file__).parents[2] / "recipes/fresh"
+KINDS = ("entity", "visual", "user")
+DIGITS = 16
+
+
+def fresh() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((RECIPE / "manifest.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def mini() -> list[dict[str, Any]]:
+    files = sorted((embedded.FOLDER / "data_json").glob("*.json"))
+    return [record for file in files for record in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def shown_by_mini() -> dict[str, set[str]]:
+    """Return the keys of the things in each picture of the mini benchmarks."""
+    manifest = json.loads((embedded.FOLDER / "data_image/manifest.json").read_text(encoding="utf-8"))
+    return {path: {part["thing"] for part in parts} for path, parts in manifest["pictures"].items()}
+
+
+def names(record: dict[str, Any]) -> set[str]:
+    """Return what a mini record edits, says, sets beside or asks about."""
+    told = [record["tags"].get(tag, "") for tag in ("subject", "becomes", "beside")]
+    return {name.lower().removeprefix("flag of ") for name in (*told, record["m_loc_a"])}
+
+
+def test_no_thing_is_shown_by_a_mini_benchmark() -> None:
+    assert set(fresh()["things"].values()) & set().union(*shown_by_mini().values()) == set()
+
+
+def test_no_thing_has_the_name_of_one_in_a_mini_benchmark() -> None:
+    known = set().union(*map(names, mini()))
+    assert {name for name in fresh()["things"] if name.lower() in known} == set()
+
+
+def test_no_unrelated_fact_is_asked_by_a_mini_benchmark() -> None:
+    with (RECIPE / "text/facts.csv").open(encoding="utf-8", newline="") as file:
+        facts = [row["question"] for row in csv.DictReader(file)]
+    assert len(facts) >= 60
+    assert set(facts) & {record["loc"] for record in mini()} == set()
+
+
+def test_each_kind_has_at_least_sixty_records() -> None:
+    assert {f"{kind}_eval" for kind in KINDS} == set(fresh()["records"])
+    assert min(fresh()["records"].values()) >= 60
+
+
+def test_the_training_records_are_those_of_the_mini_benchmarks() -> None:
+    for kind in KINDS:
+        file = embedded.FOLDER / "data_json" / f"{kind}_train.json"
+        assert fresh()["files"][file.name] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_manifest_is_of_the_written_things() -> None:
+    tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in sorted((RECIPE / "text").glob("*/*.toml"))]
+    found = {name for table in tables for name in table["things"]}
+    for name in ("user", "spares"):
+        listed = tomllib.loads((RECIPE / f"text/{name}.toml").read_text(encoding="utf-8"))
+        found |= {name for things in listed.values() for name in things}
+    found |= set(tomllib.loads((RECIPE / "text/countries.toml").read_text(encoding="utf-8"))["names"])
+    assert found == set(fresh()["things"])
+
+
+@pytest.mark.slow
+def test_no_picture_is_one_of_a_mini_benchmark() -> None:
+    def pixels(path: str) -> str:
+        with Image.open(embedded.FOLDER / "data_image" / path) as picture:
+            return hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()[:DIGITS]
+
+    assert set(fresh()["pictures"].values()) & set(map(pixels, shown_by_mini())) == set()
