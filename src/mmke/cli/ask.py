@@ -47,7 +47,7 @@ def ask(
     folders = check_edits_named(edit)
     if not question.strip():
         raise UserError("the question is empty; write one")
-    from mmke.edits.given import picture_at
+    from mmke.benchmarks.plain import picture_at
 
     picture = None if image is None else picture_at(image, "--image")
     from mmke.edits.loading import stack

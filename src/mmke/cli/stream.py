@@ -74,6 +74,14 @@ def stream(
         int | None,
         typer.Option(metavar="D", help="First make D edits that are never scored.", rich_help_panel=WHEN),
     ] = None,
+    distract_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Take these D edits from a file of edits, or from what --benchmark takes.",
+            rich_help_panel=WHEN,
+        ),
+    ] = None,
     groups: Annotated[
         int | None,
         typer.Option(metavar="N", help="Begin anew after N groups of a grouped order.", rich_help_panel=WHEN),
@@ -138,6 +146,7 @@ def stream(
         "panel": panel,
         "reset": reset,
         "distract": distract,
+        "distract_from": distract_from,
         "groups": groups,
         "items": items,
         "first_of_group": first_of_group,

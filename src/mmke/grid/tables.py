@@ -53,6 +53,7 @@ class StreamTable(_Table):
     panel: Count | None = None
     reset: Count | None = None
     distract: Count | None = None
+    distract_from: str | None = None
     groups: Count | None = None
     items: Count | None = None
     first_of_group: bool | None = None

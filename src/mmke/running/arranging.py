@@ -35,7 +35,8 @@ def arrange(
     Args:
         settings: checked.
         cases: the evaluation records, in file order.
-        train: the training records, from which distractors are taken where the others do not suffice.
+        train: the training records, from which distractors are taken where the others do not suffice; with
+            `distract_from` what was read from there, from which alone they are taken.
         order_seed: of the order.
         benchmark: its name, for messages.
         fills_up: with too few cases for the gaps, score fewer, as published; else it is an error.
@@ -193,6 +194,8 @@ def _distractors(
     settings: StreamSettings, rest: Sequence[EditCase], train: Sequence[EditCase], benchmark: str
 ) -> list[EditCase]:
     """Return cases that are never scored: evaluation records behind the stream, then training records."""
+    if settings.distract_from is not None:
+        return list(train)
     found = [*rest, *train][: settings.distract]
     if len(found) < settings.distract:
         raise UserError(

@@ -18,6 +18,7 @@ from mmke.results.rows import RecordKey
 from mmke.results.shard import Shard, check_shard
 from mmke.running.arranging import arrange
 from mmke.running.devices import check_dtype, resolve_devices, resolve_dtype
+from mmke.running.distracting import digest_of, distractors
 from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
@@ -219,6 +220,9 @@ def _schedules(
         return
     # Training records are no partners that a stream of evaluation records could edit, though their ids look alike.
     settings = request.stream if request.partners == "eval" else replace(request.stream, hold_out="none")
+    if settings.distract_from is not None:
+        train = distractors(settings, data=request.data, protocol=request.protocol)
+        settings = replace(settings, distract_from=digest_of(train))
     for seed in request.order_seeds:
         stream = arrange(
             settings,

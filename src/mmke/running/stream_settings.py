@@ -51,6 +51,8 @@ class StreamSettings:
         panel: at a checkpoint a seeded sample of so many cases is scored; 0: all.
         reset: the session is closed and opened anew after so many cases; 0: never.
         distract: so many further cases are edited in first and never scored.
+        distract_from: where they come from: a file of edits, or what `--benchmark` takes; None: further records of the
+            benchmark. In a planned stream the digest of the edits, so that others are another stream.
         groups: the session is closed and opened anew after so many groups of a grouped order; 0: never.
         items: at most so many cases of each group are used; 0: all.
         first_of_group: whether only the first case of each group is scored.
@@ -65,6 +67,7 @@ class StreamSettings:
     panel: int = 0
     reset: int = 0
     distract: int = 0
+    distract_from: str | None = None
     groups: int = 0
     items: int = 0
     first_of_group: bool = False
@@ -85,6 +88,8 @@ class StreamSettings:
         """Return the settings as plain data for run.json, with the number of cases that they come to."""
         plain = {**asdict(self), "tests": tests, "score": str(self.moments)}
         del plain["or_all"]  # `tests` says what it came to
+        if self.distract_from is None:
+            del plain["distract_from"]  # so that streams that were begun before there was this setting go on
         return plain
 
     def named(self, tests: int) -> str:
@@ -95,6 +100,7 @@ class StreamSettings:
         parts = ["stream", self.order.replace(":", "-"), f"{tests}x{self.batch}", moments]
         for name in ("panel", "reset", "distract", "groups", "items"):
             parts += [f"{name}{getattr(self, name)}"] if getattr(self, name) else []
+        parts += [f"from-{self.distract_from}"] if self.distract_from else []
         return "-".join([*parts, *["first"] * self.first_of_group])
 
 
@@ -151,6 +157,8 @@ def check_stream(settings: StreamSettings) -> None:
     for gap in settings.moments.gaps:
         if gap % settings.batch:
             raise UserError(f"--score gap:{gap}: with --batch {settings.batch} a gap is a multiple of {settings.batch}")
+    if settings.distract_from and not settings.distract:
+        raise UserError(f"--distract-from {settings.distract_from}: say with --distract how many edits to take")
     _check_resets(settings, settings.moments)
     _check_groups(settings)
 
@@ -269,7 +277,8 @@ def fitted(settings: StreamSettings, available: int) -> StreamSettings:
 
     Where the end is no checkpoint, nothing is left out.
     """
-    most = available - max(settings.moments.gaps, default=0) - settings.distract
+    taken = 0 if settings.distract_from else settings.distract
+    most = available - max(settings.moments.gaps, default=0) - taken
     if most < 1:
         return settings
     tests = min(settings.tests or most, most)
