@@ -40,6 +40,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "ultraedit": {"step": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]},
     # One site a call, with the radius that belongs to it (radius.py): --set site=… --set radius=…
     "grace": {"positions": ["prompt", "last"], "learning_rate": [1.0, 3.0, 10.0], "steps": [30, 60, 100]},
+    "m-ore": {"step": [0.1, 0.3, 1.0, 3.0, 10.0], "rank": [128, 384]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }

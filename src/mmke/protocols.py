@@ -27,13 +27,25 @@ class LowRankUpdate:
     """Low-rank update of a weight matrix [out_features in_features]: ΔW = outputsᵀ @ inputs.
 
     A linear layer adds ΔW x to its output, so that neither the edited matrix nor its gradient is ever formed.
+
+    Attributes:
+        inputs: what x is multiplied by first.
+        outputs: what the result is multiplied by, transposed.
+        normalised: whether a LayerNorm without parameters stands between the two products; then there is no ΔW.
     """
 
     inputs: Float[Tensor, "rank in_features"]
     outputs: Float[Tensor, "rank out_features"]
+    normalised: bool = False
 
     def product(self) -> Float[Tensor, "out_features in_features"]:
-        """Return ΔW."""
+        """Return ΔW.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.normalised:
+            raise ValueError("a LayerNorm stands between the two factors, so that they have no product")
         return self.outputs.T @ self.inputs
 
 
@@ -41,7 +53,9 @@ Weights = Mapping[str, Tensor | LowRankUpdate]
 """Edited tensors by their parameter name in the backbone's module. A full tensor is used in place of the module's own;
 a low-rank update is added to it."""
 
-Part = Literal["vision", "alignment", "language"]
+Part = Literal["vision", "alignment", "projection", "language"]
+"""The parts of a model: what encodes a picture, what aligns it (a projector or a Q-Former), what hands it to the
+language model (the same projector, or the linear layer behind a Q-Former), and the language model."""
 Slot = Literal["mlp_in", "mlp_out", "q_proj", "k_proj", "v_proj", "o_proj"]
 """A linear of a decoder layer: those that lead into and out of its MLP, and its attention's projections."""
 

@@ -60,6 +60,7 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "lora": "mmke.editors.lora.edit:make",
         "ultraedit": "mmke.editors.ultraedit.edit:make",
         "grace": "mmke.editors.grace.edit:make",
+        "m-ore": "mmke.editors.m_ore.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

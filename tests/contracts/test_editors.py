@@ -30,17 +30,22 @@ EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke")
 FIRST, *OTHERS = ARCHITECTURES
 ROUTING = ("ike", "ike-random", "serac", "grace")
-DIFFERENT = tuple(name for name in EDITORS if name not in ("none", "ike-random", "lora", "ultraedit", "grace"))
-"""Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora
-and ultraedit reach the matrices of ft-llm and mend, and grace reads one of these."""
+ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore")
+DIFFERENT = tuple(name for name in EDITORS if name not in ALIKE)
+"""Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora,
+ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, and grace reads one of these."""
 PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
 BOTH: Mapping[str, Mapping[str, object]] = {
     "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}
 }
 MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequence": "merge"}}
 
-BRIEF = ("lora", "grace")
-"""Editors of which one session is tried quickly: lora fits as ft-llm does, and grace has the session of serac."""
+SCOPED: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "shared_rows": 4}}
+BEHIND_A_NORM: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "step": 0.1, "normalise": True}}
+
+BRIEF = ("lora", "grace", "m-ore")
+"""Editors of which one session is tried quickly: lora fits as ft-llm does, grace has the session of serac, and m-ore
+that of ultraedit."""
 ALL = tuple(name for name in EDITORS if name not in BRIEF)
 
 test_all_claims_on_one_architecture = editor_contract(*ALL, backbones=[FIRST], changes=QUICK)
@@ -61,6 +66,16 @@ test_streams_of_projectors_adapters = pytest.mark.slow(
     stream_contract("lora", backbones=ARCHITECTURES, changes=PROJECTOR)
 )
 test_streams_of_merged_adapters = pytest.mark.slow(stream_contract("lora", backbones=ARCHITECTURES, changes=MERGED))
+
+test_a_write_gate = pytest.mark.slow(editor_contract("m-ore", backbones=ARCHITECTURES, claims=IN_SHORT, changes=SCOPED))
+test_streams_through_a_write_gate = pytest.mark.slow(
+    stream_contract("m-ore", backbones=ARCHITECTURES, claims=STREAM_IN_SHORT, changes=SCOPED)
+)
+test_writes_behind_a_norm = pytest.mark.slow(
+    editor_contract("m-ore", backbones=ARCHITECTURES, claims=IN_SHORT, changes=BEHIND_A_NORM)
+)
+test_all_claims_behind_a_norm = pytest.mark.slow(editor_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
+test_streams_behind_a_norm = pytest.mark.slow(stream_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
 
 test_routing_on_one_architecture = routing_contract("serac", "grace", backbones=[FIRST], changes=QUICK)
 test_routing_of_ike = pytest.mark.slow(routing_contract("ike", "ike-random", backbones=[FIRST], changes=QUICK))

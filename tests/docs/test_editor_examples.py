@@ -12,6 +12,9 @@ from mmke.backbones.engine.substitution import call_with
 from mmke.editing.factors import Factors
 from mmke.editors.grace.codebook import Codebook
 from mmke.editors.lora.edit import Pair
+from mmke.editors.m_ore.gate import gate
+from mmke.editors.m_ore.projections import closed
+from mmke.editors.m_ore.projections import move as move_of_b
 from mmke.editors.ultraedit.edit import move, values
 from mmke.editors.ultraedit.normaliser import Normaliser
 
@@ -56,6 +59,32 @@ def test_ultraedits_normaliser() -> None:
     assert round(float(seen.std()), 4) == page["standard deviation"]
     one = torch.ones(1, 1)
     assert round(float(normaliser(Factors(one, one)).inputs), 4) == page["1, standardised"]
+
+
+def test_m_ore() -> None:
+    page = example("m-ore")
+    left, out = torch.eye(2), torch.zeros(1, 2)
+    for when in ("first", "second"):
+        out = out - move_of_b(page["gradient of B"], left, page["step"])
+        left = closed(left, page["key"], float(page["lambda"]))
+        torch.testing.assert_close(out, page[f"B after the {when} write"])
+        if when == "first":
+            torch.testing.assert_close(left, page["P after the first write"])
+    one, left = torch.ones(1), torch.eye(1)
+    for _ in range(1000):
+        left = closed(left, one, 2000.0)
+    assert round(float(left), 4) == page["share along the key after 1,000 writes, lambda 2,000"]
+
+
+def test_scope_edits_gate() -> None:
+    page = example("m-ore")
+    cosine = page["cosine"]
+    text = page["length of the text's key"] * torch.tensor([1.0, 0.0])
+    image = page["length of the picture's key"] * torch.tensor([cosine, (1 - cosine**2) ** 0.5])
+    _, *opened = (round(float(each), 4) for each in gate(text, image))
+    assert opened == [
+        page[f"gate {where}"] for where in ("of the edit", "in the language model", "on the picture's side")
+    ]
 
 
 def test_grace() -> None:

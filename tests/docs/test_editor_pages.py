@@ -17,7 +17,20 @@ SCALING = ROOT / "docs" / "scaling.md"
 PAGES = {
     name: INDEX.parent / page for name, page in re.findall(r"^\| \[`(\S+)`\]\((\S+)\)", INDEX.read_text(), re.MULTILINE)
 }
-EDITORS = ("none", "ft-llm", "ft-alignment", "ike", "ike-random", "serac", "mend", "ke", "lora", "ultraedit", "grace")
+EDITORS = (
+    "none",
+    "ft-llm",
+    "ft-alignment",
+    "ike",
+    "ike-random",
+    "serac",
+    "mend",
+    "ke",
+    "lora",
+    "ultraedit",
+    "grace",
+    "m-ore",
+)
 MEASURED = [
     *(ROOT / "docs" / name for name in ("results.md", "streams-results.md", "streams-speed.md")),
     *(ROOT / name for name in ("benchmarks/RESULTS.md", "benchmarks/FULL_SIZE.md", "recipes/settings/README.md")),

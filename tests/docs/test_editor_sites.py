@@ -25,6 +25,12 @@ def row(editor: str, backbone: str) -> tuple[list[str], str, str]:
     return re.findall(r"`([^`]+)`", cells[1]), cells[1], cells[2]
 
 
+def last_cell(editor: str, backbone: str) -> str:
+    """Return the last cell of a row of edited tensors."""
+    text = (DOCS / f"{editor}.md").read_text(encoding="utf-8").partition("## What is edited")[2]
+    return next(line.strip("| ").rpartition(" | ")[2] for line in text.splitlines() if f"`{backbone}`" in line)
+
+
 def millions(tensors: list[torch.Tensor]) -> str:
     """Return how many numbers there are, as the pages say it."""
     number = sum(tensor.numel() for tensor in tensors) / 1e6
@@ -60,6 +66,19 @@ def test_what_the_pages_say_is_edited(name: str) -> None:
     (beside,), _, numbers = row("grace", name)
     assert f"{beside}.weight" == module
     assert numbers == f"{sum(matrix.shape):,}"
+
+    edited = tensors("m-ore", backbone)
+    (first, last, second, *projector), cell, numbers = row("m-ore", name)
+    below, number, part = re.fullmatch(r"(.*\.layers\.)(\d+)\.(\S+)", first).groups()  # type: ignore[union-attr]
+    parts = [part, part.removesuffix(part.split(".")[-2] + ".weight") + second.removeprefix("…")]
+    layers = [f"{below}{each}.{slot}" for slot in parts for each in range(int(number), int(last) + 1)]
+    (lead, *others) = projector
+    whole = [lead, *(lead.removesuffix(lead.split(".")[-2] + ".weight") + each.removeprefix("…") for each in others)]
+    assert [*layers, *whole] == list(edited)
+    rank = resolve("m-ore", name, {})["rank"]
+    assert numbers == millions([torch.empty(rank, len(each), device="meta") for each in edited.values()])
+    kept = sum(rank * (sum(each.shape) + rank) for each in edited.values())
+    assert last_cell("m-ore", name) == f"{4 * kept / 2**20:.0f}"
 
     edited = tensors("ft-alignment", backbone)
     _, cell, numbers = row("ft-alignment", name)

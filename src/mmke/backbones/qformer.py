@@ -57,7 +57,7 @@ def vision(model: Any, pixels: Callable[[Image.Image], Tensor]) -> Vision:
         embeddings: Tensor = model.language_projection(hidden)
         return embeddings
 
-    return Vision(pixels, encode, stacked(project), "vision_model", "qformer")
+    return Vision(pixels, encode, stacked(project), "vision_model", "qformer", "language_projection")
 
 
 def tensor_dtype(name: str, half: torch.dtype) -> torch.dtype:

@@ -23,6 +23,8 @@ class Vision:
         align: turns the features of several pictures into the embeddings of all their positions [positions hidden].
         tower: name of the submodule that encodes.
         alignment: name of the submodule that aligns.
+        projection: name of the linear layer behind it, whose outputs the language model reads; None: the alignment's
+            own linear layers do that.
     """
 
     pixels: Callable[[Image.Image], Any]
@@ -30,6 +32,7 @@ class Vision:
     align: Callable[[Sequence[Any]], Tensor]
     tower: str
     alignment: str
+    projection: str | None = None
 
 
 def stacked(project: Callable[[Tensor], Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:

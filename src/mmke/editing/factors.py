@@ -6,7 +6,7 @@ differentiated with respect to the edited linears' outputs only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.turns import turn
-from mmke.protocols import Backbone, Trunk, Weights
+from mmke.protocols import Backbone, Encoded, Trunk, Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def share(found: Mapping[str, Factors], among: int) -> Mapping[str, Factors]:
 def factors(
     backbone: Backbone, trunk: Trunk, names: Sequence[str], target: Int[Tensor, "tokens"], weights: Weights
 ) -> Mapping[str, Factors]:
-    """Return the factors of each edited matrix for one edit.
+    """Return the factors of each edited matrix for one edit; a matrix that the query does not pass through has none.
 
     Args:
         backbone: where the matrices are.
@@ -57,15 +58,40 @@ def factors(
         target: the answer's token ids.
         weights: what has been edited before.
     """
+    encoded = trunk.batch.encoded[0]
+    with turn(backbone.module), torch.enable_grad(), _kept(backbone, names) as passes:
+        logits = backbone.tail(trunk, weights).float()
+        if len(encoded.rows) != len(encoded.answer_rows):
+            logits = logits[sent(encoded.answer_rows, logits.device)]
+        loss = cross_entropy(logits, target)
+        outputs = [each.output for some in passes.values() for each in some]
+        gradients = iter(backbone.gradients(loss, outputs))
+    return {name: _joined(some, gradients) for name, some in passes.items() if some}
+
+
+def inputs(backbone: Backbone, trunk: Trunk, names: Sequence[str]) -> Mapping[str, Float[Tensor, "rows into"]]:
+    """Return what each matrix of the unedited model is fed; see `factors`."""
+    with turn(backbone.module), torch.no_grad(), _kept(backbone, names) as passes:
+        backbone.tail(trunk, {})
+    return {name: torch.cat([_rows(each.input) for each in some]) for name, some in passes.items() if some}
+
+
+def at_rows(each: Float[Tensor, "positions size"], encoded: Encoded) -> Float[Tensor, "rows size"]:
+    """Return of what passed through a linear for one query what did so at the wanted rows."""
+    if len(each) == len(encoded.rows):  # only the wanted rows pass through the last layer's MLP
+        return each
+    return each[sent(encoded.rows, each.device)]
+
+
+@contextmanager
+def _kept(backbone: Backbone, names: Sequence[str]) -> Iterator[dict[str, list["Pass"]]]:
+    """Keep what passes through linears inside the context, by the names of their matrices."""
     passes: dict[str, list[Pass]] = {name: [] for name in names}
-    with turn(backbone.module), torch.enable_grad(), ExitStack() as hooks:
+    with ExitStack() as hooks:
         for name in names:
             linear = backbone.module.get_submodule(name.removesuffix(".weight"))
             hooks.callback(linear.register_forward_hook(_keeper(passes[name])).remove)
-        loss = cross_entropy(backbone.tail(trunk, weights).float(), target)
-        outputs = [each.output for name in names for each in passes[name]]
-        gradients = iter(backbone.gradients(loss, outputs))
-    return {name: _joined(passes[name], gradients) for name in names}
+        yield passes
 
 
 class Pass(NamedTuple):
@@ -83,7 +109,8 @@ def _joined(passes: Sequence[Pass], gradients: Iterator[Tensor]) -> Factors:
 def _keeper(passes: list[Pass]) -> Any:
     def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         # What the lowest of them hands on is where the graph begins; it reaches all others.
-        passes.append(Pass(args[0].detach(), output if output.requires_grad else output.requires_grad_()))
+        began = output if output.requires_grad or not torch.is_grad_enabled() else output.requires_grad_()
+        passes.append(Pass(args[0].detach(), began))
 
     return keep
 

@@ -27,11 +27,13 @@ class ObservingSession:
         session: whose editor changes them.
         statistics: its buffers are the statistics.
         otherwise: the difference in settings by which a saved session has others, for a message.
+        outside: why the edit is no change of weights, for a message; None: it is one.
     """
 
     session: WeightSession
     statistics: nn.Module
     otherwise: str
+    outside: str | None = None
 
     def apply(self, edits: Sequence[Edit]) -> None:
         """Edit by one batch; an edit that cannot be made changes no statistics."""
@@ -47,7 +49,13 @@ class ObservingSession:
         return self.session.answer(probes, ask)
 
     def module(self) -> AbstractContextManager[nn.Module]:
-        """Lend the edited model."""
+        """Lend the edited model.
+
+        Raises:
+            UserError: the edit is no change of weights.
+        """
+        if self.outside is not None:
+            raise UserError(self.outside)
         return self.session.module()
 
     def state(self) -> SessionState:
@@ -58,11 +66,13 @@ class ObservingSession:
     def load_state(self, state: SessionState) -> None:
         """Go on from edited tensors and statistics of another session."""
         statistics = {name: tensor for name, tensor in state.tensors.items() if name.startswith(STATISTICS)}
-        missing = self._statistics().keys() ^ statistics.keys()
-        if missing:
+        here, there = ({name: each.shape for name, each in some.items()} for some in (self._statistics(), statistics))
+        differing = {name for name in here | there if here.get(name) != there.get(name)}
+        if differing:
             raise UserError(
-                f"{self.session.editor.name}: the saved session does not fit: the tensor {min(missing)!r} is missing "
-                f"or surplus; it was saved under {self.otherwise}, so open the session with that setting"
+                f"{self.session.editor.name}: the saved session does not fit: the tensor {min(differing)!r} is "
+                f"missing, surplus or of another shape; it was saved under {self.otherwise}, so open the session with "
+                "that setting"
             )
         weights = {name: tensor for name, tensor in state.tensors.items() if name not in statistics}
         self.session.load_state(replace(state, tensors=weights))

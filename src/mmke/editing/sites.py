@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from mmke.protocols import VISION, Backbone, Cut, Editor
 from mmke.types import Query
 
-SITE = re.compile(r"alignment(\.linears)?|language\.(-?\d+|\*)\.(mlp_(in|out)|[qkvo]_proj)")
+SITE = re.compile(r"alignment(\.linears)?|projection|language\.(-?\d+|-[1-9]\d*:|\*)\.(mlp_(in|out)|[qkvo]_proj)")
 """`alignment` is every tensor of the projector or Q-Former, `alignment.linears` the weights of its linear layers alone,
-`language.-1.mlp_in` the weight of the linear that leads into the MLP of the last decoder layer, `language.-1.q_proj`
-that of its attention's query projection, and `language.*.mlp_in` the weights of such linears in all layers."""
+`projection` those of the linear layers of a projector, or of the one behind a Q-Former. `language.-1.mlp_in` is the
+weight of the linear that leads into the MLP of the last decoder layer, `language.-1.q_proj` that of its attention's
+query projection, `language.-3:.mlp_in` the weights of such linears in the last three layers (in all where there are
+fewer), and `language.*.mlp_in` in all layers."""
 
 
 def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,7 +30,8 @@ def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
 
 def _of_the_language_model(sites: tuple[str, ...]) -> tuple[str, ...]:
     if any(map(_aligns, sites)):
-        raise ValueError("sites name 'alignment'; this editor edits matrices of the language model")
+        named = next(filter(_aligns, sites)).partition(".")[0]
+        raise ValueError(f"sites name {named!r}; this editor edits matrices of the language model")
     return sites
 
 
@@ -87,19 +90,19 @@ def lowest_inside(backbone: Backbone, editors: Iterable[Editor]) -> Cut | None:
 
 def _parameters(backbone: Backbone, site: str) -> list[str]:
     if _aligns(site):
-        where = backbone.site("alignment")
+        where = backbone.site("projection" if site == "projection" else "alignment")
         part = backbone.module.get_submodule(where)
         linears = {f"{name}.weight".removeprefix(".") for name, each in part.named_modules() if _is_linear(each)}
         names = [name for name, _ in part.named_parameters() if site == "alignment" or name in linears]
         return [f"{where}.{name}" for name in names]
     _, layer, slot = site.split(".")
-    numbers = range(backbone.layers) if layer == "*" else [int(layer)]
+    numbers = range(_lowest(site, backbone.layers), backbone.layers) if _several(layer) else [int(layer)]
     return [f"{backbone.site('language', number, slot)}.weight" for number in numbers]  # type: ignore[arg-type]
 
 
 def _aligns(site: str) -> bool:
-    """Tell whether a site lies in the projector or Q-Former."""
-    return site.startswith("alignment")
+    """Tell whether a site lies between the image encoder and the language model."""
+    return site.startswith(("alignment", "projection"))
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -109,4 +112,11 @@ def _is_linear(module: nn.Module) -> bool:
 def _lowest(site: str, layers: int) -> int:
     """Return the lowest layer of a site, counted from the first: layer -1 lies above layer 0."""
     layer = site.split(".")[1]
-    return 0 if layer == "*" else int(layer) % layers
+    if _several(layer):
+        return 0 if layer == "*" else max(0, layers + int(layer.removesuffix(":")))
+    return int(layer) % layers
+
+
+def _several(layer: str) -> bool:
+    """Tell whether a site names several layers: all, or the last few."""
+    return layer == "*" or layer.endswith(":")

@@ -17,6 +17,8 @@ from mmke.types import Edit, ImageRef, Query
 
 INPUTS, OUTPUTS = ".update_inputs", ".update_outputs"
 """Behind the name of a matrix: the two factors of its low-rank update."""
+NORMALISED = ".update_outputs_normalised"
+"""The second factor where a LayerNorm stands between the two."""
 
 
 def facts(editor: str, backbone: Backbone, **further: Any) -> dict[str, Any]:
@@ -50,7 +52,10 @@ def flat(weights: Weights) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, edited in weights.items():
         if isinstance(edited, LowRankUpdate):
-            tensors |= {name + INPUTS: edited.inputs, name + OUTPUTS: edited.outputs}
+            tensors |= {
+                name + INPUTS: edited.inputs,
+                name + (NORMALISED if edited.normalised else OUTPUTS): edited.outputs,
+            }
         else:
             tensors[name] = edited
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -72,11 +77,13 @@ def nested(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, edito
     weights: dict[str, Tensor | LowRankUpdate] = {}
     rest = dict(tensors)
     for name, own in wanted.items():
-        factors = (name + INPUTS, name + OUTPUTS)
         if name in rest:
             weights[name] = rest.pop(name).to(own.device)
-        elif rest.keys() >= set(factors):
-            weights[name] = LowRankUpdate(*(rest.pop(factor).to(own.device) for factor in factors))
+        for outputs in (OUTPUTS, NORMALISED):
+            factors = (name + INPUTS, name + outputs)
+            if name not in weights and rest.keys() >= set(factors):
+                first, second = (rest.pop(factor).to(own.device) for factor in factors)
+                weights[name] = LowRankUpdate(first, second, outputs == NORMALISED)
     wrong = [name for name, own in wanted.items() if name not in weights or shape(weights[name]) != tuple(own.shape)]
     if wrong or rest:
         raise UserError(

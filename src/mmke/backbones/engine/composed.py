@@ -212,6 +212,8 @@ class ComposedBackbone:
 
     def site(self, part: Part, layer: int | None = None, slot: Slot | None = None) -> str:
         """Return the name of the submodule that plays a role."""
+        if part == "projection":
+            return self.vision.projection or self.vision.alignment
         if part != "language":
             return self.vision.alignment if part == "alignment" else self.vision.tower
         if layer is None:

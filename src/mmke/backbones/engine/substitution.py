@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
+from torch.nn.functional import layer_norm
 
 from mmke.backbones.engine.turns import LENT, Lent, alone, lent, turn
 from mmke.protocols import LowRankUpdate, Weights
@@ -103,10 +104,20 @@ def _adding(module: nn.Module, added: Mapping[str, LowRankUpdate]) -> Iterator[N
 
 def _adder(added: LowRankUpdate) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     def add(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        change: Tensor = _Change.apply(args[0], added.inputs, added.outputs)  # type: ignore[no-untyped-call]
+        change: Tensor
+        if added.normalised:
+            change = _normalised_change(args[0], added)
+        else:
+            change = _Change.apply(args[0], added.inputs, added.outputs)  # type: ignore[no-untyped-call]
         return (output + change).to(output.dtype)
 
     return add
+
+
+def _normalised_change(fed: Tensor, added: LowRankUpdate) -> Tensor:
+    with torch.autocast(fed.device.type, enabled=False), _rounded_like(fed):
+        met = fed.to(added.inputs.dtype) @ added.inputs.T
+        return layer_norm(met, met.shape[-1:]) @ added.outputs
 
 
 class _Change(torch.autograd.Function):

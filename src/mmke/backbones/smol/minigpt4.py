@@ -56,6 +56,7 @@ def load(
             align=stacked(parts.project),
             tower="vision_tower",
             alignment="qformer",
+            projection="language_projection",
         ),
         decoder=decoder.llama_parts(parts.language_model.model, parts.language_model.lm_head),
         decoder_name=NAMES.decoder,

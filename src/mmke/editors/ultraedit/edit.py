@@ -30,12 +30,12 @@ from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.substitution import joined
 from mmke.editing import sites
 from mmke.editing.checked import Positive
-from mmke.editing.factors import Factors, factors
+from mmke.editing.factors import Factors, at_rows, factors
 from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import EditorSettings, build
 from mmke.editing.weight_session import SiteEditor, WeightSession
 from mmke.editors.ultraedit.normaliser import Normalisers
-from mmke.protocols import Backbone, EditSession, Encoded, LowRankUpdate, Store, Weights
+from mmke.protocols import Backbone, EditSession, LowRankUpdate, Store, Weights
 from mmke.types import Ask, Edit, EditCase, Switches
 
 
@@ -95,7 +95,10 @@ class UltraEdit(SiteEditor):
         encoded = batch.encoded[0]
         target = sent(encoded.target_ids, batch.order.device)
         found = factors(backbone, trunk, sites.parameters(backbone, self.sites), target, weights)
-        return {name: _at_the_target(each, encoded) for name, each in found.items()}
+        return {
+            name: Factors(at_rows(each.inputs, encoded), at_rows(each.gradients, encoded))
+            for name, each in found.items()
+        }
 
 
 def values(rows: Factors, step: float) -> Float[Tensor, "rows out"]:
@@ -116,13 +119,6 @@ def move(inputs: Float[Tensor, "rows into"], wanted: Float[Tensor, "rows out"]) 
     ridge = exact.T @ exact + torch.eye(into, dtype=exact.dtype, device=exact.device)
     solved = torch.linalg.solve(ridge, exact.T @ wanted.double()).float()
     return LowRankUpdate(torch.eye(into, device=inputs.device), solved)
-
-
-def _at_the_target(each: Factors, encoded: Encoded) -> Factors:
-    if len(each.inputs) == len(encoded.rows):  # only what predicts the target passes through the last layer's MLP
-        return each
-    rows = sent(encoded.rows, each.inputs.device)
-    return Factors(each.inputs[rows], each.gradients[rows])
 
 
 def _stacked(some: Sequence[Factors]) -> Factors:
