@@ -10,7 +10,7 @@ twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -36,7 +36,7 @@ class LowRankUpdate:
 
     inputs: Float[Tensor, "rank in_features"]
     outputs: Float[Tensor, "rank out_features"]
-    normalised: bool = False
+    normalised: bool = field(default=False, kw_only=True)
 
     def product(self) -> Float[Tensor, "out_features in_features"]:
         """Return ΔW.

@@ -138,7 +138,7 @@ def test_the_gradient_is_that_of_the_added_matrices(
     weights = after(editor, backbone, [other]).session.weights
     ours = editor._read(backbone, edit, weights, MemoryStore())  # type: ignore[arg-type]
     leaves = {name: each.outputs.clone().requires_grad_() for name, each in weights.items()}  # type: ignore[union-attr]
-    edited = {name: LowRankUpdate(weights[name].inputs, leaf, normalise) for name, leaf in leaves.items()}  # type: ignore[union-attr]
+    edited = {name: LowRankUpdate(weights[name].inputs, leaf, normalised=normalise) for name, leaf in leaves.items()}  # type: ignore[union-attr]
     batch = backbone.encode([edit.query], [edit.target], Ask())
     trunk = backbone.trunk(batch, editor.cut(backbone), store=MemoryStore())
     loss = cross_entropy(backbone.tail(trunk, edited), torch.tensor(batch.encoded[0].target_ids))

@@ -83,7 +83,7 @@ def nested(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, edito
             factors = (name + INPUTS, name + outputs)
             if name not in weights and rest.keys() >= set(factors):
                 first, second = (rest.pop(factor).to(own.device) for factor in factors)
-                weights[name] = LowRankUpdate(first, second, outputs == NORMALISED)
+                weights[name] = LowRankUpdate(first, second, normalised=outputs == NORMALISED)
     wrong = [name for name, own in wanted.items() if name not in weights or shape(weights[name]) != tuple(own.shape)]
     if wrong or rest:
         raise UserError(

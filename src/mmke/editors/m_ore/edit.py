@@ -167,7 +167,7 @@ class MORE(SiteEditor):
                 (backbone.state, self.name, self.seed, rank, name), partial(drawn, own, rank, name=name, seed=self.seed)
             )
             zeros = torch.zeros(rank, len(own), device=own.device)
-            begun[name] = LowRankUpdate(rows, zeros, self.settings.normalise)
+            begun[name] = LowRankUpdate(rows, zeros, normalised=self.settings.normalise)
         return begun
 
     def _read(
