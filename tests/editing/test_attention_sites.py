@@ -11,9 +11,9 @@ from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.projections import find_projections, projection
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.factors import factors
-from mmke.editing.sites import cut_below, parameters
+from mmke.editing.sites import cut_below, parameters, reach
 from mmke.errors import UserError
-from mmke.protocols import Cut
+from mmke.protocols import VISION, Cut
 from mmke.types import Ask, Edit, Query
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -34,6 +34,22 @@ def test_each_projection_is_found_and_lies_above_its_cut(backbone: ComposedBackb
     assert cut_below(backbone, ["language.-1.mlp_in", "language.3.q_proj"]) == Cut("layer", 3)
     assert cut_below(backbone, ["language.2.mlp_in", "language.3.q_proj"]) == Cut("mlp", 2)
     assert cut_below(backbone, ["language.2.mlp_in", "language.-2.v_proj"]) == Cut("layer", 2)
+
+
+def test_a_site_may_name_the_last_layers_or_all(backbone: ComposedBackbone) -> None:
+    for layers, lowest in (("-3:", 1), ("-12:", 0), ("*", 0)):
+        names = parameters(backbone, [f"language.{layers}.mlp_out"])
+        assert [f".{number}." in name for number, name in enumerate(names, lowest)] == [True] * (4 - lowest)
+        assert cut_below(backbone, [f"language.{layers}.mlp_out"]) == Cut("mlp", lowest)
+    assert cut_below(backbone, ["language.-2:.mlp_in", "projection"]) == VISION
+
+
+def test_the_projection_is_what_leads_into_the_language_model(backbone: ComposedBackbone) -> None:
+    names = parameters(backbone, ["projection"])
+    width = backbone.decoder.config.hidden_size
+    assert len(backbone.module.get_parameter(names[-1])) == width
+    assert len(names) == (2 if backbone.name == "tiny-llava" else 1)
+    assert not reach(["projection"], Query("Who?"))
 
 
 @pytest.mark.parametrize("role", first_quick(PROJECTIONS))

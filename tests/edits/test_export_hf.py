@@ -27,6 +27,8 @@ from mmke.types import Ask
 SAVED: dict[str, Callable[[Path], None]] = {"llava": save_llava, **FOLDERS}
 FURTHER: dict[str, Callable[[Path], None]] = {"blip2": hf_more_folders.save_blip2}
 STEPS = 4
+FITTED: dict[str, Any] = {"steps": 5, "learning_rate": 1e-2}
+WRITTEN: dict[str, Any] = {"steps": 5, "rank": 16, "step": 1.0}
 QUESTIONS = ("Which flag?", "Which flag is this one, and where is it flown?", "Who?")
 WRITING = Ask(decode="generate", max_new=STEPS)
 peft_reads = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -79,13 +81,13 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAVED)
-@pytest.mark.parametrize("editor", ["ft-llm", "ft-alignment"])
+@pytest.mark.parametrize(("editor", "settings"), [("ft-llm", FITTED), ("ft-alignment", FITTED), ("m-ore", WRITTEN)])
 def test_the_exported_model_writes_as_the_session_also_in_a_padded_batch(
-    name: str, editor: str, tmp_path: Path, picture: Path
+    name: str, editor: str, settings: dict[str, Any], tmp_path: Path, picture: Path
 ) -> None:
     (tmp_path / "base").mkdir()
     SAVED[name](tmp_path / "base")
-    answers = edited(tmp_path / "base", tmp_path / "edit", picture, editor, steps=5, learning_rate=1e-2)
+    answers = edited(tmp_path / "base", tmp_path / "edit", picture, editor, **settings)
     assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out")]) == 0
     models = {
         place: AutoModelForImageTextToText.from_pretrained(tmp_path / place, dtype=torch.float32)
@@ -137,17 +139,25 @@ def test_names_of_another_version_and_half_precision_are_kept(tmp_path: Path, pi
 
 @peft_reads
 @pytest.mark.slow
-@pytest.mark.parametrize(("editor", "words"), [("lora", []), ("ft-llm", ["--rank", "32"])])
+@pytest.mark.parametrize(
+    ("editor", "settings", "words"),
+    [("lora", FITTED, []), ("m-ore", WRITTEN, []), ("ft-llm", FITTED, ["--rank", "32"])],
+)
 def test_an_adapter_answers_as_the_session(
-    editor: str, words: list[str], tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+    editor: str,
+    settings: dict[str, Any],
+    words: list[str],
+    tmp_path: Path,
+    picture: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     base = tmp_path / "base"
     base.mkdir()
     save_llava(base)
-    answers = edited(base, tmp_path / "edit", picture, editor, steps=5, learning_rate=1e-2)
+    answers = edited(base, tmp_path / "edit", picture, editor, **settings)
     assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out"), "--adapter", *words]) == 0
     told = capsys.readouterr().out
-    assert ("exact" in told) == (editor == "lora")  # all 32 directions of a matrix leave out what is rounded
+    assert ("exact" in told) == (editor != "ft-llm")  # all 32 directions of a matrix leave out what is rounded
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base)
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
@@ -192,6 +202,22 @@ def test_an_editor_that_leaves_the_weights_is_refused_with_its_reason(
         told = capsys.readouterr().err.strip().splitlines()[-1]
         assert "cannot become a model of its own: ike-random edits the prompt and leaves the module as it is" in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_layer_norm_between_the_factors_is_refused_and_the_way_out_is_said(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    save_llava(base)
+    edited(base, tmp_path / "edit", picture, "m-ore", normalise=True, **WRITTEN)
+    for more in ([], ["--adapter"]):
+        capsys.readouterr()
+        assert cli.main(["export", str(tmp_path / "edit"), "--to", str(tmp_path / "out"), *more]) == 2
+        told = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "cannot become a model of its own: m-ore.normalise = true puts a LayerNorm" in told
+        assert "make the edit with m-ore.normalise=false" in told
 
 
 @pytest.mark.slow
