@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmke.results.abilities import AbilityRecord, AnswerRecord, ability_line
 from mmke.results.folder import FILES, open_run
 from mmke.results.manifest import RunFacts, RunSettings
 from mmke.results.run_json import RUN
@@ -56,6 +57,7 @@ def test_every_field_of_a_stream_is_documented(tmp_path: Path) -> None:
             )
         ),
         state_line(StateRecord(1, None, None, 0.0, None, finite=True, collapsed=None)),
+        ability_line(AbilityRecord(1, 0, "s", "r", 1, 0, (AnswerRecord(id="i", text="t", exact=True, starts=True),))),
     ]
     written = {key for line in lines for key in keys(json.loads(line))}
     assert sorted(written - documented()) == []

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mmke.abilities.suites import DATA, LIMIT, Wanted, parse_names
 from mmke.cli import options
 from mmke.cli.run import carry_out, checkpoints
 from mmke.cli.words import command_line
@@ -93,6 +94,33 @@ def stream(
         bool | None,
         typer.Option("--first-of-group", help="Score only the first record of each group.", rich_help_panel=WHEN),
     ] = None,
+    abilities: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[SUITES]",
+            help="At checkpoints ask what the model could do already: names joined by commas (mmke abilities --help); "
+            "without names all that are here.",
+            rich_help_panel=WHEN,
+        ),
+    ] = None,
+    abilities_data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with your copies of POPE, MMBench and ScienceQA.",
+            callback=options.home,
+            rich_help_panel=WHEN,
+        ),
+    ] = DATA,
+    questions: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Questions of each suite of abilities; 0: all.",
+            callback=options.number("--questions", 0),
+            rich_help_panel=WHEN,
+        ),
+    ] = LIMIT,
     hop: options.Hop = 1,
     data: options.Data = None,
     protocol: options.Protocol = "strict",
@@ -172,6 +200,8 @@ def stream(
         shard=None if shard is None else parse_shard(shard),
         stream=stream_settings.settings_of(chosen, given),
         order_seeds=tuple(dict.fromkeys(seed)) if seed else (chosen.seeds if chosen else (0,)),
+        # Absolute: a worker may have another current folder.
+        abilities=None if abilities is None else Wanted(parse_names(abilities), abilities_data.absolute(), questions),
     )
     check_request(request)
     settings_of_workers = worker_settings(request, workers, ray=ray, cards=cards_per_worker, threads=threads)

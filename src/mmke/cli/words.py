@@ -6,6 +6,8 @@ from itertools import zip_longest
 
 from mmke.errors import UserError
 
+USUAL = {"--ray": "here", "--abilities": "all"}
+"""Options that can be given without a value, and what they then mean."""
 WORDS: ContextVar[Sequence[str]] = ContextVar("WORDS", default=())
 
 
@@ -29,11 +31,11 @@ def check_none_empty(words: Sequence[str]) -> None:
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return a command line with `here` behind a `--ray` that has no address: typer knows no option with and without.
+    """Return a command line with the usual value behind options that have none: typer knows no option with and without.
 
     In: `run --ray --limit 3`. Out: `run --ray here --limit 3`.
     """
     spelled: list[str] = []
     for word, next_one in zip_longest(words, words[1:], fillvalue="--"):
-        spelled += [word, "here"] if word == "--ray" and next_one.startswith("-") else [word]
+        spelled += [word, USUAL[word]] if word in USUAL and next_one.startswith("-") else [word]
     return spelled

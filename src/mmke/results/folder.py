@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from mmke.errors import UserError
 from mmke.lines import put, sync_folder
+from mmke.results.abilities import ABILITIES
 from mmke.results.answers import answers_line, distinct
 from mmke.results.cases import case_line
 from mmke.results.changed import changed_data
@@ -213,7 +214,7 @@ def set_aside(path: Path) -> None:
 
     The session that a stream has saved is deleted, so that no later stream continues from it.
     """
-    for file in (path / name for name in (RUN, *FILES, STEPS, STATES)):
+    for file in (path / name for name in (RUN, *FILES, STEPS, STATES, ABILITIES)):
         if file.exists():
             file.replace(file.with_name(f"{file.name}.void"))
     shutil.rmtree(path / SESSION, ignore_errors=True)

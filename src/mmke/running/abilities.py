@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mmke.abilities.figures import Judged, judge
 from mmke.abilities.question import Suite
 from mmke.protocols import Answerer, EditSession, TakesOwnEdits
+from mmke.results.abilities import AbilityRecord, AnswerRecord
 from mmke.running.asking import answers_of
 from mmke.types import Ask, Probe, ProbeKind
 
@@ -39,3 +40,21 @@ def answered(
         for _ in asked:
             on_question()
     return found
+
+
+def ability_record(
+    answerer: Answerer | EditSession, suite: Suite, *, step: int | None, edits_applied: int
+) -> AbilityRecord:
+    """Ask a suite in one state of a stream, and return what is written of it."""
+    return AbilityRecord(
+        edits_applied=edits_applied,
+        step=step,
+        suite=suite.name,
+        revision=suite.revision,
+        available=suite.available,
+        left_out=suite.left_out,
+        answers=tuple(
+            AnswerRecord(id=each.id, text=each.text, exact=each.exact, starts=each.starts)
+            for each in answered(answerer, suite)
+        ),
+    )

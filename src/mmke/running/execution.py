@@ -152,7 +152,7 @@ def edit_and_score(
 def is_done(event: Score | Examine, schedule: Schedule, keeper: Keeper, journal: Journal | None) -> bool:
     """Tell whether what an event writes is there already."""
     if isinstance(event, Examine):
-        return journal is None or event.step in journal.examined
+        return journal is None or journal.is_examined(event.step)
     return record_key(event, schedule) in keeper.done
 
 

@@ -1,20 +1,23 @@
 """What a stream's folder holds beside rows: steps, states, and the session saved last, from which it continues.
 
-In: what the loop did. Out: lines of `steps.jsonl` and `states.jsonl`, and the folder `session/`. A stream that is
-opened again goes on from here: what stands there is not written again, and edits behind the saved session are made
-again.
+In: what the loop did. Out: lines of `steps.jsonl`, `states.jsonl` and `abilities.jsonl`, and the folder `session/`. A
+stream that is opened again goes on from here: what stands there is not written again, and edits behind the saved
+session are made again.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import BinaryIO, NamedTuple
 
+from mmke.abilities.question import Suite
+from mmke.errors import UserError
 from mmke.lines import Line, put, rounded
 from mmke.protocols import EditSession
+from mmke.results.abilities import ABILITIES, AbilityRecord, ability_line, read_ability_lines
 from mmke.results.finished import read_finished
 from mmke.results.saved_session import Origin, SavedSession, read_session, unfit
 from mmke.results.states import STATES, StateRecord, read_state_lines, state_line
@@ -39,6 +42,8 @@ class Journal:
         examined: states that are written, each by its step.
         saved: the session saved last.
         agreement: of the records scored so far, on the locality questions.
+        suites: of abilities that are asked at checkpoints.
+        answered: steps and suites whose answers are written.
     """
 
     folder: Path
@@ -49,6 +54,8 @@ class Journal:
     saved: SavedSession | None
     files: Mapping[str, BinaryIO]
     agreement: dict[AtState, float] = field(default_factory=dict)
+    suites: tuple[Suite, ...] = ()
+    answered: set[tuple[int | None, str]] = field(default_factory=set)
 
     def add_step(self, record: StepRecord) -> None:
         """Write a step, unless it is there already: after a kill the last edits are made again."""
@@ -60,6 +67,19 @@ class Journal:
         """Write the health of the model at a checkpoint."""
         put(self.files[STATES], state_line(record))
         self.examined.add(record.step)
+
+    def add_ability(self, record: AbilityRecord) -> None:
+        """Write what a model answered to a suite of abilities."""
+        put(self.files[ABILITIES], ability_line(record))
+        self.answered.add(record.key)
+
+    def unanswered(self, step: int | None) -> list[Suite]:
+        """Return the suites that are left to ask in a state."""
+        return [suite for suite in self.suites if (step, suite.name) not in self.answered]
+
+    def is_examined(self, step: int | None) -> bool:
+        """Tell whether all is written that is looked at in a state."""
+        return step in self.examined and not self.unanswered(step)
 
     def add_rows(self, rows: Sequence[ScoreRow]) -> None:
         """Take up how far a record's locality answers agree with the unedited model's."""
@@ -100,30 +120,44 @@ class Written(NamedTuple):
 
     steps: list[Line[StepRecord]]
     states: list[Line[StateRecord]]
+    abilities: list[Line[AbilityRecord]]
     saved: SavedSession | None
 
 
-def read_journal(folder: Path, origin: Origin, events: Sequence[Event]) -> Written:
+def read_journal(folder: Path, origin: Origin, events: Sequence[Event], suites: Sequence[Suite] = ()) -> Written:
     """Read what a stream's folder holds beside rows; it is not changed.
 
     Args:
         folder: the stream's.
         origin: the model and the stream.
         events: all of the stream.
+        suites: of abilities that are asked.
 
     Raises:
-        UserError: a file is broken, or the saved session does not fit.
+        UserError: a file is broken, the saved session does not fit, or other questions of a suite were asked.
     """
-    steps, states = read_step_lines(folder), read_state_lines(folder)
+    steps, states, abilities = read_step_lines(folder), read_state_lines(folder), read_ability_lines(folder)
+    _check_same_questions(folder, [line.content for line in abilities], suites)
     saved = read_session(folder, origin, in_force=in_force(events).get)
     if saved is not None and saved.step >= len(steps):
         raise unfit(folder, f"it was saved after step {saved.step}, and {STEPS} ends before that")
-    return Written(steps, states, saved)
+    return Written(steps, states, abilities, saved)
+
+
+def _check_same_questions(folder: Path, found: Sequence[AbilityRecord], suites: Sequence[Suite]) -> None:
+    """Refuse to ask other questions than those that were asked: their figures would stand side by side."""
+    now = {suite.name: suite.revision for suite in suites}
+    for record in found:
+        if now.get(record.suite, record.revision) != record.revision:
+            raise UserError(
+                f"{folder / ABILITIES} holds answers to other questions of {record.suite} than this start asks "
+                "(another number, or another file); ask the same, delete that file, or choose another --out"
+            )
 
 
 @contextmanager
 def open_journal(
-    folder: Path, origin: Origin, events: Sequence[Event], *, locality: frozenset[str]
+    folder: Path, origin: Origin, events: Sequence[Event], *, locality: frozenset[str], suites: tuple[Suite, ...] = ()
 ) -> Iterator[Journal]:
     """Open the files of a stream beside its rows; half a line, which a kill left at the end, is cut off.
 
@@ -132,15 +166,18 @@ def open_journal(
         origin: the model and the stream.
         events: all of the stream.
         locality: see `Journal`.
+        suites: see `Journal`.
 
     Raises:
-        UserError: a file is broken, or the saved session does not fit.
+        UserError: see `read_journal`.
     """
-    steps, states, saved = read_journal(folder, origin, events)
+    steps, states, abilities, saved = read_journal(folder, origin, events, suites)
     with (
         _appended(folder / STEPS, [line.end for line in steps]) as steps_file,
         _appended(folder / STATES, [line.end for line in states]) as states_file,
+        _appended(folder / ABILITIES, [line.end for line in abilities]) if suites else nullcontext() as abilities_file,
     ):
+        files = {STEPS: steps_file, STATES: states_file}
         journal = Journal(
             folder=folder,
             origin=origin,
@@ -148,7 +185,9 @@ def open_journal(
             steps=[line.content for line in steps],
             examined={line.content.step for line in states},
             saved=saved,
-            files={STEPS: steps_file, STATES: states_file},
+            files=files if abilities_file is None else files | {ABILITIES: abilities_file},
+            suites=suites,
+            answered={line.content.key for line in abilities},
         )
         for record in read_finished(folder):
             journal.add_rows(record.rows)

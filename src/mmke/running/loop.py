@@ -20,6 +20,7 @@ from mmke.protocols import Backbone, Editor, EditSession, Store, TakesOwnEdits
 from mmke.results.rows import RecordKey
 from mmke.results.steps import StepRecord
 from mmke.results.timings import Timing
+from mmke.running.abilities import ability_record
 from mmke.running.asking import ask, not_asked, write
 from mmke.running.health import Look, judge, look
 from mmke.running.journal import Journal, steps_to_skip
@@ -185,8 +186,16 @@ class _Now:
             self.task.journal.save(self.session, step=event.step, cases=self.applied)
 
     def examine(self, event: Examine) -> None:
-        """Look for signs of collapse, and write what was found; of the unedited model it is only kept."""
-        if self.task.journal is None:
+        """Ask what the model could do already, look for signs of collapse, and write what was found.
+
+        The health of the unedited model is only kept.
+        """
+        journal = self.task.journal
+        if journal is None:
+            return
+        for suite in journal.unanswered(event.step):
+            journal.add_ability(ability_record(self.session, suite, step=event.step, edits_applied=event.edits_applied))
+        if event.step is not None and event.step in journal.examined:
             return
         if isinstance(self.session, TakesOwnEdits):
             # The text and the sentences belong to no edit, whichever case was asked before.
@@ -195,8 +204,8 @@ class _Now:
         if event.edits_applied == 0 or self.unedited is None:
             self.unedited = seen
             return
-        agreement = self.task.journal.agreement_at(event)
-        self.task.journal.add_state(
+        agreement = journal.agreement_at(event)
+        journal.add_state(
             judge(seen, self.unedited, edits_applied=event.edits_applied, agreement=agreement, step=event.step)
         )
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmke.abilities.question import Suite
+from mmke.abilities.suites import draw
 from mmke.benchmarks.gaps import first_records, gaps
 from mmke.benchmarks.open import open_benchmark
 from mmke.errors import BrokenPluginError, NeedsTrainingError, UserError
@@ -23,7 +25,7 @@ from mmke.running.editors import NO_OVERLAP, Overlap, find_overlap, make_editor
 from mmke.running.metrics import check_columns, check_scored, make_metrics
 from mmke.running.probes import with_probes
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.running.schedule import Event, Examine, Schedule, Score, Single, record_key, remaining, scores
+from mmke.running.schedule import Apply, Event, Examine, Schedule, Score, Single, record_key, remaining, scores
 from mmke.running.shards.dealing import StreamName, cases_of, streams_of
 from mmke.types import PROTOCOLS, Benchmark, EditCase, Metric, ProbeKind, Split, Switches
 
@@ -47,6 +49,7 @@ class Cell:
         events: the schedule, worked out for these records.
         checkpoint: of a trained editor.
         overlap: of the evaluation records with those that the checkpoint was trained on.
+        suites: of abilities that are asked at a stream's checkpoints.
     """
 
     benchmark: Benchmark
@@ -61,6 +64,7 @@ class Cell:
     events: tuple[Event, ...]
     checkpoint: Path | None = None
     overlap: Overlap = NO_OVERLAP
+    suites: tuple[Suite, ...] = ()
 
     @property
     def keys(self) -> tuple[RecordKey, ...]:
@@ -175,6 +179,7 @@ def plan_benchmark(
             f"none of the first {request.limit} is used ({limited.dropped[0].reason}); take a larger --limit, or 0"
         )
     arranged = list(_schedules(request, benchmark.name, limited, train))
+    suites = [_suites(request, schedule) for schedule, _ in arranged]
     revision = f"{benchmark.revision}+{_pictures(split.cases)}"
     for name in editors:
         try:
@@ -194,7 +199,7 @@ def plan_benchmark(
         metrics = tuple(_metrics(request, switches, split.kinds))
         check_scored(metrics, split.kinds, benchmark.name)
         check_columns(metrics, split.kinds)
-        for schedule, cases in arranged:
+        for (schedule, cases), asked in zip(arranged, suites, strict=True):
             yield Cell(
                 benchmark,
                 replace(limited, cases=cases, notes=(*limited.notes, *schedule.notes)),
@@ -208,7 +213,19 @@ def plan_benchmark(
                 tuple(_events(schedule, name, metrics)),
                 made.checkpoint,
                 find_overlap(made, cases),
+                () if name == FLOOR else asked,
             )
+
+
+def _suites(request: Request, schedule: Schedule) -> tuple[Suite, ...]:
+    """Return what is asked of abilities at a stream's checkpoints; nothing about what its edits show."""
+    if request.abilities is None:
+        return ()
+    applied = (event for event in schedule.events(previous=False) if isinstance(event, Apply))
+    suites, missing = draw(request.abilities, [edit for each in applied for case in each.cases for edit in case.edits])
+    if missing is not None:
+        logger.info("%s", missing)
+    return suites
 
 
 def _schedules(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmke import registry
+from mmke.abilities.suites import Wanted
 from mmke.errors import UserError
 from mmke.results.shard import Shard
 from mmke.running.stream_settings import StreamSettings, check_stream
@@ -52,6 +53,7 @@ class Request:
         stream: edit the records one on top of the other; None: each alone.
         order_seeds: of a stream's order; each is a stream of its own.
         shard: do only this part of the run; None: the whole.
+        abilities: what is asked at a stream's checkpoints besides its records; None: nothing.
     """
 
     backbone: str
@@ -78,6 +80,7 @@ class Request:
     stream: StreamSettings | None = None
     order_seeds: tuple[int, ...] = (0,)
     shard: Shard | None = None
+    abilities: Wanted | None = None
 
     def editor_names(self) -> list[str]:
         """Return the names of the editors in the order in which they are run, the floor first."""
@@ -106,6 +109,7 @@ def check_request(request: Request) -> None:
     if request.stream is not None:
         check_stream(request.stream)
         _check_records_and_orders(request, request.stream)
+    check_abilities(request)
     check_writable(request.out)
     editors = request.editor_names()
     for name in request.editors or ():
@@ -116,6 +120,24 @@ def check_request(request: Request) -> None:
         stray = sorted(set(named) - set(editors))
         if stray:
             raise UserError(f"{what} for {stray[0]!r}, which this run does not use; it uses {', '.join(editors)}")
+
+
+def check_abilities(request: Request) -> None:
+    """Refuse to ask abilities where there is no checkpoint.
+
+    Raises:
+        UserError: the message says what to add.
+    """
+    if request.abilities is None:
+        return
+    if request.stream is None:
+        raise UserError("abilities are asked at the checkpoints of a stream, and this request is none: give it stream=")
+    moments = request.stream.moments
+    if not (moments.at or moments.end):
+        raise UserError(
+            f"--abilities: these are asked at checkpoints, and --score {request.stream.score} has none; add end, or "
+            "at: and numbers of edits"
+        )
 
 
 def _check_records_and_orders(request: Request, stream: StreamSettings) -> None:

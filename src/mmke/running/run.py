@@ -15,6 +15,7 @@ import torch
 from mmke.editing.settings import deviations
 from mmke.editing.trained import check_weights, read_facts, read_shapes
 from mmke.protocols import Backbone, TrainableEditor
+from mmke.results.abilities import read_abilities
 from mmke.results.finished import read_finished
 from mmke.results.folder import check_continues, finished_keys, open_run, set_aside
 from mmke.results.locks import check_free
@@ -144,9 +145,12 @@ def facts_of(request: Request, cell: Cell, *, command: Sequence[str], threads: i
 
 
 def is_finished(path: Path, cell: Cell) -> bool:
-    """Tell whether a folder has all records of a cell, and all its states."""
+    """Tell whether a folder has all records of a cell, all its states, and the answers to its suites in each."""
     states = {event.step for event in cell.events if isinstance(event, Examine) and event.edits_applied}
-    return set(cell.keys) <= finished_keys(path) and states <= {state.step for state in read_states(path)}
+    if not (set(cell.keys) <= finished_keys(path) and states <= {state.step for state in read_states(path)}):
+        return False
+    asked = {(step, suite.name) for step in (*states, None) for suite in cell.suites}
+    return not asked or asked <= {record.key for record in read_abilities(path)}
 
 
 def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextManager[Journal | None]:
@@ -154,7 +158,7 @@ def _journal(path: Path, cell: Cell, settings: RunSettings) -> AbstractContextMa
     if not cell.streamed:
         return nullcontext()
     locality = frozenset(kind.name for kind in cell.split.kinds if kind.role == "locality")
-    return open_journal(path, _origin(cell, settings), cell.events, locality=locality)
+    return open_journal(path, _origin(cell, settings), cell.events, locality=locality, suites=cell.suites)
 
 
 def _origin(cell: Cell, settings: RunSettings) -> Origin:
@@ -194,7 +198,7 @@ def check_sites(planned: Plan, skeletons: Loaded | None = None) -> Backbone:
         if streamed or not is_finished(path, cell):  # several programs share a floor that is finished
             check_free(path)
         if streamed:
-            read_journal(path, _origin(cell, settings), cell.events)
+            read_journal(path, _origin(cell, settings), cell.events, cell.suites)
     for cell in {cell.benchmark.name: cell for cell in planned.cells}.values():
         beforehand.warn(backbone, cell.benchmark.name, cell.split.cases, Ask(labels=cell.switches.labels))
     return backbone

@@ -114,7 +114,7 @@ _FILES = """Each run is one folder in version 2 of the results format. `mmke tab
 
 * `run.json`: what was run, with which settings, versions, commit and command.
 * `rows.jsonl`: one score a line. `answers.jsonl`: what the models said. `cases.jsonl`: edits and questions.
-* `timings.jsonl`: seconds and memory. Of streams also `steps.jsonl` and `states.jsonl`.
+* `timings.jsonl`: seconds and memory. Of streams also `steps.jsonl`, `states.jsonl` and `abilities.jsonl`.
 
 Edited knowledge is false on purpose: do not train on it or quote it as facts. Questions and answers are those of the
 benchmark, and keep its licence."""

@@ -12,7 +12,16 @@ from mmke.hub import Parcel
 from mmke.report.sharing.card import card
 from mmke.results.run_json import RUN, read_run
 
-FILES = (RUN, "cases.jsonl", "answers.jsonl", "timings.jsonl", "rows.jsonl", "steps.jsonl", "states.jsonl")
+FILES = (
+    RUN,
+    "cases.jsonl",
+    "answers.jsonl",
+    "timings.jsonl",
+    "rows.jsonl",
+    "steps.jsonl",
+    "states.jsonl",
+    "abilities.jsonl",
+)
 """Of a run. A saved session, which holds weights, locks and what is void stay here."""
 CARD = "README.md"
 

@@ -12,6 +12,7 @@ from mmke.report.aggregates import HARD_LOC
 from mmke.report.blocks import ABSENT, TableBlock
 from mmke.report.cells import FLOOR
 from mmke.report.figures import PER_CENT
+from mmke.report.streams.abilities_block import abilities_blocks
 from mmke.report.streams.cost_block import cost_block
 from mmke.report.streams.decisions import ACCEPTED, CHOSEN
 from mmke.report.streams.health_block import health_block
@@ -76,6 +77,7 @@ def _of_one_stream(streams: Sequence[StreamSummary], *, every_metric: bool) -> I
     yield from curves
     if any(stream.states for stream in streams):
         yield health_block(streams)
+    yield from abilities_blocks(streams)
     if any(stream.cost is not None for stream in streams):
         yield cost_block(streams)
 

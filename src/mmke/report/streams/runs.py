@@ -14,6 +14,7 @@ from mmke.report.streams.decisions import with_decisions
 from mmke.report.streams.plan import Plan
 from mmke.report.streams.tracks import tracks_of
 from mmke.report.tags import TagOf, tags_of
+from mmke.results.abilities import AbilityRecord, read_abilities
 from mmke.results.described import columns_of, kinds_of
 from mmke.results.finished import FinishedRecord, read_finished
 from mmke.results.run_json import RUN, read_run
@@ -37,6 +38,7 @@ class StreamRun:
         steps: in their order.
         states: examined for signs of collapse, in their order.
         tracks: by column and case.
+        abilities: what was answered to questions besides those of the records, state by state.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class StreamRun:
     steps: Sequence[StepRecord]
     states: Sequence[StateRecord]
     tracks: Mapping[str, Mapping[str, Track]]
+    abilities: Sequence[AbilityRecord] = ()
 
     @property
     def key(self) -> Key:
@@ -158,4 +161,5 @@ def _read(folder: Path, tag_of: TagOf | None) -> StreamRun:
         steps=steps,
         states=read_states(folder),
         tracks=tracks_of(records, plan.ends(steps), tag_of=tag_of),
+        abilities=read_abilities(folder),
     )

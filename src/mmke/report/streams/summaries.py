@@ -16,6 +16,7 @@ from mmke.report.aggregates import MEAN_OF
 from mmke.report.cells import FLOOR
 from mmke.report.conditions import Conditions, conditions_of
 from mmke.report.figures import Scale
+from mmke.report.streams.abilities import as_plain
 from mmke.report.streams.columns import columns_over, difference_columns
 from mmke.report.streams.cost import Cost, cost_of
 from mmke.report.streams.plan import Plan
@@ -111,6 +112,7 @@ class StreamSummary:
             "states": [
                 {"order_seed": seed} | {name: getattr(state, name) for name in HEALTH} for seed, state in self.states
             ],
+            "abilities": as_plain(self.runs),
             "unfinished": [{"order_seed": seed, "missing": what} for seed, what in self.missing.items()],
             "refused": self.refused,
             **({} if self.difference is None else {"difference": list(self.difference)}),
