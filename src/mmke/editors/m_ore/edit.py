@@ -10,7 +10,8 @@ With `shared_rows` a write into these rows of A passes ScopeEdit's gate (`gate`)
 
 Deviations from the published code:
 - A is orthonormal where M-ORE draws it otherwise, so that `regularisation` has the scale of ScopeEdit's.
-- A batch of several edits is one write by the mean of their losses, after which each edit's key is closed.
+- A batch of several edits is one write by the mean of their losses; a group's score is the mean over the edits, and
+  each edit's key is closed afterwards.
 - What is protected before the first edit are questions of training records, never those of the evaluation.
 """
 

@@ -23,7 +23,7 @@ class Reading(NamedTuple):
 
     Attributes:
         gradient: of B; the gate has already acted on the shared rows, which are the first ones.
-        score: the length of the whole gradient, before the gate.
+        score: the length of the whole gradient, before the gate; of a batch the mean over its edits.
         keys: what is closed after a write, one after the other; each over all rows of A.
     """
 
