@@ -16,7 +16,7 @@ import hf_more_folders
 from mmke.backbones.hf import model as hf
 from mmke.backbones.weights.loading import read_tokenizer
 from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
-from mmke.editors.serac import replacement, scope
+from mmke.editors.serac import encoder, replacement
 from mmke.errors import UserError
 
 CODE = """
@@ -86,7 +86,7 @@ def test_a_backbones_folder_runs_nothing(
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("read", [read_tokenizer, scope.load_encoder])
+@pytest.mark.parametrize("read", [read_tokenizer, encoder.load_encoder])
 def test_a_tokenizers_folder_runs_nothing(
     model: Path, tmp_path: Path, mark: Path, read: Callable[[Path], object]
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_tokenizers_folder_runs_nothing(
 def test_a_counterfactual_models_folder_runs_nothing(model: Path, tmp_path: Path, mark: Path, device: str) -> None:
     folder = spoiled(model, tmp_path / "model", mark, "config.json", model_type="foreign")
     tried(lambda folder: replacement._read(folder, torch.float32, torch.device(device)), folder)
-    tried(scope.load_encoder, folder)
+    tried(encoder.load_encoder, folder)
     assert not mark.exists()
 
 

@@ -11,7 +11,8 @@ from transformers import BertModel, BertTokenizer
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.probes.published import RECALL
-from mmke.editors.serac.scope import QuestionKeys, find_encoder, scope_loss
+from mmke.editors.serac.encoder import find_encoder
+from mmke.editors.serac.scope import QuestionKeys, scope_loss
 from mmke.types import PAPER, Edit, EditCase, Probe, Query
 
 
@@ -91,4 +92,4 @@ def test_under_paper_pictures_are_not_compared(
 
 
 def test_the_packaged_encoder_is_found() -> None:
-    assert (find_encoder("all-MiniLM-L6-v2") / "config.json").is_file()
+    assert (find_encoder("all-MiniLM-L6-v2", "serac") / "config.json").is_file()

@@ -142,9 +142,9 @@ def _kind(folder: Path, config: Any) -> Any:
 
 def _part(folder: Path, attribute: str) -> Any:
     if attribute == "tokenizer":
-        return _tokenizer(folder)
+        return read_tokenizer(folder)
     if attribute == "image_processor":
-        return _image_processor(folder)
+        return read_image_processor(folder)
     if attribute == "video_processor":
         return NoVideos(_stated_of(folder, VIDEOS, attribute) or {})
     raise UserError(
@@ -153,7 +153,12 @@ def _part(folder: Path, attribute: str) -> Any:
     )
 
 
-def _tokenizer(folder: Path) -> Any:
+def read_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of a folder.
+
+    Raises:
+        UserError: it has none, or the library cannot read it.
+    """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise UserError(f"{folder} holds no tokenizer (none of {', '.join(TOKENIZER_FILES)}); copy its files there")
     try:
@@ -165,7 +170,12 @@ def _tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def _image_processor(folder: Path) -> Any:
+def read_image_processor(folder: Path) -> Any:
+    """Load what processes pictures for the model of a folder, with Pillow.
+
+    Raises:
+        UserError: the folder does not state it, or the library cannot read it.
+    """
     if _stated_of(folder, PICTURES, "image_processor") is None:
         raise UserError(f"{folder} does not say how pictures are processed: it has no {PICTURES}; copy it there")
     try:

@@ -30,22 +30,14 @@ from mmke.editing.settings import build
 from mmke.editing.trained import laid_out
 from mmke.editors.serac import replacement
 from mmke.editors.serac.counterfactual import Counterfactual
+from mmke.editors.serac.gate import Gate
 from mmke.editors.serac.mixture import aligned, soft
 from mmke.editors.serac.networks import Networks, fresh, originals
 from mmke.editors.serac.projection import PROJECTION, draw
-from mmke.editors.serac.published import translate
 from mmke.editors.serac.remembered import EditKeys
-from mmke.editors.serac.scope import (
-    Keys,
-    Nearness,
-    PublishedKeys,
-    QuestionKeys,
-    Shown,
-    find_encoder,
-    load_encoder,
-    picture,
-)
-from mmke.editors.serac.settings import SERACSettings
+from mmke.editors.serac.scope import Keys, Nearness, QuestionKeys, Shown
+from mmke.editors.serac.settings import CounterfactualSettings, SERACSettings
+from mmke.editors.serac.text_gate import TextGate
 from mmke.editors.serac.training import losses, unrelated
 from mmke.protocols import Backbone, Cut, EditSession, PublishedTraining, Route, SessionState, Store, Training, Weights
 from mmke.types import (
@@ -123,19 +115,26 @@ class MixingSession:
 
 @dataclass
 class Serac:
-    """SERAC; it has networks after `prepare` or `load_state_dict`.
+    """SERAC, or another editor that decides with a scope classifier whether a counterfactual model answers.
+
+    It has networks after `prepare` or `load_state_dict`.
 
     Attributes:
+        settings: of the counterfactual model and of training.
         unrelated: unrelated questions of the training records.
+        gate: makes the scope classifier.
+        soft: whether answers are mixtures of both models.
         network: what is trained.
         second_model: the counterfactual language model, where it is not the backbone's own.
-        keys: what the scope classifier compares; known with its encoder.
+        keys: which texts the scope classifier compares; known with its encoder.
     """
 
-    settings: SERACSettings
+    settings: CounterfactualSettings
     switches: Switches
     unrelated: Sequence[Query]
     seed: int
+    gate: Gate
+    soft: bool = False
     name: str = "serac"
     network: Networks | None = None
     second_model: Backbone | None = None
@@ -149,16 +148,6 @@ class Serac:
     def training(self) -> Training:
         """Return how it is trained."""
         return self.settings.training()
-
-    @property
-    def soft(self) -> bool:
-        """Tell whether answers are mixtures."""
-        return self.settings.scope == "soft"
-
-    @property
-    def compares_pictures(self) -> bool:
-        """Tell whether the scope classifier looks at pictures too."""
-        return self.settings.picture_head > 0
 
     def networks(self) -> Networks:
         """Return the networks; an error where they are not there."""
@@ -175,18 +164,16 @@ class Serac:
 
         A session makes the edits' keys once, when they are applied: see `near`.
         """
-        pictures = (self._pictures(backbone, some, store) for some in (queries, [edit.query for edit in edits]))
-        keys = [self.keys.of_edit(edit) for edit in edits]
-        return self.networks().scope.nearest(texts, keys, store, Shown(*pictures))
+        scope, keys = self.networks().scope, [self.keys.of_edit(edit) for edit in edits]
+        pictures = (scope.pictures(backbone, some, store) for some in (queries, [edit.query for edit in edits]))
+        return scope.nearest(texts, keys, store, Shown(*pictures))
 
     def near(
         self, backbone: Backbone, texts: Sequence[str], queries: Sequence[Query], keys: EditKeys, *, store: Store
     ) -> Nearness:
         """Return the nearest of the remembered edits of each query, whose text is given as the keys have it."""
-        return self.networks().scope.near(texts, self._pictures(backbone, queries, store), keys, store)
-
-    def _pictures(self, backbone: Backbone, queries: Sequence[Query], store: Store) -> list[Tensor | None]:
-        return [picture(backbone, query, store) if self.compares_pictures else None for query in queries]
+        scope = self.networks().scope
+        return scope.near(texts, scope.pictures(backbone, queries, store), keys, store)
 
     def weights(self, model: Counterfactual, edit: Edit) -> dict[str, Tensor]:
         """Return the counterfactual model's trained tensors, and the projection drawn for an edit, by name."""
@@ -204,8 +191,8 @@ class Serac:
         Raises:
             UserError: there are fewer layers, or such a model is not there.
         """
-        find_encoder(self.settings.encoder)
-        replacement.find(self.settings.counterfactual)
+        self.gate.check()
+        replacement.find(self.settings.counterfactual, self.name)
         backbone.site("language", -max(self.settings.layers, 1))
 
     @contextmanager
@@ -223,8 +210,9 @@ class Serac:
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Return the keys of all edits; those of one more batch are made and put behind the others."""
         steps.say("remembering the edit")
-        pictures = self._pictures(backbone, [edit.query for edit in edits], store)
-        keys = self.networks().scope.keys([self.keys.of_edit(edit) for edit in edits], pictures, store)
+        scope = self.networks().scope
+        pictures = scope.pictures(backbone, [edit.query for edit in edits], store)
+        keys = scope.keys([self.keys.of_edit(edit) for edit in edits], pictures, store)
         if before is None:
             return Memory(keys, self.weights(self.counterfactual(backbone), edits[-1]))
         # What is trained is the same for every edit: only a projection that is drawn for each is made anew.
@@ -283,7 +271,7 @@ class Serac:
 
     def translate(self, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors of a published checkpoint under the networks' own names."""
-        return translate(published)
+        return self.gate.translate(published)
 
     def optimizer(self) -> tuple[torch.optim.Optimizer, None]:
         """Return Adam over the classifier and the counterfactual model."""
@@ -308,24 +296,18 @@ class Serac:
         return figures["total"]
 
     def _lay_out(self, backbone: Backbone) -> None:
-        values = self.settings
-        encoder = load_encoder(find_encoder(values.encoder))
-        if values.scope_key == "question and answer":
-            self.keys = PublishedKeys(encoder.tokenizer.sep_token)
+        values, loaded = self.settings, self.gate.load(backbone)
+        self.keys = loaded.keys
         if values.counterfactual != replacement.OWN:
-            self.second_model = replacement.load(values.counterfactual, backbone, values, seed=self.seed)
+            self.second_model = replacement.load(backbone, values, editor=self.name, seed=self.seed)
         model = self.counterfactual(backbone)
         projects = values.projection == "trained"
         trained = originals(model.reader.module, model.names().values(), projection=projects)
-        language: Any = backbone.module.get_submodule(backbone.site("language"))
-        pictures = (language.get_input_embeddings().weight.shape[1], values.picture_head)
-        made = fresh(encoder, trained, values, pictures=pictures if self.compares_pictures else None, seed=self.seed)
-        encoder.model.to(backbone.device)
-        made.scope.to(backbone.device)  # what is trained of the counterfactual model is where its layers are
-        self.network = made
+        self.network = fresh(loaded.fresh, trained, rank=values.rank, seed=self.seed)
+        self.network.scope.to(backbone.device)  # what is trained of the counterfactual model is where its layers are
 
 
 def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> Serac:
     """SERAC: edits are remembered, and a second model answers what they concern."""
     values = build(SERACSettings, settings, editor="serac")
-    return Serac(values, switches, unrelated(train), seed)
+    return Serac(values, switches, unrelated(train), seed, TextGate(values), soft=values.scope == "soft")

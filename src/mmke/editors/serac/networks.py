@@ -1,14 +1,13 @@
 """SERAC's networks: the scope classifier, and the trained tensors of the counterfactual model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mmke.editors.serac.gate import ScopeNetwork
 from mmke.editors.serac.projection import PROJECTION
-from mmke.editors.serac.scope import Encoder, Scope
-from mmke.editors.serac.settings import SERACSettings
 
 
 class Trained(nn.Module):
@@ -56,31 +55,27 @@ def _name(key: str) -> str:
 class Networks(nn.Module):
     """What is trained: the scope classifier, and tensors of the counterfactual model."""
 
-    def __init__(self, scope: Scope, counterfactual: Trained) -> None:
+    scope: ScopeNetwork
+
+    def __init__(self, scope: ScopeNetwork, counterfactual: Trained) -> None:
         """Put them together."""
         super().__init__()
         self.scope = scope
         self.counterfactual = counterfactual
 
 
-def fresh(
-    encoder: Encoder, trained: "Originals", values: SERACSettings, *, pictures: tuple[int, int] | None, seed: int
-) -> Networks:
+def fresh(scope: Callable[[], ScopeNetwork], trained: "Originals", *, rank: int, seed: int) -> Networks:
     """Lay out fresh networks; the caller's generator is left as it was.
 
     Args:
-        encoder: of the scope classifier.
+        scope: makes a fresh scope classifier.
         trained: the tensors of the counterfactual model that are.
-        values: the settings.
-        pictures: see `Scope`.
+        rank: see `Trained`.
         seed: of what is drawn.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        scope = Scope(
-            encoder, trained=values.encoder_trained, pooling=values.pooling, head=values.head, pictures=pictures
-        )
-        return Networks(scope, Trained(trained.layers, rank=values.rank, whole=trained.projection))
+        return Networks(scope(), Trained(trained.layers, rank=rank, whole=trained.projection))
 
 
 class Originals(NamedTuple):

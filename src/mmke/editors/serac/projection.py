@@ -43,7 +43,7 @@ def _handed_on(alignment: nn.Module) -> int:
         return int(config.hidden_size)
     linears = [part for part in alignment.modules() if isinstance(part, nn.Linear)]
     if not linears:
-        raise UserError("serac: the alignment has no linear layer, so that its width is not known; take one as wide")
+        raise UserError("the alignment has no linear layer, so that its width is not known; take one as wide")
     return linears[-1].out_features
 
 
@@ -62,7 +62,7 @@ def through(backbone: ComposedBackbone, projection: nn.Linear) -> Any:
         states = torch.cat([each.flatten(0, -2) for each in handed]).float()
         if len(states) != positions:
             raise UserError(
-                f"serac: the alignment of {backbone.name} hands on {len(states)} states for {positions} positions; "
+                f"the alignment of {backbone.name} hands on {len(states)} states for {positions} positions; "
                 "take a counterfactual model as wide as its language model"
             )
         projected: Tensor = projection(states)

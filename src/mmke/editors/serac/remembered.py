@@ -60,12 +60,17 @@ class EditKeys(NamedTuple):
             if len(keys.of) == len(keys.texts) and keys.edits == edits and len(keys.whose) == len(keys.pictures):
                 return keys
         raise UserError(
-            f"serac: the saved session does not fit: its tensors {sorted(tensors)} are not the keys of {edits} edits; "
+            f"the saved session does not fit: its tensors {sorted(tensors)} are not the keys of {edits} edits; "
             "it was saved by another version, so apply the edits again"
         )
 
     def distances(
-        self, texts: Float[Tensor, "probes width"], pictures: Float[Tensor, "asked other"], whose: Int[Tensor, "asked"]
+        self,
+        texts: Float[Tensor, "probes width"],
+        pictures: Float[Tensor, "asked other"],
+        whose: Int[Tensor, "asked"],
+        *,
+        alone: float = 1.0,
     ) -> Float[Tensor, "probes keys"]:
         """Return the squared distance of each probe to each key: of the texts, and of the pictures where both have one.
 
@@ -73,11 +78,13 @@ class EditKeys(NamedTuple):
             texts: of the probes.
             pictures: of the probes that have one.
             whose: the probe of each of these pictures, by index.
+            alone: how often the distance of the texts counts where not both have a picture.
         """
         some = max(1, TOGETHER // max(1, self.texts.numel()))
         between = torch.cat([(part[:, None] - self.texts).square().sum(-1) for part in torch.split(texts, some)])
         if not len(pictures) or not len(self.pictures):
-            return between
+            return alone * between
         seen = torch.cat([(part[:, None] - self.pictures).square().sum(-1) for part in torch.split(pictures, some)])
-        of_edits = torch.zeros(len(texts), self.edits, device=texts.device)
-        return between + of_edits.index_put((whose[:, None], self.whose[None]), seen)[:, self.of]
+        of_edits, both = torch.zeros(len(texts), self.edits, device=texts.device), (whose[:, None], self.whose[None])
+        counted = (of_edits + alone).index_put(both, torch.ones_like(seen))
+        return between * counted[:, self.of] + of_edits.index_put(both, seen)[:, self.of]

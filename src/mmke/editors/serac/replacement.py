@@ -38,7 +38,7 @@ from mmke.backbones.weights.loading import (
 from mmke.backbones.weights.tensor_files import weight_files
 from mmke.editors.serac import projection
 from mmke.editors.serac.int8 import hold_in_int8
-from mmke.editors.serac.settings import SERACSettings
+from mmke.editors.serac.settings import CounterfactualSettings
 from mmke.errors import UserError
 from mmke.protocols import Backbone
 from mmke.types import ImageRef
@@ -64,8 +64,8 @@ class BorrowedTable(nn.Module):
         return embedded.to(self.dtype)
 
 
-def find(name: str) -> Path | None:
-    """Return the folder of a replacement, or None where none has to be found.
+def find(name: str, editor: str) -> Path | None:
+    """Return the folder of a replacement, or None where none has to be found; messages name the editor.
 
     Raises:
         UserError: it is not there.
@@ -76,13 +76,13 @@ def find(name: str) -> Path | None:
         return find_folder(f"hf:{name}", None)
     except UserError as error:
         raise UserError(
-            f"serac: there is no counterfactual model {name!r} in this folder, in hugging_cache or in the hub's cache; "
-            f"fetch it where there is a network (hf download {name}), or take the backbone's own language model: "
-            "--set serac.counterfactual=own"
+            f"{editor}: there is no counterfactual model {name!r} in this folder, in hugging_cache or in the hub's "
+            f"cache; fetch it where there is a network (hf download {name}), or take the backbone's own language "
+            f"model: --set {editor}.counterfactual=own"
         ) from error
 
 
-def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> ComposedBackbone:
+def load(backbone: Backbone, values: CounterfactualSettings, *, editor: str, seed: int) -> ComposedBackbone:
     """Load a replacement and put it together with a backbone's image side.
 
     Raises:
@@ -90,11 +90,11 @@ def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> 
     """
     if not isinstance(backbone, ComposedBackbone):
         raise UserError(
-            f"serac: {backbone.name} is not made of parts, so that no other language model can read through it; take "
-            "its own: --set serac.counterfactual=own"
+            f"{editor}: {backbone.name} is not made of parts, so that no other language model can read through it; "
+            f"take its own: --set {editor}.counterfactual=own"
         )
     dtype = torch.float32 if values.held == "float32" else half_on_gpu(None, backbone.device)
-    folder = find(name)
+    folder = find(values.counterfactual, editor)
     if folder is None:
         model, revision = _laid_out(backbone), RANDOM_REVISION
     else:
@@ -102,21 +102,23 @@ def load(name: str, backbone: Backbone, values: SERACSettings, *, seed: int) -> 
             model = _read(folder, dtype, backbone.device)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"serac: {folder} holds no causal language model that can be read ({reason(error)}); copy it anew"
+                f"{editor}: {folder} holds no causal language model that can be read ({reason(error)}); copy it anew"
             ) from error
         revision = files_revision(folder)
     if backbone.device.type != "meta":
         _place(model, dtype, backbone.device, values, at_random=folder is None)
-    told = f"{name} {revision} {values.held}"
+    told = f"{values.counterfactual} {revision} {values.held}"
     return compose(backbone, model, revision=told, embeddings=values.embeddings, seed=seed)
 
 
-def _place(model: Any, dtype: torch.dtype, device: torch.device, values: SERACSettings, *, at_random: bool) -> None:
+def _place(
+    model: Any, dtype: torch.dtype, device: torch.device, values: CounterfactualSettings, *, at_random: bool
+) -> None:
     """Bring a model to a device, layer by layer where they are held in int8: it is never there as a whole before."""
 
     def bring(part: Any) -> None:
         if at_random:
-            request = LoadRequest("serac's counterfactual", RANDOM, lambda _: dtype, device, skeleton=False)
+            request = LoadRequest("the counterfactual model", RANDOM, lambda _: dtype, device, skeleton=False)
             set_precision(part, request.dtype)
             fill_at_random(part, request)
         part.to(device)
@@ -142,7 +144,7 @@ def compose(
     base_width = int(backbone.decoder.config.hidden_size)
     if ids != known or (embeddings == "base" and width != base_width):
         raise UserError(
-            f"serac: the counterfactual model has {known} tokens and a width of {width}, {backbone.name} {ids} and "
+            f"the counterfactual model has {known} tokens and a width of {width}, {backbone.name} {ids} and "
             f"{base_width}; the vocabulary has to be the same, and for embeddings = 'base' the width too"
         )
     module = nn.Module()

@@ -4,7 +4,6 @@ Source: Mitchell et al., arXiv:2206.06520, as MMKE-Bench (arXiv:2502.19870) runs
 exp(-scale · ‖e_probe − e_edit‖²), where e is a text encoder's last hidden state of the first token.
 
 Deviations from the published code:
-- A text beyond the encoder's table of positions is cut there; the published code breaks off.
 - The nearest edit is chosen before the exponential: where all similarities underflow to 0 it is still the nearest.
 - By its settings the encoder may be left as it is, its states be averaged, and a trained linear head stand behind it.
 - Under `strict` pictures are compared as well, where both have one: "What is shown?" asks about what is shown there. To
@@ -15,26 +14,18 @@ Deviations from the published code:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
-from transformers import AutoModel, AutoTokenizer
 
 from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.taping import same
-from mmke.backbones.hf.folder import find_folder
-from mmke.backbones.reason import reason
-from mmke.backbones.weights.loading import RANDOM
-from mmke.editing.sentence_encoder import PACKAGED, encoder_path
+from mmke.editors.serac.encoder import Encoder
 from mmke.editors.serac.mixture import THRESHOLD
 from mmke.editors.serac.remembered import EditKeys
-from mmke.editors.serac.stand_in import stand_in
-from mmke.errors import UserError
 from mmke.protocols import INPUTS, Backbone, Route, Store
 from mmke.types import Ask, Edit, Query
 
@@ -88,86 +79,6 @@ class QuestionKeys:
         return question
 
 
-@dataclass(frozen=True, eq=False)
-class Encoder:
-    """A text encoder of the library with its tokenizer; `folder` identifies it."""
-
-    folder: Path
-    model: Any
-    tokenizer: Any
-
-    def states(self, texts: Sequence[str], *, pooling: Literal["first", "mean"]) -> Float[Tensor, "n hidden"]:
-        """Return the last hidden state of each text's first token, or the mean over its tokens."""
-        alike: dict[int, list[int]] = {}
-        for number, text in enumerate(texts):
-            # Texts of about one length together: short questions are not padded to a long answer's length. A GPU
-            # computes the padding in less time than starting a second batch takes.
-            alike.setdefault(0 if self._device.type == "cuda" else len(text).bit_length(), []).append(number)
-        found = torch.cat([self._states([texts[i] for i in some], pooling) for some in alike.values()])
-        order = sent([i for some in alike.values() for i in some], found.device)
-        return found[order.argsort()]
-
-    @property
-    def _device(self) -> torch.device:
-        device: torch.device = next(self.model.parameters()).device
-        return device
-
-    def _states(self, texts: Sequence[str], pooling: Literal["first", "mean"]) -> Tensor:
-        limit = self.model.config.max_position_embeddings
-        how: dict[str, Any] = {"return_tensors": "pt", "padding": True, "truncation": True, "max_length": limit}
-        read = same(lambda: self.tokenizer(list(texts), **how).to(self._device))
-        hidden: Tensor = self.model(**read).last_hidden_state
-        if pooling == "first":
-            return hidden[:, 0]
-        mask = read["attention_mask"][:, :, None].to(hidden.dtype)
-        mean: Tensor = (hidden * mask).sum(1) / mask.sum(1)
-        return mean
-
-
-def find_encoder(name: str) -> Path:
-    """Return the folder of a text encoder: one that a package carries, a folder, or a name on the hub that was fetched.
-
-    "random" stands for itself: see `stand_in`.
-
-    Raises:
-        UserError: it is in none of these places.
-    """
-    if name == RANDOM:
-        return Path(RANDOM)
-    if name in PACKAGED:
-        return encoder_path(name)
-    try:
-        return find_folder(f"hf:{name}", None)
-    except UserError as error:
-        raise UserError(
-            f"serac.encoder: there is no {name!r} in this folder, in hugging_cache or in the hub's cache; fetch it "
-            f"where there is a network (hf download {name}), or take one that a package carries "
-            f"(--set serac.encoder={next(iter(PACKAGED))})"
-        ) from error
-
-
-def load_encoder(folder: Path) -> Encoder:
-    """Load a text encoder, in float32 and evaluation mode, without a pooler.
-
-    Raises:
-        UserError: the folder holds none.
-    """
-    try:
-        if folder == Path(RANDOM):
-            model, tokenizer = stand_in()
-        else:
-            own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32, **own)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **own)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"serac.encoder: {folder} holds no text encoder that can be read ({reason(error)}); copy it anew"
-        ) from error
-    if hasattr(model, "pooler"):
-        model.pooler = None  # nothing reads it
-    return Encoder(folder, model.eval().requires_grad_(requires_grad=False), tokenizer)
-
-
 class Nearness(NamedTuple):
     """Of each probe the nearest edit, by index, and the logarithm of their similarity."""
 
@@ -178,6 +89,15 @@ class Nearness(NamedTuple):
         """Return the edit of each probe where it is near enough to answer it; else None."""
         similar = self.log_similarity.exp().tolist()
         return [edit if s > THRESHOLD else None for edit, s in zip(self.edits, similar, strict=True)]
+
+
+def newest_of_nearest(distances: Float[Tensor, "probes keys"], keys: EditKeys) -> Nearness:
+    """Return the nearest edit of each probe, and of equally near ones the newest; similarity is exp(-distance)."""
+    # The first of the smallest in reversed order is the newest of the nearest.
+    found = distances.flip(1).min(1)
+    # In training there is one edit, which is the nearest each time.
+    nearest = same((keys.of[keys.of.numel() - 1 - found.indices]).tolist)
+    return Nearness(nearest, -found.values)
 
 
 class Scope(nn.Module):
@@ -221,17 +141,17 @@ class Scope(nn.Module):
 
     def _states(self, texts: Sequence[str], store: Store) -> Tensor:
         encoder = self.encoder[0]
-        if self.frozen is None:
-            return encoder.states(texts, pooling=self.pooling)
-        # One text at a time: its bits must not depend on what else was in the store.
-        with torch.no_grad():
-            return torch.cat([store.get(self._key(text), partial(self._state, text)) for text in texts])
+        kept = self.frozen is not None
+        return encoder.kept(texts, store, pooling=self.pooling) if kept else encoder.states(texts, pooling=self.pooling)
 
-    def _key(self, text: str) -> tuple[object, ...]:
-        return "serac", self.frozen, self.pooling, self.scale.device, text
+    @property
+    def compares_pictures(self) -> bool:
+        """Tell whether it looks at pictures too."""
+        return self.picture_head is not None
 
-    def _state(self, text: str) -> Tensor:
-        return self.encoder[0].states([text], pooling=self.pooling)
+    def pictures(self, backbone: Backbone, queries: Sequence[Query], store: Store) -> list[Tensor | None]:
+        """Return the embedding of each query's picture; None where it has none, or pictures are not compared."""
+        return [picture(backbone, query, store) if self.compares_pictures else None for query in queries]
 
     def nearest(
         self, probes: Sequence[str], edits: Sequence[Sequence[str]], store: Store, shown: "Shown | None" = None
@@ -250,8 +170,8 @@ class Scope(nn.Module):
         embedded = self.embed(distinct, store)
         place = {text: i for i, text in enumerate(distinct)}
         asked, known = shown or Shown([None] * len(probes), [None] * len(edits))
-        keys = self._keys(edits, _rows(embedded, [place[text] for texts in edits for text in texts]), known)
-        return self._compare(_rows(embedded, [place[text] for text in probes]), asked, keys)
+        keys = self._keys(edits, rows(embedded, [place[text] for texts in edits for text in texts]), known)
+        return self._compare(rows(embedded, [place[text] for text in probes]), asked, keys)
 
     def keys(
         self, edits: Sequence[Sequence[str]], pictures: Sequence[Float[Tensor, "hidden"] | None], store: Store
@@ -269,7 +189,7 @@ class Scope(nn.Module):
         """Return the nearest edit of each probe, as `nearest` does, from the keys of the edits."""
         distinct = list(dict.fromkeys(probes))
         place = {text: i for i, text in enumerate(distinct)}
-        return self._compare(_rows(self.embed(distinct, store), [place[text] for text in probes]), pictures, keys)
+        return self._compare(rows(self.embed(distinct, store), [place[text] for text in probes]), pictures, keys)
 
     def _keys(self, edits: Sequence[Sequence[str]], embedded: Tensor, pictures: Sequence[Tensor | None]) -> EditKeys:
         of = sent([i for i, texts in enumerate(edits) for _ in texts], embedded.device)
@@ -286,12 +206,8 @@ class Scope(nn.Module):
 
     def _compare(self, probes: Tensor, pictures: Sequence[Tensor | None], keys: EditKeys) -> Nearness:
         shown, whose = self._of_pictures(pictures)
-        distances = keys.distances(probes, shown, whose)
-        # The first of the smallest in reversed order is the newest of the nearest.
-        found = distances.flip(1).min(1)
-        # In training there is one edit, which is the nearest each time.
-        nearest = same((keys.of[keys.of.numel() - 1 - found.indices]).tolist)
-        return Nearness(nearest, -self.scale * found.values)
+        nearest = newest_of_nearest(keys.distances(probes, shown, whose), keys)
+        return Nearness(nearest.edits, self.scale * nearest.log_similarity)
 
 
 class Shown(NamedTuple):
@@ -318,7 +234,8 @@ def picture(backbone: Backbone, query: Query, store: Store) -> Float[Tensor, "hi
     return store.get(("serac", backbone.state, "picture", query.image.key), embed)
 
 
-def _rows(embedded: Tensor, places: Sequence[int]) -> Tensor:
+def rows(embedded: Tensor, places: Sequence[int]) -> Tensor:
+    """Return some rows of a matrix, in the order of `places`."""
     return embedded[sent(list(places), embedded.device, torch.long)]
 
 

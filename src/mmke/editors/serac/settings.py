@@ -1,4 +1,4 @@
-"""What `serac.toml` states."""
+"""What `serac.toml` states, and which of it every editor with a counterfactual model states."""
 
 from typing import Literal
 
@@ -8,18 +8,10 @@ from mmke.editing.checked import EditorSettings, FromOne, FromZero, NotNegative,
 from mmke.protocols import Training
 
 
-class SERACSettings(EditorSettings):
-    """The settings of SERAC.
+class CounterfactualSettings(EditorSettings):
+    """The settings of a counterfactual model, and of its training beside a scope classifier.
 
     Attributes:
-        encoder: text encoder of the scope classifier.
-        encoder_trained: whether its weights are trained, and saved.
-        pooling: how its states become one: the first token's, or their mean.
-        head: width of a trained linear layer behind it; 0: none.
-        picture_head: width of one behind a picture's embedding; 0: pictures are not compared.
-        scope: whether the classifier decides which of the two models answers, and is trained to decide, or both are
-            mixed by how near the edit is.
-        scope_key: what the classifier reads of a probe; with its answer, which is the gold one, as published.
         counterfactual: the counterfactual model; "own": the backbone's language model, "random": one of its shape with
             random weights, for time and memory.
         projection: through which a counterfactual model of another width reads pictures: a trained one, or a random
@@ -43,13 +35,6 @@ class SERACSettings(EditorSettings):
         patience: see `steps`.
     """
 
-    encoder: str
-    encoder_trained: bool
-    pooling: Literal["first", "mean"]
-    head: FromZero
-    picture_head: FromZero
-    scope: Literal["decided", "soft"]
-    scope_key: Literal["question", "question and answer"]
     counterfactual: str
     projection: Literal["trained", "random"]
     embeddings: Literal["own", "base"]
@@ -70,14 +55,6 @@ class SERACSettings(EditorSettings):
     validation_records: FromOne
     patience: FromOne
 
-    @model_validator(mode="after")
-    def _something_is_trained(self) -> "SERACSettings":
-        if not self.encoder_trained and not self.head:
-            raise ValueError(
-                "head = 0 and encoder_trained = false leave nothing of the scope classifier to train; give head a width"
-            )
-        return self
-
     def training(self) -> Training:
         """Return how it is trained."""
         return Training(
@@ -88,3 +65,34 @@ class SERACSettings(EditorSettings):
             self.validation_records,
             self.patience,
         )
+
+
+class SERACSettings(CounterfactualSettings):
+    """The settings of SERAC.
+
+    Attributes:
+        encoder: text encoder of the scope classifier.
+        encoder_trained: whether its weights are trained, and saved.
+        pooling: how its states become one: the first token's, or their mean.
+        head: width of a trained linear layer behind it; 0: none.
+        picture_head: width of one behind a picture's embedding; 0: pictures are not compared.
+        scope: whether the classifier decides which of the two models answers, and is trained to decide, or both are
+            mixed by how near the edit is.
+        scope_key: what the classifier reads of a probe; with its answer, which is the gold one, as published.
+    """
+
+    encoder: str
+    encoder_trained: bool
+    pooling: Literal["first", "mean"]
+    head: FromZero
+    picture_head: FromZero
+    scope: Literal["decided", "soft"]
+    scope_key: Literal["question", "question and answer"]
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> "SERACSettings":
+        if not self.encoder_trained and not self.head:
+            raise ValueError(
+                "head = 0 and encoder_trained = false leave nothing of the scope classifier to train; give head a width"
+            )
+        return self

@@ -101,9 +101,10 @@ def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dic
     near = editor.nearest(backbone, texts, queries, [edit], store=store).log_similarity
     within, beyond, far = torch.split(near, [len(inside), len(own), len(drawn)])
     outside = near[len(inside) :].detach()
+    # The record's own unrelated questions, which are near what it edits, weigh as much as all that are drawn.
+    parts = [scope_loss(within, some) for some in ((beyond, far) if editor.settings.negatives else (beyond,))]
     return {
-        # The record's own unrelated questions, which are near what it edits, weigh as much as all that are drawn.
-        "scope": (scope_loss(within, beyond) + scope_loss(within, far)) / 2,
+        "scope": sum(parts[1:], parts[0]) / len(parts),
         "inside": (within.detach().exp() > THRESHOLD).float().mean(),
         "outside": (outside.exp() <= THRESHOLD).float().mean() if len(outside) else torch.ones(()),
     }
@@ -116,7 +117,8 @@ def unrelated(cases: Sequence[EditCase]) -> list[Query]:
 
 def _compared(editor: Any, queries: Iterable[Query]) -> list[Query]:
     """Return what the scope classifier tells apart: distinct queries, without pictures where these are not compared."""
-    return _distinct(query if editor.compares_pictures else Query(query.text) for query in queries)
+    pictured = editor.networks().scope.compares_pictures
+    return _distinct(query if pictured else Query(query.text) for query in queries)
 
 
 def _distinct(queries: Iterable[Query]) -> list[Query]:
