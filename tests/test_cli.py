@@ -222,6 +222,7 @@ FEW = {
     "mend": ["rank=4"],
     "serac": ["rank=4", "negatives=2"],
     "ke": ["lstm=4", "condition=8", "conditioner=4", "warm_up=1"],
+    "mscke": ["rank=4", "head=8"],
 }
 
 

@@ -33,4 +33,12 @@ QUICK: Mapping[str, Mapping[str, object]] = {
         "scope_learning_rate": 1e-2,
         "steps": 10 * LESSONS,
     },
+    "mscke": {
+        "encoder": "all-MiniLM-L6-v2",
+        "head": 16,
+        "rank": 8,
+        "learning_rate": 1e-2,
+        "scope_learning_rate": 1e-2,
+        "steps": 10 * LESSONS,
+    },
 }

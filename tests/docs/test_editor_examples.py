@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from mscke_kit import apart, asks, near
 from torch import nn
 
 from mmke.backbones.engine.substitution import call_with
@@ -103,3 +105,19 @@ def test_grace() -> None:
     ):
         found = book.place(page[key], radius=1.0, same=[same].__getitem__).radii
         torch.testing.assert_close(found.float(), page[radii])
+
+
+def test_mscke() -> None:
+    page, there = example("mscke"), "[0.0, 1.0]"
+    edit, question = (json.dumps(page[f"text of the {what}"].tolist()) for what in ("edit", "question"))
+
+    def similarity(asked: str, shown: str | None) -> tuple[float, bool]:
+        found = near([asks(asked, shown)], [asks(edit, there)])
+        return round(float(found.log_similarity.exp()), 4), found.routes() == [0]
+
+    distance = (page["text of the edit"] - page["text of the question"]).square().sum()
+    assert float(distance) == pytest.approx(page["squared distance of the texts"], abs=1e-6)
+    assert similarity(question, there) == (page["similarity, with the same picture"], True)
+    assert similarity(question, None) == (page["similarity, without a picture"], False)
+    assert similarity(apart(0.8**2), there) == (page["similarity at a distance of 0.8"], True)
+    assert similarity(apart(1.0), there) == (page["similarity at a distance of 1"], False)

@@ -30,6 +30,7 @@ EDITORS = (
     "ultraedit",
     "grace",
     "m-ore",
+    "mscke",
 )
 MEASURED = [
     *(ROOT / "docs" / name for name in ("results.md", "streams-results.md", "streams-speed.md")),

@@ -17,6 +17,14 @@ COMMON = {"steps": 12, "gradient_accumulation_steps": 2, "validate_every": 4, "v
 SHORT: Mapping[str, Mapping[str, Any]] = {
     "mend": {**COMMON, "rank": 4, "learning_rate": 1e-3, "patience": 100},
     "serac": {**COMMON, "rank": 2, "learning_rate": 1e-3, "scope_learning_rate": 1e-3, "negatives": 2, "patience": 100},
+    "mscke": {
+        **COMMON,
+        "rank": 2,
+        "head": 8,
+        "learning_rate": 1e-3,
+        "scope_learning_rate": 1e-3,
+        "patience": 100,
+    },
     "ke": {**COMMON, "lstm": 8, "condition": 16, "conditioner": 8, "warm_up": 3, "learning_rate": 1e-3},
 }
 """Settings by editor."""

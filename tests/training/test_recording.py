@@ -68,6 +68,7 @@ def trained(request: TrainRequest, steps: int, *, recorded: bool) -> tuple[Mappi
         pytest.param("mend", "strict", marks=pytest.mark.slow),
         pytest.param("mend", "paper", marks=pytest.mark.slow),
         pytest.param("serac", "strict", marks=pytest.mark.slow),
+        pytest.param("mscke", "strict", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_recorded_trains_the_same_bits(

@@ -21,7 +21,7 @@ from mmke.training.curves import CURVES
 from mmke.training.train import TrainRequest, plan, train
 
 Asked = Callable[..., TrainRequest]
-TRAINED = ("mend", "serac", "ke")
+TRAINED = ("mend", "serac", "ke", "mscke")
 
 
 def same(one: Path, other: Path) -> bool:

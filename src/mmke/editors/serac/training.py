@@ -58,7 +58,7 @@ def losses(editor: Any, backbone: Backbone, case: EditCase, *, store: Store) -> 
     total = values.edit_weight * parts["edit"] + values.image_edit_weight * parts["image_edit"]
     total = total + values.locality_weight * sum(parts[name] for name in ("text", "image") if name in parts)
     if not editor.soft:
-        parts |= _scope(editor, backbone, case, store)
+        parts |= scope_losses(editor, backbone, case, store)
         total = total + values.scope_weight * parts["scope"].to(total.device)
     return {"total": total, **parts}
 
@@ -88,7 +88,7 @@ def _answers(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> d
     return said | {name: locality_divergence(old, new) for name, old, new in kept}
 
 
-def _scope(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dict[str, Tensor]:
+def scope_losses(editor: Any, backbone: Backbone, case: EditCase, store: Store) -> dict[str, Tensor]:
     """Return the scope classifier's loss, and how many texts it puts on the right side."""
     edit = case.edits[0]
     inside = _compared(editor, (probe.query for probe in case.probes if probe.kind.role in IN_SCOPE))
