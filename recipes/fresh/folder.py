@@ -177,4 +177,4 @@ def _write_csv(lines: Sequence[Mapping[str, str]], path: Path) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-__all__ = ["TEXT", "Folder", "Origins", "edited", "load", "spares"]
+__all__ = ["TEXT", "Catalogue", "Drawing", "Folder", "Origins", "Thing", "drawing", "edited", "load", "spares"]

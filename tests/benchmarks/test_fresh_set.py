@@ -1,4 +1,7 @@
-"""The fresh set of `recipes/fresh`: nothing that it shows, edits or asks is in a mini benchmark; by its manifest."""
+"""The fresh set and the distractors of `recipes/fresh`: they show, edit and ask nothing of a mini benchmark.
+
+By their manifests, since the pictures are not committed.
+"""
 
 import csv
 import hashlib
@@ -23,6 +26,11 @@ def fresh() -> dict[str, Any]:
     return loaded
 
 
+def distractors() -> dict[str, dict[str, str]]:
+    loaded: dict[str, dict[str, str]] = json.loads((RECIPE / "distractors.json").read_text(encoding="utf-8"))["things"]
+    return loaded
+
+
 @cache
 def mini() -> list[dict[str, Any]]:
     files = sorted((embedded.FOLDER / "data_json").glob("*.json"))
@@ -38,16 +46,30 @@ def shown_by_mini() -> dict[str, set[str]]:
 def names(record: dict[str, Any]) -> set[str]:
     """Return what a mini record edits, says, sets beside or asks about."""
     told = [record["tags"].get(tag, "") for tag in ("subject", "becomes", "beside")]
-    return {name.lower().removeprefix("flag of ") for name in (*told, record["m_loc_a"])}
+    return {plain(name) for name in (*told, record["m_loc_a"])}
+
+
+def plain(name: str) -> str:
+    return name.lower().removeprefix("flag of ")
 
 
 def test_no_thing_is_shown_by_a_mini_benchmark() -> None:
-    assert set(fresh()["things"].values()) & set().union(*shown_by_mini().values()) == set()
+    keys = {*fresh()["things"].values(), *(each["key"] for each in distractors().values())}
+    assert keys & set().union(*shown_by_mini().values()) == set()
 
 
 def test_no_thing_has_the_name_of_one_in_a_mini_benchmark() -> None:
     known = set().union(*map(names, mini()))
-    assert {name for name in fresh()["things"] if name.lower() in known} == set()
+    assert {name for name in (*fresh()["things"], *distractors()) if plain(name) in known} == set()
+
+
+def test_distractors_are_a_thousand_things_of_their_own_with_a_picture_each() -> None:
+    found = distractors()
+    assert len(found) == len({each["key"] for each in found.values()}) == 1000
+    assert len({each["pixels"] for each in found.values()}) == 1000
+    assert {each["key"] for each in found.values()} & set(fresh()["things"].values()) == set()
+    assert set(map(plain, found)) & set(map(plain, fresh()["things"])) == set()
+    assert {each["pixels"] for each in found.values()} & set(fresh()["pictures"].values()) == set()
 
 
 def test_no_unrelated_fact_is_asked_by_a_mini_benchmark() -> None:
@@ -84,4 +106,5 @@ def test_no_picture_is_one_of_a_mini_benchmark() -> None:
         with Image.open(embedded.FOLDER / "data_image" / path) as picture:
             return hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()[:DIGITS]
 
-    assert set(fresh()["pictures"].values()) & set(map(pixels, shown_by_mini())) == set()
+    ours = {*fresh()["pictures"].values(), *(each["pixels"] for each in distractors().values())}
+    assert ours & set(map(pixels, shown_by_mini())) == set()
