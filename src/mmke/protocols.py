@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mmke.errors import UserError
 from mmke.types import Answer, Ask, Asks, Edit, EditCase, ImageRef, Probe, Query
 
 T = TypeVar("T")
@@ -42,10 +43,13 @@ class LowRankUpdate:
         """Return ΔW.
 
         Raises:
-            ValueError: there is none.
+            UserError: there is none.
         """
         if self.normalised:
-            raise ValueError("a LayerNorm stands between the two factors, so that they have no product")
+            raise UserError(
+                "a LayerNorm stands between the two factors of this edit, so that it is no change of weights; ask the "
+                "session instead"
+            )
         return self.outputs.T @ self.inputs
 
 
