@@ -41,6 +41,8 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     # One site a call, with the radius that belongs to it (radius.py): --set site=… --set radius=…
     "grace": {"positions": ["prompt", "last"], "learning_rate": [1.0, 3.0, 10.0], "steps": [30, 60, 100]},
     "m-ore": {"step": [0.1, 0.3, 1.0, 3.0, 10.0], "rank": [128, 384]},
+    # One site and rate a call: --set site=… --set learning_rate=… --set steps=…
+    "wise": {"act_ratio": [0.4, 0.55, 0.7]},
     "ike": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
     "ike-random": {"demonstrations": [0, 1, 2, 4, 8, 16, 25]},
 }

@@ -62,6 +62,7 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "grace": "mmke.editors.grace.edit:make",
         "m-ore": "mmke.editors.m_ore.edit:make",
         "mscke": "mmke.editors.mscke.edit:make",
+        "wise": "mmke.editors.wise.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

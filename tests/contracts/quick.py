@@ -11,6 +11,7 @@ QUICK: Mapping[str, Mapping[str, object]] = {
     "ultraedit": {"step": 1e-2},
     "grace": {"steps": 4},
     "m-ore": {"rank": 16, "groups": 3, "step": 1.0},
+    "wise": {"steps": 4},
     "ike": {"demonstrations": 3},
     "ike-random": {"demonstrations": 3},
     "mend": {"rank": 8, "learning_rate": 1e-2, "steps": 10 * LESSONS},

@@ -29,12 +29,12 @@ from mmke.types import PAPER, STRICT, Ask, Switches
 EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke", "mscke")
 FIRST, *OTHERS = ARCHITECTURES
-ROUTING = ("ike", "ike-random", "serac", "grace", "mscke")
-ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke")
+ROUTING = ("ike", "ike-random", "serac", "grace", "mscke", "wise")
+ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke", "wise")
 DIFFERENT = tuple(name for name in EDITORS if name not in ALIKE)
 """Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora,
-ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace reads one of these, and mscke is serac
-with another scope."""
+ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace and wise read one of these, and mscke is
+serac with another scope."""
 PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
 BOTH: Mapping[str, Mapping[str, object]] = {
     "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}
@@ -44,8 +44,8 @@ MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequenc
 SCOPED: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "shared_rows": 4}}
 BEHIND_A_NORM: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "step": 0.1, "normalise": True}}
 
-BRIEF = ("lora", "grace", "m-ore", "mscke")
-"""Editors of which one session is tried quickly: lora fits as ft-llm does, grace and mscke have the session of serac,
+BRIEF = ("lora", "grace", "m-ore", "mscke", "wise")
+"""Editors of which one session is tried quickly: lora fits as ft-llm does, grace, mscke and wise have that of serac,
 and m-ore that of ultraedit."""
 ALL = tuple(name for name in EDITORS if name not in BRIEF)
 
@@ -78,7 +78,7 @@ test_writes_behind_a_norm = pytest.mark.slow(
 test_all_claims_behind_a_norm = pytest.mark.slow(editor_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
 test_streams_behind_a_norm = pytest.mark.slow(stream_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
 
-test_routing_on_one_architecture = routing_contract("serac", "grace", backbones=[FIRST], changes=QUICK)
+test_routing_on_one_architecture = routing_contract("serac", "grace", "wise", backbones=[FIRST], changes=QUICK)
 test_routing_of_mscke = pytest.mark.slow(routing_contract("mscke", backbones=[FIRST], changes=QUICK))
 test_routing_of_ike = pytest.mark.slow(routing_contract("ike", "ike-random", backbones=[FIRST], changes=QUICK))
 test_routing_on_the_others = pytest.mark.slow(routing_contract(*ROUTING, backbones=OTHERS, changes=QUICK))

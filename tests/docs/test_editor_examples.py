@@ -19,6 +19,7 @@ from mmke.editors.m_ore.projections import closed
 from mmke.editors.m_ore.projections import move as move_of_b
 from mmke.editors.ultraedit.edit import move, values
 from mmke.editors.ultraedit.normaliser import Normaliser
+from mmke.editors.wise.side import Margins, activation, margin_loss, merged, threshold
 
 DOCS = Path(__file__).parents[2] / "docs" / "editors"
 
@@ -121,3 +122,16 @@ def test_mscke() -> None:
     assert similarity(question, None) == (page["similarity, without a picture"], False)
     assert similarity(apart(0.8**2), there) == (page["similarity at a distance of 0.8"], True)
     assert similarity(apart(1.0), there) == (page["similarity at a distance of 1"], False)
+
+
+def test_wise() -> None:
+    page = example("wise")
+    moved = activation(page["D"], page["inputs at two tokens"])
+    assert float(moved) == page["their activation"]
+    margins = Margins(5.0, 20.0, 10.0)
+    edit, irrelevant = (
+        torch.tensor(float(page[f"activation of {what}"])) for what in ("the edit", "the other question")
+    )
+    assert float(margin_loss(edit, irrelevant, margins)) == page["loss of the margins"]
+    assert threshold(page["activations of two edits"], 0.5) == page["threshold at half of the smallest"]
+    torch.testing.assert_close(merged([page["first change"], page["second change"]], 0.5), page["both merged"])

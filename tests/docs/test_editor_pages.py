@@ -31,6 +31,7 @@ EDITORS = (
     "grace",
     "m-ore",
     "mscke",
+    "wise",
 )
 MEASURED = [
     *(ROOT / "docs" / name for name in ("results.md", "streams-results.md", "streams-speed.md")),

@@ -80,6 +80,11 @@ def test_what_the_pages_say_is_edited(name: str) -> None:
     kept = sum(rank * (sum(each.shape) + rank) for each in edited.values())
     assert last_cell("m-ore", name) == f"{4 * kept / 2**20:.0f}"
 
+    ((copied, matrix),) = sites.tensors(backbone, (resolve("wise", name, {})["site"],)).items()
+    (beside,), _, numbers = row("wise", name)
+    assert beside == copied
+    assert numbers == millions([matrix])
+
     edited = tensors("ft-alignment", backbone)
     _, cell, numbers = row("ft-alignment", name)
     assert cell == f"all {len(edited)} of `{backbone.site('alignment')}`"

@@ -2,7 +2,7 @@
 
 In come an editor and queries; a decision is made once per query, from its question and picture alone, and either the
 unedited model answers or the remembered edit's own route does. Every answer says so in its notes: `accepted` 1 or 0,
-and where it is 1 `edit`, the chosen edit's index among all edits that were applied.
+and where it is 1 `edit`, the chosen edit's index among all edits that were applied, if one alone was chosen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,12 @@ class RoutingEditor(Protocol[M]):
 
 @dataclass
 class RoutedSession(Generic[M]):
-    """The edits that are remembered, and the decisions made so far."""
+    """The edits that are remembered, and the decisions made so far.
+
+    Attributes:
+        names_edit: whether answers say which edit was chosen. False: what answers was made of many edits, and a route
+            is the newest of them.
+    """
 
     editor: RoutingEditor[M]
     backbone: Backbone
@@ -86,6 +91,7 @@ class RoutedSession(Generic[M]):
     edits: list[Edit] = field(default_factory=list)
     memory: M | None = None
     decided: dict[Query, Route] = field(default_factory=dict)
+    names_edit: bool = True
 
     @torch.no_grad()
     def apply(self, edits: Sequence[Edit]) -> None:
@@ -125,7 +131,9 @@ class RoutedSession(Generic[M]):
             self.backbone, [probes[i] for i in inside], list(inside.values()), ask, self.memory, store=self.store
         )
         own = dict(zip(inside, spoken, strict=True))
-        return [noted(own[i] if i in own else said[i], route) for i, route in enumerate(routes)]
+        return [
+            noted(own[i] if i in own else said[i], route, names_edit=self.names_edit) for i, route in enumerate(routes)
+        ]
 
     def module(self) -> AbstractContextManager[nn.Module]:
         """Refuse: there is no edited module."""
@@ -149,7 +157,7 @@ class RoutedSession(Generic[M]):
         self.decided.clear()
 
 
-def noted(answer: Answer, route: Route) -> Answer:
-    """Return an answer whose notes say whether a remembered edit was chosen, and which."""
-    chosen = {"accepted": 0} if route is None else {"accepted": 1, "edit": route}
-    return replace(answer, notes={**answer.notes, **chosen})
+def noted(answer: Answer, route: Route, *, names_edit: bool = True) -> Answer:
+    """Return an answer whose notes say whether a remembered edit was chosen, and which, unless it was many."""
+    chosen = {"edit": route} if names_edit and route is not None else {}
+    return replace(answer, notes={**answer.notes, "accepted": int(route is not None), **chosen})

@@ -28,6 +28,12 @@ def _checked(sites: tuple[str, ...]) -> tuple[str, ...]:
     return sites
 
 
+def _one_of_an_mlp(site: str) -> str:
+    if not re.fullmatch(r"language\.-?\d+\.mlp_(in|out)", site):
+        raise ValueError(f"site = {site!r}; it is one linear of an MLP, like 'language.18.mlp_out'")
+    return site
+
+
 def _of_the_language_model(sites: tuple[str, ...]) -> tuple[str, ...]:
     if any(map(_aligns, sites)):
         named = next(filter(_aligns, sites)).partition(".")[0]
@@ -51,6 +57,9 @@ MatrixSites = Annotated[Sites, AfterValidator(_of_the_language_model)]
 
 LinearSites = Annotated[Sites, AfterValidator(_of_linears)]
 """The same of an editor that edits matrices, those of the projector or Q-Former included."""
+
+MlpSite = Annotated[str, AfterValidator(_one_of_an_mlp)]
+"""One site, of an editor that works beside one linear of an MLP."""
 
 
 def parameters(backbone: Backbone, sites: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def mini_training_records() -> list[EditCase]:
-    """Return the embedded training records, from which IKE takes its demonstrations where no others are named."""
+    """Return the embedded training records, for editors that take texts or questions from some (IKE, WISE)."""
     return [
         case for name in MINI for case in open_benchmark(name, data=None).load("train", hop=0, switches=STRICT).cases
     ]
@@ -86,8 +86,8 @@ def _with_records(by: MadeWith, values: Values, switches: object, train: Sequenc
         made = make(values, switches, train=train, seed=by.seed)
     if train and records_digest(train) != by.training_records:
         log.warning(
-            "%s was given other training records when this edit was made; what is edited here on top takes its "
-            "demonstrations from others",
+            "%s was given other training records when this edit was made; what is edited here on top takes what "
+            "it needs of them from others",
             by.editor,
         )
     return made

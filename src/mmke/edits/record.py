@@ -72,7 +72,7 @@ class MadeWith(_Plain):
         seed: set before each batch of edits.
         settings: resolved.
         checkpoint: digest of its trained networks; None: it has none.
-        training_records: digest of the records that it takes demonstrations from; None: it was given none.
+        training_records: digest of the records that it takes texts or questions from; None: it was given none.
     """
 
     editor: str

@@ -16,21 +16,18 @@ Published are text models. Here a key is behind the picture too.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import AfterValidator
 from torch import Tensor
 
 from mmke.backbones.engine.answering import answer, read_off, wanted_logits
 from mmke.backbones.engine.replacing import Positions, prompt_length, replacing
-from mmke.backbones.engine.turns import turn
-from mmke.editing import sites
+from mmke.editing import reading, sites
 from mmke.editing.checked import FromZero, NotNegative, Positive
 from mmke.editing.fitting import fit, lesson
 from mmke.editing.routed_session import Chosen, RoutedSession
@@ -39,14 +36,6 @@ from mmke.editors.grace.codebook import Codebook
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Cut, EditSession, Route, Store
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
-
-SITE = re.compile(r"language\.-?\d+\.mlp_(in|out)")
-
-
-def _checked(site: str) -> str:
-    if not SITE.fullmatch(site):
-        raise ValueError(f"site = {site!r}; it is one linear of an MLP, like 'language.18.mlp_out'")
-    return site
 
 
 class GraceSettings(EditorSettings):
@@ -60,7 +49,7 @@ class GraceSettings(EditorSettings):
         learning_rate: Adam's.
     """
 
-    site: Annotated[str, AfterValidator(_checked)]
+    site: sites.MlpSite
     positions: Positions
     radius: Positive
     steps: FromZero
@@ -161,23 +150,7 @@ class Grace:
 
         A query is computed by itself, so that its key has the same bits whatever else is asked.
         """
-        batch = backbone.encode([query], [""], Ask(decode="generate"))
-        above = Cut("layer", self.below(backbone).layer + 1)  # type: ignore[operator]
-        linear = backbone.module.get_submodule(self._module(backbone))
-
-        def make() -> Tensor:
-            fed: list[Tensor] = []
-            with turn(backbone.module):
-                hook = linear.register_forward_hook(lambda _module, args, _output: fed.append(args[0]))
-                try:
-                    trunk = backbone.trunk(batch, above, store=store)
-                    if not fed:  # of a backbone that cannot be cut there
-                        backbone.tail(trunk, {})
-                finally:
-                    hook.remove()
-            return fed[0].flatten(0, -2)[-1].clone()
-
-        return store.get((backbone.state, "grace", self.settings.site, batch.digest), make)
+        return reading.inputs(backbone, self.settings.site, query, "last", store=store)[0]
 
     def _written(self, backbone: Backbone, edit: Edit, before: Memory | None, store: Store) -> Memory:
         key, target = self.key(backbone, edit.query, store=store), backbone.tokens(edit.target)
