@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import mmke
-from mmke.api import QUESTION, _generators_kept
+from mmke.api import QUESTION
+from mmke.running.generators import generators_kept
 from mmke.testing.records import draw_picture
 from mmke.training.train import TrainRequest, plan, train
 
@@ -103,7 +104,7 @@ def test_a_benchmark_leaves_the_callers_generators_as_they_were(small_data: Path
     expected = drawn()
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(7)
-    with _generators_kept():
+    with generators_kept():
         drawn()
         torch.manual_seed(0)
     assert drawn() == expected

@@ -20,13 +20,10 @@ Example::
 import hashlib
 import json
 import logging
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mmke.backbones.engine.store import MemoryStore
@@ -43,6 +40,7 @@ from mmke.report.streams import summaries
 from mmke.report.streams.summaries import StreamSummary
 from mmke.running.by_workers import run_by
 from mmke.running.editors import make_editor
+from mmke.running.generators import generators_kept
 from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request, check_request
@@ -216,7 +214,7 @@ def run_benchmark(request: Request, *, workers: int = 1) -> list[CellSummary]:
     """
     if request.stream is not None:
         raise UserError("this request is a stream, whose figures are others: run_stream(request)")
-    with _generators_kept():
+    with generators_kept():
         return read_cells(request.out, only=_run(request, workers))
 
 
@@ -234,7 +232,7 @@ def run_stream(request: Request, *, workers: int = 1) -> list[StreamSummary]:
     """
     if request.stream is None:
         raise UserError("this request is no stream: give it stream=, or call run_benchmark(request)")
-    with _generators_kept():
+    with generators_kept():
         return summaries.read_streams(request.out, only=_run(request, workers))
 
 
@@ -260,16 +258,3 @@ def _run(request: Request, workers: int) -> list[Path]:
         told = "\n".join(f"{problem.what}: {problem.why}" for problem in outcome.problems)
         raise UserError(f"left out, and everything else was run:\n{told}")
     return outcome.folders
-
-
-@contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Give a block generators of its own: a run seeds torch's before each record."""
-    python, numpy_ = random.getstate(), np.random.get_state()  # noqa: NPY002  # the caller's, whatever they use
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy_)  # noqa: NPY002

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmke.abilities.lmms_task import TASK
 from mmke.abilities.suites import DATA, LIMIT, NAMES
 from mmke.cli import answering, options
 from mmke.cli.progress import progress
@@ -16,9 +17,11 @@ from mmke.threads import limit_threads
 
 if TYPE_CHECKING:
     from mmke.abilities.question import Suite
+    from mmke.abilities.suites import Wanted
     from mmke.edits.answering import Answering
 
 EDITS = "Edits that are made for this and not kept"
+TOOL = "Another tool"
 
 
 def abilities(
@@ -83,6 +86,22 @@ def abilities(
     checkpoint: options.Checkpoints = None,
     pictures: options.PicturesFolder = None,
     seed: options.Seed = 0,
+    tool: Annotated[
+        Literal["lmms-eval"] | None,
+        typer.Option("--with", help="Let this tool ask, in the same process.", rich_help_panel=TOOL),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help=f"Its tasks, joined by commas, such as pope,mme (default: {TASK}, the small models' own).",
+            rich_help_panel=TOOL,
+        ),
+    ] = None,
+    include: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with tasks of your own.", callback=options.home, rich_help_panel=TOOL),
+    ] = None,
     form: Annotated[
         Literal["text", "markdown", "json"],
         typer.Option("--format", help="json: also every answer.", rich_help_panel=options.HOW),
@@ -101,6 +120,7 @@ def abilities(
         raise UserError("--edit names edits that are kept, and --edits some that are made now; give one of them")
     from mmke.abilities.suites import Wanted, draw, parse_names
 
+    named = _tasks(tool, tasks, include, suite)
     wanted = Wanted(parse_names(",".join(suite)) if suite else (), data, questions, seed)
     options.without_bars()
     if edits is None:
@@ -126,6 +146,8 @@ def abilities(
             weights=weights,
             seed=seed,
         )
+    if named:
+        return _with_lmms_eval(model, named, include, wanted, form)
     suites, missing = draw(wanted, model.edits)
     if missing is not None:
         print(f"mmke: {missing}", file=sys.stderr)
@@ -194,3 +216,47 @@ def _ask_and_tell(model: "Answering", suites: Sequence["Suite"], form: str) -> N
         print(json_text(rounded(about | {"suites": [as_dict(suite, said) for suite, said in each]})))
     else:
         print(drawn([abilities_block(about, suite, said) for suite, said in each], form))
+
+
+def _tasks(tool: str | None, tasks: str | None, include: Path | None, suite: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the tasks of another tool that are asked; none where mmke asks by itself.
+
+    Raises:
+        UserError: options that do not go together, or a tool that is not installed.
+    """
+    if tool is None:
+        if tasks is not None or include is not None:
+            raise UserError(f"{'--tasks' if tasks else '--include'} is for another tool; add --with lmms-eval")
+        return ()
+    if suite:
+        raise UserError(f"--suite {suite[0]}: with lmms-eval name its tasks, with --tasks")
+    if include is not None and not include.is_dir():
+        raise UserError(f"--include {include}: there is no such folder")
+    from mmke.running.lmms_eval import check_installed
+
+    check_installed()
+    return tuple(dict.fromkeys(name.strip() for name in (tasks or TASK).split(",") if name.strip())) or (TASK,)
+
+
+def _with_lmms_eval(model: "Answering", tasks: Sequence[str], include: Path | None, wanted: "Wanted", form: str) -> int:
+    """Let lmms-eval ask the unedited model and the edited one, and print what came of it."""
+    from dataclasses import replace
+
+    from mmke.abilities.suites import draw
+    from mmke.report.abilities_block import tasks_block
+    from mmke.report.table import draw as drawn
+    from mmke.report.table import json_text, rounded
+    from mmke.running.lmms_eval import evaluate
+
+    suites, _ = draw(replace(wanted, names=("held-out",)), model.edits)
+    suite = suites[0] if TASK in tasks else None
+    model.check()
+    with model.open() as opened:
+        answerers = {"unedited": opened.backbone} | ({} if opened.session is None else {model.editor: opened.session})
+        found = {
+            str(name): evaluate(each, tasks, limit=wanted.limit, include=include, suite=suite)
+            for name, each in answerers.items()
+        }
+    about = {"backbone": model.backbone, "editor": model.editor, "edits": len(model.edits)}
+    print(json_text(rounded(about | {"tasks": found})) if form == "json" else drawn([tasks_block(about, found)], form))
+    return 0

@@ -75,3 +75,26 @@ def _notes(suite: Suite) -> list[str]:
             "the answers"
         )
     return notes
+
+
+def tasks_block(about: Mapping[str, Any], found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> TableBlock:
+    """Return the table of another tool's figures: a line for each task and metric.
+
+    Args:
+        about: see `abilities_block`.
+        found: by model, task and metric.
+    """
+    unedited, *edited = found.values()
+    lines = []
+    for task, metrics in unedited.items():
+        for metric, value in metrics.items():
+            after = [each[task][metric] for each in edited]
+            change = [f"{each - value:+.4g}".replace("-", "−") for each in after]
+            lines.append((task, metric, *(f"{each:.4g}" for each in (value, *after)), *change))
+    edits = f", {counted(about['edits'], 'edit')} in force" if about["edits"] else ""
+    return TableBlock(
+        title=f"{about['backbone']}{edits}: asked by lmms-eval",
+        header=("task", "metric", *found, *["difference"] * len(edited)),
+        lines=tuple(lines),
+        notes=("as lmms-eval counts, in its own units",),
+    )
