@@ -1,10 +1,12 @@
 """Make edits that only fill a memory: 1,000 other things than the mini benchmarks and the fresh set show.
 
     python recipes/fresh/distractors.py [--build build/pictures] [--fresh build/fresh-set] [--out build/distractors]
+    python recipes/fresh/distractors.py --after build/distractors --out build/distractors-2
 
 Needs the fresh set, whose pictures are avoided. Writes `edits.json` and the pictures that it names, for
-`mmke stream --distract 1000 --distract-from build/distractors/edits.json`, and `distractors.json` beside this file. A
-second run writes the same bytes: everything is drawn by a generator that begins with the thing's key.
+`mmke stream --distract 1000 --distract-from build/distractors/edits.json`, and a list named like the folder beside this
+file. A second run writes the same bytes: everything is drawn by a generator that begins with the thing's key. With
+`--after`, pictures and texts are others than in the folder named there, and things that it does not show come first.
 """
 
 import argparse
@@ -75,15 +77,22 @@ class Words:
 
 @dataclass
 class Writer:
-    """Writes edits, each person, town and description once."""
+    """Writes edits: no description, and no person that one is about, is there twice.
+
+    Attributes:
+        words: the table.
+        seed: of what is drawn.
+        taken: descriptions and persons that are there already.
+    """
 
     words: Words
+    seed: str
     taken: set[str] = field(default_factory=set)
 
     def edit(self, thing: Thing, called: str, picture: str) -> dict[str, str]:
         """Return an edit of a thing that is said to be called otherwise."""
         for attempt in range(100):
-            draw = random.Random(f"distractor {thing.key} {attempt}")  # noqa: S311 - a draw, not a secret
+            draw = random.Random(f"{self.seed} {thing.key} {attempt}")  # noqa: S311 - a draw, not a secret
             query, target, person = self._texts(thing, called, draw)
             if {target, person}.isdisjoint(self.taken):
                 self.taken |= {target, person}
@@ -124,7 +133,17 @@ def free_things(catalogue: Catalogue, words: Words) -> list[Thing]:
         for each in catalogue.things.values()
         if each.key not in taken and plain(each.name) not in names and words.kind_and_noun(each)
     ]
-    return sorted(free, key=lambda each: hashlib.sha256(f"distractor {each.key}".encode()).digest())
+    return sorted(free, key=lambda each: order(each.key, "distractor"))
+
+
+def order(key: str, seed: str) -> bytes:
+    """Return what things are ordered by."""
+    return hashlib.sha256(f"{seed} {key}".encode()).digest()
+
+
+def keys_of(folder: Path | None) -> set[str]:
+    """Return the keys of the things that other distractors show, by their list beside this file."""
+    return set() if folder is None else {each["key"] for each in _read(HERE / f"{folder.name}.json")["things"].values()}
 
 
 def named_by_mini() -> Iterator[str]:
@@ -140,11 +159,11 @@ def plain(name: str) -> str:
     return name.lower().removeprefix("flag of ")
 
 
-def drawings(things: Sequence[Thing], known: Known, build: Path) -> Iterator[tuple[Thing, Drawing]]:
+def drawings(things: Sequence[Thing], known: Known, build: Path, seed: str) -> Iterator[tuple[Thing, Drawing]]:
     """Yield a drawing of each thing that looks like none before it, and like none of the records; some have none."""
     for thing in things:
         styles = [*thing.trained, *([thing.held_out] if thing.held_out else [])]
-        styles.sort(key=lambda style, key=thing.key: hashlib.sha256(f"{key} distractor {style}".encode()).digest())
+        styles.sort(key=lambda style, key=thing.key: hashlib.sha256(f"{key} {seed} {style}".encode()).digest())
         for style in styles:
             each = Drawing(thing.key, style)
             with Image.open(each.path(build)) as picture:
@@ -174,17 +193,21 @@ def main() -> None:
     parser.add_argument("--fresh", type=Path, default=Path("build/fresh-set"))
     parser.add_argument("--out", type=Path, default=Path("build/distractors"))
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--after", type=Path, help="folder of other distractors")
     args = parser.parse_args()
+    seed = "distractor" if args.after is None else "distractor 2"
     words = Words(tomllib.loads((TEXT / "distractors.toml").read_text(encoding="utf-8")))
-    known = shown([MINI / "data_image", args.fresh / "data_image"])
-    found = list(drawings(free_things(load(args.build), words), known, args.build))
-    chosen = found[: args.count]
+    known = shown([MINI / "data_image", args.fresh / "data_image", *([args.after] if args.after else [])])
+    before = keys_of(args.after)
+    things = sorted(free_things(load(args.build), words), key=lambda thing: thing.key in before)
+    found = list(drawings(things, known, args.build, seed))
+    chosen = sorted(found[: args.count], key=lambda each: order(each[0].key, seed))
     kinds = Counter((words.kind_and_noun(thing) or ("",))[0] for thing, _ in chosen)
-    print(
-        f"{len(chosen)} of {len(found)} things with a picture that looks like no other: {dict(sorted(kinds.items()))}"
-    )
+    print(f"{len(chosen)} of {len(found)} things with a picture that looks like no other: {dict(kinds)}")
+    if args.after is not None:
+        print(f"{sum(thing.key not in before for thing, _ in chosen)} of them are not shown by {args.after}")
     shutil.rmtree(args.out, ignore_errors=True)
-    called, writer = renamed([thing for thing, _ in chosen], words), Writer(words)
+    called, writer = renamed([thing for thing, _ in chosen], words), Writer(words, seed)
     edits, listed = [], {}
     for thing, each in chosen:
         name = f"pictures/{each.key}.{each.style}.png"
@@ -195,7 +218,9 @@ def main() -> None:
     (args.out / "edits.json").write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(each)}" for key, each in listed.items())
-    (HERE / "distractors.json").write_text(f'{{\n "edits": "{digest}",\n "things": {{\n{lines}\n }}\n}}\n', "utf-8")
+    (HERE / f"{args.out.name}.json").write_text(
+        f'{{\n "edits": "{digest}",\n "things": {{\n{lines}\n }}\n}}\n', "utf-8"
+    )
 
 
 def _read(file: Path) -> Any:

@@ -18,6 +18,7 @@ from mmke.benchmarks import embedded
 
 RECIPE = Path(__file__).parents[2] / "recipes/fresh"
 KINDS = ("entity", "visual", "user")
+DISTRACTORS = ("distractors", "distractors-2")
 DIGITS = 16
 
 
@@ -26,9 +27,13 @@ def fresh() -> dict[str, Any]:
     return loaded
 
 
-def distractors() -> dict[str, dict[str, str]]:
-    loaded: dict[str, dict[str, str]] = json.loads((RECIPE / "distractors.json").read_text(encoding="utf-8"))["things"]
+def distractors(name: str) -> dict[str, dict[str, str]]:
+    loaded: dict[str, dict[str, str]] = json.loads((RECIPE / f"{name}.json").read_text(encoding="utf-8"))["things"]
     return loaded
+
+
+def all_distractors() -> list[tuple[str, dict[str, str]]]:
+    return [each for name in DISTRACTORS for each in distractors(name).items()]
 
 
 @cache
@@ -54,17 +59,19 @@ def plain(name: str) -> str:
 
 
 def test_no_thing_is_shown_by_a_mini_benchmark() -> None:
-    keys = {*fresh()["things"].values(), *(each["key"] for each in distractors().values())}
+    keys = {*fresh()["things"].values(), *(each["key"] for _, each in all_distractors())}
     assert keys & set().union(*shown_by_mini().values()) == set()
 
 
 def test_no_thing_has_the_name_of_one_in_a_mini_benchmark() -> None:
     known = set().union(*map(names, mini()))
-    assert {name for name in (*fresh()["things"], *distractors()) if plain(name) in known} == set()
+    ours = (*fresh()["things"], *(name for name, _ in all_distractors()))
+    assert {name for name in ours if plain(name) in known} == set()
 
 
-def test_distractors_are_a_thousand_things_of_their_own_with_a_picture_each() -> None:
-    found = distractors()
+@pytest.mark.parametrize("name", DISTRACTORS)
+def test_distractors_are_a_thousand_things_of_their_own_with_a_picture_each(name: str) -> None:
+    found = distractors(name)
     assert len(found) == len({each["key"] for each in found.values()}) == 1000
     assert len({each["pixels"] for each in found.values()}) == 1000
     assert {each["key"] for each in found.values()} & set(fresh()["things"].values()) == set()
@@ -100,11 +107,16 @@ def test_the_manifest_is_of_the_written_things() -> None:
     assert found == set(fresh()["things"])
 
 
+def test_no_picture_is_in_both_lists_of_distractors() -> None:
+    first, second = ({each["pixels"] for each in distractors(name).values()} for name in DISTRACTORS)
+    assert first & second == set()
+
+
 @pytest.mark.slow
 def test_no_picture_is_one_of_a_mini_benchmark() -> None:
     def pixels(path: str) -> str:
         with Image.open(embedded.FOLDER / "data_image" / path) as picture:
             return hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()[:DIGITS]
 
-    ours = {*fresh()["pictures"].values(), *(each["pixels"] for each in distractors().values())}
+    ours = {*fresh()["pictures"].values(), *(each["pixels"] for _, each in all_distractors())}
     assert ours & set(map(pixels, shown_by_mini())) == set()
