@@ -24,6 +24,10 @@ from mmke.testing import (
     stream_contract,
     trained_editor_contract,
 )
+from mmke.testing.routing import (
+    decoding_with_a_cache_equals_decoding_without_one,
+    the_route_depends_on_question_and_picture_alone,
+)
 from mmke.types import PAPER, STRICT, Ask, Switches
 
 EDITORS = tuple(registry.names("editors"))
@@ -78,9 +82,17 @@ test_writes_behind_a_norm = pytest.mark.slow(
 test_all_claims_behind_a_norm = pytest.mark.slow(editor_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
 test_streams_behind_a_norm = pytest.mark.slow(stream_contract("m-ore", backbones=[FIRST], changes=BEHIND_A_NORM))
 
-test_routing_on_one_architecture = routing_contract("serac", "grace", "wise", backbones=[FIRST], changes=QUICK)
+test_routing_on_one_architecture = routing_contract("serac", "grace", backbones=[FIRST], changes=QUICK)
+test_routing_of_wise = routing_contract(
+    "wise",
+    backbones=[FIRST],
+    claims=[the_route_depends_on_question_and_picture_alone, decoding_with_a_cache_equals_decoding_without_one],
+    changes=QUICK,
+)
 test_routing_of_mscke = pytest.mark.slow(routing_contract("mscke", backbones=[FIRST], changes=QUICK))
-test_routing_of_ike = pytest.mark.slow(routing_contract("ike", "ike-random", backbones=[FIRST], changes=QUICK))
+test_all_routing_of_the_others = pytest.mark.slow(
+    routing_contract("ike", "ike-random", "wise", backbones=[FIRST], changes=QUICK)
+)
 test_routing_on_the_others = pytest.mark.slow(routing_contract(*ROUTING, backbones=OTHERS, changes=QUICK))
 
 test_base_weights = trained_editor_contract("serac", "mend", "ke", backbones=[FIRST], changes=QUICK)

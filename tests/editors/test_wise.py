@@ -117,6 +117,7 @@ def test_the_first_step_moves_the_masked_entries_by_the_gradient_and_the_decay(
     assert float(change.abs().max()) == pytest.approx(0.004)
 
 
+@pytest.mark.slow
 def test_training_ends_when_the_answer_is_learned_and_settled(
     backbone: ComposedBackbone, train: tuple[EditCase, ...], cases: tuple[EditCase, ...]
 ) -> None:
