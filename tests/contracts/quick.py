@@ -10,6 +10,7 @@ QUICK: Mapping[str, Mapping[str, object]] = {
     "lora": {"steps": 4, "learning_rate": 1e-2},
     "ultraedit": {"step": 1e-2},
     "grace": {"steps": 4},
+    "gated-note": {"steps": 4, "learning_rate": 1e-2, "background": 8},
     "m-ore": {"rank": 16, "groups": 3, "step": 1.0},
     "wise": {"steps": 4},
     "ike": {"demonstrations": 3},

@@ -33,12 +33,12 @@ from mmke.types import PAPER, STRICT, Ask, Switches
 EDITORS = tuple(registry.names("editors"))
 TRAINED = ("serac", "mend", "ke", "mscke")
 FIRST, *OTHERS = ARCHITECTURES
-ROUTING = ("ike", "ike-random", "serac", "grace", "mscke", "wise")
-ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke", "wise")
+ROUTING = ("ike", "ike-random", "serac", "grace", "mscke", "wise", "gated-note")
+ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke", "wise", "gated-note")
 DIFFERENT = tuple(name for name in EDITORS if name not in ALIKE)
 """Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora,
-ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace and wise read one of these, and mscke is
-serac with another scope."""
+ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace and wise read one of these, mscke is serac
+with another scope, and gated-note has the adapters of lora."""
 PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
 BOTH: Mapping[str, Mapping[str, object]] = {
     "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}
@@ -48,9 +48,9 @@ MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequenc
 SCOPED: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "shared_rows": 4}}
 BEHIND_A_NORM: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "step": 0.1, "normalise": True}}
 
-BRIEF = ("lora", "grace", "m-ore", "mscke", "wise")
-"""Editors of which one session is tried quickly: lora fits as ft-llm does, grace, mscke and wise have that of serac,
-and m-ore that of ultraedit."""
+BRIEF = ("lora", "grace", "m-ore", "mscke", "wise", "gated-note")
+"""Editors of which one session is tried quickly: lora fits as ft-llm does, m-ore has the session of ultraedit,
+and grace, mscke, wise and gated-note have that of serac."""
 ALL = tuple(name for name in EDITORS if name not in BRIEF)
 
 test_all_claims_on_one_architecture = editor_contract(*ALL, backbones=[FIRST], changes=QUICK)

@@ -12,6 +12,7 @@ from torch import nn
 
 from mmke.backbones.engine.substitution import call_with
 from mmke.editing.factors import Factors
+from mmke.editors.gated_note.gate import Gate, Said, on_text
 from mmke.editors.grace.codebook import Codebook
 from mmke.editors.lora.edit import Pair
 from mmke.editors.m_ore.gate import gate
@@ -135,3 +136,17 @@ def test_wise() -> None:
     assert float(margin_loss(edit, irrelevant, margins)) == page["loss of the margins"]
     assert threshold(page["activations of two edits"], 0.5) == page["threshold at half of the smallest"]
     torch.testing.assert_close(merged([page["first change"], page["second change"]], 0.5), page["both merged"])
+
+
+def test_gated_note() -> None:
+    page = example("gated-note")
+    said = [Said.of("", page["note of the edit"])]
+    features = on_text(page["question"], torch.tensor([page["likeness"]]), said)
+    torch.testing.assert_close(features[0], page["features of the text gate"], atol=1e-4, rtol=0)
+    first, rise = page["far"].tolist()
+    gate = Gate(tuple(page["weights"].tolist()), page["bias"], page["near"], (first, rise))
+    assert float(gate.scores(features)) == page["score"]
+    assert gate.threshold(1) == page["threshold with one edit"]
+    assert round(gate.threshold(100), 4) == page["threshold with 100 edits"]
+    assert gate.choose(features) == 0
+    assert gate.choose(torch.cat([features, *[features - 1] * 99])) is None

@@ -32,10 +32,19 @@ EDITORS = (
     "m-ore",
     "mscke",
     "wise",
+    "gated-note",
 )
 MEASURED = [
     *(ROOT / "docs" / name for name in ("results.md", "streams-results.md", "streams-speed.md")),
-    *(ROOT / name for name in ("benchmarks/RESULTS.md", "benchmarks/FULL_SIZE.md", "recipes/settings/README.md")),
+    *(
+        ROOT / name
+        for name in (
+            "benchmarks/RESULTS.md",
+            "benchmarks/FULL_SIZE.md",
+            "recipes/settings/README.md",
+            "recipes/gate/README.md",
+        )
+    ),
 ]
 """Pages whose figures were measured, each with its command and device."""
 

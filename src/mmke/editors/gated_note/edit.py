@@ -1,0 +1,307 @@
+"""A gated note: each edit is remembered as a note and a small patch, which are used for questions on it alone.
+
+In: edits and questions. For each question a gate decides once, from its text and picture, whether it is on one of the
+edits. If it is not, the unedited model answers, to the last bit. If it is, the edit's note stands before the question,
+and the edit's patch, a low-rank adapter that was trained on the edit alone, is laid over the model while it answers.
+
+The parts: `words` and `pictures` (what is compared), `gate` (the decision), `reader` (how the note is put). This editor
+is mmke's own; docs/editors/gated-note.md tells what was tried. In-context editing goes back to Zheng et al.,
+arXiv:2305.12740, the adapter to Hu et al., arXiv:2106.09685, the whitening of vectors to Su et al., arXiv:2103.15316.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mmke import steps
+from mmke.backbones.engine.answering import answer
+from mmke.editing import sites, states
+from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
+from mmke.editing.routed_session import Chosen, RoutedSession
+from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
+from mmke.editing.settings import EditorSettings, build
+from mmke.editors.gated_note import pictures, words
+from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
+from mmke.editors.gated_note.reader import Form, behind_note
+from mmke.editors.lora.edit import LoRA, LoRASettings
+from mmke.errors import UserError
+from mmke.protocols import Backbone, Cut, EditSession, Route, Store, Weights
+from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
+
+VECTORS, OWNERS, PICTURES, PATCH = "vectors", "owners", "pictures", "patch."
+"""Names of what a saved session holds; behind the last one stands the name of an edited matrix's factor."""
+
+
+class GatedNoteSettings(EditorSettings):
+    """What `gated-note.toml` states.
+
+    Attributes:
+        encoder: reads questions and notes; a name or a folder.
+        background: how many of mmke's own training pictures whiten the vectors of pictures.
+        dimensions: of a whitened vector, at most.
+        demonstrations: how many invented examples stand before a note, at most.
+        reader: how the note stands before a question; see `reader.Form`.
+        sites: the matrices that have a patch, by role; see `sites.SITE`.
+        rank: of a patch.
+        alpha: a patch's product is multiplied by alpha / rank.
+        steps: optimizer steps for each patch, at most; 0: there is no patch.
+        stop: loss in nats below which training ends; 0: all steps are taken.
+        learning_rate: AdamW's.
+        text_weights: of the text gate's features; see `gate.on_text`.
+        text_bias: see `gate.Gate`, like `text_near` and `text_far`.
+        picture_weights: of the picture gate's features; see `gate.on_picture`.
+        picture_bias: see `gate.Gate`, like `picture_near` and `picture_far`.
+    """
+
+    encoder: str
+    background: FromOne
+    dimensions: FromOne
+    demonstrations: FromZero
+    reader: Form
+    sites: sites.LinearSites
+    rank: FromOne
+    alpha: Positive
+    steps: FromZero
+    stop: NotNegative
+    learning_rate: NotNegative
+    text_weights: tuple[float, float, float]
+    text_bias: float
+    text_near: float
+    text_far: tuple[float, float]
+    picture_weights: tuple[float, float, float, float, float]
+    picture_bias: float
+    picture_near: float
+    picture_far: tuple[float, float]
+
+    def patch(self) -> LoRASettings:
+        """Return the settings of the patches."""
+        own = {name: getattr(self, name) for name in LoRASettings.model_fields if name != "sequence"}
+        return LoRASettings(**own, sequence="merge")
+
+
+class Memory(NamedTuple):
+    """What is made of the edits in force, in their order.
+
+    Attributes:
+        vectors: of their texts, each with several.
+        owners: to which edit a vector belongs.
+        pictures: whitened vectors of their pictures; zeros where an edit has none.
+        said: what each of them says.
+        patches: theirs.
+    """
+
+    vectors: Float[Tensor, "texts hidden"]
+    owners: Int[Tensor, "texts"]
+    pictures: Float[Tensor, "edits dimensions"]
+    said: tuple[Said, ...]
+    patches: tuple[Weights, ...]
+
+
+@dataclass(frozen=True)
+class GatedNote:
+    """The gated note by its settings; `seed` is that of the patches."""
+
+    settings: GatedNoteSettings
+    switches: Switches
+    seed: int
+    name: str = "gated-note"
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return None: a question on an edit is another question, and shares no trunk with that before the edit."""
+        del backbone
+        return None
+
+    def check(self, backbone: Backbone) -> None:
+        """Resolve the matrices that have a patch.
+
+        Raises:
+            UserError: the backbone lacks one.
+        """
+        self.patching.check(backbone)
+
+    @contextmanager
+    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
+        yield RoutedSession(self, backbone, store)
+
+    def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
+        """Read notes and pictures, and train a patch for each edit.
+
+        Raises:
+            CannotAskError: an edit cannot be made; `before` is what it was.
+        """
+        memory = before
+        for edit in edits:
+            memory = self._with(backbone, edit, memory, store)
+        assert memory is not None  # noqa: S101  # the session hands on no empty batch
+        return memory
+
+    def saved(self, memory: Memory) -> Mapping[str, Tensor]:
+        """Return the vectors, and of each matrix the factors of all patches."""
+        flat = [states.flat(patch) for patch in memory.patches]
+        patches = {PATCH + name: torch.stack([each[name] for each in flat]) for name in flat[0]}
+        return {VECTORS: memory.vectors, OWNERS: memory.owners, PICTURES: memory.pictures, **patches}
+
+    def restored(self, backbone: Backbone, edits: Sequence[Edit], tensors: Mapping[str, Tensor]) -> Memory:
+        """Take over vectors and patches; nothing is read or trained again."""
+        named = {name: tensors[name].cpu() for name in (VECTORS, OWNERS, PICTURES) if name in tensors}
+        stacked = {name.removeprefix(PATCH): value for name, value in tensors.items() if name.startswith(PATCH)}
+        counts = {len(value) for value in [*stacked.values(), *([named[PICTURES]] if PICTURES in named else [])]}
+        if len(named) + len(stacked) != len(tensors) or len(named) != 3 or counts != {len(edits)}:
+            raise UserError(f"{self.name}: the saved session does not fit its {len(edits)} edits; it is broken")
+        own = sites.tensors(backbone, self.settings.sites)
+        patches = [
+            states.nested({name: value[i] for name, value in stacked.items()}, own, editor=self.name)
+            for i in range(len(edits))
+        ]
+        said = tuple(Said.of(edit.query.text, edit.target) for edit in edits)
+        return Memory(named[VECTORS], named[OWNERS], named[PICTURES], said, tuple(patches))
+
+    def decide(
+        self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: Memory, *, store: Store
+    ) -> list[Route]:
+        """Return of each question the edit that it is on."""
+        return [self._decide(backbone, query, edits, memory, store) for query in queries]
+
+    def speak(
+        self,
+        backbone: Backbone,
+        probes: Sequence[Probe],
+        chosen: Sequence[Chosen],
+        ask: Ask,
+        memory: Memory,
+        *,
+        store: Store,
+    ) -> list[Answer]:
+        """Answer the questions on each edit behind its note, with its patch."""
+        said: dict[int, Answer] = {}
+        for number in dict.fromkeys(each.number for each in chosen):
+            own = [i for i, each in enumerate(chosen) if each.number == number]
+            put = [self._put(backbone, probes[i], chosen[i].edit) for i in own]
+            weights = memory.patches[number]
+            answers = answer(backbone, put, ask, store=store, cut=self.patching.cut(backbone), weights=weights)
+            said |= zip(own, answers, strict=True)
+        return [said[i] for i in range(len(probes))]
+
+    @cached_property
+    def patching(self) -> LoRA:
+        """Return what trains a patch."""
+        return LoRA(self.settings.patch(), self.switches, self.seed, self.name)
+
+    @cached_property
+    def text_gate(self) -> Gate:
+        """Return the gate of questions in text."""
+        own = self.settings
+        return Gate(own.text_weights, own.text_bias, own.text_near, own.text_far)
+
+    @cached_property
+    def picture_gate(self) -> Gate:
+        """Return the gate of questions on pictures."""
+        own = self.settings
+        return Gate(own.picture_weights, own.picture_bias, own.picture_near, own.picture_far)
+
+    def text_features(self, query: Query, memory: Memory, *, store: Store) -> Float[Tensor, "edits features"]:
+        """Return what the text gate reads of a question."""
+        return on_text(query.text, self._likeness(query.text, memory, store), memory.said)
+
+    def picture_features(
+        self, backbone: Backbone, query: Query, memory: Memory, *, store: Store
+    ) -> Float[Tensor, "edits features"]:
+        """Return what the picture gate reads of a question."""
+        assert query.image is not None  # noqa: S101  # the caller has looked
+        seen = pictures.views(backbone, query.image, self.whitening(backbone, store), store=store)
+        general = torch.stack([self._vector(each, store) for each in words.lists()["general"]])
+        return on_picture(
+            query.text,
+            self._likeness(query.text, memory, store),
+            memory.said,
+            seen=(seen.all @ memory.pictures.T).amax(0),
+            general=float((general @ self._vector(query.text, store)).max()),
+        )
+
+    def whitening(self, backbone: Backbone, store: Store) -> pictures.Whitening:
+        """Return the whitening of a backbone's pictures."""
+        own = self.settings
+        return pictures.whitening_for(backbone, own.background, own.dimensions, store=store)
+
+    def _with(self, backbone: Backbone, edit: Edit, before: Memory | None, store: Store) -> Memory:
+        image, number = edit.query.image, 0 if before is None else len(before.said)
+        vectors = torch.stack([self._vector(text, store) for text in _texts(edit)])
+        owners = torch.full((len(vectors),), number)
+        whitening = self.whitening(backbone, store)
+        seen = torch.zeros(whitening.axes.shape[1])
+        if image is not None:
+            seen = pictures.views(backbone, image, whitening, store=store).whole
+        patch: Weights = {}
+        if self.settings.steps:
+            steps.say("training the patch")
+            with torch.enable_grad():
+                patch = self.patching.edited(backbone, [edit], store=store, before={})
+        new = Memory(vectors, owners, seen[None], (Said.of(edit.query.text, edit.target),), (patch,))
+        if before is None:
+            return new
+        return Memory(
+            torch.cat([before.vectors, new.vectors]),
+            torch.cat([before.owners, new.owners]),
+            torch.cat([before.pictures, new.pictures]),
+            before.said + new.said,
+            before.patches + new.patches,
+        )
+
+    def _decide(self, backbone: Backbone, query: Query, edits: Sequence[Edit], memory: Memory, store: Store) -> Route:
+        # The question of an edit itself needs no gate.
+        for i in range(len(edits) - 1, -1, -1):
+            if _same(query, edits[i].query):
+                return i
+        points = words.points_at_picture(query.text)
+        if points and query.image is None:
+            return None
+        on_text = None if points else self.text_gate.choose(self.text_features(query, memory, store=store))
+        # A question that names something is one in text, also beside a picture.
+        if query.image is None or (not points and words.names(query.text)) or (not points and on_text is None):
+            return on_text
+        on_picture = self.picture_gate.choose(self.picture_features(backbone, query, memory, store=store))
+        return on_picture if points or on_picture == on_text else None
+
+    def _put(self, backbone: Backbone, probe: Probe, edit: Edit) -> Probe:
+        own = self.settings
+        return replace(probe, query=behind_note(backbone, probe.query, edit, own.reader, own.demonstrations))
+
+    def _likeness(self, question: str, memory: Memory, store: Store) -> Float[Tensor, "edits"]:
+        cosines = memory.vectors @ self._vector(question, store)
+        highest = torch.full((len(memory.said),), -1.0)
+        return highest.scatter_reduce(0, memory.owners, cosines, "amax")
+
+    def _vector(self, text: str, store: Store) -> Float[Tensor, "hidden"]:
+        # One text at a time: its bits must not depend on the texts beside it.
+        key = ("sentence", self.settings.encoder, text)
+        return store.get(key, lambda: self._encoder.embed([text])[0])
+
+    @cached_property
+    def _encoder(self) -> SentenceEncoder:
+        return SentenceEncoder(self.settings.encoder)
+
+
+def _texts(edit: Edit) -> list[str]:
+    whole = f"{edit.query.text} {edit.target}"
+    return list(dict.fromkeys([edit.target, whole, *words.sentences(edit.target)]))
+
+
+def _same(query: Query, other: Query) -> bool:
+    images = [None if each.image is None else each.image.key for each in (query, other)]
+    return query.text == other.text and images[0] == images[1]
+
+
+def make(settings: Mapping[str, Any], switches: Switches, *, train: Sequence[EditCase], seed: int) -> GatedNote:
+    """Gated note: a note before the question and a patch over the model, for questions on the edit alone."""
+    del train
+    values = build(GatedNoteSettings, settings, editor="gated-note")
+    # Looked for here, before a backbone's weights are read.
+    encoder_path(values.encoder)
+    return GatedNote(values, switches, seed)

@@ -1,0 +1,222 @@
+"""The gated note: what is compared, how the gate decides, how a note is put, and that nothing else is read."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmke import registry
+from mmke.backbones.engine.store import MemoryStore
+from mmke.benchmarks.probes.published import RECALL
+from mmke.editing.routed_session import RoutedSession
+from mmke.editing.settings import resolve
+from mmke.editors.gated_note import words
+from mmke.editors.gated_note.edit import GatedNote
+from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
+from mmke.editors.gated_note.pictures import Whitening, background, seen_of
+from mmke.editors.gated_note.reader import behind_note, demonstrations
+from mmke.errors import UserError
+from mmke.protocols import Backbone
+from mmke.types import STRICT, Ask, Edit, Probe, Query
+
+QUICK = {"steps": 2, "background": 8, "dimensions": 4}
+FREE = Gate((1.0,), 0.0, -math.inf, (-math.inf, 0.0))
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    made: Backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(scope="module")
+def edits() -> list[Edit]:
+    notes = (
+        "This is the flag of Finland. Turku is the capital.",
+        "Pepper is the dog of Ruth Andersen. He guards a shop in Aarhus.",
+        "The kettle is called Bertram.",
+    )
+    return [Edit(Query("What is shown?", image), note, None) for image, note in zip(background(), notes, strict=False)]
+
+
+def make(**changes: object) -> GatedNote:
+    made: GatedNote = registry.factory("editors", "gated-note")(
+        resolve("gated-note", "tiny-llava", {**QUICK, **changes}), STRICT, train=(), seed=0
+    )
+    return made
+
+
+def after(editor: GatedNote, backbone: Backbone, store: MemoryStore, *batches: list[Edit]) -> RoutedSession[object]:
+    with editor.open(backbone, store) as session:
+        for batch in batches:
+            session.apply(batch)
+    assert isinstance(session, RoutedSession)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("question", "points"),
+    [
+        ("What is this?", True),
+        ("Which plant is beside the house?", True),
+        ("Who is to the left of the car?", True),
+        ("What is the capital of Finland?", False),
+        ("Who left the city?", False),
+        ("Is the thesis long?", False),
+    ],
+)
+def test_a_question_points_at_a_picture_by_its_words(question: str, *, points: bool) -> None:
+    assert words.points_at_picture(question) == points
+
+
+def test_words_are_compared_by_their_beginnings_and_names_by_their_capitals() -> None:
+    assert words.content("What does Ruth Andersen's dog guard?") == {"ruth", "anders", "dog", "guard"}
+    assert words.content("He guards dogs") == words.content("a guarded dog")
+    assert words.names("Which dog of Ruth Andersen is 9 years old?") == {"ruth", "anders", "9"}
+    assert words.names("Finland. Sweden") == set()
+    assert Said.of("", "Finland is far.").names == {"finlan"}
+
+
+def test_features_of_a_question_in_text() -> None:
+    said = [Said.of("Which flag?", "This is the flag of Finland."), Said.of("Who is it?", "A dog of Ruth.")]
+    features = on_text("What is the flag of Finland and of Norway?", torch.tensor([0.5, 0.1]), said)
+    # Content words: flag, Finland, Norway. Names: Finland, Norway.
+    torch.testing.assert_close(features, torch.tensor([[0.5, 2 / 3, 0.5], [0.1, 0.0, 1.0]]))
+
+
+def test_features_of_a_question_on_a_picture() -> None:
+    said = [Said.of("Which flag?", "This is the flag of Finland.")]
+    features = on_picture("Which flag is shown?", torch.tensor([0.5]), said, seen=torch.tensor([0.4]), general=0.7)
+    torch.testing.assert_close(features, torch.tensor([[0.4, 0.5, 1.0, 0.7, 0.2]]))
+
+
+def test_the_threshold_rises_with_the_number_of_edits() -> None:
+    gate = Gate((2.0,), -1.0, 0.5, (-1.0, 1.0))
+    assert gate.threshold(1) == 0.5
+    assert gate.threshold(1000) == pytest.approx(-1 + math.log(1000))
+    # 2 · 0.75 - 1 = 0.5
+    assert gate.choose(torch.tensor([[0.75]])) == 0
+    assert gate.choose(torch.tensor([[0.74]])) is None
+    assert gate.choose(torch.tensor([[0.75], *[[0.0]] * 9])) is None
+
+
+def test_of_equally_near_edits_the_newest_answers() -> None:
+    assert FREE.choose(torch.tensor([[1.0], [3.0], [3.0], [2.0]])) == 2
+
+
+def test_whitened_vectors_have_deviation_one_along_each_axis() -> None:
+    wide = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7.0) + 5
+    white = Whitening.of(wide, 4)
+    seen = (wide - white.mean) @ white.axes
+    torch.testing.assert_close(seen.T @ seen / 50, torch.eye(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(white(wide).norm(dim=-1), torch.ones(50))
+    assert Whitening.of(wide[:3], 4).axes.shape == (6, 2)
+
+
+def test_the_unrelated_pictures_are_of_training_records_alone() -> None:
+    images = background()
+    assert len(images) == len({image.sha256 for image in images}) == 445
+    evaluation = (Path(images[0].path).parents[2] / "data_json").glob("*_eval.json")
+    stated = "".join(path.read_text(encoding="utf-8") for path in evaluation)
+    assert not [image.path for image in images if f'"{image.path.parent.name}/{image.path.name}"' in stated]
+
+
+def test_a_picture_is_seen_whole_and_by_its_halves(backbone: Backbone, store: MemoryStore) -> None:
+    whole, left, right = seen_of(backbone, background()[0], store=store)
+    # The four positions of a tiny picture are two columns of two.
+    torch.testing.assert_close((left + right) / 2, whole)
+    assert not torch.equal(left, right)
+
+
+def test_a_note_is_shortened_until_the_model_has_room(backbone: Backbone, edits: list[Edit]) -> None:
+    class Small:
+        max_positions = 0
+
+        def length(self, query: Query, target: str) -> int:
+            assert not target
+            return len(query.text)
+
+    small, query, edit = Small(), Query("Who?"), edits[0]
+    whole = "".join(demonstrations()) + f"New Fact: What is shown? {edit.target}\nPrompt: Who?"
+    seen = []
+    for limit in range(len(whole), -1, -1):
+        small.max_positions = limit + 64
+        seen.append(behind_note(small, query, edit, "fact", 5).text)  # type: ignore[arg-type]
+        assert len(seen[-1]) <= max(limit, len("Who?"))
+    shorter = [*dict.fromkeys(seen)]
+    assert shorter[0] == whole
+    assert [text.count("Prompt:") for text in shorter] == [6, 5, 4, 3, 2, 1, 1, 0]
+    assert shorter[-2] == "New Fact: What is shown? This is the flag of Finland.\nPrompt: Who?"
+    assert shorter[-1] == "Who?"
+    assert behind_note(backbone, query, edit, "note", 0).text == f"{edit.target}\nWho?"
+
+
+def test_the_question_of_an_edit_is_accepted_and_that_of_another_picture_is_not(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit]
+) -> None:
+    shut = make(picture_near=1e9, text_near=1e9)
+    session = after(shut, backbone, store, edits)
+    assert session.decide([edit.query for edit in edits]) == [0, 1, 2]
+    elsewhere = replace(edits[0].query, image=background()[5])
+    assert session.decide([elsewhere, replace(elsewhere, image=None), Query("Who?")]) == [None] * 3
+
+
+def test_a_question_that_points_at_a_picture_that_is_not_there_is_rejected(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit]
+) -> None:
+    wide = make(picture_near=-1e9, picture_far=[-1e9, 0.0], text_near=-1e9, text_far=[-1e9, 0.0])
+    session = after(wide, backbone, store, edits)
+    assert session.decide([Query("What is in this image?"), Query("Who is Ruth Andersen?")]) == [None, 1]
+
+
+def test_a_question_in_text_beside_a_picture(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
+    wide = {"text_near": -1e9, "text_far": [-1e9, 0.0]}
+    session = after(make(**wide, picture_near=1e9), backbone, store, edits)
+    beside = background()[7]
+    # One that names something stays a question in text; one that does not has to pass both gates.
+    assert session.decide([Query("Who is Ruth Andersen?", beside), Query("Who guards a shop?", beside)]) == [1, None]
+    both = after(make(**wide, picture_near=-1e9, picture_far=[-1e9, 0.0]), backbone, store, edits[1:2])
+    assert both.decide([Query("Who guards a shop?", beside)]) == [0]
+
+
+def test_edits_one_by_one_and_together_and_a_saved_session_decide_the_same(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit]
+) -> None:
+    editor = make()
+    together, apart = after(editor, backbone, store, edits), after(editor, backbone, store, *([each] for each in edits))
+    loaded = after(editor, backbone, store)
+    loaded.load_state(together.state())
+    questions = [Probe(RECALL, edit.query, edit.target) for edit in edits]
+    answers = [
+        [(said.token_ids, said.target_logprob, said.notes) for said in session.answer(questions, Ask())]
+        for session in (together, apart, loaded)
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    state = together.state()
+    for name in state.tensors:
+        broken = replace(state, tensors={key: value for key, value in state.tensors.items() if key != name})
+        with pytest.raises(UserError, match="saved session does not fit"):
+            after(editor, backbone, store).load_state(broken)
+
+
+def test_note_and_patch_both_change_the_answer(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
+    probe = [Probe(RECALL, edits[0].query, "Turku")]
+    said = {
+        name: after(make(**changes), backbone, store, edits[:1]).answer(probe, Ask())[0].target_logprob
+        for name, changes in {
+            "both": {"learning_rate": 1e-2},
+            "note": {"steps": 0},
+            "no examples": {"steps": 0, "demonstrations": 0},
+            "alone": {"steps": 0, "demonstrations": 0, "reader": "note"},
+        }.items()
+    }
+    assert len(set(said.values())) == 4
