@@ -39,11 +39,13 @@ NEAR = {
     "picture": ("ri_picture", "ri_generic", "ci_picture", "ci_partner", "black"),
 }
 SIZES = (1, 10, 30, 90, 300, 1000)
-MANY = 10
+MANY = 90
 """From so many edits on, the line of the threshold is fitted."""
-DRAWS = 4
+DRAWS = 2
 """Memories of one size that a question is asked of."""
-HARDEST = 3
+LEARNT = (1, 10, 90, 400)
+"""Sizes of the memories that the weights are fitted on."""
+HARDEST = 2
 """Of the other edits, how many are examples of one that a question is not on."""
 
 
@@ -113,23 +115,31 @@ def asked_of(
                 yield Asked("text", probe.kind.name, features.numpy(), own, partner)
 
 
-def examples(asked: Sequence[Asked], gate: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features, whether the question is on the edit, and weights of examples."""
+def examples(asked: Sequence[Asked], gate: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return features, whether the question is on the edit, and weights of examples.
+
+    A question is an example beside its own edit, and beside those that look most like it in memories of several sizes.
+    """
+    draw = np.random.default_rng(seed)
     rows, on, weight = [], [], []
     for each in asked:
         inside = each.kind in INSIDE[gate]
         if not inside and each.kind not in FAR[gate] + NEAR[gate]:
             continue
-        rows.append(each.features[each.own])
-        on.append(inside)
-        weight.append(1.0)
-        others = [i for i in range(len(each.features)) if i not in (each.own, each.partner)]
-        alike = each.features[others][:, :2].sum(1)
-        for i in np.argsort(-alike)[:HARDEST] if each.kind != "ci_picture" else ():
-            rows.append(each.features[others[i]])
-            on.append(False)
-            weight.append(1 / HARDEST)
+        for size in LEARNT:
+            own, *others = memory(each, size, draw)
+            alike = each.features[others][:, :2].sum(1)
+            hardest = [others[i] for i in np.argsort(-alike)[:HARDEST]]
+            rows += [each.features[i] for i in (own, *hardest)]
+            on += [inside] + [False] * len(hardest)
+            weight += [1.0] + [1 / HARDEST] * len(hardest)
     return np.array(rows), np.array(on), np.array(weight)
+
+
+def memory(asked: Asked, size: int, draw: np.random.Generator) -> list[int]:
+    """Return so many edits by chance, of which a question's own is the first; its partner is none of them."""
+    others = [i for i in range(len(asked.features)) if i not in (asked.own, asked.partner)]
+    return [asked.own, *draw.choice(others, min(size - 1, len(others)), replace=False).tolist()]
 
 
 def fitted(asked: Sequence[Asked], gate: str) -> Fitted:
@@ -157,11 +167,10 @@ def decided(
     found = defaultdict(list)
     for each in asked:
         scores = gates[each.gate].scores(each)
-        others = np.array([i for i in range(len(scores)) if i not in (each.own, each.partner)])
         for size in SIZES:
             for _ in range(1 if size == 1 else DRAWS):
-                memory = np.r_[each.own, draw.choice(others, min(size - 1, len(others)), replace=False)]
-                best = memory[scores[memory].argmax()]
+                held = memory(each, size, draw)
+                best = held[int(scores[held].argmax())]
                 found[each.gate, each.kind, size].append(Decided(float(scores[best]), best == each.own))
     return found
 
@@ -174,7 +183,7 @@ def main() -> None:
     options.add_argument(
         "--near", type=float, nargs=2, default=(0.01, 0.06), help="accepted of near misses: text, picture"
     )
-    options.add_argument("--far", type=float, nargs=2, default=(0.01, 0.03), help="accepted of unrelated questions")
+    options.add_argument("--far", type=float, nargs=2, default=(0.03, 0.05), help="accepted of unrelated questions")
     options.add_argument("--set", action="append", default=[], help="KEY=VALUE, a setting of the editor")
     asked_for = options.parse_args()
     changes = {

@@ -117,7 +117,19 @@ def test_editors_that_are_not_trained_are_left_out_and_need_nothing(
 ) -> None:
     with caplog.at_level("INFO", logger="mmke"):
         planned = plan(replace(request_, backbone="llava-1.5-7b", editors=None, changes={}))
-    untrained = ["none", "ft-llm", "ft-alignment", "ike", "ike-random", "lora", "ultraedit", "grace", "m-ore", "wise", "gated-note"]
+    untrained = [
+        "none",
+        "ft-llm",
+        "ft-alignment",
+        "ike",
+        "ike-random",
+        "lora",
+        "ultraedit",
+        "grace",
+        "m-ore",
+        "wise",
+        "gated-note",
+    ]
     assert [cell.editor.name for cell in planned.cells] == untrained
     left_out = [message.partition(":")[0] for message in caplog.messages if "left out" in message]
     assert sorted(left_out) == ["ke", "mend", "mscke", "serac"]

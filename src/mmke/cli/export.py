@@ -41,7 +41,8 @@ def export(
 ) -> int:
     """Make an ordinary model of an edit: a copy of the model's folder with the edited tensors, or an adapter.
 
-    Editors that change weights can be exported. IKE, SERAC, MSCKE, GRACE and WISE leave the weights as they are.
+    Editors that change weights can be exported. IKE, SERAC, MSCKE, GRACE, WISE and the gated note leave the weights
+    as they are.
     """
     limit_threads(threads)
     if rank is not None and not adapter:
