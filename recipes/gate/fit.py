@@ -38,6 +38,8 @@ NEAR = {
     "text": ("near_text", "ci_named"),
     "picture": ("ri_picture", "ri_generic", "ci_picture", "ci_partner", "black"),
 }
+FEATURES = {"text": ("t", "o", "n"), "picture": ("v", "t", "o", "g", "vt")}
+"""As docs/editors/gated-note.md names them."""
 SIZES = (1, 10, 30, 90, 300, 1000)
 MANY = 90
 """From so many edits on, the line of the threshold is fitted."""
@@ -184,6 +186,7 @@ def main() -> None:
         "--near", type=float, nargs=2, default=(0.01, 0.06), help="accepted of near misses: text, picture"
     )
     options.add_argument("--far", type=float, nargs=2, default=(0.03, 0.05), help="accepted of unrelated questions")
+    options.add_argument("--without", action="append", default=[], help="GATE.FEATURE, which the gate does not see")
     options.add_argument("--set", action="append", default=[], help="KEY=VALUE, a setting of the editor")
     asked_for = options.parse_args()
     changes = {
@@ -203,7 +206,13 @@ def main() -> None:
     for side in (0, 1):
         editor = Folded(plain.settings, STRICT, 0, others=tuple(halves[1 - side]))
         asked.append(list(asked_of(editor, backbone, halves[side], more, store)))
-    report(asked, asked_for)
+    report([[blind(each, asked_for.without) for each in side] for side in asked], asked_for)
+
+
+def blind(asked: Asked, without: Sequence[str]) -> Asked:
+    """Return a question without some of its features, which are zero for every edit."""
+    kept = [f"{asked.gate}.{name}" not in without for name in FEATURES[asked.gate]]
+    return asked._replace(features=asked.features * np.array(kept))
 
 
 def report(asked: Sequence[Sequence[Asked]], options: argparse.Namespace) -> None:

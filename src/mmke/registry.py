@@ -61,9 +61,9 @@ BUILT_IN: Mapping[Noun, Mapping[str, str]] = {
         "ultraedit": "mmke.editors.ultraedit.edit:make",
         "grace": "mmke.editors.grace.edit:make",
         "m-ore": "mmke.editors.m_ore.edit:make",
-        "gated-note": "mmke.editors.gated_note.edit:make",
         "mscke": "mmke.editors.mscke.edit:make",
         "wise": "mmke.editors.wise.edit:make",
+        "gated-note": "mmke.editors.gated_note.edit:make",
     },
     "benchmarks": {
         "mini-entity": "mmke.benchmarks.embedded:load",

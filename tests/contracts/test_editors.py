@@ -37,8 +37,8 @@ ROUTING = ("ike", "ike-random", "serac", "grace", "mscke", "wise", "gated-note")
 ALIKE = ("none", "ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke", "wise", "gated-note")
 DIFFERENT = tuple(name for name in EDITORS if name not in ALIKE)
 """Editors that treat architectures in ways of their own: the floor only answers, ike-random prompts as ike does, lora,
-ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace and wise read one of these, mscke is serac
-with another scope, and gated-note has the adapters of lora."""
+ultraedit and m-ore reach the matrices of ft-llm, ft-alignment and mend, grace and wise read one of these, mscke is
+serac with another scope, and gated-note has the adapters of lora."""
 PROJECTOR: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sites": ["alignment.linears"]}}
 BOTH: Mapping[str, Mapping[str, object]] = {
     "lora": {**QUICK["lora"], "sites": ["language.-1.mlp_out", "language.-1.mlp_in", "alignment.linears"]}

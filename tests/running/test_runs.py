@@ -227,7 +227,7 @@ def test_without_training_records_the_editors_that_need_them_are_left_out(
     file = tmp_path / "own.json"
     file.write_text((small_data / "data_json" / "entity_eval.json").read_text())
     own = replace(request_, benchmarks=(str(file),), data=small_data / "data_image", changes={})
-    without = {"none", "ft-llm", "ft-alignment", "lora", "ultraedit", "grace", "m-ore", "wise", "gated-note"}
+    without = {"none", "ft-llm", "ft-alignment", "lora", "ultraedit", "grace", "m-ore", "gated-note"}
     assert {cell.editor.name for cell in plan(replace(own, editors=None)).cells} == without
     with pytest.raises(
         UserError,

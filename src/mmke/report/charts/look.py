@@ -24,7 +24,20 @@ SHAPES = (
     *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"),
     *(STAR, HEXAGON, HOURGLASS, BOW_TIE, "wedge", "arrow"),
 )
-EDITORS = ("ft-alignment", "ft-llm", "ike", "ike-random", "ke", "mend", "serac", "lora", "ultraedit", "m-ore", "wise", "gated-note")
+EDITORS = (
+    "ft-alignment",
+    "ft-llm",
+    "ike",
+    "ike-random",
+    "ke",
+    "mend",
+    "serac",
+    "lora",
+    "ultraedit",
+    "m-ore",
+    "wise",
+    "gated-note",
+)
 """Have the first colours and shapes, in this order, whatever else a report shows."""
 GREY, INK, GRID, FAINT = "#5b6470", "#1c2128", "#e7e7e7", "#b3b8bf"
 FONT = "DejaVu Sans, Verdana, sans-serif"
