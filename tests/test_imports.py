@@ -35,7 +35,7 @@ LAYERS = {
     "protocols": CORE,
     "backbones": CORE | {"protocols", "torchvision", "digests", "downloads", "packaged", "pictures"},
     "editing": CORE | {"registry", "protocols", "backbones", "packaged"},
-    "editors": CORE | {"registry", "protocols", "backbones", "editing"},
+    "editors": CORE | {"registry", "protocols", "backbones", "editing", "digests"},
     "running": CORE
     | {
         "registry",
