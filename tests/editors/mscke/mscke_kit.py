@@ -3,12 +3,14 @@
 import json
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editing.settings import resolve
@@ -20,7 +22,6 @@ from mmke.protocols import Backbone, Store
 from mmke.types import STRICT, Ask, EditCase, ImageRef, Query
 
 ASK = Ask(top=5, logprobs=True)
-NO_BACKBONE: Any = None  # of tests in which nothing reads with it
 
 
 def editor(backbone: ComposedBackbone, encoder: str, train: Sequence[EditCase], **changes: Any) -> Serac:
@@ -29,6 +30,15 @@ def editor(backbone: ComposedBackbone, encoder: str, train: Sequence[EditCase], 
     made = make(resolve("mscke", backbone.name, small | changes), STRICT, train=train, seed=0)
     made.prepare(backbone, train, store=MemoryStore())
     return made
+
+
+@cache
+def skeleton() -> Backbone:
+    """Return a backbone without weights, for tests in which nothing is read with it."""
+    skeleton: Backbone = registry.factory("backbones", "tiny-llava")(
+        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu"), skeleton=True
+    )
+    return skeleton
 
 
 class Written:
@@ -59,5 +69,5 @@ def asks(text: str, picture: str | None = None) -> Query:
 
 def near(queries: Sequence[Query], edits: Sequence[Query]) -> Nearness:
     scope, store = JointScope(Written(), head=0), MemoryStore()
-    keys = scope.keys([[edit.text] for edit in edits], scope.pictures(NO_BACKBONE, edits, store), store)
-    return scope.near([query.text for query in queries], scope.pictures(NO_BACKBONE, queries, store), keys, store)
+    keys = scope.keys([[edit.text] for edit in edits], scope.pictures(skeleton(), edits, store), store)
+    return scope.near([query.text for query in queries], scope.pictures(skeleton(), queries, store), keys, store)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from mscke_kit import NO_BACKBONE, Written, apart, asks, near
+from mscke_kit import Written, apart, asks, near, skeleton
 
 from mmke.backbones.engine.store import MemoryStore
 from mmke.editors.mscke.scope import JointScope, OneKey
@@ -42,9 +42,9 @@ def test_vectors_have_length_one() -> None:
 def test_a_key_does_not_depend_on_the_other_edits() -> None:
     scope = JointScope(Written(), head=0)
     edits = [asks(HERE, SEEN), asks(apart(0.4), apart(0.1)), asks(apart(0.9))]
-    together = scope.keys([[edit.text] for edit in edits], scope.pictures(NO_BACKBONE, edits, STORE), STORE)
+    together = scope.keys([[edit.text] for edit in edits], scope.pictures(skeleton(), edits, STORE), STORE)
     for number, edit in enumerate(edits):
-        alone = scope.keys([[edit.text]], scope.pictures(NO_BACKBONE, [edit], STORE), STORE)
+        alone = scope.keys([[edit.text]], scope.pictures(skeleton(), [edit], STORE), STORE)
         assert torch.equal(alone.texts[0], together.texts[number])
         assert alone.pictures.tolist() == together.pictures[together.whose == number].tolist()
 
