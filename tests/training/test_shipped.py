@@ -16,7 +16,7 @@ from mmke.running.request import Request
 from mmke.training.splitting import hold_out, trainable
 from mmke.types import STRICT, EditCase
 
-TRAINED = ("serac", "mend", "ke")
+TRAINED = ("serac", "mend", "ke", "mscke")
 MINI_IN_ORDER = ("mini-entity", "mini-visual", "mini-user")
 """As `mmke train` takes them; which records are held out depends on the order."""
 MINI = ("mini-entity", "mini-user", "mini-visual")
@@ -54,8 +54,8 @@ def test_a_setting_that_acts_while_editing_alone_is_not_held_against_a_checkpoin
         planned(rank=8)
 
 
-def test_shipped_checkpoints_take_at_most_8_mb() -> None:
-    assert sum(shipped(editor).stat().st_size for editor in TRAINED) <= 8e6
+def test_shipped_checkpoints_take_at_most_12_mb() -> None:
+    assert sum(shipped(editor).stat().st_size for editor in TRAINED) <= 12e6
 
 
 @pytest.mark.parametrize("editor", TRAINED)
