@@ -6,9 +6,11 @@ question is computed by itself, so that they have the same bits whatever else is
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.turns import turn
 from mmke.editing import sites
 from mmke.protocols import Backbone, Cut, Encoded, Store
@@ -40,7 +42,8 @@ def inputs(backbone: Backbone, site: str, query: Query, at: At, *, store: Store)
                     backbone.tail(trunk, {})
             finally:
                 hook.remove()
-        return fed[0].flatten(0, -2)[_positions(batch.encoded[0], at)].clone()
+        rows = fed[0].flatten(0, -2)
+        return rows[sent(_positions(batch.encoded[0], at), rows.device, torch.long)]
 
     return store.get((backbone.state, "inputs", site, at, batch.digest), make)
 

@@ -21,74 +21,23 @@ Deviations from the published code:
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import model_validator
 from torch import Tensor
 
 from mmke.backbones.engine.answering import answer
 from mmke.editing import reading, sites
-from mmke.editing.checked import FromZero, NotNegative, Positive, Share
 from mmke.editing.fitting import lesson
 from mmke.editing.routed_session import Chosen, RoutedSession
-from mmke.editing.settings import EditorSettings, build
+from mmke.editing.settings import build
+from mmke.editors.wise.settings import WiseSettings
 from mmke.editors.wise.side import Margins, activation, generator, mask, merged, strongest, threshold
 from mmke.editors.wise.writing import Pace, Writing, written
 from mmke.errors import CannotAskError, NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Cut, EditSession, Route, Store
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
-
-
-class WiseSettings(EditorSettings):
-    """What `wise.toml` states.
-
-    Attributes:
-        site: the matrix that has side copies, by role; see `sites.SITE`.
-        activation: the positions over which an activation is the mean.
-        act_ratio: of the smallest activation of an edit, from which on a side copy answers.
-        mask_density: the share of entries that an edit may change.
-        alpha: the activation of an irrelevant question, at most.
-        beta: that of the edit's question, at least.
-        gamma: their difference, at least.
-        steps: of SGD for each edit, at most.
-        learning_rate: SGD's.
-        weight_decay: SGD's.
-        clip: how far an entry may be from the model's own.
-        stop: negative log-likelihood in nats from which on training ends, if it is settled; 0: all steps are taken.
-        settled: the change of the negative log-likelihood between two steps up to which it is settled.
-        freeze_after: edits after which a side copy is left as it is and a new one begins; 0: there is one.
-        merge_after: edits after which all side copies become one; 0: they never do.
-        merge_density: the share of entries of each that counts then.
-    """
-
-    site: sites.MlpSite
-    activation: Literal["question", "question and picture"]
-    act_ratio: NotNegative
-    mask_density: Share
-    alpha: NotNegative
-    beta: NotNegative
-    gamma: NotNegative
-    steps: FromZero
-    learning_rate: NotNegative
-    weight_decay: NotNegative
-    clip: Positive
-    stop: NotNegative
-    settled: NotNegative
-    freeze_after: FromZero
-    merge_after: FromZero
-    merge_density: Share
-
-    @model_validator(mode="after")
-    def _merges_whole_memories(self) -> "WiseSettings":
-        if self.merge_after and (not self.freeze_after or self.merge_after % self.freeze_after):
-            raise ValueError(
-                f"merge_after = {self.merge_after} and freeze_after = {self.freeze_after}: side copies are merged when "
-                "the newest of them is complete, so merge_after is a multiple of freeze_after, or 0"
-            )
-        return self
-
 
 CHANGE = "change."
 """Before the number of a side memory in a saved session."""
