@@ -24,7 +24,8 @@ from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.plain import plain_edits
 from mmke.editing.settings import resolve
 from mmke.editors.gated_note import words
-from mmke.editors.gated_note.edit import GatedNote, Memory, make
+from mmke.editors.gated_note.edit import GatedNote, make
+from mmke.editors.gated_note.memory import Memory
 from mmke.editors.gated_note.pictures import Whitening, seen_of
 from mmke.running.loading import load_backbone
 from mmke.running.probes import with_probes
@@ -238,8 +239,12 @@ def thresholds(found: Found, gate: str, near: float, far: float) -> tuple[float,
     """Return the two thresholds: a quantile of near misses, and a line through quantiles of unrelated questions."""
     close = [each.score for kind in NEAR[gate] for each in found[gate, kind, 1]]
     many = [size for size in SIZES if size >= MANY]
-    unrelated = [[each.score for each in found[gate, FAR[gate][0], size]] for size in many]
-    slope, first = np.polyfit(np.log(many), [np.quantile(each, 1 - far) for each in unrelated], 1)
+    # Of each kind no larger share is to be accepted.
+    levels = [
+        max(np.quantile([each.score for each in found[gate, kind, size]], 1 - far) for kind in FAR[gate])
+        for size in many
+    ]
+    slope, first = np.polyfit(np.log(many), levels, 1)
     return float(np.quantile(close, 1 - near)), (float(first), float(slope))
 
 

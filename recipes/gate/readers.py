@@ -60,8 +60,9 @@ def main() -> None:
     options.add_argument("--out", type=Path, help="JSON lines, beside what is printed")
     asked_for = options.parse_args()
     backbone = load_backbone(asked_for.backbone, device=asked_for.device)
+    store = store_for(backbone.device)
     for reader in asked_for.reader or READERS:
-        found = {kind: list(scores(backbone, reader, kind, asked_for.records)) for kind in KINDS}
+        found = {kind: list(scores(backbone, reader, kind, asked_for.records, store)) for kind in KINDS}
         line = {"reader": reader, "records": asked_for.records, "device": asked_for.device, **summary(found)}
         print(json.dumps(line), flush=True)
         if asked_for.out is not None:
@@ -69,7 +70,7 @@ def main() -> None:
                 file.write(json.dumps(line) + "\n")
 
 
-def scores(backbone: Any, reader: str, kind: str, records: int) -> Iterator[Mapping[str, float]]:
+def scores(backbone: Any, reader: str, kind: str, records: int, store: Any) -> Iterator[Mapping[str, float]]:
     """Yield of each record the mean score of each kind of question, in per cent."""
     name, changes = READERS[reader]
     cases = open_benchmark(kind, data=None).load("train", hop=1, switches=STRICT).cases
@@ -79,13 +80,12 @@ def scores(backbone: Any, reader: str, kind: str, records: int) -> Iterator[Mapp
     editor = registry.factory("editors", name)(settings, STRICT, train=train if name == "ike" else (), seed=0)
     for case in cases[FIRST : FIRST + records]:
         asked = replace(case, probes=tuple(probe for probe in case.probes if probe.kind.name in ASKED))
-        yield scored(backbone, editor, asked)
+        yield scored(backbone, editor, asked, store)
 
 
-def scored(backbone: Any, editor: Any, case: EditCase) -> Mapping[str, float]:
+def scored(backbone: Any, editor: Any, case: EditCase, store: Any) -> Mapping[str, float]:
     metrics = make_metrics(STRICT, generate=False, kinds={probe.kind for probe in case.probes})
     torch.manual_seed(0)
-    store = store_for(backbone.device)
     with editor.open(backbone, store) as session:
         base = ask(session, case, [metric for metric in metrics if metric.reference], {})
         session.apply(case.edits)

@@ -144,7 +144,7 @@ def test_gated_note() -> None:
     features = on_text(page["question"], torch.tensor([page["likeness"]]), said)
     torch.testing.assert_close(features[0], page["features of the text gate"], atol=1e-4, rtol=0)
     first, rise = page["far"].tolist()
-    gate = Gate(tuple(page["weights"].tolist()), page["bias"], page["near"], (first, rise))
+    gate = Gate(tuple(page["weights"].tolist()), float(page["bias"]), page["near"], (first, rise))
     assert float(gate.scores(features)) == page["score"]
     assert gate.threshold(1) == page["threshold with one edit"]
     assert round(gate.threshold(100), 4) == page["threshold with 100 edits"]

@@ -83,8 +83,12 @@ def in_page(text: str) -> Iterator[tuple[str, Setting]]:
     """Yield the rows of a page's table of settings."""
     for row in re.findall(r"^\| (?:switch )?`(\w+)` \|(.+)\|$", text, re.MULTILINE):
         value, other, _ = row[1].split("|")
-        differing = re.findall(r"`([^`]+)` \(([^)]+)\)", other)
-        on = {backbone: said([each]) for each, backbones in differing for backbone in backbones.split(", ")}
+        differing = re.findall(r"((?:`[^`]+`(?:, )?)+) \(([^)]+)\)", other)
+        on = {
+            backbone: said(re.findall(r"`([^`]+)`", each))
+            for each, backbones in differing
+            for backbone in backbones.split(", ")
+        }
         yield row[0], Setting(said(re.findall(r"`([^`]+)`", value)), on)
 
 

@@ -137,27 +137,26 @@ def test_a_picture_is_seen_whole_and_by_its_halves(backbone: Backbone, store: Me
     assert not torch.equal(left, right)
 
 
-def test_a_note_is_shortened_until_the_model_has_room(backbone: Backbone, edits: list[Edit]) -> None:
-    class Small:
-        max_positions = 0
-
-        def length(self, query: Query, target: str) -> int:
-            assert not target
-            return len(query.text)
-
-    small, query, edit = Small(), Query("Who?"), edits[0]
+def test_a_note_is_shortened_until_the_model_has_room(
+    backbone: Backbone, edits: list[Edit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, edit = Query("Who?"), edits[0]
     whole = "".join(demonstrations()) + f"New Fact: What is shown? {edit.target}\nPrompt: Who?"
-    seen = []
-    for limit in range(len(whole), -1, -1):
-        small.max_positions = limit + 64
-        seen.append(behind_note(small, query, edit, "fact", 5).text)  # type: ignore[arg-type]
-        assert len(seen[-1]) <= max(limit, len("Who?"))
+    seen, longest = [], backbone.length(replace(query, text=whole), "")
+    for room in range(longest, -1, -1):
+        monkeypatch.setattr(type(backbone), "max_positions", property(lambda _, room=room: room + 64))
+        put = behind_note(backbone, query, edit, "fact", 5)
+        assert backbone.length(put, "") <= room or put == query
+        seen.append(put.text)
     shorter = [*dict.fromkeys(seen)]
     assert shorter[0] == whole
     assert [text.count("Prompt:") for text in shorter] == [6, 5, 4, 3, 2, 1, 1, 0]
     assert shorter[-2] == "New Fact: What is shown? This is the flag of Finland.\nPrompt: Who?"
     assert shorter[-1] == "Who?"
-    assert behind_note(backbone, query, edit, "note", 0).text == f"{edit.target}\nWho?"
+
+
+def test_a_note_may_stand_alone_in_a_line(backbone: Backbone, edits: list[Edit]) -> None:
+    assert behind_note(backbone, Query("Who?"), edits[0], "note", 0).text == f"{edits[0].target}\nWho?"
 
 
 def test_the_question_of_an_edit_is_accepted_and_that_of_another_picture_is_not(
@@ -202,8 +201,11 @@ def test_edits_one_by_one_and_together_and_a_saved_session_decide_the_same(
     ]
     assert answers[0] == answers[1] == answers[2]
     state = together.state()
-    for name in state.tensors:
-        broken = replace(state, tensors={key: value for key, value in state.tensors.items() if key != name})
+    missing = [{key: value for key, value in state.tensors.items() if key != name} for name in state.tensors]
+    shorter = [{**state.tensors, name: state.tensors[name][:-1]} for name in state.tensors]
+    others = [{**state.tensors, "more": torch.zeros(1)}, {**state.tensors, "owners": state.tensors["owners"] * 0}]
+    for tensors in [*missing, *shorter, *others]:
+        broken = replace(state, tensors=tensors)
         with pytest.raises(UserError, match="saved session does not fit"):
             after(editor, backbone, store).load_state(broken)
 

@@ -4,8 +4,8 @@ In: edits and questions. For each question a gate decides once, from its text an
 edits. If it is not, the unedited model answers, to the last bit. If it is, the edit's note stands before the question,
 and the edit's patch, a low-rank adapter that was trained on the edit alone, is laid over the model while it answers.
 
-The parts: `words` and `pictures` (what is compared), `gate` (the decision), `reader` (how the note is put). This editor
-is mmke's own; docs/editors/gated-note.md tells what was tried. In-context editing goes back to Zheng et al.,
+The parts: `words` and `pictures` (what is compared), `memory`, `gate` (the decision), `reader` (how the note is put).
+This editor is mmke's own; docs/gated-note.md tells what was tried. In-context editing goes back to Zheng et al.,
 arXiv:2305.12740, the adapter to Hu et al., arXiv:2106.09685, the whitening of vectors to Su et al., arXiv:2103.15316.
 """
 
@@ -13,29 +13,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mmke import steps
 from mmke.backbones.engine.answering import answer
-from mmke.editing import sites, states
+from mmke.editing import sites
 from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
 from mmke.editing.routed_session import Chosen, RoutedSession
 from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.gated_note import pictures, words
 from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
+from mmke.editors.gated_note.memory import Memory
+from mmke.editors.gated_note.pictures import Whitening
 from mmke.editors.gated_note.reader import Form, behind_note
 from mmke.editors.lora.edit import LoRA, LoRASettings
-from mmke.errors import UserError
 from mmke.protocols import Backbone, Cut, EditSession, Route, Store, Weights
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
-
-VECTORS, OWNERS, PICTURES, PATCH = "vectors", "owners", "pictures", "patch."
-"""Names of what a saved session holds; behind the last one stands the name of an edited matrix's factor."""
 
 
 class GatedNoteSettings(EditorSettings):
@@ -85,24 +83,6 @@ class GatedNoteSettings(EditorSettings):
         return LoRASettings(**own, sequence="merge")
 
 
-class Memory(NamedTuple):
-    """What is made of the edits in force, in their order.
-
-    Attributes:
-        vectors: of their texts, each with several.
-        owners: to which edit a vector belongs.
-        pictures: whitened vectors of their pictures; zeros where an edit has none.
-        said: what each of them says.
-        patches: theirs.
-    """
-
-    vectors: Float[Tensor, "texts hidden"]
-    owners: Int[Tensor, "texts"]
-    pictures: Float[Tensor, "edits dimensions"]
-    said: tuple[Said, ...]
-    patches: tuple[Weights, ...]
-
-
 @dataclass(frozen=True)
 class GatedNote:
     """The gated note by its settings; `seed` is that of the patches."""
@@ -137,31 +117,20 @@ class GatedNote:
             CannotAskError: an edit cannot be made; `before` is what it was.
         """
         memory = before
+        if memory is None:
+            hidden = len(self._vector(edits[0].target, store))
+            memory = Memory.empty(self.whitening(backbone, store), hidden)
         for edit in edits:
             memory = self._with(backbone, edit, memory, store)
-        assert memory is not None  # noqa: S101  # the session hands on no empty batch
         return memory
 
     def saved(self, memory: Memory) -> Mapping[str, Tensor]:
-        """Return the vectors, and of each matrix the factors of all patches."""
-        flat = [states.flat(patch) for patch in memory.patches]
-        patches = {PATCH + name: torch.stack([each[name] for each in flat]) for name in flat[0]}
-        return {VECTORS: memory.vectors, OWNERS: memory.owners, PICTURES: memory.pictures, **patches}
+        """Return vectors, whitening and patches."""
+        return memory.tensors()
 
     def restored(self, backbone: Backbone, edits: Sequence[Edit], tensors: Mapping[str, Tensor]) -> Memory:
-        """Take over vectors and patches; nothing is read or trained again."""
-        named = {name: tensors[name].cpu() for name in (VECTORS, OWNERS, PICTURES) if name in tensors}
-        stacked = {name.removeprefix(PATCH): value for name, value in tensors.items() if name.startswith(PATCH)}
-        counts = {len(value) for value in [*stacked.values(), *([named[PICTURES]] if PICTURES in named else [])]}
-        if len(named) + len(stacked) != len(tensors) or len(named) != 3 or counts != {len(edits)}:
-            raise UserError(f"{self.name}: the saved session does not fit its {len(edits)} edits; it is broken")
-        own = sites.tensors(backbone, self.settings.sites)
-        patches = [
-            states.nested({name: value[i] for name, value in stacked.items()}, own, editor=self.name)
-            for i in range(len(edits))
-        ]
-        said = tuple(Said.of(edit.query.text, edit.target) for edit in edits)
-        return Memory(named[VECTORS], named[OWNERS], named[PICTURES], said, tuple(patches))
+        """Take them over; nothing is read or trained again."""
+        return Memory.of(tensors, edits, sites.tensors(backbone, self.settings.sites), editor=self.name)
 
     def decide(
         self, backbone: Backbone, queries: Sequence[Query], edits: Sequence[Edit], memory: Memory, *, store: Store
@@ -208,51 +177,40 @@ class GatedNote:
 
     def text_features(self, query: Query, memory: Memory, *, store: Store) -> Float[Tensor, "edits features"]:
         """Return what the text gate reads of a question."""
-        return on_text(query.text, self._likeness(query.text, memory, store), memory.said)
+        return on_text(query.text, memory.likeness(self._vector(query.text, store)), memory.said)
 
     def picture_features(
         self, backbone: Backbone, query: Query, memory: Memory, *, store: Store
     ) -> Float[Tensor, "edits features"]:
         """Return what the picture gate reads of a question."""
         assert query.image is not None  # noqa: S101  # the caller has looked
-        seen = pictures.views(backbone, query.image, self.whitening(backbone, store), store=store)
+        seen = pictures.views(backbone, query.image, memory.whitening, store=store)
         general = torch.stack([self._vector(each, store) for each in words.lists()["general"]])
         return on_picture(
             query.text,
-            self._likeness(query.text, memory, store),
+            memory.likeness(self._vector(query.text, store)),
             memory.said,
             seen=(seen.all @ memory.pictures.T).amax(0),
             general=float((general @ self._vector(query.text, store)).max()),
         )
 
-    def whitening(self, backbone: Backbone, store: Store) -> pictures.Whitening:
+    def whitening(self, backbone: Backbone, store: Store) -> Whitening:
         """Return the whitening of a backbone's pictures."""
         own = self.settings
         return pictures.whitening_for(backbone, own.background, own.dimensions, store=store)
 
-    def _with(self, backbone: Backbone, edit: Edit, before: Memory | None, store: Store) -> Memory:
-        image, number = edit.query.image, 0 if before is None else len(before.said)
-        vectors = torch.stack([self._vector(text, store) for text in _texts(edit)])
-        owners = torch.full((len(vectors),), number)
-        whitening = self.whitening(backbone, store)
-        seen = torch.zeros(whitening.axes.shape[1])
+    def _with(self, backbone: Backbone, edit: Edit, before: Memory, store: Store) -> Memory:
+        image, whitening = edit.query.image, before.whitening
+        picture = torch.zeros(whitening.axes.shape[1])
         if image is not None:
-            seen = pictures.views(backbone, image, whitening, store=store).whole
+            picture = pictures.views(backbone, image, whitening, store=store).whole
+        vectors = torch.stack([self._vector(text, store) for text in _texts(edit)])
         patch: Weights = {}
         if self.settings.steps:
             steps.say("training the patch")
             with torch.enable_grad():
                 patch = self.patching.edited(backbone, [edit], store=store, before={})
-        new = Memory(vectors, owners, seen[None], (Said.of(edit.query.text, edit.target),), (patch,))
-        if before is None:
-            return new
-        return Memory(
-            torch.cat([before.vectors, new.vectors]),
-            torch.cat([before.owners, new.owners]),
-            torch.cat([before.pictures, new.pictures]),
-            before.said + new.said,
-            before.patches + new.patches,
-        )
+        return before.further(vectors, picture, Said.of(edit.query.text, edit.target), patch)
 
     def _decide(self, backbone: Backbone, query: Query, edits: Sequence[Edit], memory: Memory, store: Store) -> Route:
         # The question of an edit itself needs no gate.
@@ -272,11 +230,6 @@ class GatedNote:
     def _put(self, backbone: Backbone, probe: Probe, edit: Edit) -> Probe:
         own = self.settings
         return replace(probe, query=behind_note(backbone, probe.query, edit, own.reader, own.demonstrations))
-
-    def _likeness(self, question: str, memory: Memory, store: Store) -> Float[Tensor, "edits"]:
-        cosines = memory.vectors @ self._vector(question, store)
-        highest = torch.full((len(memory.said),), -1.0)
-        return highest.scatter_reduce(0, memory.owners, cosines, "amax")
 
     def _vector(self, text: str, store: Store) -> Float[Tensor, "hidden"]:
         # One text at a time: its bits must not depend on the texts beside it.
