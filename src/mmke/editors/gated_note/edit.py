@@ -79,8 +79,15 @@ class GatedNoteSettings(EditorSettings):
 
     def patch(self) -> LoRASettings:
         """Return the settings of the patches."""
-        own = {name: getattr(self, name) for name in LoRASettings.model_fields if name != "sequence"}
-        return LoRASettings(**own, sequence="merge")
+        return LoRASettings(
+            sites=self.sites,
+            rank=self.rank,
+            alpha=self.alpha,
+            steps=self.steps,
+            stop=self.stop,
+            learning_rate=self.learning_rate,
+            sequence="merge",
+        )
 
 
 @dataclass(frozen=True)
