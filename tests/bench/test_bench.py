@@ -39,6 +39,7 @@ def test_both_sides_are_measured_and_agree(order: BenchRequest) -> None:
     assert measured.peaks("mmke")["resident"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["plain", "mmke"])
 def test_one_side_may_be_measured_alone(order: BenchRequest, side: SideName) -> None:
     (measured,) = measure(replace(order, sides=(side,)))
@@ -46,6 +47,7 @@ def test_one_side_may_be_measured_alone(order: BenchRequest, side: SideName) -> 
     assert bool(measured.counts) == (side == "plain")
 
 
+@pytest.mark.slow
 def test_records_that_warm_up_do_not_count(order: BenchRequest) -> None:
     heard: list[str] = []
     (measured,) = measure(replace(order, warm=2, sides=("mmke",)), tell=heard.append)
@@ -53,6 +55,7 @@ def test_records_that_warm_up_do_not_count(order: BenchRequest) -> None:
     assert len(heard) == 4
 
 
+@pytest.mark.slow
 def test_no_bound_is_given_for_an_editor_of_a_lower_layer(order: BenchRequest) -> None:
     lower = {"ft-llm": {"steps": 2, "sites": ["language.1.mlp_out"]}}
     (measured,) = measure(replace(order, request=replace(order.request, changes=lower)))
@@ -85,6 +88,7 @@ def test_settings_may_be_those_of_another_backbone(order: BenchRequest) -> None:
     assert [pair.cell.settings["learning_rate"] for pair in changed] == [1e-4, 1e-4]
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_what_was_measured(
     small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +107,7 @@ def test_the_command_prints_and_writes_what_was_measured(
     assert len(written["measured"][1]["laps"]["plain"]) == 1
 
 
+@pytest.mark.slow
 def test_the_command_measures_one_side(small_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ORDER, "--data", str(small_data), "--editor", "none", "--side", "mmke"]) == 0
     printed = capsys.readouterr().out
@@ -135,6 +140,7 @@ def test_editors_that_are_trained_take_steps_with_fresh_networks_first(
         assert each["agreement"]["gap"] < 1e-4
 
 
+@pytest.mark.slow
 def test_without_steps_a_trained_editor_only_edits(order: BenchRequest) -> None:
     (measured,) = measure(replace(order, request=replace(order.request, editors=("ke",), changes={}), steps=0))
     assert measured.steps == {}

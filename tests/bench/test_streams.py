@@ -53,6 +53,7 @@ def test_both_sides_edit_and_ask_the_same_records_and_agree(order: BenchRequest)
     assert measured.workload.startswith("4 records of mmke-user, repeated with other wording to 6")
 
 
+@pytest.mark.slow
 def test_a_total_is_compared_only_where_both_sides_did_the_same(order: BenchRequest) -> None:
     short = replace(order.request, stream=StreamSettings(tests=2, score="right,end"))
     (measured,) = measure_streams(replace(order, request=short))
@@ -61,6 +62,7 @@ def test_a_total_is_compared_only_where_both_sides_did_the_same(order: BenchRequ
     assert measured.workload == "2 records of mmke-user"
 
 
+@pytest.mark.slow
 def test_a_stream_whose_time_is_up_tells_what_was_measured_so_far(
     order: BenchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

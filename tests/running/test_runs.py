@@ -167,6 +167,7 @@ def test_ft_alignment_never_touches_text(request_: Request, protocol: str) -> No
     assert mean(request_.out, "ft-alignment", "i_loc") < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_only_the_published_locality_depends_on_the_order(
     request_: Request, small_data: Path, tmp_path: Path, protocol: str
@@ -189,6 +190,7 @@ def test_only_the_published_locality_depends_on_the_order(
     assert (straight == [values[::-1] for values in turned]) == (protocol == "strict")
 
 
+@pytest.mark.slow
 def test_published_locality_runs_over_all_positions_but_behind_a_prompt(request_: Request) -> None:
     changes = {"ft-llm": {"steps": 1}, "ike-random": {"demonstrations": 1}}
     run(plan(replace(request_, protocol="paper", editors=tuple(changes), changes=changes, limit=1)))
@@ -236,6 +238,7 @@ def test_without_training_records_the_editors_that_need_them_are_left_out(
         plan(replace(own, editors=("ike-random",)))
 
 
+@pytest.mark.slow
 def test_several_runs_share_a_finished_floor(request_: Request) -> None:
     run(plan(replace(request_, editors=("none",), changes={})))
     (floor,) = request_.out.rglob("none")
@@ -304,6 +307,7 @@ def test_two_files_of_one_name_are_refused_before_anything_is_loaded(request_: R
         plan(replace(request_, benchmarks=(str(own), str(other))))
 
 
+@pytest.mark.slow
 def test_other_settings_for_a_folder_are_refused(request_: Request) -> None:
     run(plan(request_))
     other = replace(request_, changes={**QUICK, "ft-llm": {"steps": 4}})
