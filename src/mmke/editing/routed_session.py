@@ -5,10 +5,10 @@ unedited model answers or the remembered edit's own route does. Every answer say
 and where it is 1 `edit`, the chosen edit's index among all edits that were applied, if one alone was chosen.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmke.backbones.engine.answering import answer, by_ask
 from mmke.editing import states
 from mmke.errors import UserError
-from mmke.protocols import Backbone, Route, SessionState, Store
+from mmke.protocols import Backbone, Cut, EditSession, Route, SessionState, Store
 from mmke.types import Answer, Ask, Asks, Edit, Probe, Query
 
 M = TypeVar("M")
@@ -74,6 +74,26 @@ class RoutingEditor(Protocol[M]):
     ) -> list[Answer]:
         """Answer each probe by its edit's route."""
         ...
+
+
+class RememberingEditor:
+    """What editors that remember have in common: how a session is opened, and how answers are put together.
+
+    A subclass is a `RoutingEditor`, and replaces what it does in another way.
+    """
+
+    names_edit: ClassVar[bool] = True
+    """Whether answers say which edit was chosen; see `RoutedSession`."""
+
+    def cut(self, backbone: Backbone) -> Cut | None:
+        """Return None: a question on an edit is answered in a way of its own, and shares no trunk with the others."""
+        del backbone
+        return None
+
+    @contextmanager
+    def open(self: Any, backbone: Backbone, store: Store) -> Iterator[EditSession]:
+        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
+        yield RoutedSession(self, backbone, store, names_edit=self.names_edit)
 
 
 @dataclass
@@ -155,6 +175,20 @@ class RoutedSession(Generic[M]):
         self.memory = self.editor.restored(self.backbone, edits, state.tensors) if edits else None
         self.edits = edits
         self.decided.clear()
+
+
+def by_group(groups: Sequence[int], say: Callable[[int, Sequence[int]], Sequence[Answer]]) -> list[Answer]:
+    """Return answers in the order of the questions, where those of one group are given together.
+
+    Args:
+        groups: of each question, such as the number of its edit.
+        say: answers, for a group, the questions at these places.
+    """
+    said: dict[int, Answer] = {}
+    for group in dict.fromkeys(groups):
+        places = [i for i, each in enumerate(groups) if each == group]
+        said |= zip(places, say(group, places), strict=True)
+    return [said[i] for i in range(len(groups))]
 
 
 def noted(answer: Answer, route: Route, *, names_edit: bool = True) -> Answer:

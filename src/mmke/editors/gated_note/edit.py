@@ -9,8 +9,7 @@ This editor is mmke's own; docs/gated-note.md tells what was tried. In-context e
 arXiv:2305.12740, the adapter to Hu et al., arXiv:2106.09685, the whitening of vectors to Su et al., arXiv:2103.15316.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ from mmke import steps
 from mmke.backbones.engine.answering import answer
 from mmke.editing import sites
 from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
-from mmke.editing.routed_session import Chosen, RoutedSession
+from mmke.editing.routed_session import Chosen, RememberingEditor, by_group
 from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.gated_note import pictures, words
@@ -32,7 +31,7 @@ from mmke.editors.gated_note.memory import Memory
 from mmke.editors.gated_note.pictures import Whitening
 from mmke.editors.gated_note.reader import Form, behind_note
 from mmke.editors.lora.edit import LoRA, LoRASettings
-from mmke.protocols import Backbone, Cut, EditSession, Route, Store, Weights
+from mmke.protocols import Backbone, Route, Store, Weights
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
 
 
@@ -91,18 +90,13 @@ class GatedNoteSettings(EditorSettings):
 
 
 @dataclass(frozen=True)
-class GatedNote:
+class GatedNote(RememberingEditor):
     """The gated note by its settings; `seed` is that of the patches."""
 
     settings: GatedNoteSettings
     switches: Switches
     seed: int
     name: str = "gated-note"
-
-    def cut(self, backbone: Backbone) -> Cut | None:
-        """Return None: a question on an edit is another question, and shares no trunk with that before the edit."""
-        del backbone
-        return None
 
     def check(self, backbone: Backbone) -> None:
         """Resolve the matrices that have a patch.
@@ -111,11 +105,6 @@ class GatedNote:
             UserError: the backbone lacks one.
         """
         self.patching.check(backbone)
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
-        yield RoutedSession(self, backbone, store)
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Read notes and pictures, and train a patch for each edit.
@@ -156,14 +145,13 @@ class GatedNote:
         store: Store,
     ) -> list[Answer]:
         """Answer the questions on each edit behind its note, with its patch."""
-        said: dict[int, Answer] = {}
-        for number in dict.fromkeys(each.number for each in chosen):
-            own = [i for i, each in enumerate(chosen) if each.number == number]
-            put = [self._put(backbone, probes[i], chosen[i].edit) for i in own]
-            weights = memory.patches[number]
-            answers = answer(backbone, put, ask, store=store, cut=self.patching.cut(backbone), weights=weights)
-            said |= zip(own, answers, strict=True)
-        return [said[i] for i in range(len(probes))]
+
+        def say(number: int, places: Sequence[int]) -> list[Answer]:
+            put = [self._put(backbone, probes[i], chosen[i].edit) for i in places]
+            patch = memory.patches[number]
+            return answer(backbone, put, ask, store=store, cut=self.patching.cut(backbone), weights=patch)
+
+        return by_group([each.number for each in chosen], say)
 
     @cached_property
     def patching(self) -> LoRA:

@@ -30,11 +30,11 @@ from mmke.backbones.engine.replacing import Positions, prompt_length, replacing
 from mmke.editing import reading, sites
 from mmke.editing.checked import FromZero, NotNegative, Positive
 from mmke.editing.fitting import fit, lesson
-from mmke.editing.routed_session import Chosen, RoutedSession
+from mmke.editing.routed_session import Chosen, RememberingEditor
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.grace.codebook import Codebook
 from mmke.errors import UserError
-from mmke.protocols import Backbone, Cut, EditSession, Route, Store
+from mmke.protocols import Backbone, Cut, Route, Store
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
 
 
@@ -65,18 +65,13 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Grace:
+class Grace(RememberingEditor):
     """GRACE by its settings; `seed` is that of the values' beginnings."""
 
     settings: GraceSettings
     switches: Switches
     seed: int
     name: str = "grace"
-
-    def cut(self, backbone: Backbone) -> Cut | None:
-        """Return None: the queries that an edit answers are computed one by one, and share no trunk with a batch."""
-        del backbone
-        return None
 
     def check(self, backbone: Backbone) -> None:
         """Resolve the module.
@@ -94,11 +89,6 @@ class Grace:
     def below(self, backbone: Backbone) -> Cut:
         """Return the cut below the module."""
         return sites.cut_below(backbone, (self.settings.site,))
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is written into the module, so there is nothing to undo at the end."""
-        yield RoutedSession(self, backbone, store)
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Write edits into the codebook, one after the other.

@@ -18,10 +18,9 @@ Deviations from the published code:
 - The edits of a batch are written one after the other, each with a mask of its own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,13 +29,13 @@ from torch import Tensor
 from mmke.backbones.engine.answering import answer
 from mmke.editing import reading, sites
 from mmke.editing.fitting import lesson
-from mmke.editing.routed_session import Chosen, RoutedSession
+from mmke.editing.routed_session import Chosen, RememberingEditor, by_group
 from mmke.editing.settings import build
 from mmke.editors.wise.settings import WiseSettings
 from mmke.editors.wise.side import Margins, activation, generator, mask, merged, strongest, threshold
 from mmke.editors.wise.writing import Pace, Writing, written
 from mmke.errors import CannotAskError, NeedsTrainingError, UserError
-from mmke.protocols import Backbone, Cut, EditSession, Route, Store
+from mmke.protocols import Backbone, Cut, Route, Store
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
 
 CHANGE = "change."
@@ -58,7 +57,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wise:
+class Wise(RememberingEditor):
     """WISE by its settings; `irrelevant` are questions of training records, `seed` is that of what is drawn."""
 
     settings: WiseSettings
@@ -66,6 +65,7 @@ class Wise:
     irrelevant: Sequence[Query]
     seed: int
     name: str = "wise"
+    names_edit: ClassVar[bool] = False
 
     def cut(self, backbone: Backbone) -> Cut:
         """Return the cut below the matrix that has side copies."""
@@ -83,11 +83,6 @@ class Wise:
                 f"{self.name}.site = {self.settings.site!r} lies in the last of {backbone.layers} decoder layers of "
                 f"{backbone.name}, which is run at the answer alone and not at the question; name a lower layer"
             )
-
-    @contextmanager
-    def open(self, backbone: Backbone, store: Store) -> Iterator[EditSession]:
-        """Begin a session; nothing is written into the model, so there is nothing to undo at the end."""
-        yield RoutedSession(self, backbone, store, names_edit=False)
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Write edits into the newest side memory, one after the other.
@@ -147,14 +142,14 @@ class Wise:
         store: Store,
     ) -> list[Answer]:
         """Answer each probe with its side copy in place of the model's own matrix."""
-        said: dict[int, Answer] = {}
-        for number, end in enumerate(memory.ends):
-            own = [i for i, each in enumerate(chosen) if each.number == end - 1]
+
+        def say(number: int, places: Sequence[int]) -> list[Answer]:
             weights = {self._matrix(backbone): self._own(backbone).float() + memory.changes[number].float()}
-            some = [probes[i] for i in own]
+            some = [probes[i] for i in places]
             answers = answer(backbone, some, ask, store=store, cut=self.cut(backbone), weights=weights)
-            said |= zip(own, (_noted(each, number) for each in answers), strict=True)
-        return [said[i] for i in range(len(probes))]
+            return [_noted(each, number) for each in answers]
+
+        return by_group([memory.ends.index(each.number + 1) for each in chosen], say)
 
     def activations(self, backbone: Backbone, query: Query, memory: Memory, *, store: Store) -> list[float]:
         """Return the activation of a query in each side memory."""

@@ -19,6 +19,7 @@ from mmke.errors import UserError
 from mmke.pictures import read_bytes
 from mmke.web.app import asked, make_app
 from mmke.web.play.asks import AskEdit, AskOpen, AskQuestion, AskRecord, AskRepeat, AskSave, AskTab, AskUndo
+from mmke.web.play.events import events
 from mmke.web.play.service import AtWorkError, Service
 from mmke.web.play.tabs import GoneError
 from mmke.web.play.uploads import MOST_BYTES
@@ -26,8 +27,6 @@ from mmke.web.play.worker import BusyError, Event, Job
 
 MOST_SAVED = 1 << 30
 """Bytes of a file with edits that is loaded."""
-LOOK_SECONDS = 0.5
-"""Between two looks at whether the page is still there."""
 TAB = "x-mmke-tab"
 
 
@@ -116,7 +115,7 @@ def _file(path: str, model: type[BaseModel], begin: Callable[[Any], Job], kind: 
     async def handle(request: Request) -> Response:
         ask = await asked(request, model)
         job, content = _begun(lambda: begin(ask)), b""
-        async for event in _events(request, job):
+        async for event in events(request, job):
             if event["event"] == "failed":
                 raise UserError(event["message"])
             content = event.get("content", content)
@@ -127,24 +126,7 @@ def _file(path: str, model: type[BaseModel], begin: Callable[[Any], Job], kind: 
 
 def _stream(request: Request, job: Job) -> Response:
     async def lines() -> AsyncIterator[str]:
-        async for event in _events(request, job):
+        async for event in events(request, job):
             yield json.dumps(event) + "\n"
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
-
-
-async def _events(request: Request, job: Job) -> AsyncIterator[Event]:
-    """Return what a job tells until it ends; where the page goes away, the job is stopped."""
-    try:
-        while True:
-            try:
-                event = await asyncio.wait_for(job.events.get(), LOOK_SECONDS)
-            except TimeoutError:
-                if await request.is_disconnected():
-                    return
-                continue
-            if event is None:
-                return
-            yield event
-    finally:
-        job.stopped.set()

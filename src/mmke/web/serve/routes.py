@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mmke.web.play.events import events
 from mmke.web.play.uploads import MOST_BYTES
 from mmke.web.play.worker import BusyError, Event, Job
 from mmke.web.safeguards import Carrying, Safeguards
@@ -22,8 +24,6 @@ from mmke.web.serve.service import Service
 
 MOST_BODY = 2 * MOST_BYTES
 """Bytes of a request: a picture in base64 takes a third more than its file."""
-LOOK_SECONDS = 0.5
-"""Between two looks at whether somebody still waits."""
 
 
 def serve_app(service: Service, *, key: str, hosts: Sequence[str]) -> Starlette:
@@ -80,35 +80,24 @@ def _model(name: str) -> Mapping[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "mmke"}
 
 
-async def _events(request: Request, job: Job) -> AsyncIterator[Event]:
-    """Return what a job tells until it ends; where the client goes away, the job is stopped.
+def _heard(event: Event) -> Event:
+    """Return what a job told.
 
     Raises:
         RefusedError: it failed.
     """
-    try:
-        while True:
-            try:
-                event = await asyncio.wait_for(job.events.get(), LOOK_SECONDS)
-            except TimeoutError:
-                if await request.is_disconnected():
-                    return
-                continue
-            if event is None:
-                return
-            if event["event"] == "failed":
-                raise RefusedError(event["message"], status=500)
-            if "refused" in event:
-                raise RefusedError(event["refused"], param="messages")
-            yield event
-    finally:
-        job.stopped.set()
+    if event["event"] == "failed":
+        raise RefusedError(event["message"], status=500)
+    if "refused" in event:
+        raise RefusedError(event["refused"], param="messages")
+    return event
 
 
 async def _answer(request: Request, job: Job) -> Event:
-    async for event in _events(request, job):
-        if event["event"] == "done":
-            return event
+    async with aclosing(events(request, job)) as told:
+        async for event in told:
+            if _heard(event)["event"] == "done":
+                return event
     raise RefusedError("The client went away.", status=499)
 
 
@@ -117,13 +106,14 @@ async def _pieces(request: Request, job: Job, asked: Asked) -> AsyncIterator[byt
     reply = Reply(asked.model)
     yield reply.piece({"role": "assistant", "content": ""})
     try:
-        async for event in _events(request, job):
-            if event["event"] == "piece":
-                yield reply.piece({"content": event["text"]})
-            elif event["event"] == "done":
-                yield reply.piece({}, finish_reason=event["finish_reason"])
-                if asked.usage:
-                    yield reply.usage(event)
+        async with aclosing(events(request, job)) as told:
+            async for event in told:
+                if _heard(event)["event"] == "piece":
+                    yield reply.piece({"content": event["text"]})
+                elif event["event"] == "done":
+                    yield reply.piece({}, finish_reason=event["finish_reason"])
+                    if asked.usage:
+                        yield reply.usage(event)
     except RefusedError as refused:
         yield b"data: " + bytes(_of(refused).body) + b"\n\n"
     yield END
