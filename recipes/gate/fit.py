@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from mmke.backbones.engine.store import store_for
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.plain import plain_edits
-from mmke.editing.settings import resolve
+from mmke.editing.settings import read_changes, resolve
 from mmke.editors.gated_note import words
 from mmke.editors.gated_note.edit import GatedNote, make
 from mmke.editors.gated_note.memory import Memory
@@ -190,13 +190,8 @@ def main() -> None:
     options.add_argument("--without", action="append", default=[], help="GATE.FEATURE, which the gate does not see")
     options.add_argument("--set", action="append", default=[], help="KEY=VALUE, a setting of the editor")
     asked_for = options.parse_args()
-    changes = {
-        "steps": 0,
-        **{
-            key: float(value) if "." in value else int(value)
-            for key, value in (each.split("=") for each in asked_for.set)
-        },
-    }
+    assignments = [f"gated-note.{each}" for each in ("steps=0", *asked_for.set)]
+    changes = read_changes(assignments, None)["gated-note"]
     backbone = load_backbone(asked_for.backbone, device=asked_for.device)
     plain = make(resolve("gated-note", backbone.name, changes), STRICT, train=(), seed=0)
     cases, store = cases_of(backbone.name), store_for(backbone.device)

@@ -22,7 +22,7 @@ from mmke import registry
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
 from mmke.benchmarks.probes.published import KINDS
-from mmke.editing.settings import resolve
+from mmke.editing.settings import read_changes, resolve
 from mmke.protocols import Backbone, Editor
 from mmke.report.figures import Scale, figures
 from mmke.results.described import columns_of, describe_columns
@@ -62,22 +62,13 @@ def main() -> None:
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone, device=arguments.device)
     splits = [open_benchmark(name, data=None).load("train", hop=1, switches=STRICT).cases for name in BENCHMARKS]
-    fixed = dict(map(_setting, arguments.set))
+    fixed = read_changes([f"{arguments.editor}.{each}" for each in arguments.set], None).get(arguments.editor, {})
     for changes in _grid(GRIDS[arguments.editor], arguments.only):
         tried = _try(backbone, arguments.editor, fixed | changes, splits, arguments.records)
         line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
         print(json.dumps(line), flush=True)
         with arguments.out.open("a") as out:
             out.write(json.dumps(line) + "\n")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Return a setting that is written as KEY=VALUE; a value that is no JSON is a text."""
-    key, _, value = text.partition("=")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 def _grid(grid: dict[str, list[Any]], only: str | None) -> Iterator[dict[str, Any]]:

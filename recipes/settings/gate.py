@@ -20,7 +20,7 @@ import torch
 
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
-from mmke.editing.settings import resolve
+from mmke.editing.settings import read_changes, resolve
 from mmke.editing.trained import find, network_tensors, read
 from mmke.editors.serac.edit import Serac
 from mmke.editors.serac.training import scope_losses
@@ -49,7 +49,7 @@ def main() -> None:
     cases = [case for data in opened for case in data.cases]
     learned, held = hold_out(trainable(cases, "mini")[0], seed=0)
     backbone, store = load_backbone(arguments.backbone), MemoryStore(1 << 30)
-    changes = dict(map(_setting, arguments.set))
+    changes = read_changes([f"{arguments.editor}.{each}" for each in arguments.set], None).get(arguments.editor, {})
     editor = _make(arguments.editor, backbone, changes, learned)
     facts = _train(editor, backbone, learned, held, store) if arguments.train else _fill(editor, backbone)
     for size in arguments.memory:
@@ -58,15 +58,6 @@ def main() -> None:
         print(json.dumps(line), flush=True)
         with arguments.out.open("a") as out:
             out.write(json.dumps(line) + "\n")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Return a setting that is written as KEY=VALUE; a value that is no JSON is a text."""
-    key, _, value = text.partition("=")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 def _make(name: str, backbone: Backbone, changes: Mapping[str, Any], learned: Sequence[EditCase]) -> Serac:

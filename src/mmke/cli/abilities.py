@@ -56,31 +56,15 @@ def abilities(
     ] = LIMIT,
     edits: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help='A JSON list of {"query", "target", "image"}, or what --benchmark of mmke run takes.',
-            callback=lambda name: name and options.expanded_name(name),
-            rich_help_panel=EDITS,
-        ),
+        options.edits_file(EDITS),
     ] = None,
     editor: Annotated[
         str,
-        typer.Option(
-            metavar="E",
-            help="A name (mmke ls editors).",
-            autocompletion=options.names("editors"),
-            callback=options.known("editors"),
-            rich_help_panel=EDITS,
-        ),
+        options.one_editor(EDITS),
     ] = "ft-llm",
     limit: Annotated[
         int,
-        typer.Option(
-            metavar="N",
-            help="The first edits, or records; 0: all.",
-            callback=options.number("--limit", 0),
-            rich_help_panel=EDITS,
-        ),
+        options.first_edits(EDITS),
     ] = 0,
     assignments: options.OwnSettings = None,
     checkpoint: options.Checkpoints = None,

@@ -141,13 +141,8 @@ def _tag(folder: Path, backbone: str, device: str, weights: str | None) -> "Outc
 def verify(
     folder: Dir,
     annotator: Annotated[str | None, typer.Option(metavar="NAME", help="Who decides (default: the page asks).")] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="0: a free one (default: its own).", callback=options.number("--port", 0, 65535)
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = HOST,
+    port: Annotated[int | None, options.port("0: a free one (default: its own).")] = None,
+    host: Annotated[str, options.host("the page")] = HOST,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> int:
     """Let people accept, correct or reject each record, on a page in the browser."""

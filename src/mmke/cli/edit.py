@@ -21,33 +21,16 @@ SHOWN = 10
 def edit(
     edits: Annotated[
         str,
-        typer.Option(
-            "--edits",
-            metavar="FILE",
-            help='A JSON list of {"query", "target", "image"}, or what --benchmark of mmke run takes.',
-            callback=options.expanded_name,
-            rich_help_panel=options.WHAT,
-        ),
+        options.edits_file(options.WHAT),
     ],
     editor: Annotated[
         str,
-        typer.Option(
-            metavar="E",
-            help="A name (mmke ls editors).",
-            autocompletion=options.names("editors"),
-            callback=options.known("editors"),
-            rich_help_panel=options.WHAT,
-        ),
+        options.one_editor(options.WHAT),
     ] = "ft-llm",
     backbone: options.BackboneName = "smol-llava",
     limit: Annotated[
         int,
-        typer.Option(
-            metavar="N",
-            help="The first edits, or records; 0: all.",
-            callback=options.number("--limit", 0),
-            rich_help_panel=options.WHAT,
-        ),
+        options.first_edits(options.WHAT),
     ] = 0,
     data: options.Data = None,
     protocol: options.Protocol = "strict",

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -447,6 +447,55 @@ EditBackbone = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+
+
+def edits_file(panel: str) -> Any:
+    """Return the option of edits that are to be made."""
+    return typer.Option(
+        "--edits",
+        metavar="FILE",
+        help='A JSON list of {"query", "target", "image"}, or what --benchmark of mmke run takes.',
+        callback=lambda name: name and expanded_name(name),
+        rich_help_panel=panel,
+    )
+
+
+def one_editor(panel: str) -> Any:
+    """Return the option of the editor that makes them."""
+    return typer.Option(
+        "--editor",
+        metavar="E",
+        help="A name (mmke ls editors).",
+        autocompletion=names("editors"),
+        callback=known("editors"),
+        rich_help_panel=panel,
+    )
+
+
+def first_edits(panel: str) -> Any:
+    """Return the option of how many of them are made."""
+    return typer.Option(
+        "--limit",
+        metavar="N",
+        help="The first edits, or records; 0: all.",
+        callback=number("--limit", 0),
+        rich_help_panel=panel,
+    )
+
+
+def port(told: str, panel: str | None = None) -> Any:
+    """Return the option of a port; `told` is its help."""
+    return typer.Option("--port", metavar="N", help=told, callback=number("--port", 0, 65_535), rich_help_panel=panel)
+
+
+def host(what: str, panel: str | None = None) -> Any:
+    """Return the option of an address; `what` is served there."""
+    return typer.Option(
+        "--host",
+        metavar="HOST",
+        help=f"Where {what} is served. Other machines reach it only where this is not 127.0.0.1.",
+        rich_help_panel=panel,
+    )
 
 
 def without_bars() -> None:

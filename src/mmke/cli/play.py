@@ -20,23 +20,8 @@ def play(
     dtype: options.Dtype = None,
     weights: options.Weights = None,
     threads: options.Threads = None,
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the page (default: any that is free).",
-            callback=options.number("--port", 0, 65_535),
-            rich_help_panel=PAGE,
-        ),
-    ] = 0,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST",
-            help="Where the page is served. Other machines reach it only where this is not 127.0.0.1.",
-            rich_help_panel=PAGE,
-        ),
-    ] = HOST,
+    port: Annotated[int, options.port("Of the page (default: any that is free).", PAGE)] = 0,
+    host: Annotated[str, options.host("the page", PAGE)] = HOST,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)
     ] = True,

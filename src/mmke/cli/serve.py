@@ -22,23 +22,8 @@ def serve(
     dtype: options.Dtype = None,
     weights: options.Weights = None,
     threads: options.Threads = None,
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the endpoint; 0: any that is free.",
-            callback=options.number("--port", 0, 65_535),
-            rich_help_panel=ENDPOINT,
-        ),
-    ] = PORT,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST",
-            help="Where it is served. Other machines reach it only where this is not 127.0.0.1.",
-            rich_help_panel=ENDPOINT,
-        ),
-    ] = HOST,
+    port: Annotated[int, options.port("Of the endpoint; 0: any that is free.", ENDPOINT)] = PORT,
+    host: Annotated[str, options.host("the model", ENDPOINT)] = HOST,
     key: Annotated[
         str | None,
         typer.Option(
