@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from mmke import registry
+from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve, resolve_switches
 from mmke.errors import UserError
 from mmke.running.planning import plan
 from mmke.running.request import Request
 from mmke.running.run import run
+from mmke.types import PROTOCOLS, STRICT, EditCase
 
 SHOUTING = '''
 """An editor of another package: it answers as the unedited model does."""
@@ -62,13 +64,16 @@ def test_every_name_resolves_to_a_described_factory(noun: registry.Noun) -> None
         assert registry.summary(where)
 
 
+@pytest.fixture(scope="module")
+def train(small_data: Path) -> tuple[EditCase, ...]:
+    return open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
+
+
 @pytest.mark.parametrize("backbone", [*registry.BUILT_IN["backbones"], "llava-1.5-7b", "minigpt4-7b", "blip2-opt-2.7b"])
 @pytest.mark.parametrize("editor", list(registry.BUILT_IN["editors"]))
-def test_every_settings_file_fits_its_editor_on_every_backbone(editor: str, backbone: str, small_data: Path) -> None:
-    from mmke.benchmarks.open import open_benchmark
-    from mmke.types import PROTOCOLS, STRICT
-
-    train = open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
+def test_every_settings_file_fits_its_editor_on_every_backbone(
+    editor: str, backbone: str, train: tuple[EditCase, ...]
+) -> None:
     for protocol, switches in PROTOCOLS.items():
         values = resolve(editor, backbone, {}, protocol=protocol)
         made = registry.factory("editors", editor)(values, resolve_switches(switches, editor), train=train, seed=0)

@@ -48,9 +48,9 @@ MERGED: Mapping[str, Mapping[str, object]] = {"lora": {**QUICK["lora"], "sequenc
 SCOPED: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "shared_rows": 4}}
 BEHIND_A_NORM: Mapping[str, Mapping[str, object]] = {"m-ore": {**QUICK["m-ore"], "step": 0.1, "normalise": True}}
 
-BRIEF = ("lora", "grace", "m-ore", "mscke", "wise", "gated-note")
-"""Editors of which one session is tried quickly: lora fits as ft-llm does, m-ore has the session of ultraedit,
-and grace, mscke, wise and gated-note have that of serac."""
+BRIEF = ("ike-random", "lora", "ultraedit", "grace", "m-ore", "mscke", "wise", "gated-note")
+"""Editors of which one session is tried quickly: ike-random prompts as ike does, lora and ultraedit have the session of
+ft-llm, m-ore that of ultraedit, and grace, mscke, wise and gated-note have that of serac."""
 ALL = tuple(name for name in EDITORS if name not in BRIEF)
 
 test_all_claims_on_one_architecture = editor_contract(*ALL, backbones=[FIRST], changes=QUICK)

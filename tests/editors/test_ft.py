@@ -1,7 +1,6 @@
 """Fine-tuning: the same weights as an independent optimizer gives, from the base weights each time."""
 
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ import torch
 from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
-from mmke.benchmarks.open import open_benchmark
 from mmke.editing.settings import resolve
 from mmke.editing.sites import parameters
 from mmke.errors import UserError
@@ -33,11 +31,6 @@ STEPS = 3
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     name = request.param
     return registry.factory("backbones", name)(name=name, dtype=torch.float32, device=torch.device("cpu"))
-
-
-@pytest.fixture
-def cases(small_data: Path) -> tuple[EditCase, ...]:
-    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 
 
 def make(name: str, backbone: ComposedBackbone, switches: Switches = STRICT, **changes: object) -> object:

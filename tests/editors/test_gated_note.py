@@ -26,14 +26,6 @@ FREE = Gate((1.0,), 0.0, -math.inf, (-math.inf, 0.0))
 
 
 @pytest.fixture(scope="module")
-def backbone() -> Backbone:
-    made: Backbone = registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-    return made
-
-
-@pytest.fixture(scope="module")
 def store() -> MemoryStore:
     return MemoryStore()
 

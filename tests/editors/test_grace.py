@@ -1,6 +1,5 @@
 """GRACE: the codebook on numbers, keys and values beside the whole model's own passes, and what a session keeps."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.replacing import _replacer, prompt_length
 from mmke.backbones.engine.store import MemoryStore
-from mmke.benchmarks.open import open_benchmark
 from mmke.editing.routed_session import RoutedSession
 from mmke.editing.settings import resolve
 from mmke.editing.states import persistent_bytes
@@ -24,18 +22,6 @@ from mmke_bench.plain import PlainBackbone
 
 ASK = Ask(logprobs=True)
 SITE = "language.1.mlp_out"
-
-
-@pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture
-def cases(small_data: Path) -> tuple[EditCase, ...]:
-    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 
 
 def make(**changes: Any) -> Grace:

@@ -40,13 +40,6 @@ ASK = Ask(top=5, logprobs=True)
 
 
 @pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture(scope="module")
 def train(small_data: Path) -> tuple[EditCase, ...]:
     return open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases
 

@@ -14,7 +14,6 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with, dense
-from mmke.benchmarks.open import open_benchmark
 from mmke.editing import sites
 from mmke.editing.adapter import write_adapter
 from mmke.editing.settings import resolve
@@ -33,11 +32,6 @@ TEXT = Edit(Query("Which flag is it?"), "a flag of Peru")
 def backbone(request: pytest.FixtureRequest) -> ComposedBackbone:
     name = request.param
     return registry.factory("backbones", name)(name=name, dtype=torch.float32, device=torch.device("cpu"))
-
-
-@pytest.fixture
-def cases(small_data: Path) -> tuple[EditCase, ...]:
-    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 
 
 def make(backbone: ComposedBackbone, **changes: Any) -> LoRA:

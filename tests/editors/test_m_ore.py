@@ -1,6 +1,5 @@
 """M-ORE: its formulas on numbers, its gradient beside the library's own, what it chooses, closes and keeps."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from torch.nn.functional import cross_entropy
 from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
-from mmke.benchmarks.open import open_benchmark
 from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import resolve
 from mmke.editing.states import persistent_bytes
@@ -25,18 +23,6 @@ from mmke.types import STRICT, Ask, Edit, EditCase, Query
 
 ASK = Ask(logprobs=True)
 SHARED = 4
-
-
-@pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture
-def cases(small_data: Path) -> tuple[EditCase, ...]:
-    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 
 
 def make(*, train: tuple[EditCase, ...] = (), seed: int = 0, **changes: Any) -> MORE:

@@ -162,13 +162,6 @@ def test_matrices_of_one_shape_share_a_network_and_its_statistics_in_order() -> 
 
 
 @pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture(scope="module")
 def case(small_data: Path) -> EditCase:
     return open_benchmark("mmke-user", data=small_data).load("train", hop=0, switches=STRICT).cases[0]
 

@@ -29,13 +29,6 @@ ASK = Ask(logprobs=True)
 
 
 @pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture(scope="module")
 def cases(small_data: Path) -> tuple[EditCase, ...]:
     return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 

@@ -1,6 +1,5 @@
 """UltraEdit: its formulas on numbers, its rows beside the whole model's gradients, and what a session keeps."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import dense
-from mmke.benchmarks.open import open_benchmark
 from mmke.editing.factors import Factors
 from mmke.editing.observing_session import ObservingSession
 from mmke.editing.settings import resolve
@@ -23,18 +21,6 @@ from mmke.errors import CannotAskError, UserError
 from mmke.types import STRICT, Ask, Edit, EditCase, Query
 
 SITES = ["language.-2.mlp_out", "language.-1.mlp_out", "language.-1.mlp_in"]
-
-
-@pytest.fixture(scope="module")
-def backbone() -> ComposedBackbone:
-    return registry.factory("backbones", "tiny-llava")(
-        name="tiny-llava", dtype=torch.float32, device=torch.device("cpu")
-    )
-
-
-@pytest.fixture
-def cases(small_data: Path) -> tuple[EditCase, ...]:
-    return open_benchmark("mmke-entity", data=small_data).load("eval", hop=1, switches=STRICT).cases
 
 
 def make(**changes: Any) -> UltraEdit:
