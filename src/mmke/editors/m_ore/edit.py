@@ -19,24 +19,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from mmke import steps
 from mmke.backbones.engine.answering import kept_trunk
 from mmke.backbones.engine.sending import sent
 from mmke.editing import sites
-from mmke.editing.checked import FromOne, FromZero, Positive
 from mmke.editing.factors import Factors, factors, inputs
 from mmke.editing.fitting import refuse_unreached
 from mmke.editing.observing_session import ObservingSession
-from mmke.editing.settings import EditorSettings, build
+from mmke.editing.settings import build
 from mmke.editing.weight_session import SiteEditor, WeightSession
 from mmke.editors.m_ore.projections import Projections, drawn, move
 from mmke.editors.m_ore.reading import Reading, gated, gradient, key, met, together
+from mmke.editors.m_ore.settings import MORESettings
 from mmke.errors import NeedsTrainingError, UserError
 from mmke.protocols import Backbone, Batch, EditSession, Encoded, LowRankUpdate, Store, Weights
 from mmke.types import Ask, Edit, EditCase, Probe, Switches
@@ -47,48 +46,6 @@ OUTSIDE = (
     "m-ore.normalise = true puts a LayerNorm between the two factors of an edit, so that it is no change of weights; "
     "ask the session instead, or make the edit with m-ore.normalise=false"
 )
-
-
-class MORESettings(EditorSettings):
-    """What `m-ore.toml` states.
-
-    Attributes:
-        sites: the matrices that are added to, by role; see `sites.SITE`.
-        rank: rows of A.
-        scale: what B A is multiplied by.
-        groups: how many groups a write changes, at most.
-        steps: writes for each batch of edits, each with a gradient of its own.
-        step: what the gradient is multiplied by, in the language model.
-        projector_step: the same in the projector or Q-Former.
-        regularisation: λ; the larger, the less a write closes.
-        keys: whether a key has length 1, or its own, when its direction is closed.
-        normalise: whether a LayerNorm stands between A and B.
-        protect: training records whose unrelated questions are closed before the first edit.
-        shared_rows: of the rank, the rows that the write gate acts on; 0: there is no gate.
-        shared_step: what their gradient is multiplied by.
-    """
-
-    sites: sites.LinearSites
-    rank: FromOne
-    scale: Positive
-    groups: FromOne
-    steps: FromOne
-    step: Positive
-    projector_step: Positive
-    regularisation: Positive
-    keys: Literal["unit", "raw"]
-    normalise: bool
-    protect: FromZero
-    shared_rows: FromZero
-    shared_step: Positive
-
-    @model_validator(mode="after")
-    def _leaves_private_rows(self) -> "MORESettings":
-        if self.shared_rows >= self.rank:
-            raise ValueError(
-                f"shared_rows = {self.shared_rows} of rank = {self.rank}; it is below the rank, and 0 without a gate"
-            )
-        return self
 
 
 @dataclass(frozen=True)
