@@ -56,14 +56,21 @@ def main() -> None:
     parser.add_argument("--editor", choices=list(GRIDS), required=True)
     parser.add_argument("--records", type=int, default=10, help="edited records of each kind")
     parser.add_argument("--only", help="one value of the grid, such as learning_rate=0.001, to divide the work")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all tries")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of all tries, also in place of the grid",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.backbone, device=arguments.device)
     splits = [open_benchmark(name, data=None).load("train", hop=1, switches=STRICT).cases for name in BENCHMARKS]
     fixed = read_changes([f"{arguments.editor}.{each}" for each in arguments.set], None).get(arguments.editor, {})
-    for changes in _grid(GRIDS[arguments.editor], arguments.only):
+    grid = {key: values for key, values in GRIDS[arguments.editor].items() if key not in fixed}
+    for changes in _grid(grid, arguments.only):
         tried = _try(backbone, arguments.editor, fixed | changes, splits, arguments.records)
         line = {"backbone": arguments.backbone, "editor": arguments.editor, "device": arguments.device, **tried}
         print(json.dumps(line), flush=True)
