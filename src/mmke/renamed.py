@@ -3,18 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
-SETTINGS: Mapping[str, str] = {
-    "rate": "learning_rate",
-    "scope_rate": "scope_learning_rate",
-    "multiplier_rate": "multiplier_learning_rate",
-    "accumulate": "gradient_accumulation_steps",
-    "clip": "max_grad_norm",
+SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "ft-llm": {"rate": "learning_rate"},
+    "ft-alignment": {"rate": "learning_rate"},
+    "serac": {
+        "rate": "learning_rate",
+        "scope_rate": "scope_learning_rate",
+        "accumulate": "gradient_accumulation_steps",
+        "clip": "max_grad_norm",
+    },
+    "mend": {
+        "rate": "learning_rate",
+        "accumulate": "gradient_accumulation_steps",
+        "clip": "max_grad_norm",
+    },
+    "ke": {
+        "rate": "learning_rate",
+        "multiplier_rate": "multiplier_learning_rate",
+        "accumulate": "gradient_accumulation_steps",
+    },
 }
-"""Earlier names of editors' settings, and today's."""
+"""Earlier names of settings, and today's, by editor: what one editor once called so is a setting of today of another.
+
+WISE, for one, has a `clip` of its own. An editor that is not here never had other names.
+"""
 
 
-PUBLISHED: Mapping[str, str] = {"published_counterfactual": "counterfactual", "published_layers": "layers"}
-"""Settings of SERAC that were kept beside those of `strict` and acted under `paper` alone, and today's names."""
+PUBLISHED: Mapping[str, Mapping[str, str]] = {
+    "serac": {"published_counterfactual": "counterfactual", "published_layers": "layers"}
+}
+"""Settings that were kept beside those of `strict` and acted under `paper` alone, and today's names, by editor."""
 
 SWITCHES: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
     "mend": {"statistics": ("first pass", "running")},
@@ -44,6 +62,8 @@ With a single edit, every value of IKE's `memory` gives the same rows.
 def current(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[str, Any]:
     """Return settings under today's names, with those that earlier versions did not have.
 
+    Settings of today come back as they are.
+
     Args:
         settings: as an earlier version wrote them.
         editor: whose they are.
@@ -51,7 +71,8 @@ def current(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[
     """
     published = protocol == "paper"
     later = {name: values[published] for name, values in LATER.get(editor, {}).items()}
-    return {**later, **{SETTINGS.get(name, name): value for name, value in settings.items()}}
+    today = SETTINGS.get(editor, {})
+    return {**later, **{today.get(name, name): value for name, value in settings.items()}}
 
 
 def trained(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[str, Any]:
@@ -65,6 +86,6 @@ def trained(settings: Mapping[str, Any], *, editor: str, protocol: str) -> dict[
     published = protocol == "paper"
     stated = {name: values[published] for name, values in SWITCHES.get(editor, {}).items()}
     named = {**stated, **current(settings, editor=editor, protocol=protocol)}
-    acted = {PUBLISHED[name]: named.pop(name) for name in PUBLISHED if name in named}
+    acted = {today: named.pop(name) for name, today in PUBLISHED.get(editor, {}).items() if name in named}
     # Under `paper` no picture was compared, whatever the settings said.
     return {**named, **acted, "picture_head": 0} if acted and published else named

@@ -41,7 +41,21 @@ from mmke.running.stream_settings import StreamSettings
 from mmke.types import STRICT, EditCase
 
 CHANGES = {**QUICK, "ike-random": {"demonstrations": 2, "memory": "own"}}
-EDITORS = ("ft-llm", "ft-alignment", "ike-random", "mend", "ke", "serac")
+EDITORS = (
+    "ft-llm",
+    "ft-alignment",
+    "ike-random",
+    "mend",
+    "ke",
+    "serac",
+    "mscke",
+    "lora",
+    "ultraedit",
+    "grace",
+    "m-ore",
+    "wise",
+    "gated-note",
+)
 SETTINGS = StreamSettings(tests=3, score="before,right,at:2,end", distract=1)
 SAME = (ROWS, ANSWERS, CASES, STATES)
 
@@ -141,6 +155,7 @@ def killed(request: Request, due: Callable[[int], bool], *, torn: int = 0) -> bo
     ("editor", "seed", "writes"),
     [
         ("ft-llm", 0, (25, 45)),
+        ("wise", 0, (25, 45)),
         *(pytest.param(editor, seed, (8, 30), marks=pytest.mark.slow) for editor in EDITORS for seed in (1, 2)),
     ],
 )

@@ -60,27 +60,28 @@ def build(kind: type[S], values: Mapping[str, Any], *, editor: str) -> S:
         return kind.model_validate({key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     except ValidationError as error:
         # An element of a list is told by its list, once.
-        found = dict.fromkeys(_problem(kind, each, values) for each in error.errors())
+        earlier = renamed.SETTINGS.get(editor, {})
+        found = dict.fromkeys(_problem(kind, each, values, earlier) for each in error.errors())
     raise UserError(f"settings of {editor}: {'; '.join(found)}")
 
 
-def unknown(key: str, names: Iterable[str]) -> str:
-    """Say that a key is none of the known ones, with the nearest of them."""
+def unknown(key: str, names: Iterable[str], earlier: Mapping[str, str] | None = None) -> str:
+    """Say that a key is none of the known ones, with its name of today if it is an earlier one, or the nearest name."""
     known = list(names)
-    if renamed.SETTINGS.get(key) in known:
-        return f"unknown key {key!r} (it is called {renamed.SETTINGS[key]!r} now)"
+    if earlier is not None and key in earlier:
+        return f"unknown key {key!r} (it is called {earlier[key]!r} now)"
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(known)})")
 
 
-def _problem(kind: type[EditorSettings], error: Any, values: Mapping[str, Any]) -> str:
-    """Say one mistake: the key, its value, what it should be, and where it stands."""
+def _problem(kind: type[EditorSettings], error: Any, values: Mapping[str, Any], earlier: Mapping[str, str]) -> str:
+    """Say one mistake: the key, its value, what it should be, and where it stands; `earlier` has names of once."""
     key = str(error["loc"][0]) if error["loc"] else ""
     place = f" ({sources_of(values)[key]})" if key in sources_of(values) else ""
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "extra_forbidden":
-        return unknown(key, kind.model_fields) + place
+        return unknown(key, kind.model_fields, earlier) + place
     if error["type"] == "value_error":
         return f"{error['ctx']['error']}{place}"
     field, value = kind.model_fields[key], values[key]
