@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mmke import registry
+from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.probes.published import RECALL
 from mmke.editing.routed_session import RoutedSession
@@ -19,7 +20,7 @@ from mmke.editors.gated_note.pictures import Whitening, background, seen_of
 from mmke.editors.gated_note.reader import behind_note, demonstrations
 from mmke.errors import UserError
 from mmke.protocols import Backbone
-from mmke.types import STRICT, Ask, Edit, Probe, Query
+from mmke.types import STRICT, Ask, Edit, ImageRef, Probe, Query
 
 QUICK = {"steps": 2, "background": 8, "dimensions": 4}
 FREE = Gate((1.0,), 0.0, -math.inf, (-math.inf, 0.0))
@@ -120,6 +121,27 @@ def test_the_unrelated_pictures_are_of_training_records_alone() -> None:
     evaluation = (Path(images[0].path).parents[2] / "data_json").glob("*_eval.json")
     stated = "".join(path.read_text(encoding="utf-8") for path in evaluation)
     assert not [image.path for image in images if f'"{image.path.parent.name}/{image.path.name}"' in stated]
+
+
+def test_the_unrelated_pictures_are_read_once_for_a_loaded_model(
+    backbone: ComposedBackbone, edits: list[Edit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[ImageRef] = []
+    pixels, axes, found = ComposedBackbone.pixels, Whitening.of, []
+    monkeypatch.setattr(ComposedBackbone, "pixels", lambda own, image: read.append(image) or pixels(own, image))
+    monkeypatch.setattr(Whitening, "of", lambda *given: found.append(given) or axes(*given))
+    editor, again, stores = make(background=9), make(background=9), [MemoryStore(), MemoryStore()]
+    # As a run has it: a session for each record, and a store and an editor for each benchmark.
+    sessions = [(editor, stores[0]), (editor, stores[0]), (again, stores[1])]
+    states = [after(own, backbone, store, edits[:1]).state().tensors for own, store in sessions]
+    assert read[:9] == list(background()[:9])
+    assert [image.key for image in read[9:]] == [edits[0].query.image.key] * 2
+    assert len(found) == 1
+    assert not any(stores[0].holds((backbone.state, "features", image.key)) for image in background()[1:9])
+    for state in states[1:]:
+        assert all(torch.equal(state[name], states[0][name]) for name in ("mean", "axes", "pictures"))
+    assert after(make(background=5), backbone, stores[0], edits[:1]).state().tensors["axes"].shape[1] == 4
+    assert len(found) == 2
 
 
 def test_a_picture_is_seen_whole_and_by_its_halves(backbone: Backbone, store: MemoryStore) -> None:

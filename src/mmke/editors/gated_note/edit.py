@@ -180,19 +180,18 @@ class GatedNote(RememberingEditor):
         """Return what the picture gate reads of a question."""
         assert query.image is not None  # noqa: S101  # the caller has looked
         seen = pictures.views(backbone, query.image, memory.whitening, store=store)
-        general = torch.stack([self._vector(each, store) for each in words.lists()["general"]])
         return on_picture(
             query.text,
             memory.likeness(self._vector(query.text, store)),
             memory.said,
             seen=(seen.all @ memory.pictures.T).amax(0),
-            general=float((general @ self._vector(query.text, store)).max()),
+            general=float((self._general @ self._vector(query.text, store)).max()),
         )
 
     def whitening(self, backbone: Backbone, store: Store) -> Whitening:
-        """Return the whitening of a backbone's pictures."""
-        own = self.settings
-        return pictures.whitening_for(backbone, own.background, own.dimensions, store=store)
+        """Return the whitening of a backbone's pictures; `store` is for an editor that takes others than mmke's own."""
+        del store
+        return pictures.whitening_for(backbone, self.settings.background, self.settings.dimensions)
 
     def _with(self, backbone: Backbone, edit: Edit, before: Memory, store: Store) -> Memory:
         image, whitening = edit.query.image, before.whitening
@@ -230,6 +229,11 @@ class GatedNote(RememberingEditor):
         # One text at a time: its bits must not depend on the texts beside it.
         key = ("sentence", self.settings.encoder, text)
         return store.get(key, lambda: self._encoder.embed([text])[0])
+
+    @cached_property
+    def _general(self) -> Float[Tensor, "questions hidden"]:
+        """Return the vectors of the general questions, which can be asked of any picture."""
+        return torch.stack([self._encoder.embed([text])[0] for text in words.lists()["general"]])
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:

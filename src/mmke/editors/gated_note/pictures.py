@@ -15,13 +15,16 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mmke.backbones.engine.sending import sent
+from mmke.backbones.engine.store import MemoryStore
+from mmke.backbones.engine.turns import alone
 from mmke.digests import sha256
 from mmke.protocols import INPUTS, Backbone, Store
 from mmke.types import Ask, ImageRef, Query
@@ -30,6 +33,10 @@ FIELDS = ("m_loc", "image", "image_rephrase")
 """Of a training record, the fields that name a picture of one thing."""
 LEAST = 1e-6
 """Added to a deviation, so that nothing is divided by zero."""
+
+
+_whitenings: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], "Whitening"]] = WeakKeyDictionary()
+"""Of each loaded model the latest whitening, and what it was made for."""
 
 
 class Views(NamedTuple):
@@ -84,14 +91,22 @@ def seen_of(backbone: Backbone, image: ImageRef, *, store: Store) -> Float[Tenso
     return store.get((backbone.state, "seen", image.key), make)
 
 
-def whitening_for(backbone: Backbone, pictures: int, dimensions: int, *, store: Store) -> Whitening:
-    """Return the whitening of a backbone by the first pictures of mmke's own training records."""
+def whitening_for(backbone: Backbone, pictures: int, dimensions: int) -> Whitening:
+    """Return the whitening of a backbone by the first pictures of mmke's own training records.
 
-    def make() -> Tensor:
-        return torch.stack([seen_of(backbone, image, store=store)[0] for image in background()[:pictures]])
-
-    seen = store.get((backbone.state, "background", pictures), make)
-    return Whitening.of(seen, dimensions)
+    It is made once for a loaded model, and not once for a store or a session: reading hundreds of pictures and finding
+    their axes takes far longer than an edit. The pictures' features go into no store, where they would take the place
+    of what is asked for again.
+    """
+    key = (backbone.state, pictures, dimensions)
+    with alone():  # threads may share a model
+        made, whitening = _whitenings.get(backbone.module, (None, None))
+        if made != key or whitening is None:
+            nowhere = MemoryStore(0)
+            seen = [seen_of(backbone, image, store=nowhere)[0] for image in background()[:pictures]]
+            whitening = Whitening.of(torch.stack(seen), dimensions)
+            _whitenings[backbone.module] = key, whitening
+    return whitening
 
 
 @cache
