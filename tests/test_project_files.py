@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TEMPLATES = sorted(file for file in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if file.name != "config.yml")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+MEASURED = [*sorted((ROOT / "benchmarks" / "results").rglob("*.json*")), ROOT / "src/mmke/grid/measured.toml"]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 
@@ -131,3 +132,8 @@ def test_contributing_names_commands_and_pages_that_exist() -> None:
     pages = re.findall(r"\]\(([^)#]+)\)", CONTRIBUTING)
     assert pages
     assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
+@pytest.mark.parametrize("file", MEASURED, ids=lambda file: file.name)
+def test_what_was_measured_names_no_folder_of_the_machine_where_it_was(file: Path) -> None:
+    assert re.findall(r"""["= ]/[\w.-]+/[^" ]*""", file.read_text(encoding="utf-8")) == []
