@@ -23,6 +23,7 @@ from quick import QUICK
 from grid import first_quick
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.open import open_benchmark
+from mmke.editing.weight_session import WeightSession
 from mmke.errors import UserError
 from mmke.protocols import TrainableEditor
 from mmke.results.finished import ANSWERS, CASES, ROWS
@@ -207,20 +208,24 @@ def folder_of(out: Path, editor: str = "ft-llm") -> Path:
     return found
 
 
+def has_steps(out: Path, number: int) -> Callable[[int], bool]:
+    """Return what tells, at any write, whether a stream has written so many steps."""
+
+    def written(_: int) -> bool:
+        files = [*out.rglob(f"order0/**/{STEPS}")]
+        return bool(files) and files[0].read_bytes().count(b"\n") == number
+
+    return written
+
+
 @pytest.fixture(scope="module")
 def stopped(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Request]:
     """Return a stream that was killed when it had written its third step: it is made once."""
 
     @cache
     def stop_once() -> Request:
-        out = tmp_path_factory.mktemp("stopped")
-
-        def third_step(_: int) -> bool:
-            files = [*out.rglob(f"order0/**/{STEPS}")]
-            return bool(files) and files[0].read_bytes().count(b"\n") == 3
-
-        request = request_of("ft-llm", small_data, out)
-        assert killed(request, third_step)
+        request = request_of("ft-llm", small_data, tmp_path_factory.mktemp("stopped"))
+        assert killed(request, has_steps(request.out, 3))
         return request
 
     return stop_once
@@ -234,14 +239,29 @@ def half(stopped: Callable[[], Request], tmp_path: Path) -> Request:
 
 
 def test_what_was_saved_is_not_edited_again(half: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmke.editing.weight_session import WeightSession
-
     saved = json.loads((folder_of(half.out) / SESSION / FACTS).read_text())["step"]
-    edited = []
-    apply = WeightSession.apply
-    monkeypatch.setattr(WeightSession, "apply", lambda self, edits: (edited.append(len(edits)), apply(self, edits))[1])
+    edited = counted(monkeypatch)
     start(half)
     assert len(edited) == 4 - (saved + 1)
+
+
+def test_distractors_that_were_saved_are_not_edited_again(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "SAVE_EVERY", 2)
+    request = request_of("ft-llm", small_data, tmp_path, replace(SETTINGS, tests=1, score="right,end", distract=3))
+    assert killed(request, has_steps(tmp_path, 3))
+    edited = counted(monkeypatch)
+    start(request)
+    assert len(edited) == 3 + 1 - 2
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of edits of each step from now on."""
+    edited: list[int] = []
+    apply = WeightSession.apply
+    monkeypatch.setattr(WeightSession, "apply", lambda self, edits: (edited.append(len(edits)), apply(self, edits))[1])
+    return edited
 
 
 def test_without_its_saved_session_it_edits_again_and_ends_the_same(

@@ -96,6 +96,8 @@ class Stream:
         for some in batches(self.distractors, batch):
             filled += len(some)
             yield Apply(some, step, filled, distractors=True)
+            if filled == len(self.distractors) or (step + 1) % SAVE_EVERY == 0:
+                yield Save(step)
             step += 1
         positions: dict[str, int] = {}
         for some in batches([*cases, *self.extra], batch):
