@@ -12,7 +12,7 @@ from mmke.build.ask.assigning import Assigner
 from mmke.build.ask.bands import band_of, bands_of
 from mmke.build.ask.side_by_side import GAP, side_by_side
 from mmke.build.ask.unrelated import Pools, read_pools
-from mmke.build.content import Kind, Question
+from mmke.build.content import Kind, Question, Thing
 from mmke.build.record import Record
 from mmke.build.records import records
 from mmke.build.rules.check import check
@@ -147,11 +147,36 @@ def test_unrelated_things_are_shared_by_no_two_records(tmp_path: Path) -> None:
     assert len({record.asked.locality_picture for record in found}) == 30
 
 
-def test_an_unrelated_question_has_nothing_to_do_with_the_edit(tmp_path: Path) -> None:
-    flags = [
+def some_flags() -> list[Thing]:
+    return [
         vase(name, "country flag", country=country, river=f"the {name[:3]}er", capital=CAPITALS[country])
         for name, country in zip(("France", "Italy", "Spain", "Kenya", "Japan", "Chile"), CAPITALS, strict=True)
     ]
+
+
+def test_an_unrelated_question_names_nothing_that_another_record_edits(tmp_path: Path) -> None:
+    flags = some_flags()
+    make_vases(tmp_path, "entity", [*flags, *some_vases(54)])
+    found = made(tmp_path)
+    assert len(found) == 60
+    questions = [by_key(record)["t_loc"].text for record in found]
+    assert [text for text in questions if any(says(text, flag.name) for flag in flags)] == []
+
+
+def test_a_record_whose_unrelated_question_names_what_a_new_record_edits_is_asked_anew(tmp_path: Path) -> None:
+    make_vases(tmp_path, "entity", some_vases(50))
+    before = {record.id: by_key(record)["t_loc"].text for record in made(tmp_path)}
+    flags = some_flags()
+    named = {id_ for id_, text in before.items() if any(says(text, flag.name) for flag in flags)}
+    assert named
+    add(tmp_path, flags)
+    after = {record.id: by_key(record)["t_loc"].text for record in made(tmp_path)}
+    assert {id_ for id_ in named if after[id_] == before[id_]} == set()
+    assert [text for text in after.values() if any(says(text, flag.name) for flag in flags)] == []
+
+
+def test_an_unrelated_question_has_nothing_to_do_with_the_edit(tmp_path: Path) -> None:
+    flags = some_flags()
     make_vases(tmp_path, "entity", flags)
     found = made(tmp_path)
     assert len(found) == 6

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmke.build.ask.bands import bands_of
 from mmke.build.ask.least_used import Choice, LeastUsed
 from mmke.build.ask.plans import entity_plans, semantic_plans, user_plans
-from mmke.build.ask.unrelated import Other, Pools, by_first_word, fact_fits, other_fits, without_end
+from mmke.build.ask.unrelated import Other, Pools, fact_fits, names_by_type, other_fits, without_end
 from mmke.build.content import Edit, Plan, Questions, Side
 from mmke.build.draws import rng
 from mmke.build.pools import UnrelatedFact
@@ -58,10 +58,7 @@ class Assigner:
         self._edited = [
             thing for edit in project.edits for thing in (edit.content.draft.subject, edit.content.draft.pictured)
         ]
-        names: dict[str, list[str]] = {}
-        for entry in project.things:
-            names.setdefault(entry.content.type, []).append(entry.content.name)
-        self._names = {type_: by_first_word(found) for type_, found in names.items()}
+        self._names = names_by_type(project)
 
     def assign(self, edit: Edit) -> Assigned:
         """Return a record's part.

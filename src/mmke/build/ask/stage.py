@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mmke.build.ask.assigning import Assigned, Assigner
 from mmke.build.ask.pictures import copied, made, take_away, third_picture
 from mmke.build.ask.still_fits import still_fits
-from mmke.build.ask.unrelated import read_pools
+from mmke.build.ask.unrelated import names_by_type, read_pools
 from mmke.build.concurrently import concurrently
 from mmke.build.content import Edit, Plan, Question, Questions
 from mmke.build.log import digest_of
@@ -24,14 +24,14 @@ def ask(project: Project, shown: Shown) -> Outcome:
     """
     if not len(project.edits):
         raise UserError(f"{project.folder}: there is no edit; mmke build write {project.folder} comes first")
-    writer, pools = made_writer(project), read_pools(project)
+    writer, pools, names = made_writer(project), read_pools(project), names_by_type(project)
     inputs = {entry.id: _inputs(project, writer, entry.content) for entry in project.edits}
     kept = {
         entry.id: asked.content
         for entry in project.edits
         if (asked := project.questions.get(entry.id)) is not None
         and asked.inputs == inputs[entry.id]
-        and still_fits(project, pools, entry.content, asked.content)
+        and still_fits(project, pools, names, entry.content, asked.content)
     }
     refused: dict[str, str] = {}
     todo = _assigned(project, Assigner(project, pools, list(kept.values())), kept, refused)

@@ -1,15 +1,20 @@
 """Whether what a record was assigned still holds: the pools have it, and it still has nothing to do with any edit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from mmke.build.ask.unrelated import Other, Pools, other_fits, without_end
+from mmke.build.ask.unrelated import Other, Pools, fact_fits, other_fits, without_end
 from mmke.build.collect.measure import is_kept
 from mmke.build.content import Edit, Question, Questions
 from mmke.build.project import Project
 
 
-def still_fits(project: Project, pools: Pools, edit: Edit, asked: Questions) -> bool:
-    """Tell whether a record keeps its unrelated questions and its picture side by side."""
+def still_fits(
+    project: Project, pools: Pools, names: Mapping[str, Mapping[str, Sequence[str]]], edit: Edit, asked: Questions
+) -> bool:
+    """Tell whether a record keeps its unrelated questions and its picture side by side.
+
+    `names` is what `names_by_type` returns.
+    """
     edits = [entry.content.draft for entry in project.edits]
     fits = other_fits(edit, [thing for draft in edits for thing in (draft.subject, draft.pictured)])
     texts = {question.plan.key: question for question in asked.questions}
@@ -18,6 +23,8 @@ def still_fits(project: Project, pools: Pools, edit: Edit, asked: Questions) -> 
         return False
     fact = pools.facts.get(texts["t_loc"].text) if "t_loc" in texts else None
     if fact is None or not _same(texts["t_loc"], fact.question, fact.answer):
+        return False
+    if not fact_fits(edit, names[edit.draft.subject.type])(fact):
         return False
     return _files_are_kept(project, asked) and (
         asked.one_hop is None or _beside_still_fits(project, pools, asked, fits)

@@ -1,7 +1,7 @@
 """Unrelated facts and pictures, and things to stand beside an edited one, from wherever the settings say.
 
-A record gets none that has to do with it: not of its things or of their type, no answer that its description says, no
-picture of a thing that is in any edit.
+A record gets none that has to do with it: not of its things or of their type, no answer that its description says; and
+none that has to do with another edit: no fact that names an edited thing, and no picture of one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from mmke.build.content import Edit, Picture, Thing
 from mmke.build.pools import UnrelatedFact, companions, unrelated_facts, unrelated_pictures
 from mmke.build.project import Project
 from mmke.build.protocols import FoundPicture
+from mmke.build.rules.judged import names_of
 from mmke.build.wording import plain_words, says, with_article, words
 from mmke.errors import UserError
 
@@ -114,12 +115,25 @@ def by_first_word(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+def names_by_type(project: Project) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Return for each type the names that its unrelated facts may not say, by their first word.
+
+    They are those of all things of the type, and of whatever any record edits.
+    """
+    drafts = [entry.content.draft for entry in project.edits]
+    edited = [name for draft in drafts for thing in (draft.subject, draft.pictured) for name in names_of(thing)]
+    names: dict[str, list[str]] = {}
+    for entry in project.things:
+        names.setdefault(entry.content.type, list(edited)).append(entry.content.name)
+    return {type_: by_first_word(dict.fromkeys(found)) for type_, found in names.items()}
+
+
 def fact_fits(edit: Edit, names: Mapping[str, Sequence[str]]) -> Callable[[UnrelatedFact], bool]:
     """Return a test whether a fact has nothing to do with a record.
 
     Args:
         edit: of the record.
-        names: those of all things of the edited type, by their first word.
+        names: that it may not say, by their first word; see `names_by_type`.
     """
     relations = {fact.relation.replace("_", " ") for fact in edit.draft.subject.facts}
     touched = {*_names(edit), *relations, edit.draft.subject.type}
@@ -128,10 +142,8 @@ def fact_fits(edit: Edit, names: Mapping[str, Sequence[str]]) -> Callable[[Unrel
         text = f"{fact.question} {fact.answer}"
         if says(fact.question, fact.answer):  # it measures reading
             return False
-        of_the_type = [name for word in set(words(text)) for name in names.get(word, ())]
-        return not says(edit.texts.target, fact.answer) and not any(
-            says(text, each) for each in (*touched, *of_the_type)
-        )
+        named = [name for word in set(words(text)) for name in names.get(word, ())]
+        return not says(edit.texts.target, fact.answer) and not any(says(text, each) for each in (*touched, *named))
 
     return fits
 
