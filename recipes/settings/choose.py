@@ -11,7 +11,7 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -89,9 +89,17 @@ def _grid(grid: dict[str, list[Any]], only: str | None) -> Iterator[dict[str, An
 def _try(
     backbone: Backbone, editor: str, changes: dict[str, Any], splits: list[tuple[EditCase, ...]], count: int
 ) -> dict[str, Any]:
+    records, seconds = edited(backbone, editor, changes, splits, count)
+    found, table = score(records)
+    return {"settings": changes, "mean": found, **table, "seconds": mean(seconds), "n": len(records)}
+
+
+def edited(
+    backbone: Backbone, editor: str, changes: Mapping[str, Any], splits: Sequence[tuple[EditCase, ...]], count: int
+) -> tuple[list[list[ScoreRow]], list[float]]:
+    """Return the rows of each edited record, kind by kind, and its seconds."""
     values = resolve(editor, backbone.name, changes)
-    records: list[list[ScoreRow]] = []
-    seconds = []
+    records, seconds = [], []
     for cases in splits:
         half = len(cases) // 2
         made = registry.factory("editors", editor)(values, STRICT, train=cases[:half], seed=0)
@@ -99,11 +107,15 @@ def _try(
             begin = time.perf_counter()
             records.append(_rows(backbone, made, case))
             seconds.append(time.perf_counter() - begin)
+    return records, seconds
+
+
+def score(records: Sequence[list[ScoreRow]]) -> tuple[float, dict[str, Any]]:
+    """Return the mean of the six published metrics in per cent, and every column's figure."""
     columns = columns_of({"columns": describe_columns(make_metrics(STRICT), KINDS)})
     scale = Scale({kind.name: kind for kind in KINDS}, columns)
-    table = {kind: figure.value for kind, figure in figures(records, scale).items()}
-    six = [table[kind.name] for kind in KINDS if kind.headline]
-    return {"settings": changes, "mean": mean(six), **table, "seconds": mean(seconds), "n": len(records)}
+    table: dict[str, Any] = {kind: figure.value for kind, figure in figures(records, scale).items()}
+    return mean(table[kind.name] for kind in KINDS if kind.headline), table
 
 
 def _rows(backbone: Backbone, editor: Editor, case: EditCase) -> list[ScoreRow]:
