@@ -212,12 +212,19 @@ def test_the_page_is_there_before_the_model_and_says_so(chromium: Browser, tmp_p
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_leaves_no_pictures_behind(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "mmke.cli", "play", "--backbone", "tiny-llava", "--no-browser"]
+    # What a shell starts in the background ignores Ctrl-C, and hands that on.
+    heeding = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from mmke.cli.app import main; main()"
+    )
+    command = [sys.executable, "-c", heeding, "play", "--backbone", "tiny-llava", "--no-browser"]
     there = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=there, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("Open http://127.0.0.1:")
-        assert list(tmp_path.glob("mmke-play-*"))
-        process.send_signal(number)
-        process.wait(60)
+        try:
+            assert process.stdout.readline().startswith("Open http://127.0.0.1:")
+            assert list(tmp_path.glob("mmke-play-*"))
+            process.send_signal(number)
+            process.wait(60)
+        finally:
+            process.kill()
     assert list(tmp_path.glob("mmke-play-*")) == []
