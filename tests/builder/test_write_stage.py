@@ -243,6 +243,30 @@ def test_users_have_names_of_their_own_and_tell_facts_in_the_second_person(tmp_p
         assert all(change.before is None and says(edit.texts.target, change.after) for change in edit.draft.changes)
 
 
+def test_a_projects_own_names_and_lists_stand_in_the_place_of_those_of_mmke(tmp_path: Path) -> None:
+    folder = make_vases(tmp_path, "user", some_vases(3))
+    plain = (folder / "build.toml").read_text()
+    told = (
+        '[user_words.lists]\nplaces = ["Nearby"]\n[[user_words.names]]\ngiven = ["{}"]\nfamily = ["A", "B", "C", "D"]\n'
+    )
+    for first in ("Ada", "Tom"):
+        (folder / "build.toml").write_text(plain + told.format(first))
+        written(folder)
+        found = drafts(folder).values()
+        assert len({draft.user for draft in found}) == 3
+        assert {str(draft.user).split()[0] for draft in found} == {first}
+        places = {change.after for draft in found for change in draft.changes if change.relation == "first met in"}
+        assert places == {"Nearby"}
+
+
+def test_an_unknown_table_of_user_words_is_refused(tmp_path: Path) -> None:
+    folder = make_vases(tmp_path, "user", some_vases(2))
+    with (folder / "build.toml").open("a") as out:
+        out.write('[user_words.list]\nplaces = ["Nearby"]\n')
+    with pytest.raises(UserError, match=r"\[user_words\]: unknown key 'list'; did you mean 'lists'"):
+        written(folder)
+
+
 def test_a_type_with_an_unknown_tie_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     folder = make_vases(tmp_path, "user", some_vases(2))
     with (folder / "build.toml").open("a") as out:

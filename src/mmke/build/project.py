@@ -12,6 +12,7 @@ from typing import Literal
 from mmke.build.content import Content, Edit, Picture, Questions, Thing, Verdict
 from mmke.build.log import Log
 from mmke.build.settings import BUILD, Model, Settings, checked, read_settings
+from mmke.build.user_words import UserWords, read_user_words
 from mmke.build.words import Words, read_words
 from mmke.errors import UserError
 
@@ -66,6 +67,11 @@ class Project:
     def verdicts(self) -> Log[Verdict]:
         """Return the verdicts; the id of a line is unique, its content names the record."""
         return Log(self.folder / "verdicts.jsonl", Verdict)
+
+    @cached_property
+    def user_words(self) -> UserWords:
+        """Return what users tell of their things, in words."""
+        return read_user_words(self.settings.user_words, place=f"{self.folder / BUILD} [user_words]")
 
     def settings_of(self, noun: Literal["sources", "writers"], name: str, model: type[Model]) -> Model:
         """Return the settings of a source or writer, `[sources.NAME]` or `[writers.NAME]`, as its own model.

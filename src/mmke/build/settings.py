@@ -110,6 +110,7 @@ class Settings(_Table):
         writers: settings of writers by their name.
         relations: how the project's own relations are put into words, or others' otherwise (see `words`).
         type_words: the same for types.
+        user_words: names of users, lists of what they tell, and ties, laid over those of `user.toml`.
     """
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -127,6 +128,7 @@ class Settings(_Table):
     writers: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     relations: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     type_words: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    user_words: Mapping[str, Any] = Field(default_factory=dict)
 
 
 def read_settings(file: Path) -> Settings:

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmke.build.settings import checked
+
 Wordings = Annotated[tuple[str, ...], Field(min_length=2)]
 
 PEOPLE = "people"
@@ -68,7 +70,13 @@ class UserWords(_Table):
     ties: Mapping[str, Tie]
 
 
-def read_user_words() -> UserWords:
-    """Return the ties, facts and lists that come with mmke."""
+def read_user_words(own: Mapping[str, Any], *, place: str) -> UserWords:
+    """Return the ties, facts and lists that come with mmke, with a project's own lists, names and ties laid over them.
+
+    Raises:
+        UserError: a table of the project lacks something or has unknown keys.
+    """
     plain: dict[str, Any] = tomllib.loads((files("mmke.build") / "user.toml").read_text(encoding="utf-8"))
-    return UserWords.model_validate(plain)
+    for key, value in own.items():
+        plain[key] = {**plain[key], **value} if isinstance(plain.get(key), dict) and isinstance(value, dict) else value
+    return checked(UserWords, plain, place)

@@ -98,7 +98,8 @@ def _inputs(project: Project, writer: Writer, edit: Edit) -> str:
     relations = sorted({change.relation for change in draft.changes} | named)
     grammar = [words.type(draft.subject.type), *map(words.relation, relations)]
     third = None if draft.kind == "entity" else _third(project, edit)
-    return digest_of(edit, grammar, dict(writer.by), project.settings.seed, project.settings.ask, third)
+    own = [project.settings.user_words] if project.settings.user_words else []
+    return digest_of(edit, grammar, dict(writer.by), project.settings.seed, project.settings.ask, third, *own)
 
 
 def _third(project: Project, edit: Edit) -> tuple[str, str] | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from mmke.build.content import Draft
 from mmke.build.draws import in_order
 from mmke.build.project import Project
-from mmke.build.user_words import read_user_words
 from mmke.build.write.changes import FEWEST, Exchange, draw_changes
 from mmke.build.write.groups import Groups, Link, groups
 from mmke.build.write.kept import kept_drafts
@@ -99,7 +98,6 @@ class _Drawer:
         self._project, self._found = project, found
         self._things = {id_: ready for of_type in found.types.values() for id_, ready in of_type.items()}
         self._users = {draft.user for draft in kept if draft.user is not None}
-        self._user_words = read_user_words()
 
     def draw(self, link: Link) -> Draft:
         """Return the draft of a link.
@@ -113,7 +111,7 @@ class _Drawer:
         words, wanted, type_ = self._project.words, settings.write.changes, subject.thing.type
         if settings.kind == "user":
             ties = words.type(type_).ties
-            told = draw_user(self._user_words, subject.thing, ties, wanted=wanted, taken=self._users, key=key)
+            told = draw_user(self._project.user_words, subject.thing, ties, wanted=wanted, taken=self._users, key=key)
             self._users.add(told.user)
             return draft.model_copy(update=told._asdict())
         lenders = self._found.lenders[type_]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mmke.build.content import Change, Draft, Thing
+from mmke.build.log import digest_of
 from mmke.build.project import Project
 from mmke.build.write.usable import Usable
 
@@ -28,7 +29,8 @@ def kept_drafts(project: Project, found: Usable) -> list[Draft]:
 def drawn_with(project: Project) -> Mapping[str, str]:
     """Return what a draw depends on besides the things, as the log says it of every edit."""
     settings = project.settings
-    return {"kind": settings.kind, "seed": str(settings.seed), "changes": str(settings.write.changes)}
+    drawn = {"kind": settings.kind, "seed": str(settings.seed), "changes": str(settings.write.changes)}
+    return drawn | ({"user_words": digest_of(settings.user_words)} if settings.user_words else {})
 
 
 def _holds(draft: Draft, found: Usable) -> bool:

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from mmke.build.content import Draft, Edit, EditTexts, Plan
 from mmke.build.project import Project
-from mmke.build.user_words import read_user_words
 from mmke.build.writers.llm import cost
 from mmke.build.writers.llm.answers import AllAsked, Described, Told, read_answer, shortened
 from mmke.build.writers.llm.checks import Checks
@@ -65,7 +64,7 @@ class LlmWriter:
                 f"the writer llm needs the Python package {error.name!r}; run: pip install 'mmke[build]'"
             ) from error
         self._settings = read_llm_settings(project)
-        self._plain = Plain(project.words, read_user_words().ties)
+        self._plain = Plain(project.words, project.user_words.ties)
         self._bounds = project.settings.write.words
         self._prompts = {step: read_prompt(project.folder, project.settings.kind, step) for step in STEPS}
         self._replies, self._checks = Replies(project.folder), Checks(project)

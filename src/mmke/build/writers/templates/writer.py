@@ -12,9 +12,8 @@ from mmke.build.content import Draft, Edit, EditTexts, Plan
 from mmke.build.draws import in_order, rng
 from mmke.build.project import Project
 from mmke.build.protocols import Writer
-from mmke.build.user_words import Tie, read_user_words
+from mmke.build.user_words import Tie
 from mmke.build.wording import alike
-from mmke.build.words import Words
 from mmke.build.writers.templates import users
 from mmke.build.writers.templates.describe import check_length, description, edited_description
 from mmke.build.writers.templates.questions import worded
@@ -30,7 +29,7 @@ Prompts = Mapping[str, Mapping[str, Sequence[str]]]
 def make(project: Project) -> Writer:
     """Write by a grammar of relations and types; no model is needed."""
     text = (files("mmke.build.writers.templates") / "prompts.toml").read_text(encoding="utf-8")
-    return Templates(project.words, project.settings.write.words, project.settings.seed, tomllib.loads(text))
+    return Templates(project, tomllib.loads(text))
 
 
 class Templates:
@@ -39,9 +38,9 @@ class Templates:
     name = "templates"
     by: Mapping[str, str] = {"writer": "templates", "version": VERSION}
 
-    def __init__(self, words: Words, bounds: tuple[int, int], seed: int, prompts: Prompts) -> None:
-        self._words, self._bounds, self._seed, self._prompts = words, bounds, seed, prompts
-        self._ties = read_user_words().ties
+    def __init__(self, project: Project, prompts: Prompts) -> None:
+        self._words, self._ties, self._prompts = project.words, project.user_words.ties, prompts
+        self._bounds, self._seed = project.settings.write.words, project.settings.seed
 
     def describe(self, draft: Draft) -> EditTexts:
         """Put an edit into words.
