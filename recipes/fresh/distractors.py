@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from folder import TEXT, Catalogue, Drawing, Thing, drawing, load
+from folder import TEXT, Catalogue, Drawing, Thing, drawing, load, shown
 from listed import pixels
 from PIL import Image
 
@@ -31,8 +31,6 @@ from mmke.build.collect.prints import Known, prints_of
 
 MINI = Path("src/mmke/benchmarks/mini")
 HERE = Path(__file__).parent
-DISTANCE = 10
-"""Bits in which the perceptual hashes of near-duplicates differ at most, as in `mmke build collect`."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +110,6 @@ class Writer:
         sentences = [draw.choice(table["first"][noun]), *draw.sample(table["more"][noun], k=draw.choice((2, 3)))]
         # The same town twice in a text would be no mistake, but two persons must not be one.
         return query, " ".join(self.words.filled(each, draw, known) for each in sentences), person
-
-
-def shown(folders: Sequence[Path]) -> Known:
-    """Return the prints of all pictures below some folders."""
-    known = Known(DISTANCE)
-    for file in sorted(file for folder in folders for file in folder.rglob("*.png")):
-        with Image.open(file) as picture:
-            known.add(file.name, prints_of(picture.convert("RGB")))
-    return known
 
 
 def free_things(catalogue: Catalogue, words: Words) -> list[Thing]:

@@ -1,8 +1,8 @@
-"""The things of the fresh set, from the tables of `text/`, and the folder of pictures and facts that the builder reads.
+"""The things of a fresh set, from its tables, and the folder of pictures and facts that the builder reads.
 
 In: the tables, and the drawings of `recipes/pictures`. Out: a folder for the source `folder`: `<type>/<name>/*.png`,
-`things.jsonl`, `pictures.csv`. Drawings of things that the mini benchmarks show, and drawings that look like one that
-they show, are refused.
+`things.jsonl`, `pictures.csv`. Drawings of things that other sets show, and drawings that look like one that they show,
+are refused.
 """
 
 import csv
@@ -26,7 +26,7 @@ sys.path += [str(HERE.parent / "mini"), str(HERE.parent / "building")]
 
 import drawing  # noqa: E402
 from catalogue import Catalogue, Drawing, Thing, load  # noqa: E402
-from countries import Knowledge, read_knowledge  # noqa: E402
+from countries import read_knowledge  # noqa: E402
 from origins import Origins  # noqa: E402
 from tables import WRITTEN, Row, written  # noqa: E402
 
@@ -35,32 +35,41 @@ MOST = 4
 """Drawings of a thing that are offered to the builder, each by another artist; it needs two or three."""
 
 
-def read(name: str) -> dict[str, Any]:
-    """Read one table of `text/`."""
-    return tomllib.loads((TEXT / name).read_text(encoding="utf-8"))
+DISTANCE = 10
+"""Bits in which the perceptual hashes of near-duplicates differ at most, as in `mmke build collect`."""
 
 
-def edited(kind: str, build: Path) -> list[Row]:
+def shown(folders: Sequence[Path]) -> Known:
+    """Return the prints of all pictures below some folders."""
+    known = Known(DISTANCE)
+    for file in sorted(file for folder in folders for file in folder.rglob("*.png")):
+        with Image.open(file) as picture:
+            known.add(file.name, prints_of(picture.convert("RGB")))
+    return known
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read one table."""
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def edited(kind: str, build: Path, text: Path) -> list[Row]:
     """Return the things of a kind that records edit, with what is known of their facts' values."""
     if kind == "user":
-        return list(_named(read("user.toml")))
-    knowledge = _knowledge(build)
-    countries = knowledge.rows(read("countries.toml")) if kind == "entity" else []
-    return [*countries, *written(kind, knowledge.further, TEXT)]
+        return list(_named(read(text / "user.toml")))
+    knowledge = replace(read_knowledge(build), written=read(text / "further.toml"))
+    countries = knowledge.rows(read(text / "countries.toml")) if kind == "entity" else []
+    return [*countries, *written(kind, knowledge.further, text)]
 
 
-def spares(kind: str) -> list[Row]:
+def spares(kind: str, text: Path) -> list[Row]:
     """Return the things that no record edits: unrelated ones, which also stand beside edited ones."""
-    rows = list(_named(read("spares.toml")))
+    rows = list(_named(read(text / "spares.toml")))
     if kind != "semantic":
         return rows
     # The builder takes nothing without them in a project of this kind, and uses them of edited things alone.
     unused = [{"relation": "meaning", "value": "nothing", "source": WRITTEN, "further": []}]
     return [replace(row, looks="It is drawn alone.", facts=unused) for row in rows]
-
-
-def _knowledge(build: Path) -> Knowledge:
-    return replace(read_knowledge(build), written=read("further.toml"))
 
 
 def _named(tables: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
@@ -77,7 +86,7 @@ class Folder:
         catalogue: of all drawings.
         origins: of all drawings.
         build: where `recipes/pictures` put them.
-        shown: prints of what the mini benchmarks show; drawings that look like one of these are left out.
+        shown: prints of what other sets show; drawings that look like one of these are left out.
         taken: keys of the things that they show.
         keys: of the things that were written, by their name.
     """
@@ -93,13 +102,13 @@ class Folder:
         """Write pictures, facts and origins of some things.
 
         Raises:
-            SystemExit: a thing is one that the mini benchmarks show.
+            SystemExit: a thing is one that other sets show.
         """
         lines = []
         for row in rows:
             thing = self.catalogue.thing(row.drawn)
             if thing.key in self.taken:
-                raise SystemExit(f"the mini benchmarks show {row.drawn!r}; take another thing")
+                raise SystemExit(f"another set shows {row.drawn!r}; take another thing")
             place = folder / row.type / row.name
             place.mkdir(parents=True, exist_ok=True)
             self.keys[row.name] = thing.key
@@ -177,4 +186,4 @@ def _write_csv(lines: Sequence[Mapping[str, str]], path: Path) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-__all__ = ["TEXT", "Catalogue", "Drawing", "Folder", "Origins", "Thing", "drawing", "edited", "load", "spares"]
+__all__ = ["TEXT", "Catalogue", "Drawing", "Folder", "Origins", "Thing", "drawing", "edited", "load", "shown", "spares"]

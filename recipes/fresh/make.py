@@ -1,10 +1,12 @@
-"""Make the fresh set: evaluation records by `mmke build`, of things and pictures that no mini benchmark shows.
+"""Make a fresh set: evaluation records by `mmke build`, of things and pictures that no mini benchmark shows.
 
     python recipes/fresh/make.py [--build build/pictures] [--work build/fresh] [--out build/fresh-set]
+    python recipes/fresh/make.py --text recipes/fresh/text-2 --out build/fresh-set-2
 
-A second run writes the same bytes. `--out` can be given to `mmke run --data`, whose benchmarks are then mmke-entity,
-mmke-visual and mmke-user. Their training records are those of the mini benchmarks, so that whatever is chosen, trained
-or shown as an example is the same as there.
+The second set, of other tables, shows nothing of the first, which must be in `build/fresh-set`. Another run writes the
+same bytes. `--out` can be given to `mmke run --data`, whose benchmarks are then mmke-entity, mmke-visual and mmke-user.
+Their training records are those of the mini benchmarks, so that whatever is chosen, trained or shown as an example is
+the same as there.
 """
 
 import argparse
@@ -15,11 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from folder import TEXT, Folder, Origins, edited, load, spares
+from folder import TEXT, Folder, Origins, edited, load, shown, spares
 from listed import PICTURES, manifest
-from PIL import Image
 
-from mmke.build.collect.prints import Known, prints_of
 from mmke.build.content import Kind
 from mmke.build.export.chosen import choose
 from mmke.build.export.folder import read_manifest, replaced
@@ -34,6 +34,7 @@ from mmke.build.run import refused_file, run
 
 MINI = Path("src/mmke/benchmarks/mini")
 HERE = Path(__file__).parent
+FIRST = Path("build/fresh-set")
 SETTINGS = {
     "count": "80",
     "facts": '"facts.csv"',  # of [ask]; that of [collect] is below
@@ -52,31 +53,23 @@ class Quiet:
         """Take a step."""
 
 
-def shown_by_mini(distance: int) -> Known:
-    """Return the prints of all pictures of the mini benchmarks."""
-    known = Known(distance)
-    for path in sorted((MINI / "data_image").rglob("*.png")):
-        with Image.open(path) as picture:
-            known.add(path.name, prints_of(picture.convert("RGB")))
-    return known
-
-
-def begin(project: Path, kind: Kind, types: Sequence[str]) -> None:
+def begin(project: Path, kind: Kind, types: Sequence[str], text: Path) -> None:
     """Start a project as a user would, and change its settings."""
     file = new(project, kind=kind, source="folder", name="fresh")
-    text = file.read_text(encoding="utf-8")
-    text = re.sub(r"^facts = 2$", "facts = 0", text, flags=re.MULTILINE)
+    plain = file.read_text(encoding="utf-8")
+    plain = re.sub(r"^facts = 2$", "facts = 0", plain, flags=re.MULTILINE)
     for key, value in {**SETTINGS, "types": json.dumps(list(types))}.items():
-        text = re.sub(rf"^{key} = (?!0$).*$", lambda _, line=f"{key} = {value}": line, text, flags=re.MULTILINE)
-    file.write_text(text + "\n" + (TEXT / "words.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    shutil.copyfile(TEXT / "facts.csv", project / "facts.csv")
+        plain = re.sub(rf"^{key} = (?!0$).*$", lambda _, line=f"{key} = {value}": line, plain, flags=re.MULTILINE)
+    words = [(folder / "words.toml").read_text(encoding="utf-8") for folder in dict.fromkeys((TEXT, text))]
+    file.write_text("\n".join([plain, *words]), encoding="utf-8")
+    shutil.copyfile(text / "facts.csv", project / "facts.csv")
 
 
-def build(kind: Kind, things: Folder, project: Path, out: Path) -> None:
+def build(kind: Kind, things: Folder, project: Path, out: Path, text: Path) -> None:
     """Make the records of one kind and write them, with the training records of the mini benchmark of this kind."""
-    rows = edited(kind, things.build)
-    begin(project, kind, list(dict.fromkeys(row.type for row in rows)))
-    things.write([*rows, *spares(kind)], project / "things")
+    rows = edited(kind, things.build, text)
+    begin(project, kind, list(dict.fromkeys(row.type for row in rows)), text)
+    things.write([*rows, *spares(kind, text)], project / "things")
     with open_project(project) as opened:
         made = run(opened, Quiet())
         for stage in made.outcomes:
@@ -110,20 +103,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=Path("build/pictures"))
     parser.add_argument("--work", type=Path, default=Path("build/fresh"))
-    parser.add_argument("--out", type=Path, default=Path("build/fresh-set"))
+    parser.add_argument("--out", type=Path, default=FIRST)
+    parser.add_argument("--text", type=Path, default=TEXT, help="folder of the set's tables")
     args = parser.parse_args()
+    second = args.text.resolve() != TEXT.resolve()
+    if second and (args.out == FIRST or not FIRST.is_dir()):
+        parser.error(f"another set needs the first in {FIRST}, and another --out")
     for folder in (args.work, args.out):
         shutil.rmtree(folder, ignore_errors=True)
     catalogue = load(args.build)
-    origins, shown = Origins(catalogue, args.build), shown_by_mini(distance=10)
     mini: Mapping[str, Any] = _read(MINI / "data_image/manifest.json")
-    taken = frozenset(part["thing"] for parts in mini["pictures"].values() for part in parts)
+    taken = {part["thing"] for parts in mini["pictures"].values() for part in parts}
+    before = [MINI / "data_image"]
+    if second:
+        taken |= set(_read(HERE / "manifest.json")["things"].values())
+        before.append(FIRST / "data_image")
+    origins, known = Origins(catalogue, args.build), shown(before)
     things: dict[str, str] = {}
     for kind in FOLDERS:
-        written = Folder(catalogue, origins, args.build, shown, taken)
-        build(kind, written, args.work / kind, args.out)
+        written = Folder(catalogue, origins, args.build, known, frozenset(taken))
+        build(kind, written, args.work / kind, args.out, args.text)
         things |= written.keys
-    _write(manifest(things, args.out), HERE / "manifest.json")
+    _write(manifest(things, args.out), HERE / f"{args.text.name.replace('text', 'manifest')}.json")
 
 
 def _read(file: Path) -> Any:
