@@ -2,9 +2,10 @@
 
     python recipes/gate/fit.py --backbone smol-llava --device cuda --more distractors/edits.json
 
-The records are divided in two. Pictures of each half are whitened by those of the other, and its questions are scored
-by gates that were fitted on the other. So the printed shares are of questions that no number was fitted on. What is
-printed last, for gated-note.toml, is fitted on all of them.
+The records are divided in ten. Pictures of each tenth are whitened by those of the other records, and its questions
+are scored by gates that were fitted on the others. So the printed shares are of questions that no number was fitted on,
+and the whitening has nearly as many pictures as the one that the editor makes. What is printed last, for
+gated-note.toml, is fitted on all of them.
 """
 
 import argparse
@@ -26,12 +27,13 @@ from mmke.editing.settings import read_changes, resolve
 from mmke.editors.gated_note import words
 from mmke.editors.gated_note.edit import GatedNote, make
 from mmke.editors.gated_note.memory import Memory
-from mmke.editors.gated_note.pictures import Whitening, seen_of
+from mmke.editors.gated_note.pictures import Whitening, background, seen
 from mmke.running.loading import load_backbone
 from mmke.running.probes import with_probes
 from mmke.running.request import Request
 from mmke.types import STRICT, Edit, EditCase
 
+FOLDS = 10
 KINDS = ("mini-entity", "mini-visual", "mini-user")
 INSIDE = {"text": ("t_rel",), "picture": ("i_rel", "i_gen", "image_rephrase", "port")}
 FAR = {"text": ("t_loc",), "picture": ("i_loc", "ri_question")}
@@ -39,12 +41,12 @@ NEAR = {
     "text": ("near_text", "ci_named"),
     "picture": ("ri_picture", "ri_generic", "ci_picture", "ci_partner", "black"),
 }
-FEATURES = {"text": ("t", "o", "n"), "picture": ("v", "t", "o", "g", "vt")}
+FEATURES = {"text": ("t", "o", "n", "s"), "picture": ("v", "t", "vt", "vv", "tt", "o", "g")}
 """As docs/editors/gated-note.md names them."""
 SIZES = (1, 10, 30, 90, 300, 1000)
 MANY = 90
 """From so many edits on, the line of the threshold is fitted."""
-DRAWS = 2
+DRAWS = 6
 """Memories of one size that a question is asked of."""
 LEARNT = (1, 10, 90, 400)
 """Sizes of the memories that the weights are fitted on."""
@@ -53,7 +55,7 @@ HARDEST = 2
 
 
 class Asked(NamedTuple):
-    """A question beside all edits of its half: features [edits features], its own edit, and its partner's."""
+    """A question beside all edits of its fold: features [edits features], its own edit, and its partner's."""
 
     gate: str
     kind: str
@@ -72,20 +74,15 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class Folded(GatedNote):
-    """A gated note without patches, whose pictures are whitened by those of other records."""
+    """A gated note without patches, whose pictures are whitened by those that its own records do not show."""
 
-    others: tuple[EditCase, ...] = ()
+    own: tuple[EditCase, ...] = ()
 
     def whitening(self, backbone: Any, store: Any) -> Whitening:
-        images = {
-            probe.query.image: None
-            for case in self.others
-            for probe in case.probes
-            if probe.query.image is not None and probe.kind.name in ("i_loc", "i_gen", "i_rel")
-        }
-        key = (backbone.state, "fold", len(self.others), self.others[0].id)
-        seen = store.get(key, lambda: torch.stack([seen_of(backbone, image, store=store)[0] for image in images]))
-        return Whitening.of(seen, self.settings.dimensions)
+        shown = {probe.query.image.key for case in self.own for probe in case.probes if probe.query.image is not None}
+        images = [image for image in background() if image.key not in shown]
+        vectors = torch.stack([seen(backbone, image, self.look, store=store) for image in images])
+        return Whitening.of(vectors, self.settings.dimensions)
 
 
 def cases_of(backbone: str) -> list[EditCase]:
@@ -184,10 +181,10 @@ def main() -> None:
     options.add_argument("--device", default="cpu")
     options.add_argument("--more", type=Path, help="a file of edits that stand in the memory beside the records'")
     options.add_argument(
-        "--near", type=float, nargs=2, default=(0.01, 0.06), help="accepted of near misses: text, picture"
+        "--near", type=float, nargs=2, default=(0.003, 0.06), help="accepted of near misses: text, picture"
     )
-    options.add_argument("--far", type=float, nargs=2, default=(0.03, 0.05), help="accepted of unrelated questions")
-    options.add_argument("--without", action="append", default=[], help="GATE.FEATURE, which the gate does not see")
+    options.add_argument("--far", type=float, nargs=2, default=(0.01, 0.03), help="accepted of unrelated questions")
+    options.add_argument("--without", action="append", default=[], help="GATE.FEATURE: report also without it")
     options.add_argument("--set", action="append", default=[], help="KEY=VALUE, a setting of the editor")
     asked_for = options.parse_args()
     assignments = [f"gated-note.{each}" for each in ("steps=0", *asked_for.set)]
@@ -195,32 +192,36 @@ def main() -> None:
     backbone = load_backbone(asked_for.backbone, device=asked_for.device)
     plain = make(resolve("gated-note", backbone.name, changes), STRICT, train=(), seed=0)
     cases, store = cases_of(backbone.name), store_for(backbone.device)
-    half = np.random.default_rng(0).permutation(len(cases)) % 2
-    halves = [[case for case, which in zip(cases, half, strict=True) if which == side] for side in (0, 1)]
+    fold = np.random.default_rng(0).permutation(len(cases)) % FOLDS
     more = [] if asked_for.more is None else plain_edits(asked_for.more) or []
     asked = []
-    for side in (0, 1):
-        editor = Folded(plain.settings, STRICT, 0, others=tuple(halves[1 - side]))
-        asked.append(list(asked_of(editor, backbone, halves[side], more, store)))
-    report([[blind(each, asked_for.without) for each in side] for side in asked], asked_for)
+    for number in range(FOLDS):
+        own = [case for case, which in zip(cases, fold, strict=True) if which == number]
+        editor = Folded(plain.settings, STRICT, 0, own=tuple(own))
+        asked.append(list(asked_of(editor, backbone, own, more, store)))
+    report(asked, asked_for)
+    for feature in asked_for.without:
+        print(f"\nwithout {feature}:")
+        report([[blind(each, feature) for each in some] for some in asked], asked_for)
 
 
-def blind(asked: Asked, without: Sequence[str]) -> Asked:
-    """Return a question without some of its features, which are zero for every edit."""
-    kept = [f"{asked.gate}.{name}" not in without for name in FEATURES[asked.gate]]
+def blind(asked: Asked, without: str) -> Asked:
+    """Return a question without one of its features, which is zero for every edit."""
+    kept = [f"{asked.gate}.{name}" != without for name in FEATURES[asked.gate]]
     return asked._replace(features=asked.features * np.array(kept))
 
 
 def report(asked: Sequence[Sequence[Asked]], options: argparse.Namespace) -> None:
     found: Found = defaultdict(list)
-    for side in (0, 1):
-        gates = {gate: fitted(asked[1 - side], gate) for gate in INSIDE}
-        for key, each in decided(asked[side], gates).items():
+    for number in range(FOLDS):
+        others = [each for i, some in enumerate(asked) if i != number for each in some]
+        gates = {gate: fitted(others, gate) for gate in INSIDE}
+        for key, each in decided(asked[number], gates).items():
             found[key] += each
     for gate in INSIDE:
         place = list(INSIDE).index(gate)
         near, far = thresholds(found, gate, options.near[place], options.far[place])
-        whole = fitted([*asked[0], *asked[1]], gate)
+        whole = fitted([each for some in asked for each in some], gate)
         for size in SIZES:
             level = max(near, far[0] + far[1] * math.log(size))
             print(f"{gate}, {size} edits, threshold {level:.2f}:", *shares(found, gate, size, level))

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -11,18 +13,20 @@ from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.probes.published import RECALL
+from mmke.editing import reading
 from mmke.editing.routed_session import RoutedSession
 from mmke.editing.settings import resolve
 from mmke.editors.gated_note import words
 from mmke.editors.gated_note.edit import GatedNote
 from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
-from mmke.editors.gated_note.pictures import Whitening, background, seen_of
+from mmke.editors.gated_note.pictures import Look, Whitening, background, seen
 from mmke.editors.gated_note.reader import behind_note, demonstrations
 from mmke.errors import UserError
 from mmke.protocols import Backbone
 from mmke.types import STRICT, Ask, Edit, ImageRef, Probe, Query
 
 QUICK = {"steps": 2, "background": 8, "dimensions": 4}
+ADAPTER = {"steps": 2, "learning_rate": 1e-2}
 FREE = Gate((1.0,), 0.0, -math.inf, (-math.inf, 0.0))
 
 
@@ -83,13 +87,13 @@ def test_features_of_a_question_in_text() -> None:
     said = [Said.of("Which flag?", "This is the flag of Finland."), Said.of("Who is it?", "A dog of Ruth.")]
     features = on_text("What is the flag of Finland and of Norway?", torch.tensor([0.5, 0.1]), said)
     # Content words: flag, Finland, Norway. Names: Finland, Norway.
-    torch.testing.assert_close(features, torch.tensor([[0.5, 2 / 3, 0.5], [0.1, 0.0, 1.0]]))
+    torch.testing.assert_close(features, torch.tensor([[0.5, 2 / 3, 0.5, 2.0], [0.1, 0.0, 1.0, 0.0]]))
 
 
 def test_features_of_a_question_on_a_picture() -> None:
     said = [Said.of("Which flag?", "This is the flag of Finland.")]
     features = on_picture("Which flag is shown?", torch.tensor([0.5]), said, seen=torch.tensor([0.4]), general=0.7)
-    torch.testing.assert_close(features, torch.tensor([[0.4, 0.5, 1.0, 0.7, 0.2]]))
+    torch.testing.assert_close(features, torch.tensor([[0.4, 0.5, 0.2, 0.16, 0.25, 1.0, 0.7]]))
 
 
 def test_the_threshold_rises_with_the_number_of_edits() -> None:
@@ -113,6 +117,13 @@ def test_whitened_vectors_have_deviation_one_along_each_axis() -> None:
     torch.testing.assert_close(seen.T @ seen / 50, torch.eye(4), atol=1e-4, rtol=0)
     torch.testing.assert_close(white(wide).norm(dim=-1), torch.ones(50))
     assert Whitening.of(wide[:3], 4).axes.shape == (6, 2)
+
+
+def test_a_picture_that_is_there_twice_makes_no_axis_of_its_own() -> None:
+    wide = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    twice = Whitening.of(torch.cat([wide, wide[:1]]), 6)
+    assert twice.axes.shape == (6, 3)
+    assert float(twice.axes.abs().max()) < 100
 
 
 def test_the_unrelated_pictures_are_of_training_records_alone() -> None:
@@ -139,16 +150,30 @@ def test_the_unrelated_pictures_are_read_once_for_a_loaded_model(
     assert len(found) == 1
     assert not any(stores[0].holds((backbone.state, "features", image.key)) for image in background()[1:9])
     for state in states[1:]:
-        assert all(torch.equal(state[name], states[0][name]) for name in ("mean", "axes", "pictures"))
+        assert all(torch.equal(state[name], states[0][name]) for name in ("mean", "axes", "looks"))
     assert after(make(background=5), backbone, stores[0], edits[:1]).state().tensors["axes"].shape[1] == 4
     assert len(found) == 2
 
 
-def test_a_picture_is_seen_whole_and_by_its_halves(backbone: Backbone, store: MemoryStore) -> None:
-    whole, left, right = seen_of(backbone, background()[0], store=store)
-    # The four positions of a tiny picture are two columns of two.
-    torch.testing.assert_close((left + right) / 2, whole)
-    assert not torch.equal(left, right)
+def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
+    backbone: Backbone, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, other = background()[:2]
+    look = Look("What is this?", 0.83)
+    vector = seen(backbone, image, look, store=store)
+    fed = reading.inputs(backbone, look.site(backbone), Query("What is this?", image), "question", store=store)
+    assert vector.dtype == torch.float32
+    # Behind the question's own text stands what the template puts there.
+    assert fed.shape[1:] == vector.shape
+    for changed in (look._replace(question="Who?"), look._replace(depth=0.0)):
+        assert not torch.equal(seen(backbone, image, changed, store=store), vector)
+    assert not torch.equal(seen(backbone, other, look, store=store), vector)
+
+
+@pytest.mark.parametrize(("layers", "layer"), [(1, 0), (2, 0), (3, 1), (30, 25), (32, 27)])
+def test_the_layer_at_which_pictures_are_read(layers: int, layer: int) -> None:
+    backbone = cast(Backbone, SimpleNamespace(layers=layers))
+    assert Look("", 0.83).site(backbone) == f"language.{layer}.mlp_in"
 
 
 def test_a_note_is_shortened_until_the_model_has_room(
@@ -171,6 +196,19 @@ def test_a_note_is_shortened_until_the_model_has_room(
 
 def test_a_note_may_stand_alone_in_a_line(backbone: Backbone, edits: list[Edit]) -> None:
     assert behind_note(backbone, Query("Who?"), edits[0], "note", 0).text == f"{edits[0].target}\nWho?"
+
+
+def test_without_a_note_the_patch_alone_answers(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
+    probe = [Probe(RECALL, edits[0].query, "Turku")]
+    alone = make(reader="none", learning_rate=1e-2)
+    lora = registry.factory("editors", "lora")(resolve("lora", "tiny-llava", ADAPTER), STRICT, train=(), seed=0)
+    said = []
+    for editor in (alone, lora):
+        with editor.open(backbone, store) as session:
+            unedited = session.answer(probe, Ask())[0].target_logprob
+            session.apply(edits[:1])
+            said.append(session.answer(probe, Ask())[0].target_logprob)
+    assert said[0] == said[1] != unedited
 
 
 def test_the_question_of_an_edit_is_accepted_and_that_of_another_picture_is_not(

@@ -21,14 +21,14 @@ from torch import Tensor
 from mmke import steps
 from mmke.backbones.engine.answering import answer
 from mmke.editing import sites
-from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive
+from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive, Share
 from mmke.editing.routed_session import Chosen, RememberingEditor, by_group
 from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import EditorSettings, build
 from mmke.editors.gated_note import pictures, words
 from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
 from mmke.editors.gated_note.memory import Memory
-from mmke.editors.gated_note.pictures import Whitening
+from mmke.editors.gated_note.pictures import Look, Whitening
 from mmke.editors.gated_note.reader import Form, behind_note
 from mmke.editors.lora.edit import LoRA, LoRASettings
 from mmke.protocols import Backbone, Route, Store, Weights
@@ -40,6 +40,8 @@ class GatedNoteSettings(EditorSettings):
 
     Attributes:
         encoder: reads questions and notes; a name or a folder.
+        picture_question: what the backbone is asked of a picture, when a vector is made of it.
+        picture_depth: below which share of the decoder layers the vector is taken; see `pictures.Look`.
         background: how many of mmke's own training pictures whiten the vectors of pictures.
         dimensions: of a whitened vector, at most.
         demonstrations: how many invented examples stand before a note, at most.
@@ -57,6 +59,8 @@ class GatedNoteSettings(EditorSettings):
     """
 
     encoder: str
+    picture_question: str
+    picture_depth: Share
     background: FromOne
     dimensions: FromOne
     demonstrations: FromZero
@@ -67,11 +71,11 @@ class GatedNoteSettings(EditorSettings):
     steps: FromZero
     stop: NotNegative
     learning_rate: NotNegative
-    text_weights: tuple[float, float, float]
+    text_weights: tuple[float, float, float, float]
     text_bias: float
     text_near: float
     text_far: tuple[float, float]
-    picture_weights: tuple[float, float, float, float, float]
+    picture_weights: tuple[float, float, float, float, float, float, float]
     picture_bias: float
     picture_near: float
     picture_far: tuple[float, float]
@@ -99,12 +103,13 @@ class GatedNote(RememberingEditor):
     name: str = "gated-note"
 
     def check(self, backbone: Backbone) -> None:
-        """Resolve the matrices that have a patch.
+        """Resolve the matrices that have a patch, and the linear that pictures are read at.
 
         Raises:
             UserError: the backbone lacks one.
         """
         self.patching.check(backbone)
+        sites.tensors(backbone, (self.look.site(backbone),))
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Read notes and pictures, and train a patch for each edit.
@@ -159,6 +164,11 @@ class GatedNote(RememberingEditor):
         return LoRA(self.settings.patch(), self.switches, self.seed, self.name)
 
     @cached_property
+    def look(self) -> Look:
+        """Return how pictures are read."""
+        return Look(self.settings.picture_question, self.settings.picture_depth)
+
+    @cached_property
     def text_gate(self) -> Gate:
         """Return the gate of questions in text."""
         own = self.settings
@@ -179,25 +189,25 @@ class GatedNote(RememberingEditor):
     ) -> Float[Tensor, "edits features"]:
         """Return what the picture gate reads of a question."""
         assert query.image is not None  # noqa: S101  # the caller has looked
-        seen = pictures.views(backbone, query.image, memory.whitening, store=store)
+        picture = memory.whitening(pictures.seen(backbone, query.image, self.look, store=store))
         return on_picture(
             query.text,
             memory.likeness(self._vector(query.text, store)),
             memory.said,
-            seen=(seen.all @ memory.pictures.T).amax(0),
+            seen=memory.pictures @ picture,
             general=float((self._general @ self._vector(query.text, store)).max()),
         )
 
     def whitening(self, backbone: Backbone, store: Store) -> Whitening:
         """Return the whitening of a backbone's pictures; `store` is for an editor that takes others than mmke's own."""
         del store
-        return pictures.whitening_for(backbone, self.settings.background, self.settings.dimensions)
+        return pictures.whitening_for(backbone, self.look, self.settings.background, self.settings.dimensions)
 
     def _with(self, backbone: Backbone, edit: Edit, before: Memory, store: Store) -> Memory:
         image, whitening = edit.query.image, before.whitening
         picture = torch.zeros(whitening.axes.shape[1])
         if image is not None:
-            picture = pictures.views(backbone, image, whitening, store=store).whole
+            picture = whitening(pictures.seen(backbone, image, self.look, store=store))
         vectors = torch.stack([self._vector(text, store) for text in _texts(edit)])
         patch: Weights = {}
         if self.settings.steps:

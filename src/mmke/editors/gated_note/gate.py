@@ -73,12 +73,13 @@ class Said(NamedTuple):
 def on_text(question: str, likeness: Float[Tensor, "edits"], said: Sequence[Said]) -> Float[Tensor, "edits features"]:
     """Return the features of a question in text.
 
-    They are: how alike question and edit are, the share of the question's content words that the edit has, and the
-    share of the question's names that the edit lacks.
+    They are: how alike question and edit are, the share of the question's content words that the edit has, the share of
+    the question's names that the edit lacks, and how many of its content words the edit has.
     """
     asked, named = words.content(question), words.names(question)
     lacking = [len(named - each.names) / len(named) if named else 0.0 for each in said]
-    return torch.stack([likeness, _shared(asked, said), torch.tensor(lacking)], dim=-1)
+    shared = _shared(asked, said)
+    return torch.stack([likeness, shared / max(1, len(asked)), torch.tensor(lacking), shared], dim=-1)
 
 
 def on_picture(
@@ -91,20 +92,21 @@ def on_picture(
 ) -> Float[Tensor, "edits features"]:
     """Return the features of a question on a picture.
 
-    They are: how alike the pictures are, how alike question and edit are, the share of the question's content words
-    that the edit has, how near the question is to one that can be asked of any picture, and the product of the first
-    two.
+    They are: how alike the pictures are, how alike question and edit are, the product and the squares of these two, the
+    share of the question's content words that the edit has, and how near the question is to one that can be asked of
+    any picture.
 
     Args:
         question: its text.
         likeness: the highest cosine of the question with a text of each edit.
         said: by each edit.
-        seen: the highest cosine of a view of the question's picture with each edit's picture.
+        seen: the cosine of the question's picture with each edit's.
         general: the highest cosine of the question with a general one.
     """
-    shared = _shared(words.content(question), said)
-    return torch.stack([seen, likeness, shared, torch.full_like(seen, general), seen * likeness], dim=-1)
+    asked = words.content(question)
+    form = [seen, likeness, seen * likeness, seen * seen, likeness * likeness]
+    return torch.stack([*form, _shared(asked, said) / max(1, len(asked)), torch.full_like(seen, general)], dim=-1)
 
 
-def _shared(asked: frozenset[str], said: Sequence[Said]) -> Tensor:
-    return torch.tensor([len(asked & each.content) / max(1, len(asked)) for each in said])
+def _shared(asked: frozenset[str], said: Sequence[Said]) -> Float[Tensor, "edits"]:
+    return torch.tensor([float(len(asked & each.content)) for each in said])

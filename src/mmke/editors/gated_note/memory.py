@@ -17,8 +17,9 @@ from mmke.errors import UserError
 from mmke.protocols import Weights
 from mmke.types import Edit
 
-VECTORS, OWNERS, PICTURES, MEAN, AXES = "vectors", "owners", "pictures", "mean", "axes"
-"""Names of what a saved session holds beside the patches."""
+VECTORS, OWNERS, PICTURES, MEAN, AXES = "vectors", "owners", "looks", "mean", "axes"
+"""Names of what a saved session holds beside the patches. One with "pictures" in place of "looks" holds an earlier kind
+of vector and is refused."""
 PATCH = "patch."
 """Before the name of a factor of all patches."""
 

@@ -1,10 +1,11 @@
 """Pictures as vectors whose cosine says whether they show the same thing.
 
-In: a backbone and a picture. Out: vectors of length one. A picture is read by the backbone itself: the mean of the
-embeddings at its positions, of the whole and, where the positions are a square, of its left and right half, so that a
-thing is found that stands beside another. All these vectors of one backbone point in nearly the same direction. So they
-are whitened by pictures that have nothing to do with the edits: those of the small training records that come with
-mmke, from which mean and principal axes are taken, once for a backbone.
+In: a backbone and a picture. Out: a vector of length one. A picture is read by the backbone itself, which is asked what
+it is: the vector is what an MLP high in the language model is fed at the end of this question. There the model is about
+to name the thing, so that two drawings of it by different artists are more alike than in the image encoder. All these
+vectors of one backbone point in nearly the same direction. So they are whitened by pictures that have nothing to do
+with the edits: those of the small training records that come with mmke, from which mean and principal axes are taken,
+once for a backbone.
 """
 
 import json
@@ -22,28 +23,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mmke.backbones.engine.sending import sent
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.turns import alone
 from mmke.digests import sha256
-from mmke.protocols import INPUTS, Backbone, Store
-from mmke.types import Ask, ImageRef, Query
+from mmke.editing import reading
+from mmke.protocols import Backbone, Store
+from mmke.types import ImageRef, Query
 
 FIELDS = ("m_loc", "image", "image_rephrase")
 """Of a training record, the fields that name a picture of one thing."""
-LEAST = 1e-6
-"""Added to a deviation, so that nothing is divided by zero."""
+LEAST = 1e-4
+"""Of the largest deviation, the share below which an axis is left out: pictures that look the same have none along it."""
 
 
 _whitenings: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], "Whitening"]] = WeakKeyDictionary()
 """Of each loaded model the latest whitening, and what it was made for."""
 
 
-class Views(NamedTuple):
-    """A picture's vectors: of the whole, and of the whole and its halves [views dimensions]."""
+class Look(NamedTuple):
+    """How a picture is read: the question that is asked, and below which share of the decoder layers."""
 
-    whole: Float[Tensor, "dimensions"]
-    all: Float[Tensor, "views dimensions"]
+    question: str
+    depth: float
+
+    def site(self, backbone: Backbone) -> str:
+        """Return the linear whose input is taken; it lies below the last decoder layer, where there are two."""
+        return f"language.{max(0, min(round(self.depth * backbone.layers), backbone.layers - 2))}.mlp_in"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +60,12 @@ class Whitening:
 
     @classmethod
     def of(cls, vectors: Float[Tensor, "pictures hidden"], dimensions: int) -> "Whitening":
-        """Take mean and axes from some pictures; there are fewer axes than pictures."""
+        """Take mean and axes from some pictures; there are fewer axes than different pictures."""
         wide = vectors.double()
         mean = wide.mean(0)
         _, values, axes = torch.linalg.svd(wide - mean, full_matrices=False)
-        kept = min(dimensions, len(vectors) - 1)
-        deviation = values[:kept] / math.sqrt(len(vectors)) + LEAST
+        kept = min(dimensions, int((values > LEAST * values[0]).sum()))
+        deviation = values[:kept] / math.sqrt(len(vectors))
         return cls(mean.float(), (axes[:kept].T / deviation).float())
 
     def __call__(self, vectors: Float[Tensor, "*some hidden"]) -> Float[Tensor, "*some dimensions"]:
@@ -68,43 +73,30 @@ class Whitening:
         return normalize((vectors - self.mean) @ self.axes, dim=-1)
 
 
-def views(backbone: Backbone, image: ImageRef, whitening: Whitening, *, store: Store) -> Views:
-    """Return a picture's whitened vectors.
+def seen(backbone: Backbone, image: ImageRef, look: Look, *, store: Store) -> Float[Tensor, "hidden"]:
+    """Return what the backbone makes of a picture, in float32 on the processor; not yet whitened.
 
     Raises:
         CannotAskError: the picture cannot be read.
     """
-    seen = whitening(seen_of(backbone, image, store=store))
-    return Views(seen[0], seen)
+    fed = reading.inputs(backbone, look.site(backbone), Query(look.question, image), "last", store=store)
+    return fed[0].float().cpu()
 
 
-def seen_of(backbone: Backbone, image: ImageRef, *, store: Store) -> Float[Tensor, "views hidden"]:
-    """Return the mean embedding of a picture's positions: of all, and where they are a square of each half."""
-
-    def make() -> Tensor:
-        batch = backbone.encode([Query("", image)], ["."], Ask())
-        state = backbone.trunk(batch, INPUTS, store=store).hidden[0][0]
-        places = sent(batch.encoded[0].input_ids[: len(state)], state.device) < 0
-        embeds = state[places].float()
-        return torch.stack([part.mean(0) for part in [embeds, *_halves(embeds)]]).cpu()
-
-    return store.get((backbone.state, "seen", image.key), make)
-
-
-def whitening_for(backbone: Backbone, pictures: int, dimensions: int) -> Whitening:
+def whitening_for(backbone: Backbone, look: Look, pictures: int, dimensions: int) -> Whitening:
     """Return the whitening of a backbone by the first pictures of mmke's own training records.
 
     It is made once for a loaded model, and not once for a store or a session: reading hundreds of pictures and finding
     their axes takes far longer than an edit. The pictures' features go into no store, where they would take the place
     of what is asked for again.
     """
-    key = (backbone.state, pictures, dimensions)
+    key = (backbone.state, look, pictures, dimensions)
     with alone():  # threads may share a model
         made, whitening = _whitenings.get(backbone.module, (None, None))
         if made != key or whitening is None:
             nowhere = MemoryStore(0)
-            seen = [seen_of(backbone, image, store=nowhere)[0] for image in background()[:pictures]]
-            whitening = Whitening.of(torch.stack(seen), dimensions)
+            vectors = [seen(backbone, image, look, store=nowhere) for image in background()[:pictures]]
+            whitening = Whitening.of(torch.stack(vectors), dimensions)
             _whitenings[backbone.module] = key, whitening
     return whitening
 
@@ -118,11 +110,3 @@ def background() -> Sequence[ImageRef]:
     paths = [data / "data_image" / name for name in named]
     # Records have pictures of the same bytes under several names.
     return tuple({(digest := sha256(path)): ImageRef(path, digest) for path in dict.fromkeys(paths)}.values())
-
-
-def _halves(embeds: Float[Tensor, "positions hidden"]) -> list[Tensor]:
-    side = math.isqrt(len(embeds))
-    if side * side != len(embeds) or side == 1:
-        return []
-    rows = embeds.reshape(side, side, -1)
-    return [half.flatten(0, 1) for half in (rows[:, : (side + 1) // 2], rows[:, side // 2 :])]

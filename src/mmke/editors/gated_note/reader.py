@@ -15,8 +15,9 @@ from mmke.editors.gated_note import words
 from mmke.protocols import Backbone
 from mmke.types import Edit, Query
 
-Form = Literal["fact", "note"]
-"""How the note stands before the question: as IKE writes it, behind the edit's own question, or alone in a line."""
+Form = Literal["fact", "note", "none"]
+"""How the note stands before the question: as IKE writes it, behind the edit's own question; alone in a line; or not at
+all, so that the edit's patch alone answers."""
 ROOM = 64
 """Positions that are left for the answer."""
 
@@ -26,6 +27,8 @@ def behind_note(backbone: Backbone, query: Query, edit: Edit, form: Form, exampl
 
     Neither a gold answer nor its length is read.
     """
+    if form == "none":
+        return query
     limit = backbone.max_positions - ROOM
     for before, note in _shorter(edit.target, examples):
         put = replace(query, text=before + _put(form, edit.query.text, note, query.text))
