@@ -33,7 +33,7 @@ from mmke.types import ImageRef, Query
 FIELDS = ("m_loc", "image", "image_rephrase")
 """Of a training record, the fields that name a picture of one thing."""
 LEAST = 1e-4
-"""Of the largest deviation, the share below which an axis is left out: pictures that look the same have none along it."""
+"""Of the largest deviation, the share below which an axis is left out: pictures that look the same have none there."""
 
 
 _whitenings: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], "Whitening"]] = WeakKeyDictionary()
