@@ -32,6 +32,8 @@ from mmke.types import ImageRef, Query
 
 FIELDS = ("m_loc", "image", "image_rephrase")
 """Of a training record, the fields that name a picture of one thing."""
+TOGETHER = 16
+"""Pictures of the background that are read together."""
 LEAST = 1e-4
 """Of the largest deviation, the share below which an axis is left out: pictures that look the same have none there."""
 
@@ -94,9 +96,11 @@ def whitening_for(backbone: Backbone, look: Look, pictures: int, dimensions: int
     with alone():  # threads may share a model
         made, whitening = _whitenings.get(backbone.module, (None, None))
         if made != key or whitening is None:
-            nowhere = MemoryStore(0)
-            vectors = [seen(backbone, image, look, store=nowhere) for image in background()[:pictures]]
-            whitening = Whitening.of(torch.stack(vectors), dimensions)
+            nowhere, images = MemoryStore(0), background()[:pictures]
+            parts = [images[i : i + TOGETHER] for i in range(0, len(images), TOGETHER)]
+            asked = [[Query(look.question, image) for image in part] for part in parts]
+            vectors = [reading.last_inputs(backbone, look.site(backbone), each, store=nowhere) for each in asked]
+            whitening = Whitening.of(torch.cat(vectors).float().cpu(), dimensions)
             _whitenings[backbone.module] = key, whitening
     return whitening
 
