@@ -48,7 +48,11 @@ def last_inputs(backbone: Backbone, site: str, queries: Sequence[Query], *, stor
     """
     batch = backbone.encode(queries, [""] * len(queries), Ask(decode="generate"))
     packs = zip(_fed(backbone, site, batch, store), batch.packs, strict=True)
-    found = {member: row for rows, pack in packs for member, row in zip(pack.members, rows[pack.ends], strict=True)}
+    found = {
+        member: row
+        for rows, pack in packs
+        for member, row in zip(pack.members, rows[pack.ends.to(rows.device)], strict=True)
+    }
     return torch.stack([found[member] for member in range(len(queries))])
 
 
