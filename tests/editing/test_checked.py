@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, ValidationError
 
-from mmke.editing.checked import EditorSettings, FromOne, FromZero, NotNegative, Positive, Share, Values, build
+from mmke.editing.checked import EditorSettings, Finite, FromOne, FromZero, NotNegative, Positive, Share, Values, build
 from mmke.editing.settings import read_changes, resolve
 from mmke.errors import UserError
 
@@ -27,6 +27,8 @@ class Settings(EditorSettings):
     rank: FromOne
     way: Literal["left", "right"]
     own: bool
+    pair: tuple[Finite, Finite]
+    bias: Finite
 
 
 GOOD = {
@@ -38,6 +40,8 @@ GOOD = {
     "rank": 1,
     "way": "left",
     "own": True,
+    "pair": [1, 0.5],
+    "bias": -1,
 }
 
 
@@ -71,6 +75,10 @@ def test_good_values_become_settings_that_do_not_change() -> None:
         ("rank", "four", "rank = 'four' is no int"),
         ("way", "up", "way = 'up' is none of 'left', 'right'"),
         ("own", 1, "own = 1 is no bool"),
+        ("pair", [1.0], "pair = [1.0] is no list of 2 finite numbers"),
+        ("pair", [1.0, 2.0, 3.0], "pair = [1.0, 2.0, 3.0] is no list of 2 finite numbers"),
+        ("pair", [1.0, float("nan")], "pair = [1.0, nan] is no list of 2 finite numbers"),
+        ("bias", float("inf"), "bias = inf; it is a finite number"),
         ("stepps", 1, "unknown key 'stepps' (did you mean 'steps'?)"),
     ],
 )

@@ -61,6 +61,22 @@ def after(editor: GatedNote, backbone: Backbone, store: MemoryStore, *batches: l
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("picture_question", "", "picture_question = ''; it is a question, such as"),
+        ("picture_question", " ", "picture_question = ' '; it is a question, such as"),
+        ("background", 1, "background = 1; it counts from 2 up"),
+        ("picture_weights", [1, 2], r"picture_weights = \[1, 2\] is no list of 7 finite numbers"),
+        ("text_far", [math.nan, 0], r"text_far = \[nan, 0\] is no list of 2 finite numbers"),
+        ("text_near", math.inf, "text_near = inf; it is a finite number"),
+    ],
+)
+def test_a_setting_that_makes_no_gate_is_told(key: str, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make(**{key: value})
+
+
+@pytest.mark.parametrize(
     ("question", "points"),
     [
         ("What is this?", True),
@@ -170,10 +186,15 @@ def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
     assert not torch.equal(seen(backbone, other, look, store=store), vector)
 
 
-@pytest.mark.parametrize(("layers", "layer"), [(1, 0), (2, 0), (3, 1), (30, 25), (32, 27)])
+@pytest.mark.parametrize(("layers", "layer"), [(2, 0), (3, 1), (30, 25), (32, 27)])
 def test_the_layer_at_which_pictures_are_read(layers: int, layer: int) -> None:
     backbone = cast(Backbone, SimpleNamespace(layers=layers))
     assert Look("", 0.83).site(backbone) == f"language.{layer}.mlp_in"
+
+
+def test_a_backbone_of_one_layer_is_refused() -> None:
+    with pytest.raises(UserError, match="reads pictures below the last decoder layer, and small has no other"):
+        make().check(cast(Backbone, SimpleNamespace(layers=1, name="small")))
 
 
 def test_a_note_is_shortened_until_the_model_has_room(

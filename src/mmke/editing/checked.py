@@ -17,6 +17,7 @@ FromOne = Annotated[int, Field(ge=1, description="it counts from 1 up")]
 FromZero = Annotated[int, Field(ge=0, description="it counts from 0 up")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="it is a finite number above 0")]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="it is a finite number, 0 or more")]
+Finite = Annotated[float, Field(allow_inf_nan=False, description="it is a finite number")]
 Share = Annotated[float, Field(ge=0, le=1, description="it is a share between 0 and 1")]
 
 
@@ -78,7 +79,7 @@ def _problem(kind: type[EditorSettings], error: Any, values: Mapping[str, Any], 
     """Say one mistake: the key, its value, what it should be, and where it stands; `earlier` has names of once."""
     key = str(error["loc"][0]) if error["loc"] else ""
     place = f" ({sources_of(values)[key]})" if key in sources_of(values) else ""
-    if error["type"] == "missing":
+    if error["type"] == "missing" and len(error["loc"]) == 1:  # else an element of a list
         return f"{key} is missing"
     if error["type"] == "extra_forbidden":
         return unknown(key, kind.model_fields, earlier) + place
@@ -87,12 +88,13 @@ def _problem(kind: type[EditorSettings], error: Any, values: Mapping[str, Any], 
     field, value = kind.model_fields[key], values[key]
     if field.description is None or error["type"].endswith("_type"):
         return f"{key} = {value!r} is {_no(field.annotation)}{place}"
-    return f"{key} = {float(value) if field.annotation is float else value}; {field.description}{place}"
+    return f"{key} = {float(value) if field.annotation is float else repr(value)}; {field.description}{place}"
 
 
 def _no(kind: Any) -> str:
     if get_origin(kind) is tuple:
-        return 'no list, such as ["a", "b"]'
+        of = get_args(kind)
+        return 'no list, such as ["a", "b"]' if of[-1] is Ellipsis else f"no list of {len(of)} finite numbers"
     if get_origin(kind) is Literal:
         return f"none of {', '.join(map(repr, get_args(kind)))}"
     return f"no {getattr(kind, '__name__', kind)}"

@@ -12,16 +12,17 @@ arXiv:2305.12740, the adapter to Hu et al., arXiv:2106.09685, the whitening of v
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from mmke import steps
 from mmke.backbones.engine.answering import answer
 from mmke.editing import sites
-from mmke.editing.checked import FromOne, FromZero, NotNegative, Positive, Share
+from mmke.editing.checked import Finite, FromOne, FromZero, NotNegative, Positive, Share
 from mmke.editing.routed_session import Chosen, RememberingEditor, by_group
 from mmke.editing.sentence_encoder import SentenceEncoder, encoder_path
 from mmke.editing.settings import EditorSettings, build
@@ -31,8 +32,12 @@ from mmke.editors.gated_note.memory import Memory
 from mmke.editors.gated_note.pictures import Look, Whitening
 from mmke.editors.gated_note.reader import Form, behind_note
 from mmke.editors.lora.edit import LoRA, LoRASettings
+from mmke.errors import UserError
 from mmke.protocols import Backbone, Route, Store, Weights
 from mmke.types import Answer, Ask, Edit, EditCase, Probe, Query, Switches
+
+Question = Annotated[str, Field(pattern=r"\S", description='it is a question, such as "What is this?"')]
+Several = Annotated[int, Field(ge=2, description="it counts from 2 up, since one picture alone has no axis")]
 
 
 class GatedNoteSettings(EditorSettings):
@@ -59,9 +64,9 @@ class GatedNoteSettings(EditorSettings):
     """
 
     encoder: str
-    picture_question: str
+    picture_question: Question
     picture_depth: Share
-    background: FromOne
+    background: Several
     dimensions: FromOne
     demonstrations: FromZero
     reader: Form
@@ -71,14 +76,14 @@ class GatedNoteSettings(EditorSettings):
     steps: FromZero
     stop: NotNegative
     learning_rate: NotNegative
-    text_weights: tuple[float, float, float, float]
-    text_bias: float
-    text_near: float
-    text_far: tuple[float, float]
-    picture_weights: tuple[float, float, float, float, float, float, float]
-    picture_bias: float
-    picture_near: float
-    picture_far: tuple[float, float]
+    text_weights: tuple[Finite, Finite, Finite, Finite]
+    text_bias: Finite
+    text_near: Finite
+    text_far: tuple[Finite, Finite]
+    picture_weights: tuple[Finite, Finite, Finite, Finite, Finite, Finite, Finite]
+    picture_bias: Finite
+    picture_near: Finite
+    picture_far: tuple[Finite, Finite]
 
     def patch(self) -> LoRASettings:
         """Return the settings of the patches."""
@@ -106,8 +111,13 @@ class GatedNote(RememberingEditor):
         """Resolve the matrices that have a patch, and the linear that pictures are read at.
 
         Raises:
-            UserError: the backbone lacks one.
+            UserError: the backbone lacks one, or has a single decoder layer.
         """
+        if backbone.layers == 1:
+            raise UserError(
+                f"{self.name} reads pictures below the last decoder layer, and {backbone.name} has no other; "
+                "take another editor"
+            )
         self.patching.check(backbone)
         sites.tensors(backbone, (self.look.site(backbone),))
 

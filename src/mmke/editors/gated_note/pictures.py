@@ -49,8 +49,8 @@ class Look(NamedTuple):
     depth: float
 
     def site(self, backbone: Backbone) -> str:
-        """Return the linear whose input is taken; it lies below the last decoder layer, where there are two."""
-        return f"language.{max(0, min(round(self.depth * backbone.layers), backbone.layers - 2))}.mlp_in"
+        """Return the linear whose input is taken; it lies below the last of at least two decoder layers."""
+        return f"language.{min(round(self.depth * backbone.layers), backbone.layers - 2)}.mlp_in"
 
 
 @dataclass(frozen=True, eq=False)
