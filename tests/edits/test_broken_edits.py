@@ -113,7 +113,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a module as editor": (lambda f: change(f, "by.editor", "os:system"), "by this version of mmke: unknown editor"),
     "an unknown setting": (lambda f: change(f, "by.settings.steeps", 3), "unknown key 'steeps'.*edit.json"),
-    "a wrong setting": (lambda f: change(f, "by.settings.steps", "3"), "steps = '3' is no int"),
+    "a wrong setting": (
+        lambda f: change(f, "by.settings.steps", "3"),
+        r"steps = '3' is no int \(.*edit.json\); make the edit again",
+    ),
     "an unknown protocol": (lambda f: change(f, "by.protocol", "../x"), "unknown protocol '../x'"),
     "other weights": (
         lambda f: change(f, "on.weights_revision", "sha256 0"),

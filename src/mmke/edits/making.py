@@ -57,7 +57,8 @@ def make_again(
         editor = _with_records(by, values, switches, train)
     except UserError as error:
         told = " ".join(str(error).split())[:LONGEST]
-        raise UserError(f"{folder} cannot be loaded by this version of mmke: {told}") from error
+        instead = "make the edit again, or use the version that made it"
+        raise UserError(f"{folder} cannot be loaded by this version of mmke: {told}; {instead}") from error
     if not isinstance(editor, TrainableEditor):
         if checkpoint is not None:
             raise UserError(f"{by.editor} is not trained, so that it takes no checkpoint")
