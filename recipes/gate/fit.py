@@ -1,6 +1,6 @@
 """Fit the gated note's gates on training records: weights, thresholds, and what they accept of records held out.
 
-    python recipes/gate/fit.py --backbone smol-llava --device cuda --more distractors/edits.json
+    python recipes/gate/fit.py --backbone smol-llava --device cuda --more build/distractors/edits.json
 
 The records are divided in ten. Pictures of each tenth are whitened by those of the other records, and its questions
 are scored by gates that were fitted on the others. So the printed shares are of questions that no number was fitted on,
