@@ -3,8 +3,6 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 import torch
@@ -187,14 +185,17 @@ def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
 
 
 @pytest.mark.parametrize(("layers", "layer"), [(2, 0), (3, 1), (30, 25), (32, 27)])
-def test_the_layer_at_which_pictures_are_read(layers: int, layer: int) -> None:
-    backbone = cast(Backbone, SimpleNamespace(layers=layers))
+def test_the_layer_at_which_pictures_are_read(
+    backbone: Backbone, layers: int, layer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(backbone), "layers", property(lambda _: layers))
     assert Look("", 0.83).site(backbone) == f"language.{layer}.mlp_in"
 
 
-def test_a_backbone_of_one_layer_is_refused() -> None:
-    with pytest.raises(UserError, match="reads pictures below the last decoder layer, and small has no other"):
-        make().check(cast(Backbone, SimpleNamespace(layers=1, name="small")))
+def test_a_backbone_of_one_layer_is_refused(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(backbone), "layers", property(lambda _: 1))
+    with pytest.raises(UserError, match="reads pictures below the last decoder layer, and tiny-llava has no other"):
+        make().check(backbone)
 
 
 def test_a_note_is_shortened_until_the_model_has_room(
