@@ -41,7 +41,7 @@ NEAR = {
     "text": ("near_text", "ci_named"),
     "picture": ("ri_picture", "ri_generic", "ci_picture", "ci_partner", "black"),
 }
-FEATURES = {"text": ("t", "o", "n", "s"), "picture": ("v", "t", "vt", "vv", "tt", "o", "g")}
+FEATURES = {"text": ("t", "o", "n", "s"), "picture": ("v", "t", "vt", "vv", "tt", "o", "g", "e", "co")}
 """As docs/editors/gated-note.md names them."""
 SIZES = (1, 10, 30, 90, 300, 1000)
 MANY = 90
@@ -183,7 +183,7 @@ def main() -> None:
     options.add_argument(
         "--near", type=float, nargs=2, default=(0.003, 0.06), help="accepted of near misses: text, picture"
     )
-    options.add_argument("--far", type=float, nargs=2, default=(0.01, 0.03), help="accepted of unrelated questions")
+    options.add_argument("--far", type=float, nargs=2, default=(0.01, 0.01), help="accepted of unrelated questions")
     options.add_argument("--without", action="append", default=[], help="GATE.FEATURE: report also without it")
     options.add_argument("--set", action="append", default=[], help="KEY=VALUE, a setting of the editor")
     asked_for = options.parse_args()

@@ -45,18 +45,7 @@ from mmke.running.loading import load_backbone
 from mmke.running.planning import plan
 from mmke.running.request import Request, check_request
 from mmke.running.stream_settings import StreamSettings
-from mmke.types import (
-    PAPER,
-    STRICT,
-    Ask,
-    Benchmark,
-    Edit,
-    EditCase,
-    ImageRef,
-    Probe,
-    ProbeKind,
-    Query,
-)
+from mmke.types import ASKED, PAPER, STRICT, Ask, Benchmark, Edit, EditCase, ImageRef, Probe, Query
 from mmke.workers.settings import WorkerSettings
 
 __all__ = [
@@ -86,8 +75,6 @@ logger = logging.getLogger(__name__)
 
 MAX_NEW_TOKENS = 128
 """Of an answer to `say`."""
-QUESTION = ProbeKind("question", "question", "relation")
-"""The kind of what `say` asks; it is never scored."""
 
 
 def load_editor(
@@ -190,7 +177,7 @@ def say(
     if max_new_tokens < 1:
         raise UserError(f"max_new_tokens = {max_new_tokens}; give a number from 1 up")
     ask = Ask(decode="generate", max_new=max_new_tokens)
-    answer = answerer.answer([Probe(QUESTION, Query(question, image), "")], ask)[0]
+    answer = answerer.answer([Probe(ASKED, Query(question, image), "")], ask)[0]
     if answer.finished is False:
         logger.warning(
             "the answer was cut after %d tokens; say(…, max_new_tokens=%d) lets the model write more",

@@ -40,6 +40,10 @@ class ProbeKind:
         return self.name
 
 
+ASKED = ProbeKind("question", "question", "relation")
+"""The kind of a question that is asked for its answer alone, and is never scored."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """A picture by path, with the sha256 of the file's bytes.

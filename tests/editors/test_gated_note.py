@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mmke
 from mmke import registry
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.backbones.engine.store import MemoryStore
@@ -16,8 +17,9 @@ from mmke.editing.routed_session import RoutedSession
 from mmke.editing.settings import resolve
 from mmke.editors.gated_note import words
 from mmke.editors.gated_note.edit import GatedNote
-from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
-from mmke.editors.gated_note.pictures import Look, Whitening, background, seen
+from mmke.editors.gated_note.gate import Gate, Said, Sight, on_picture, on_text
+from mmke.editors.gated_note.memory import Memory
+from mmke.editors.gated_note.pictures import Look, Named, Whitening, background, named, seen
 from mmke.editors.gated_note.reader import behind_note, demonstrations
 from mmke.errors import UserError
 from mmke.protocols import Backbone
@@ -63,8 +65,9 @@ def after(editor: GatedNote, backbone: Backbone, store: MemoryStore, *batches: l
     [
         ("picture_question", "", "picture_question = ''; it is a question, such as"),
         ("picture_question", " ", "picture_question = ' '; it is a question, such as"),
+        ("picture_tokens", 0, "picture_tokens = 0; it counts from 1 up"),
         ("background", 1, "background = 1; it counts from 2 up"),
-        ("picture_weights", [1, 2], r"picture_weights = \[1, 2\] is no list of 7 finite numbers"),
+        ("picture_weights", [1, 2], r"picture_weights = \[1, 2\] is no list of 9 finite numbers"),
         ("text_far", [math.nan, 0], r"text_far = \[nan, 0\] is no list of 2 finite numbers"),
         ("text_near", math.inf, "text_near = inf; it is a finite number"),
     ],
@@ -106,8 +109,58 @@ def test_features_of_a_question_in_text() -> None:
 
 def test_features_of_a_question_on_a_picture() -> None:
     said = [Said.of("Which flag?", "This is the flag of Finland.")]
-    features = on_picture("Which flag is shown?", torch.tensor([0.5]), said, seen=torch.tensor([0.4]), general=0.7)
-    torch.testing.assert_close(features, torch.tensor([[0.4, 0.5, 0.2, 0.16, 0.25, 1.0, 0.7]]))
+    sight = Sight(torch.tensor([0.4]), torch.tensor([0.0]), torch.tensor([1.0]))
+    # Content words: flag, sea; the edit has one of them.
+    features = on_picture("Which flag is shown at sea?", torch.tensor([0.5]), said, sight=sight, general=0.7)
+    torch.testing.assert_close(features, torch.tensor([[0.4, 0.5, 0.2, 0.16, 0.25, 0.5, 0.7, 0.0, 0.5]]))
+    elsewhere = sight._replace(shown=torch.tensor([0.0]), same=torch.tensor([1.0]))
+    features = on_picture("Which flag is shown at sea?", torch.tensor([0.5]), said, sight=elsewhere, general=0.7)
+    torch.testing.assert_close(features[:, 5:], torch.tensor([[0.5, 0.7, 1.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("question", "edit", "same", "shown"),
+    [
+        ("flag of Italy", "flag of Italy", 1, 1),
+        ("flag of Italy", "flag of Chad", 0, 0),
+        ("thumbs down and lemon", "thumbs down", 0, 1),
+        ("thumbs down", "thumbs down and lemon", 0, 0),
+        ("", "", 0, 0),
+        ("This is a picture.", "This is a picture.", 1, 0),
+    ],
+)
+def test_a_picture_shows_a_thing_by_the_words_of_its_name(question: str, edit: str, *, same: int, shown: int) -> None:
+    nothing = torch.zeros(0, 2)
+    memory = Memory.empty(Whitening(torch.zeros(2), torch.eye(2)), 2).further(
+        nothing, torch.tensor([0.6, 0.8]), Named.of(edit), Said.of("", ""), {}
+    )
+    sight = memory.sight(torch.tensor([1.0, 0.0]), Named.of(question))
+    assert [each.tolist() for each in sight] == [[pytest.approx(0.6)], [same], [shown]]
+
+
+def test_a_picture_is_named_by_what_the_unedited_model_writes(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit]
+) -> None:
+    image, look = background()[0], Look("What is this?", 0.83, 12)
+    name = named(backbone, image, look, store=store)
+    assert name.text == mmke.say(backbone, "What is this?", image, max_new_tokens=12)
+    shorter = named(backbone, image, look._replace(tokens=2), store=store)
+    assert shorter.text == mmke.say(backbone, "What is this?", image, max_new_tokens=2) != name.text
+    # Also while an edit is in force.
+    with make(learning_rate=1.0).open(backbone, MemoryStore()) as session:
+        session.apply(edits[:1])
+        session.decide([replace(edits[0].query, text="What is this, then?")])
+        assert named(backbone, image, look, store=MemoryStore()) == name
+
+
+def test_names_come_back_from_a_saved_session(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
+    memory = make().remember(backbone, [*edits, Edit(Query("Who?"), "Ruth.")], None, store=store)
+    assert memory.names[-1].text == ""
+    assert all(each.text for each in memory.names[:-1])
+    plain = ("zebra", "drapeau de l'Éthiopie", "", "猫")
+    memory = memory._replace(names=tuple(map(Named.of, plain)))
+    restored = make().restored(backbone, [*edits, Edit(Query("Who?"), "Ruth.")], memory.tensors())
+    assert restored.names == memory.names
 
 
 def test_the_threshold_rises_with_the_number_of_edits() -> None:
@@ -164,7 +217,7 @@ def test_the_unrelated_pictures_are_read_once_for_a_loaded_model(
     assert len(found) == 1
     assert not any(stores[0].holds((backbone.state, "features", image.key)) for image in background()[1:9])
     for state in states[1:]:
-        assert all(torch.equal(state[name], states[0][name]) for name in ("mean", "axes", "looks"))
+        assert all(torch.equal(state[name], states[0][name]) for name in ("mean", "axes", "looks", "names"))
     assert after(make(background=5), backbone, stores[0], edits[:1]).state().tensors["axes"].shape[1] == 4
     assert len(found) == 2
 
@@ -173,7 +226,7 @@ def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
     backbone: Backbone, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, other = background()[:2]
-    look = Look("What is this?", 0.83)
+    look = Look("What is this?", 0.83, 12)
     vector = seen(backbone, image, look, store=store)
     fed = reading.inputs(backbone, look.site(backbone), Query("What is this?", image), "question", store=store)
     assert vector.dtype == torch.float32
@@ -189,7 +242,7 @@ def test_the_layer_at_which_pictures_are_read(
     backbone: Backbone, layers: int, layer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(backbone), "layers", property(lambda _: layers))
-    assert Look("", 0.83).site(backbone) == f"language.{layer}.mlp_in"
+    assert Look("", 0.83, 12).site(backbone) == f"language.{layer}.mlp_in"
 
 
 def test_a_backbone_of_one_layer_is_refused(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def ask(
     from mmke.edits.loading import stack
     from mmke.edits.opening import Where, check_question, in_force, skeleton_of
     from mmke.edits.telling import shown
-    from mmke.types import Ask, Probe, ProbeKind, Query
+    from mmke.types import ASKED, Ask, Probe, Query
 
     options.without_bars()
     stacked = stack(folders, pictures=pictures, checkpoint=checkpoint)
@@ -62,7 +62,7 @@ def ask(
     check_question(skeleton_of(stacked, where), query)
     limit_threads(threads)
     writing = Ask(decode="generate", max_new=most)
-    probes = [Probe(ProbeKind("question", "question", "relation"), query, "")]
+    probes = [Probe(ASKED, query, "")]
     with in_force(stacked, where) as (model, session):
         (before,), (after,) = model.answer(probes, writing), session.answer(probes, writing)
     if plain:

@@ -25,10 +25,8 @@ from mmke.protocols import Backbone
 from mmke.running.editors import MadeEditor, make_editor
 from mmke.running.loading import load
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.types import Ask, Edit, EditCase, Probe, ProbeKind
+from mmke.types import ASKED, Ask, Edit, EditCase, Probe
 
-QUESTION = ProbeKind("question", "question", "relation")
-"""The kind of a question that is never scored."""
 MOST_NEW = 40
 """Tokens of an answer that is shown."""
 
@@ -135,7 +133,7 @@ def make(planned: Planned, *, on_batch: Callable[[], None] = lambda: None) -> tu
     backbone = load(planned.request)
     fill(planned.editor.editor, backbone, planned.checkpoint)
     edits = [edit for batch in planned.batches for edit in batch]
-    probes = [Probe(QUESTION, edit.query, "") for edit in edits]
+    probes = [Probe(ASKED, edit.query, "") for edit in edits]
     writing = Ask(decode="generate", max_new=MOST_NEW)
     with planned.editor.open(backbone, MemoryStore()) as session:
         before = session.answer(probes, writing)

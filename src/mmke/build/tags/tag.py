@@ -20,11 +20,10 @@ from mmke.build.record import Record
 from mmke.build.rules.judged import relation_questions
 from mmke.build.wording import says
 from mmke.errors import CannotAskError
-from mmke.types import Answer, Ask, ImageRef, Probe, ProbeKind, Query
+from mmke.types import ASKED, Answer, Ask, ImageRef, Probe, Query
 
 LONGEST = 32
 """Tokens of a written answer."""
-_KIND = ProbeKind("question", "question", "relation")
 
 
 @runtime_checkable
@@ -97,7 +96,7 @@ def _right(model: Model, asked: Sequence[tuple[Query, str]]) -> list[bool]:
     found = []
     for query, answer in asked:
         try:
-            written = model.answer([Probe(_KIND, query, answer)], Ask(decode="generate", max_new=LONGEST))[0]
+            written = model.answer([Probe(ASKED, query, answer)], Ask(decode="generate", max_new=LONGEST))[0]
         except CannotAskError:
             continue
         found.append(says(written.text, answer))

@@ -29,7 +29,7 @@ from mmke.editing.settings import EditorSettings, build
 from mmke.editors.gated_note import pictures, words
 from mmke.editors.gated_note.gate import Gate, Said, on_picture, on_text
 from mmke.editors.gated_note.memory import Memory
-from mmke.editors.gated_note.pictures import Look, Whitening
+from mmke.editors.gated_note.pictures import Look, Named, Whitening
 from mmke.editors.gated_note.reader import Form, behind_note
 from mmke.editors.lora.edit import LoRA, LoRASettings
 from mmke.errors import UserError
@@ -46,6 +46,7 @@ class GatedNoteSettings(EditorSettings):
     Attributes:
         encoder: reads questions and notes; a name or a folder.
         picture_question: what the backbone is asked of a picture, when a vector is made of it.
+        picture_tokens: of what it writes then, at most; that is the picture's name.
         picture_depth: below which share of the decoder layers the vector is taken; see `pictures.Look`.
         background: how many of mmke's own training pictures whiten the vectors of pictures.
         dimensions: of a whitened vector, at most.
@@ -65,6 +66,7 @@ class GatedNoteSettings(EditorSettings):
 
     encoder: str
     picture_question: Question
+    picture_tokens: FromOne
     picture_depth: Share
     background: Several
     dimensions: FromOne
@@ -80,7 +82,7 @@ class GatedNoteSettings(EditorSettings):
     text_bias: Finite
     text_near: Finite
     text_far: tuple[Finite, Finite]
-    picture_weights: tuple[Finite, Finite, Finite, Finite, Finite, Finite, Finite]
+    picture_weights: tuple[Finite, Finite, Finite, Finite, Finite, Finite, Finite, Finite, Finite]
     picture_bias: Finite
     picture_near: Finite
     picture_far: tuple[Finite, Finite]
@@ -176,7 +178,7 @@ class GatedNote(RememberingEditor):
     @cached_property
     def look(self) -> Look:
         """Return how pictures are read."""
-        return Look(self.settings.picture_question, self.settings.picture_depth)
+        return Look(self.settings.picture_question, self.settings.picture_depth, self.settings.picture_tokens)
 
     @cached_property
     def text_gate(self) -> Gate:
@@ -200,11 +202,12 @@ class GatedNote(RememberingEditor):
         """Return what the picture gate reads of a question."""
         assert query.image is not None  # noqa: S101  # the caller has looked
         picture = memory.whitening(pictures.seen(backbone, query.image, self.look, store=store))
+        named = pictures.named(backbone, query.image, self.look, store=store)
         return on_picture(
             query.text,
             memory.likeness(self._vector(query.text, store)),
             memory.said,
-            seen=memory.pictures @ picture,
+            sight=memory.sight(picture, named),
             general=float((self._general @ self._vector(query.text, store)).max()),
         )
 
@@ -215,8 +218,9 @@ class GatedNote(RememberingEditor):
 
     def _with(self, backbone: Backbone, edit: Edit, before: Memory, store: Store) -> Memory:
         image, whitening = edit.query.image, before.whitening
-        picture = torch.zeros(whitening.axes.shape[1])
+        picture, named = torch.zeros(whitening.axes.shape[1]), Named.of("")
         if image is not None:
+            named = pictures.named(backbone, image, self.look, store=store)
             picture = whitening(pictures.seen(backbone, image, self.look, store=store))
         vectors = torch.stack([self._vector(text, store) for text in _texts(edit)])
         patch: Weights = {}
@@ -224,7 +228,7 @@ class GatedNote(RememberingEditor):
             steps.say("training the patch")
             with torch.enable_grad():
                 patch = self.patching.edited(backbone, [edit], store=store, before={})
-        return before.further(vectors, picture, Said.of(edit.query.text, edit.target), patch)
+        return before.further(vectors, picture, named, Said.of(edit.query.text, edit.target), patch)
 
     def _decide(self, backbone: Backbone, query: Query, edits: Sequence[Edit], memory: Memory, store: Store) -> Route:
         # The question of an edit itself needs no gate.

@@ -70,6 +70,20 @@ class Said(NamedTuple):
         return cls(words.content(f"{question} {note}"), words.names(note) | {words.stem(word) for word in capitals})
 
 
+class Sight(NamedTuple):
+    """What the question's picture has to do with that of each edit.
+
+    Attributes:
+        alike: the cosine of their vectors.
+        same: 1 where the model gives both the same name, else 0.
+        shown: 1 where the model names the edit's thing in the question's picture, alone or beside others, else 0.
+    """
+
+    alike: Float[Tensor, "edits"]
+    same: Float[Tensor, "edits"]
+    shown: Float[Tensor, "edits"]
+
+
 def on_text(question: str, likeness: Float[Tensor, "edits"], said: Sequence[Said]) -> Float[Tensor, "edits features"]:
     """Return the features of a question in text.
 
@@ -87,25 +101,28 @@ def on_picture(
     likeness: Float[Tensor, "edits"],
     said: Sequence[Said],
     *,
-    seen: Float[Tensor, "edits"],
+    sight: Sight,
     general: float,
 ) -> Float[Tensor, "edits features"]:
     """Return the features of a question on a picture.
 
     They are: how alike the pictures are, how alike question and edit are, the product and the squares of these two, the
-    share of the question's content words that the edit has, and how near the question is to one that can be asked of
-    any picture.
+    share of the question's content words that the edit has, how near the question is to one that can be asked of any
+    picture, whether the model gives both pictures the same name, and the share again where it names the edit's thing in
+    the question's picture.
 
     Args:
         question: its text.
         likeness: the highest cosine of the question with a text of each edit.
         said: by each edit.
-        seen: the cosine of the question's picture with each edit's.
+        sight: of its picture.
         general: the highest cosine of the question with a general one.
     """
     asked = words.content(question)
-    form = [seen, likeness, seen * likeness, seen * seen, likeness * likeness]
-    return torch.stack([*form, _shared(asked, said) / max(1, len(asked)), torch.full_like(seen, general)], dim=-1)
+    share = _shared(asked, said) / max(1, len(asked))
+    form = [sight.alike, likeness, sight.alike * likeness, sight.alike**2, likeness**2]
+    rest = [share, torch.full_like(share, general), sight.same, sight.shown * share]
+    return torch.stack([*form, *rest], dim=-1)
 
 
 def _shared(asked: frozenset[str], said: Sequence[Said]) -> Float[Tensor, "edits"]:

@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmke.editing import states
-from mmke.editors.gated_note.gate import Said
-from mmke.editors.gated_note.pictures import Whitening
+from mmke.editors.gated_note.gate import Said, Sight
+from mmke.editors.gated_note.pictures import Named, Whitening
 from mmke.errors import UserError
 from mmke.protocols import Weights
 from mmke.types import Edit
 
-VECTORS, OWNERS, PICTURES, MEAN, AXES = "vectors", "owners", "looks", "mean", "axes"
-"""Names of what a saved session holds beside the patches. One with "pictures" in place of "looks" holds an earlier kind
-of vector and is refused."""
+VECTORS, OWNERS, PICTURES, NAMES, MEAN, AXES = "vectors", "owners", "looks", "names", "mean", "axes"
+"""Names of what a saved session holds beside the patches. One without "looks" or "names" is of an earlier version, and
+is refused."""
 PATCH = "patch."
 """Before the name of a factor of all patches."""
 
@@ -31,6 +32,7 @@ class Memory(NamedTuple):
         vectors: of their texts, each with several.
         owners: to which edit a vector belongs.
         pictures: whitened vectors of their pictures; zeros where an edit has none.
+        names: what the unedited model calls their pictures; empty where an edit has none.
         said: what each of them says.
         patches: theirs; all have one, or none has.
         whitening: of all pictures, of edits and of questions.
@@ -39,6 +41,7 @@ class Memory(NamedTuple):
     vectors: Float[Tensor, "texts hidden"]
     owners: Int[Tensor, "texts"]
     pictures: Float[Tensor, "edits dimensions"]
+    names: tuple[Named, ...]
     said: tuple[Said, ...]
     patches: tuple[Weights, ...]
     whitening: Whitening
@@ -47,15 +50,18 @@ class Memory(NamedTuple):
     def empty(cls, whitening: Whitening, hidden: int) -> "Memory":
         """Return a memory without an edit; `hidden` is the width of a text's vector."""
         nothing = torch.empty(0, whitening.axes.shape[1])
-        return cls(torch.empty(0, hidden), torch.empty(0, dtype=torch.long), nothing, (), (), whitening)
+        return cls(torch.empty(0, hidden), torch.empty(0, dtype=torch.long), nothing, (), (), (), whitening)
 
-    def further(self, vectors: Float[Tensor, "texts hidden"], picture: Tensor, said: Said, patch: Weights) -> "Memory":
+    def further(
+        self, vectors: Float[Tensor, "texts hidden"], picture: Tensor, named: Named, said: Said, patch: Weights
+    ) -> "Memory":
         """Return the memory with one more edit."""
         owners = torch.full((len(vectors),), len(self.said))
         return Memory(
             torch.cat([self.vectors, vectors]),
             torch.cat([self.owners, owners]),
             torch.cat([self.pictures, picture[None]]),
+            (*self.names, named),
             (*self.said, said),
             (*self.patches, patch),
             self.whitening,
@@ -66,12 +72,19 @@ class Memory(NamedTuple):
         highest = torch.full((len(self.said),), -1.0)
         return highest.scatter_reduce(0, self.owners, self.vectors @ vector, "amax")
 
+    def sight(self, picture: Float[Tensor, "dimensions"], named: Named) -> Sight:
+        """Return what a question's picture has to do with those of the edits; `picture` is its whitened vector."""
+        same = [float(named.same(each)) for each in self.names]
+        shown = [float(named.shows(each)) for each in self.names]
+        return Sight(self.pictures @ picture, torch.tensor(same), torch.tensor(shown))
+
     def tensors(self) -> Mapping[str, Tensor]:
-        """Return what a saved session holds: vectors, the whitening, and of each matrix the factors of all patches."""
+        """Return what a saved session holds: vectors, names, the whitening, and of each matrix all patches' factors."""
         flat = [states.flat(patch) for patch in self.patches]
         patches = {PATCH + name: torch.stack([each[name] for each in flat]) for name in flat[0]}
         white = {MEAN: self.whitening.mean, AXES: self.whitening.axes}
-        return {VECTORS: self.vectors, OWNERS: self.owners, PICTURES: self.pictures, **white, **patches}
+        own = {VECTORS: self.vectors, OWNERS: self.owners, PICTURES: self.pictures, NAMES: _written(self.names)}
+        return {**own, **white, **patches}
 
     @classmethod
     def of(
@@ -90,7 +103,7 @@ class Memory(NamedTuple):
         """
         stacked = {name.removeprefix(PATCH): value for name, value in tensors.items() if name.startswith(PATCH)}
         held = {name: value.cpu() for name, value in tensors.items() if not name.startswith(PATCH)}
-        if set(held) != {VECTORS, OWNERS, PICTURES, MEAN, AXES} or not _fits(held, len(edits)):
+        if set(held) != {VECTORS, OWNERS, PICTURES, NAMES, MEAN, AXES} or not _fits(held, len(edits)):
             raise UserError(f"{editor}: the saved session does not fit its {len(edits)} edits; make the edits again")
         if {len(value) for value in stacked.values()} - {len(edits)}:
             raise UserError(f"{editor}: the saved session does not fit its {len(edits)} edits; make the edits again")
@@ -100,7 +113,7 @@ class Memory(NamedTuple):
         ]
         said = tuple(Said.of(edit.query.text, edit.target) for edit in edits)
         white = Whitening(held[MEAN], held[AXES])
-        return cls(held[VECTORS], held[OWNERS], held[PICTURES], said, tuple(patches), white)
+        return cls(held[VECTORS], held[OWNERS], held[PICTURES], _read(held[NAMES]), said, tuple(patches), white)
 
 
 def _fits(held: Mapping[str, Tensor], edits: int) -> bool:
@@ -108,5 +121,17 @@ def _fits(held: Mapping[str, Tensor], edits: int) -> bool:
     vectors, owners, pictures, mean, axes = (held[name] for name in (VECTORS, OWNERS, PICTURES, MEAN, AXES))
     if (vectors.ndim, owners.ndim, pictures.ndim, mean.ndim, axes.ndim) != (2, 1, 2, 1, 2):
         return False
+    if held[NAMES].ndim != 2 or held[NAMES].dtype != torch.uint8 or len(held[NAMES]) != edits:
+        return False
     whole = axes.shape == (len(mean), pictures.shape[1]) and len(vectors) == len(owners) and len(pictures) == edits
     return whole and owners.dtype == torch.long and set(owners.tolist()) == set(range(edits))
+
+
+def _written(names: Sequence[Named]) -> UInt8[Tensor, "edits longest"]:
+    """Return names as rows of UTF-8, with zeros behind them."""
+    rows = [torch.tensor(list(each.text.encode()), dtype=torch.uint8) for each in names]
+    return pad_sequence(rows, batch_first=True)
+
+
+def _read(rows: UInt8[Tensor, "edits longest"]) -> tuple[Named, ...]:
+    return tuple(Named.of(bytes(row).rstrip(b"\0").decode(errors="replace")) for row in rows.tolist())

@@ -1,11 +1,11 @@
-"""Pictures as vectors whose cosine says whether they show the same thing.
+"""What the backbone makes of a picture: a vector whose cosine says whether two show the same thing, and a name.
 
-In: a backbone and a picture. Out: a vector of length one. A picture is read by the backbone itself, which is asked what
-it is: the vector is what an MLP high in the language model is fed at the end of this question. There the model is about
-to name the thing, so that two drawings of it by different artists are more alike than in the image encoder. All these
-vectors of one backbone point in nearly the same direction. So they are whitened by pictures that have nothing to do
-with the edits: those of the small training records that come with mmke, from which mean and principal axes are taken,
-once for a backbone.
+In: a backbone and a picture. Out: a vector of length one, and a short text. A picture is read by the backbone itself,
+which is asked what it is. The name is what it writes. The vector is what an MLP high in the language model is fed at
+the end of this question. There the model is about to name the thing, so that two drawings of it by different artists
+are more alike than in the image encoder. All these vectors of one backbone point in nearly the same direction. So they
+are whitened by pictures that have nothing to do with the edits: those of the small training records that come with
+mmke, from which mean and principal axes are taken, once for a backbone.
 """
 
 import json
@@ -23,12 +23,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mmke.backbones.engine.answering import answer
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.turns import alone
 from mmke.digests import sha256
 from mmke.editing import reading
+from mmke.editors.gated_note import words
 from mmke.protocols import Backbone, Store
-from mmke.types import ImageRef, Query
+from mmke.types import ASKED, Ask, ImageRef, Probe, Query
 
 FIELDS = ("m_loc", "image", "image_rephrase")
 """Of a training record, the fields that name a picture of one thing."""
@@ -43,10 +45,17 @@ _whitenings: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], "Whitening"]
 
 
 class Look(NamedTuple):
-    """How a picture is read: the question that is asked, and below which share of the decoder layers."""
+    """How a picture is read.
+
+    Attributes:
+        question: that is asked.
+        depth: below which share of the decoder layers the vector is taken.
+        tokens: of a name, at most.
+    """
 
     question: str
     depth: float
+    tokens: int
 
     def site(self, backbone: Backbone) -> str:
         """Return the linear whose input is taken; it lies below the last of at least two decoder layers."""
@@ -83,6 +92,40 @@ def seen(backbone: Backbone, image: ImageRef, look: Look, *, store: Store) -> Fl
     """
     fed = reading.inputs(backbone, look.site(backbone), Query(look.question, image), "last", store=store)
     return fed[0].float().cpu()
+
+
+class Named(NamedTuple):
+    """What the unedited model calls a picture, and the stems of that; an empty text names nothing."""
+
+    text: str
+    content: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> "Named":
+        """Read what the model wrote."""
+        return cls(text, words.content(text))
+
+    def same(self, other: "Named") -> bool:
+        """Tell whether both have the same name."""
+        return bool(self.text) and self.text == other.text
+
+    def shows(self, other: "Named") -> bool:
+        """Tell whether the name has all content words of the other one."""
+        return bool(other.content) and other.content <= self.content
+
+
+def named(backbone: Backbone, image: ImageRef, look: Look, *, store: Store) -> Named:
+    """Return what the unedited backbone writes when it is asked what a picture is (greedy decoding).
+
+    Raises:
+        CannotAskError: the picture cannot be read.
+    """
+
+    def write() -> Named:
+        probe, ask = Probe(ASKED, Query(look.question, image), ""), Ask(decode="generate", max_new=look.tokens)
+        return Named.of(answer(backbone, [probe], ask, store=store)[0].text)
+
+    return store.get((backbone.state, "named", look.question, look.tokens, image.key), write)
 
 
 def whitening_for(backbone: Backbone, look: Look, pictures: int, dimensions: int) -> Whitening:

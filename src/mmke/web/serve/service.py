@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmke import steps
 from mmke.errors import UserError
-from mmke.types import Answer, Ask, ImageRef, Probe, ProbeKind, Query
+from mmke.types import ASKED, Answer, Ask, ImageRef, Probe, Query
 from mmke.web.play.uploads import clean
 from mmke.web.play.worker import Event, Job, StoppedError, Worker
 from mmke.web.serve.asks import Asked
@@ -21,8 +21,6 @@ from mmke.web.serve.replies import RefusedError, released
 
 if TYPE_CHECKING:
     from mmke.edits.answering import Answering, Opened
-
-KIND = ProbeKind("question", "question", "relation")
 
 
 class Service:
@@ -121,7 +119,7 @@ class Service:
         answerer = opened.backbone if unedited else opened.answers
         told = _Pieces(job, opened.backbone.text, asked.stops)
         with steps.watched(told):
-            answer = answerer.answer([Probe(KIND, query, "")], Ask(decode="generate", max_new=asked.most))[0]
+            answer = answerer.answer([Probe(ASKED, query, "")], Ask(decode="generate", max_new=asked.most))[0]
         text = released(answer.text, asked.stops, final=True)
         told.finish(text)
         prompt, written = opened.backbone.length(query, ""), len(answer.token_ids)

@@ -18,11 +18,10 @@ from mmke.running.editors import MadeEditor, make_editor
 from mmke.running.fingerprint import fingerprint
 from mmke.running.loading import load
 from mmke.running.request import FLOOR, Request, check_request
-from mmke.types import STRICT, Answer, Ask, Edit, EditCase, Probe, ProbeKind, Query
+from mmke.types import ASKED, STRICT, Answer, Ask, Edit, EditCase, Probe, Query
 from mmke.web.play import PlaySettings
 from mmke.web.play.gallery import KINDS
 
-QUESTION = ProbeKind("question", "question", "relation")
 REMEMBERED = 2_000
 """Answers of the unedited model that are kept."""
 
@@ -137,7 +136,7 @@ def writing(most: int) -> Ask:
 
 def probe(query: Query) -> Probe:
     """Return a question without a gold answer."""
-    return Probe(QUESTION, query, "")
+    return Probe(ASKED, query, "")
 
 
 def said(session: EditSession, query: Query, ask: Ask) -> Answer:
