@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mmke.backbones.engine import answering
 from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.packing import make_batch
 from mmke.backbones.engine.store import MemoryStore
 from mmke.backbones.engine.substitution import call_with, dense
 from mmke.protocols import INPUTS, Batch, Cut, Encoded, Store, Trunk, Weights, Written
@@ -150,8 +151,14 @@ class PlainBackbone:
         return answering.answer(self, probes, ask, store=MemoryStore())
 
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
-        """Refuse: only loglikelihoods are compared."""
-        raise NotImplementedError("the plain loop writes no text of its own; compare without greedy decoding")
+        """Continue each query by itself, with the cache of keys and values that the library's `generate` has too."""
+        own, written = self._in_own_precision(weights), []
+        for (encoded, image), limit in zip(_with_pictures(batch), limits, strict=True):
+            self.log.append(Forward(encoded, image, bool(own), step=False, counterfactual=self.counterfactual))
+            images, groups = ([], [-1]) if image is None else ([image], [0])
+            alone = make_batch([encoded], images, groups, limit=len(encoded.input_ids), device=self.device)
+            written += self.whole.greedy(alone, [limit], store=MemoryStore(0), weights=own)
+        return written
 
     def _tail(self, batch: Batch) -> Tensor:
         pairs = _with_pictures(batch)

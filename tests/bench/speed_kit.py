@@ -16,11 +16,23 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "ike-random": {"demonstrations": 2},
     "none": {},
 }
+LATER: Mapping[str, Mapping[str, Any]] = {
+    "lora": {"steps": 2},
+    "ultraedit": {},
+    "grace": {"steps": 2},
+    "m-ore": {},
+    "wise": {"steps": 2},
+    # More pictures than are read together.
+    "gated-note": {"steps": 2, "background": 18, "dimensions": 4},
+}
+"""Editors whose passes are not counted."""
 
 
 def cells(name: str, editor: str, data: Path) -> tuple[Cell, Cell]:
     """Return the floor's cell and the editor's."""
-    planned = plan(Request(name, (editor,), ("mmke-user",), limit=1, data=data, changes={editor: QUICK[editor]}))
+    planned = plan(
+        Request(name, (editor,), ("mmke-user",), limit=1, data=data, changes={editor: {**QUICK, **LATER}[editor]})
+    )
     return planned.cells[0], planned.cells[-1]
 
 

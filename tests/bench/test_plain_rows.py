@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from speed_kit import QUICK, lap, logged
+from speed_kit import LATER, QUICK, lap, logged
 
 from mmke.backbones.engine.composed import ComposedBackbone
 from mmke.benchmarks.probes.published import T_REL
+from mmke.editors.gated_note.pictures import background
 from mmke.protocols import Backbone
 from mmke.running.loading import load
 from mmke.running.request import Request
@@ -25,7 +26,7 @@ def assert_same(plain: list[ScoreRow], ours: list[ScoreRow]) -> None:
         assert one.after.target_logprob == pytest.approx(other.after.target_logprob, abs=1e-4)
 
 
-@pytest.mark.parametrize("editor", QUICK)
+@pytest.mark.parametrize("editor", [*QUICK, *LATER])
 def test_its_rows_are_ours(backbone: ComposedBackbone, small_data: Path, editor: str) -> None:
     plain, ours = logged(backbone, editor, small_data), lap(backbone, editor, small_data)
     assert_same(list(plain.rows), list(ours.rows))
@@ -45,8 +46,14 @@ def test_it_is_asked_like_any_backbone(backbone: ComposedBackbone) -> None:
     assert isinstance(plain, Backbone)
     assert [a.token_ids for a in plain.answer(probes, Ask())] == [a.token_ids for a in backbone.answer(probes, Ask())]
     assert len(plain.log) == 2
-    with pytest.raises(NotImplementedError, match="the plain loop writes no text"):
-        plain.answer(probes, Ask(decode="generate"))
+
+
+def test_it_writes_what_any_backbone_writes(backbone: ComposedBackbone) -> None:
+    plain, ask = PlainBackbone(backbone), Ask(decode="generate", max_new=5)
+    images = [*background()[:2], background()[0], None]
+    probes = [Probe(T_REL, Query("What is this?", image), "") for image in images]
+    assert [a.token_ids for a in plain.answer(probes, ask)] == [a.token_ids for a in backbone.answer(probes, ask)]
+    assert [forward.image for forward in plain.log] == images
 
 
 def test_every_step_goes_through_the_whole_model(backbone: ComposedBackbone, small_data: Path) -> None:

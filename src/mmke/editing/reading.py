@@ -47,10 +47,12 @@ def last_inputs(backbone: Backbone, site: str, queries: Sequence[Query], *, stor
         CannotAskError: a question or its picture cannot be read.
     """
     batch = backbone.encode(queries, [""] * len(queries), Ask(decode="generate"))
-    packs = zip(_fed(backbone, site, batch, store), batch.packs, strict=True)
+    fed = _fed(backbone, site, batch, store)
+    if not batch.packs:  # of a backbone that computes query by query
+        return torch.stack([rows[-1] for rows in fed])
     found = {
         member: row
-        for rows, pack in packs
+        for rows, pack in zip(fed, batch.packs, strict=True)
         for member, row in zip(pack.members, rows[pack.ends.to(rows.device)], strict=True)
     }
     return torch.stack([found[member] for member in range(len(queries))])

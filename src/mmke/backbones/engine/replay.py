@@ -5,6 +5,7 @@ step (a CUDA graph) asks for all of them at once; it runs the same kernels on th
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -147,7 +148,9 @@ def _break_off(graph: torch.cuda.CUDAGraph, pool: Any, generator: torch.Generato
     end, and the allocator would give no memory back as long as it waits.
     """
     try:
-        graph.capture_end()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The CUDA Graph is empty")  # it broke off before its first kernel
+            graph.capture_end()
     except RuntimeError:
         device = _index(generator.device)
         torch._C._cuda_endAllocateToPool(device, pool)  # noqa: SLF001
