@@ -1,8 +1,8 @@
 """The plain loop: the baseline that every speed is compared with.
 
 In: a backbone. Out: one that computes as the published code does, without its mistakes: the whole model at every step,
-one probe a forward pass, the picture encoded each time, no cache. Each query is a sequence of its own under ordinary
-causal attention, and logits are computed at every position.
+one probe a forward pass, the picture encoded each time, no cache (but while it writes). Each query is a sequence of its
+own under ordinary causal attention, and logits are computed at every position.
 
 Only the backbone is replaced. Schedule, editors, optimizer, prompts, metrics and rows are the same on both sides. So
 they differ only in how logits and gradients are computed, and their rows can be compared. On a GPU the plain loop uses
@@ -151,7 +151,10 @@ class PlainBackbone:
         return answering.answer(self, probes, ask, store=MemoryStore())
 
     def greedy(self, batch: Batch, limits: Sequence[int], *, store: Store, weights: Weights) -> list[Written]:
-        """Continue each query by itself, with the cache of keys and values that the library's `generate` has too."""
+        """Continue each query by itself, by the wrapped backbone's own code, which keeps keys and values.
+
+        All passes of a query are one entry in the log, and there is no autocast.
+        """
         own, written = self._in_own_precision(weights), []
         for (encoded, image), limit in zip(_with_pictures(batch), limits, strict=True):
             self.log.append(Forward(encoded, image, bool(own), step=False, counterfactual=self.counterfactual))

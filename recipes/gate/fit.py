@@ -3,9 +3,9 @@
     python recipes/gate/fit.py --backbone smol-llava --device cuda --more build/distractors/edits.json
 
 The records are divided in ten. Pictures of each tenth are whitened by those of the other records, and its questions
-are scored by gates that were fitted on the others. So the printed shares are of questions that no number was fitted on,
-and the whitening has nearly as many pictures as the one that the editor makes. What is printed last, for
-gated-note.toml, is fitted on all of them.
+are scored by gates that were fitted on the others. So the printed shares are of questions that no weight was fitted
+on; the thresholds were chosen on them. And the whitening has nearly as many pictures as the one that the editor makes.
+What is printed last, for gated-note.toml, is fitted on all of them.
 """
 
 import argparse
@@ -159,9 +159,7 @@ Found = dict[tuple[str, str, int], list[Decided]]
 """Candidates by gate, kind of question, and number of edits."""
 
 
-def decided(
-    asked: Sequence[Asked], gates: Mapping[str, Fitted], seed: int = 0
-) -> dict[tuple[str, str, int], list[Decided]]:
+def decided(asked: Sequence[Asked], gates: Mapping[str, Fitted], seed: int = 0) -> Found:
     """Return the candidate of each question in memories of several sizes, which hold its own edit."""
     draw = np.random.default_rng(seed)
     found = defaultdict(list)
@@ -226,9 +224,7 @@ def report(asked: Sequence[Sequence[Asked]], options: argparse.Namespace) -> Non
             level = max(near, far[0] + far[1] * math.log(size))
             print(f"{gate}, {size} edits, threshold {level:.2f}:", *shares(found, gate, size, level))
         print(f"{gate}_weights = {[round(float(each), 2) for each in whole.weights]}")
-        print(
-            f"{gate}_bias = {whole.bias:.2f}\n{gate}_near = {near:.2f}\n{gate}_far = {[round(each, 2) for each in far]}"
-        )
+        print(f"{gate}_bias = {whole.bias:.2f}\n{gate}_near = {near:.2f}\n{gate}_far = {list(far)}")
 
 
 def thresholds(found: Found, gate: str, near: float, far: float) -> tuple[float, tuple[float, float]]:
@@ -241,7 +237,8 @@ def thresholds(found: Found, gate: str, near: float, far: float) -> tuple[float,
         for size in many
     ]
     slope, first = np.polyfit(np.log(many), levels, 1)
-    return float(np.quantile(close, 1 - near)), (float(first), float(slope))
+    # Rounded as they are printed, so that the shares are those of the printed numbers.
+    return round(float(np.quantile(close, 1 - near)), 2), (round(float(first), 2), round(float(slope), 2))
 
 
 def shares(found: Found, gate: str, size: int, level: float) -> Iterator[str]:

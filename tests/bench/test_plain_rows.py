@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from speed_kit import LATER, QUICK, lap, logged
 
+from mmke.backbones.engine.answering import answer
 from mmke.backbones.engine.composed import ComposedBackbone
+from mmke.backbones.engine.store import MemoryStore
 from mmke.benchmarks.probes.published import T_REL
+from mmke.editing import sites
 from mmke.editors.gated_note.pictures import background
 from mmke.protocols import Backbone
 from mmke.running.loading import load
@@ -54,6 +57,19 @@ def test_it_writes_what_any_backbone_writes(backbone: ComposedBackbone) -> None:
     probes = [Probe(T_REL, Query("What is this?", image), "") for image in images]
     assert [a.token_ids for a in plain.answer(probes, ask)] == [a.token_ids for a in backbone.answer(probes, ask)]
     assert [forward.image for forward in plain.log] == images
+    assert not any(forward.edited for forward in plain.log)
+
+
+def test_it_writes_what_an_edited_backbone_writes(backbone: ComposedBackbone) -> None:
+    plain, store, ask = PlainBackbone(backbone), MemoryStore(0), Ask(decode="generate", max_new=5)
+    (name,) = sites.parameters(backbone, ("language.-1.mlp_out",))
+    weights = {name: -backbone.module.get_parameter(name)}
+    probes = [Probe(T_REL, Query("What is this?", image), "") for image in (background()[0], None)]
+    written = [
+        [each.token_ids for each in answer(own, probes, ask, store=store, weights=weights)] for own in (plain, backbone)
+    ]
+    assert written[0] == written[1] != [each.token_ids for each in backbone.answer(probes, ask)]
+    assert all(forward.edited for forward in plain.log)
 
 
 def test_every_step_goes_through_the_whole_model(backbone: ComposedBackbone, small_data: Path) -> None:

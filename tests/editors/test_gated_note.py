@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 import mmke
 from mmke import registry
@@ -15,7 +16,7 @@ from mmke.benchmarks.probes.published import RECALL
 from mmke.editing import reading
 from mmke.editing.routed_session import RoutedSession
 from mmke.editing.settings import resolve
-from mmke.editors.gated_note import words
+from mmke.editors.gated_note import pictures, words
 from mmke.editors.gated_note.edit import GatedNote
 from mmke.editors.gated_note.gate import Gate, Said, Sight, on_picture, on_text
 from mmke.editors.gated_note.memory import Memory
@@ -153,6 +154,51 @@ def test_a_picture_is_named_by_what_the_unedited_model_writes(
         assert named(backbone, image, look, store=MemoryStore()) == name
 
 
+def test_what_the_picture_gate_reads_of_a_question(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, second, third), both = background()[:3], background()[7]
+    called = {first.key: "flag", second.key: "brown dog", third.key: "kettle", both.key: "dog, brown, beside a flag"}
+    monkeypatch.setattr(pictures, "named", lambda _, image, *__, **___: Named.of(called[image.key]))
+    editor = make()
+    memory = editor.remember(backbone, edits, None, store=store)
+
+    def features(text: str, image: ImageRef) -> Tensor:
+        return editor.picture_features(backbone, Query(text, image), memory, store=store)
+
+    own = features("Whose dog is this?", second)
+    torch.testing.assert_close(own[1, 0], torch.tensor(1.0))
+    assert own[:, 7].tolist() == [0, 1, 0]
+    assert own[:, 5].tolist() == own[:, 8].tolist() == [0, 1, 0]
+    # Another picture that shows two of the things beside each other: of one of them the question has a word.
+    beside = features("Whose dog is this?", both)
+    assert beside[:, 7].tolist() == [0, 0, 0]
+    assert beside[:, 8].tolist() == [0, 1, 0]
+    assert features("Which flag, which kettle, which dog?", both)[:, 8].tolist() == pytest.approx([1 / 3, 1 / 3, 0])
+    assert float(beside[0, 0]) < 0.99
+    # A general question, and one that is not.
+    assert float(features("What is in the background?", both)[0, 6]) == pytest.approx(1)
+    assert float(beside[0, 6]) < 0.9
+
+
+def test_each_sentence_of_a_note_is_compared(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
+    editor = make()
+    memory = editor.remember(backbone, edits, None, store=store)
+    likeness = editor.text_features(Query("Turku is the capital."), memory, store=store)[:, 0]
+    assert float(likeness[0]) == pytest.approx(1)
+    assert float(likeness[1:].max()) < 0.9
+
+
+def test_two_gates_that_find_two_edits_find_none(
+    backbone: Backbone, store: MemoryStore, edits: list[Edit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = after(make(), backbone, store, edits)
+    found = iter([0, 1, 2, 2])
+    monkeypatch.setattr(Gate, "choose", lambda *_: next(found))
+    assert session.decide([Query("Who guards a shop?", background()[7])]) == [None]
+    assert session.decide([Query("Who guards a shop?", background()[8])]) == [2]
+
+
 def test_names_come_back_from_a_saved_session(backbone: Backbone, store: MemoryStore, edits: list[Edit]) -> None:
     memory = make().remember(backbone, [*edits, Edit(Query("Who?"), "Ruth.")], None, store=store)
     assert memory.names[-1].text == ""
@@ -223,7 +269,7 @@ def test_the_unrelated_pictures_are_read_once_for_a_loaded_model(
 
 
 def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
-    backbone: Backbone, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    backbone: Backbone, store: MemoryStore
 ) -> None:
     image, other = background()[:2]
     look = Look("What is this?", 0.83, 12)
@@ -232,6 +278,9 @@ def test_a_picture_is_read_at_the_end_of_a_question_below_the_last_layer(
     assert vector.dtype == torch.float32
     # Behind the question's own text stands what the template puts there.
     assert fed.shape[1:] == vector.shape
+    last = reading.last_inputs(backbone, look.site(backbone), [Query(look.question, image)], store=store)[0]
+    torch.testing.assert_close(vector, last)
+    assert not torch.allclose(vector, fed[0])
     for changed in (look._replace(question="Who?"), look._replace(depth=0.0)):
         assert not torch.equal(seen(backbone, image, changed, store=store), vector)
     assert not torch.equal(seen(backbone, other, look, store=store), vector)

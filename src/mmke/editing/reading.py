@@ -59,7 +59,7 @@ def last_inputs(backbone: Backbone, site: str, queries: Sequence[Query], *, stor
 
 
 def _fed(backbone: Backbone, site: str, batch: Batch, store: Store) -> list[Float[Tensor, "positions into"]]:
-    """Return what the linear is fed at all positions of each pack."""
+    """Return what the linear is fed at all positions of each pack, or of each query where there are none."""
     (name,) = sites.parameters(backbone, (site,))
     linear = backbone.module.get_submodule(name.removesuffix(".weight"))
     above = Cut("layer", sites.cut_below(backbone, (site,)).layer + 1)  # type: ignore[operator]

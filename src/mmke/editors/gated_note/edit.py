@@ -45,9 +45,9 @@ class GatedNoteSettings(EditorSettings):
 
     Attributes:
         encoder: reads questions and notes; a name or a folder.
-        picture_question: what the backbone is asked of a picture, when a vector is made of it.
+        picture_question: what the backbone is asked of a picture, for its name and vector.
         picture_tokens: of what it writes then, at most; that is the picture's name.
-        picture_depth: below which share of the decoder layers the vector is taken; see `pictures.Look`.
+        picture_depth: the share of the decoder layers below where the vector is taken; see `pictures.Look`.
         background: how many of mmke's own training pictures whiten the vectors of pictures.
         dimensions: of a whitened vector, at most.
         demonstrations: how many invented examples stand before a note, at most.
@@ -138,7 +138,7 @@ class GatedNote(RememberingEditor):
         return memory
 
     def saved(self, memory: Memory) -> Mapping[str, Tensor]:
-        """Return vectors, whitening and patches."""
+        """Return vectors, names, whitening and patches."""
         return memory.tensors()
 
     def restored(self, backbone: Backbone, edits: Sequence[Edit], tensors: Mapping[str, Tensor]) -> Memory:
@@ -238,12 +238,12 @@ class GatedNote(RememberingEditor):
         points = words.points_at_picture(query.text)
         if points and query.image is None:
             return None
-        on_text = None if points else self.text_gate.choose(self.text_features(query, memory, store=store))
+        by_text = None if points else self.text_gate.choose(self.text_features(query, memory, store=store))
         # A question that names something is one in text, also beside a picture.
-        if query.image is None or (not points and words.names(query.text)) or (not points and on_text is None):
-            return on_text
-        on_picture = self.picture_gate.choose(self.picture_features(backbone, query, memory, store=store))
-        return on_picture if points or on_picture == on_text else None
+        if query.image is None or (not points and (by_text is None or words.names(query.text))):
+            return by_text
+        by_picture = self.picture_gate.choose(self.picture_features(backbone, query, memory, store=store))
+        return by_picture if points or by_picture == by_text else None
 
     def _put(self, backbone: Backbone, probe: Probe, edit: Edit) -> Probe:
         own = self.settings

@@ -108,8 +108,8 @@ def on_picture(
 
     They are: how alike the pictures are, how alike question and edit are, the product and the squares of these two, the
     share of the question's content words that the edit has, how near the question is to one that can be asked of any
-    picture, whether the model gives both pictures the same name, and the share again where it names the edit's thing in
-    the question's picture.
+    picture, whether the model gives both pictures the same name, and that share once more, which is 0 where the
+    model does not name the edit's thing in the question's picture.
 
     Args:
         question: its text.

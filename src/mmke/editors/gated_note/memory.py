@@ -1,6 +1,7 @@
 """What the gated note makes of the edits in force, and the way to a saved session and back.
 
-In: an edit's vectors, words and patch. Out: a memory with one more edit; or tensors by name, and the memory of these.
+In: an edit's vectors, picture, the picture's name, words and patch. Out: a memory with one more edit; or tensors by
+name, and the memory of these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,8 @@ from mmke.protocols import Weights
 from mmke.types import Edit
 
 VECTORS, OWNERS, PICTURES, NAMES, MEAN, AXES = "vectors", "owners", "looks", "names", "mean", "axes"
-"""Names of what a saved session holds beside the patches. One without "looks" or "names" is of an earlier version, and
-is refused."""
+"""Names of what a saved session holds beside the patches. One of an earlier version has "pictures" in place of
+"looks", or no "names", and is refused."""
 PATCH = "patch."
 """Before the name of a factor of all patches."""
 
@@ -103,9 +104,8 @@ class Memory(NamedTuple):
         """
         stacked = {name.removeprefix(PATCH): value for name, value in tensors.items() if name.startswith(PATCH)}
         held = {name: value.cpu() for name, value in tensors.items() if not name.startswith(PATCH)}
-        if set(held) != {VECTORS, OWNERS, PICTURES, NAMES, MEAN, AXES} or not _fits(held, len(edits)):
-            raise UserError(f"{editor}: the saved session does not fit its {len(edits)} edits; make the edits again")
-        if {len(value) for value in stacked.values()} - {len(edits)}:
+        whole = set(held) == {VECTORS, OWNERS, PICTURES, NAMES, MEAN, AXES} and _fits(held, len(edits))
+        if not whole or {len(value) for value in stacked.values()} - {len(edits)}:
             raise UserError(f"{editor}: the saved session does not fit its {len(edits)} edits; make the edits again")
         patches = [
             states.nested({name: value[i] for name, value in stacked.items()}, wanted, editor=editor)

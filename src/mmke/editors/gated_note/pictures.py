@@ -49,7 +49,7 @@ class Look(NamedTuple):
 
     Attributes:
         question: that is asked.
-        depth: below which share of the decoder layers the vector is taken.
+        depth: the share of the decoder layers that lie below where the vector is taken.
         tokens: of a name, at most.
     """
 
@@ -117,6 +117,8 @@ class Named(NamedTuple):
 def named(backbone: Backbone, image: ImageRef, look: Look, *, store: Store) -> Named:
     """Return what the unedited backbone writes when it is asked what a picture is (greedy decoding).
 
+    The prompt passes through the model once more than for `seen`: writing begins with a pass of its own.
+
     Raises:
         CannotAskError: the picture cannot be read.
     """
@@ -135,7 +137,7 @@ def whitening_for(backbone: Backbone, look: Look, pictures: int, dimensions: int
     their axes takes far longer than an edit. The pictures' features go into no store, where they would take the place
     of what is asked for again.
     """
-    key = (backbone.state, look, pictures, dimensions)
+    key = (backbone.state, look.question, look.site(backbone), pictures, dimensions)
     with alone():  # threads may share a model
         made, whitening = _whitenings.get(backbone.module, (None, None))
         if made != key or whitening is None:
@@ -153,7 +155,8 @@ def background() -> Sequence[ImageRef]:
     """Return the pictures of the small training records that come with mmke: kinds and fields in turn."""
     data = Path(str(files("mmke") / "benchmarks" / "mini"))
     records = [json.loads(path.read_bytes()) for path in sorted((data / "data_json").glob("*_train.json"))]
-    named = [each[field] for field in FIELDS for row in zip(*records, strict=False) for each in row]
-    paths = [data / "data_image" / name for name in named]
+    paths = [
+        data / "data_image" / each[field] for field in FIELDS for row in zip(*records, strict=False) for each in row
+    ]
     # Records have pictures of the same bytes under several names.
     return tuple({(digest := sha256(path)): ImageRef(path, digest) for path in dict.fromkeys(paths)}.values())
