@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import mmke
-from mmke.api import QUESTION
 from mmke.running.generators import generators_kept
 from mmke.testing.records import draw_picture
 from mmke.training.train import TrainRequest, plan, train
+from mmke.types import ASKED
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -63,7 +63,7 @@ def test_a_trained_editor_is_loaded_from_its_checkpoint(backbone: object, pictur
 
 
 def probe(picture: object) -> mmke.Probe:
-    return mmke.Probe(QUESTION, mmke.Query("Which flag?", picture), "Peru")
+    return mmke.Probe(ASKED, mmke.Query("Which flag?", picture), "Peru")
 
 
 def test_a_trained_editor_needs_a_checkpoint_and_the_loaded_backbone(backbone: object, trained: Path) -> None:

@@ -300,6 +300,17 @@ def test_a_backbone_of_one_layer_is_refused(backbone: Backbone, monkeypatch: pyt
         make().check(backbone)
 
 
+def test_a_picture_question_for_which_there_is_no_room_is_refused(backbone: Backbone) -> None:
+    optical = registry.factory("backbones", "tiny-blip2")(
+        name="tiny-blip2", dtype=torch.float32, device=torch.device("cpu")
+    )
+    make().check(optical)
+    with pytest.raises(UserError, match=r"picture_question cannot be asked .* table of 4096; .*give a shorter one"):
+        make(picture_question="What is this? " * 600).check(optical)
+    # One that has no table of positions takes any length.
+    make(picture_question="What is this? " * 600).check(backbone)
+
+
 def test_a_note_is_shortened_until_the_model_has_room(
     backbone: Backbone, edits: list[Edit], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,56 @@ def test_what_is_broken_is_refused_in_one_line(case: str, backbone: Any, edit: P
         pass
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 1_000
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ike-random": {"demonstrations": 1},
+    "lora": {"steps": 1},
+    "grace": {"steps": 1},
+    "wise": {"steps": 1},
+    "gated-note": {"steps": 1, "background": 4, "dimensions": 2},
+}
+
+
+def forged(tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return a tensor in other shapes and types."""
+    changed = {"narrow": tensor[..., :-1], "short": tensor[:-1], "turned": tensor.unsqueeze(0)}
+    changed["other type"] = tensor.half() if tensor.is_floating_point() else tensor.int()
+    if not tensor.is_floating_point():
+        changed["too large"] = tensor + 100
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("editor", "model"),
+    [
+        *((editor, "tiny-llava") for editor in SMALL),
+        *(pytest.param(editor, "smol-llava", marks=pytest.mark.slow) for editor in ("ike", "serac", "mscke")),
+    ],
+)
+def test_a_forged_tensor_is_refused_or_does_no_harm(editor: str, model: str, tmp_path: Path) -> None:
+    backbone = mmke.load_backbone(model)
+    train = mmke.open_benchmark("mini-user").load("train", hop=0, switches=mmke.STRICT).cases[:4]
+    draw_picture(tmp_path / "flag.png", "red")
+    image = mmke.picture(tmp_path / "flag.png")
+    made = mmke.load_editor(editor, backbone=backbone, train=train, **SMALL.get(editor, {}))
+    with made.open(backbone, mmke.store()) as session:
+        session.apply([mmke.Edit(mmke.Query(QUERY, image), "Peru"), mmke.Edit(mmke.Query("Who?", image), "Ruth.")])
+        session.save(tmp_path / "own")
+    folder, refused = tmp_path / "forged", list[str]()
+    for name, tensor in load_file(tmp_path / "own" / TENSORS).items():
+        for other in forged(tensor).values():
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(tmp_path / "own", folder)
+            spoil(folder, name, other.contiguous())
+            with ExitStack() as opened:
+                try:
+                    session = opened.enter_context(mmke.load_edit(folder, backbone))
+                except mmke.UserError as error:
+                    refused.append(str(error))
+                    continue
+                for query in (mmke.Query("Which flag is this?", image), mmke.Query("Who is Ruth?")):
+                    mmke.say(session, query.text, query.image, max_new_tokens=2)
+    assert refused
+    assert not [line for line in refused if "\n" in line]
+    assert all("again" in line or "open the session with" in line for line in refused)

@@ -77,6 +77,19 @@ def test_a_stack_and_what_is_left_of_it_have_the_bits_of_one_session(place: Path
     assert not same("whole", "left")
 
 
+def test_edits_that_cannot_be_stacked_are_told_by_what_they_differ_in(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(EDITS[1:2], "one")
+    make(EDITS[1:2], "other", "--set", "learning_rate=0.02")
+    capsys.readouterr()
+    assert cli.main(["edits", "stack", "one", "other", "--out", "both"]) == 2
+    told = capsys.readouterr().err
+    assert (
+        "other cannot stand on one: they differ in the setting learning_rate (0.02 and 0.01); a stack has one" in told
+    )
+
+
 @pytest.mark.slow
 def test_what_two_edits_differ_in_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(EDITS[:2], "one")

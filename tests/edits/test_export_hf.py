@@ -22,7 +22,7 @@ from mmke.backbones.hf.processor import load_processor
 from mmke.edits.export.folder import NOTE
 from mmke.testing.folders import FOLDERS
 from mmke.testing.records import draw_picture
-from mmke.types import Ask
+from mmke.types import ASKED, Ask
 
 SAVED: dict[str, Callable[[Path], None]] = {"llava": save_llava, **FOLDERS}
 FURTHER: dict[str, Callable[[Path], None]] = {"blip2": hf_more_folders.save_blip2}
@@ -42,7 +42,7 @@ def edited(folder: Path, out: Path, picture: Path, editor: str = "ft-llm", **set
     with made.open(backbone, mmke.store()) as session:
         session.apply([mmke.Edit(mmke.Query(QUESTIONS[0], image), "the flag of Peru")])
         session.save(out)
-        probes = [mmke.Probe(mmke.api.QUESTION, mmke.Query(text, image), "") for text in QUESTIONS]
+        probes = [mmke.Probe(ASKED, mmke.Query(text, image), "") for text in QUESTIONS]
         answers = session.answer(probes, WRITING)
     assert sum(len(answer.token_ids) for answer in answers) >= STEPS
     return answers

@@ -84,13 +84,25 @@ def nested(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, edito
             if name not in weights and rest.keys() >= set(factors):
                 first, second = (rest.pop(factor).to(own.device) for factor in factors)
                 weights[name] = LowRankUpdate(first, second, normalised=outputs == NORMALISED)
-    wrong = [name for name, own in wanted.items() if name not in weights or shape(weights[name]) != tuple(own.shape)]
+    wrong = [
+        name
+        for name, own in wanted.items()
+        if name not in weights or not _whole(weights[name]) or shape(weights[name]) != tuple(own.shape)
+    ]
     if wrong or rest:
         raise UserError(
             f"{editor}: the saved session does not fit: the tensor {[*wrong, *rest][0]!r} is missing, surplus or of "
             "another shape; it was saved under other settings, so open the session with those"
         )
     return weights
+
+
+def _whole(edited: Tensor | LowRankUpdate) -> bool:
+    """Tell whether the two factors of a low-rank update are of one rank and one type."""
+    if not isinstance(edited, LowRankUpdate):
+        return True
+    inputs, outputs = edited.inputs, edited.outputs
+    return (inputs.ndim, outputs.ndim) == (2, 2) and (len(inputs), inputs.dtype) == (len(outputs), outputs.dtype)
 
 
 def shape(edited: Tensor | LowRankUpdate) -> tuple[int, ...]:

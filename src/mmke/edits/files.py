@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -17,11 +18,11 @@ from mmke.editing import states
 from mmke.editing.tensor_files import read_tensors, write_tensors
 from mmke.edits.pictures import Find, edit_of, embed, needed, plain_edit, with_paths, without_paths
 from mmke.edits.record import RECORD, TENSORS, EditRecord, MadeOn, MadeWith, broken, now, to_bytes
-from mmke.errors import UserError
+from mmke.errors import CannotAskError, UserError
 from mmke.lines import write_at_once
 from mmke.protocols import Backbone, EditSession, SessionState
 from mmke.results.saved_session import file_sha256
-from mmke.types import Edit
+from mmke.types import ASKED, Ask, Edit, Probe, Query
 
 Batches = Sequence[Sequence[Edit]]
 
@@ -122,13 +123,23 @@ def restore(session: EditSession, backbone: Backbone, folder: Path, record: Edit
             raise broken(folder / RECORD, "the session's own edits are not those that it lists")
         session.load_state(SessionState(tensors, facts))
         taken = session.state()
-    except UserError:
+        _try(session, edits)
+    except (UserError, torch.OutOfMemoryError):
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, RecursionError) as error:
         raise broken(
             folder / RECORD, f"{record.by.editor} cannot go on from it: {type(error).__name__}: {error}"
         ) from error
     _check_taken(folder, tensors, taken.tensors)
+
+
+def _try(session: EditSession, edits: Sequence[Edit]) -> None:
+    """Ask twice, so that tensors that do not fit together are told of now, and not at somebody's question."""
+    images = [edit.query.image for edit in edits if edit.query.image][:1]
+    for query in (Query("Is it so?"), *(Query("What is this?", image) for image in images)):
+        # The picture may be gone, and this model may take no question without one.
+        with suppress(CannotAskError):
+            session.answer([Probe(ASKED, query, "yes")], Ask())
 
 
 def _check_numbers(folder: Path, tensors: Mapping[str, Tensor], backbone: Backbone) -> None:

@@ -4,7 +4,7 @@ In: folders and a loaded backbone. Out: a session that answers with the bits of 
 is applied again on top, batch by batch, which is what one session would have done with all of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,14 +204,18 @@ def check_weights(found: Found, backbone: Backbone) -> None:
 
 def _check_together(first: Found, other: Found) -> None:
     here, there = first.record, other.record
-    named: Callable[[EditRecord], dict[str, Any]] = lambda record: {  # noqa: E731
-        "backbone": record.on.backbone,
-        "weights": record.on.weights_revision,
-        **record.by.model_dump(),
-    }
-    for key, value in named(here).items():
-        if named(there)[key] != value:
+    one, two = _stated(here), _stated(there)
+    for key in [*one, *(two.keys() - one.keys())]:
+        if one.get(key) != two.get(key):
             raise UserError(
-                f"{other.folder} cannot stand on {first.folder}: their {key.replace('_', ' ')} is not the same "
-                f"({shown(str(named(there)[key]))} and {shown(str(value))}); a stack has one model and one editor"
+                f"{other.folder} cannot stand on {first.folder}: they differ in {key} "
+                f"({shown(str(two.get(key)))} and {shown(str(one.get(key)))}); a stack has one model and one editor"
             )
+
+
+def _stated(record: EditRecord) -> dict[str, Any]:
+    """Return what has to be the same in a stack; each setting has a name of its own."""
+    by = record.by.model_dump()
+    settings = {f"the setting {key}": value for key, value in by.pop("settings").items()}
+    plain = {key.replace("_", " "): value for key, value in by.items()}
+    return {"backbone": record.on.backbone, "weights": record.on.weights_revision, **plain, **settings}

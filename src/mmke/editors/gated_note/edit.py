@@ -113,7 +113,7 @@ class GatedNote(RememberingEditor):
         """Resolve the matrices that have a patch, and the linear that pictures are read at.
 
         Raises:
-            UserError: the backbone lacks one, or has a single decoder layer.
+            UserError: the backbone lacks one, or has a single decoder layer, or cannot be asked what a picture is.
         """
         if backbone.layers == 1:
             raise UserError(
@@ -122,6 +122,10 @@ class GatedNote(RememberingEditor):
             )
         self.patching.check(backbone)
         sites.tensors(backbone, (self.look.site(backbone),))
+        question = Query(self.look.question, pictures.background()[0])
+        problem = backbone.problems(question, "", Ask(decode="generate"), pictures=False)
+        if problem is not None:
+            raise UserError(f"{self.name}: picture_question cannot be asked ({problem}); give a shorter one")
 
     def remember(self, backbone: Backbone, edits: Sequence[Edit], before: Memory | None, *, store: Store) -> Memory:
         """Read notes and pictures, and train a patch for each edit.

@@ -102,8 +102,8 @@ class Named(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> "Named":
-        """Read what the model wrote."""
-        return cls(text, words.content(text))
+        """Read what the model wrote; zeros at its end would be lost in a saved session."""
+        return cls(text.rstrip("\0"), words.content(text))
 
     def same(self, other: "Named") -> bool:
         """Tell whether both have the same name."""
