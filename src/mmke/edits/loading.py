@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmke.backbones.engine.store import MemoryStore
 from mmke.edits.files import batches_of, restore
@@ -16,7 +15,7 @@ from mmke.edits.kept import KeptEditor, KeptSession
 from mmke.edits.making import fill, make_again
 from mmke.edits.pictures import ABSENT, Find, finder
 from mmke.edits.record import EditRecord, read_record
-from mmke.edits.telling import shown
+from mmke.edits.telling import made_with, shown, unlike
 from mmke.errors import UserError
 from mmke.protocols import Backbone, Store
 from mmke.types import Edit, EditCase
@@ -203,19 +202,12 @@ def check_weights(found: Found, backbone: Backbone) -> None:
 
 
 def _check_together(first: Found, other: Found) -> None:
-    here, there = first.record, other.record
-    one, two = _stated(here), _stated(there)
-    for key in [*one, *(two.keys() - one.keys())]:
-        if one.get(key) != two.get(key):
-            raise UserError(
-                f"{other.folder} cannot stand on {first.folder}: they differ in {key} "
-                f"({shown(str(two.get(key)))} and {shown(str(one.get(key)))}); a stack has one model and one editor"
-            )
-
-
-def _stated(record: EditRecord) -> dict[str, Any]:
-    """Return what has to be the same in a stack; each setting has a name of its own."""
-    by = record.by.model_dump()
-    settings = {f"the setting {key}": value for key, value in by.pop("settings").items()}
-    plain = {key.replace("_", " "): value for key, value in by.items()}
-    return {"backbone": record.on.backbone, "weights": record.on.weights_revision, **plain, **settings}
+    facts = [
+        {"backbone": each.on.backbone, "weights": each.on.weights_revision, **made_with(each)}
+        for each in (other.record, first.record)
+    ]
+    for key, there, here in unlike(*facts):
+        raise UserError(
+            f"{other.folder} cannot stand on {first.folder}: they differ in {key.replace('settings.', 'the setting ')} "
+            f"({shown(there)} and {shown(here)}); a stack has one model and one editor"
+        )

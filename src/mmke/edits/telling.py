@@ -88,11 +88,9 @@ def told(edit: PlainEdit) -> str:
 def compared(folders: Sequence[Path], records: Sequence[EditRecord]) -> Iterator[str]:
     """Yield in what two edits differ: model, editor, settings, and the edits themselves."""
     (left, right), (one, other) = folders, records
-    facts = [_facts(record) for record in (one, other)]
-    for key in dict.fromkeys([*facts[0], *facts[1]]):
-        here, there = (each.get(key, "nothing") for each in facts)
-        if here != there:
-            yield f"{shown(key)}: {shown(here)} in {left}, {shown(there)} in {right}"
+    facts = [made_with(each) | each.on.model_dump() | each.versions for each in (one, other)]
+    for key, here, there in unlike(*facts):
+        yield f"{shown(key)}: {shown(here)} in {left}, {shown(there)} in {right}"
     both = [edit for edit in one.edits if edit in other.edits]
     for folder, own, rest in ((left, one, other), (right, other, one)):
         for number, edit in enumerate(own.edits, 1):
@@ -101,8 +99,17 @@ def compared(folders: Sequence[Path], records: Sequence[EditRecord]) -> Iterator
     yield f"in both: {counted(len(both), 'edit')}"
 
 
-def _facts(record: EditRecord) -> dict[str, str]:
-    plain: Mapping[str, Any] = record.by.model_dump()
-    own = {key: value for key, value in plain.items() if key != "settings"} | record.on.model_dump()
-    own |= {f"settings.{key}": value for key, value in record.by.settings.items()} | record.versions
-    return {key: json.dumps(value, ensure_ascii=False) for key, value in own.items()}
+def made_with(record: EditRecord) -> dict[str, Any]:
+    """Return what an edit was made with, by name; a setting is called `settings.NAME`."""
+    plain = record.by.model_dump()
+    settings = plain.pop("settings")
+    return plain | {f"settings.{key}": value for key, value in settings.items()}
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the names of facts that differ, with both values as JSON, or "nothing" where one is missing."""
+    plain = [{key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()} for facts in (one, other)]
+    for key in dict.fromkeys([*one, *other]):
+        here, there = (each.get(key, "nothing") for each in plain)
+        if here != there:
+            yield key, here, there

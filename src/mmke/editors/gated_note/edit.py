@@ -46,7 +46,7 @@ class GatedNoteSettings(EditorSettings):
     Attributes:
         encoder: reads questions and notes; a name or a folder.
         picture_question: what the backbone is asked of a picture, for its name and vector.
-        picture_tokens: of what it writes then, at most; that is the picture's name.
+        picture_tokens: how many tokens it answers with, at most; the answer is the picture's name.
         picture_depth: the share of the decoder layers below where the vector is taken; see `pictures.Look`.
         background: how many of mmke's own training pictures whiten the vectors of pictures.
         dimensions: of a whitened vector, at most.

@@ -48,9 +48,9 @@ class Look(NamedTuple):
     """How a picture is read.
 
     Attributes:
-        question: that is asked.
+        question: what the backbone is asked of it.
         depth: the share of the decoder layers that lie below where the vector is taken.
-        tokens: of a name, at most.
+        tokens: how many a name has at most.
     """
 
     question: str
